@@ -1,0 +1,574 @@
+"""The types that cross the wire between controller, agent and worker.
+
+All are immutable, hold plain values only, and turn into JSON and back (`to_json`, `from_json`).
+A name carries its unit; a missing value is `None`, with its reason beside it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import traceback
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from odllm_agent.errors import OdllmError
+
+Scalar = bool | int | float | str
+T = typing.TypeVar("T")
+
+
+class Source(StrEnum):
+    """Where a model comes from."""
+
+    REFERENCE = "reference"
+    FILE = "file"
+
+
+class Quantization(StrEnum):
+    """The types of weights that ODLLM makes from an F16 source, by llama.cpp's names."""
+
+    F16 = "F16"
+    Q8_0 = "Q8_0"
+    Q5_K_M = "Q5_K_M"
+    Q5_0 = "Q5_0"
+    Q4_K_M = "Q4_K_M"
+    Q4_0 = "Q4_0"
+    Q3_K_M = "Q3_K_M"
+    Q2_K = "Q2_K"
+
+
+class DeviceKind(StrEnum):
+    """Whether a device is a machine, a slice of one, or a formula."""
+
+    REAL = "real"
+    VIRTUAL = "virtual"
+    SIMULATED = "simulated"
+
+
+class Method(StrEnum):
+    """How an energy figure was obtained."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+    UNAVAILABLE = "unavailable"
+
+
+class Phase(StrEnum):
+    """The parts of a repeat that are timed and metered apart."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+
+class Stopped(StrEnum):
+    """Why a round took no more repeats."""
+
+    NARROW = "narrow"
+    CAP = "cap"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A model file that an experiment asks a device to have.
+
+    Attributes:
+        name: The model's name in the experiment, such as `reference-1.6M`.
+        source: Where the unquantized (or ready) file comes from.
+        location: The reference model's name, or a path on the device.
+        quantization: The type to make, or `None` to take the file as it is.
+        sha256: The checksum that the source file must have, or `None` if none was stated.
+    """
+
+    name: str
+    source: Source
+    location: str
+    quantization: Quantization | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file as it lies on a device, described by its own content.
+
+    Attributes:
+        name: The model's name in the experiment.
+        quantization: The type by llama.cpp's name; of a ready file, what its header says.
+        sha256: The checksum of the file's bytes.
+        path: Where the file lies on the device; not part of a trial's identity.
+        file_bytes: The size of the file.
+        weight_bytes: The bytes of all weight tensors.
+        n_weights: The number of weights in them.
+        architecture: The architecture's name in the header, such as `qwen2`.
+        context_tokens: The longest context that the model was made for.
+    """
+
+    name: str
+    quantization: str
+    sha256: str
+    path: str
+    file_bytes: int
+    weight_bytes: int
+    n_weights: int
+    architecture: str
+    context_tokens: int
+
+    @property
+    def file_bpw(self) -> float:
+        """Bits per weight: 8 x bytes of all weight tensors / number of weights."""
+        return 8 * self.weight_bytes / self.n_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine with the settings of one trial.
+
+    Attributes:
+        name: The engine's name, such as `llama_cpp`.
+        version: Its version on the device, the commit of its native code included.
+        settings: Every setting by name, none left to a default.
+    """
+
+    name: str
+    version: str
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a repeat asks of the engine, in token ids drawn from a seed.
+
+    Attributes:
+        name: The workload's name in the experiment.
+        prompt_tokens: Tokens handed over in one go.
+        output_tokens: Tokens decoded one after another.
+        depth_tokens: Tokens already in the context when the prompt comes; not timed.
+        seed: What the token ids are drawn from.
+    """
+
+    name: str
+    prompt_tokens: int
+    output_tokens: int
+    depth_tokens: int = 0
+    seed: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """The context that the workload needs."""
+        return self.depth_tokens + self.prompt_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One model file x engine x settings x workload on one device."""
+
+    device_id: str
+    model: ModelFile
+    engine: Engine
+    workload: Workload
+
+    @property
+    def id(self) -> str:
+        """A hash of exactly what is measured; names and paths do not count."""
+        return _digest(
+            {
+                "device": self.device_id,
+                "model": self.model.sha256,
+                "engine": dataclasses.asdict(self.engine),
+                "workload": dataclasses.asdict(self.workload) | {"name": None},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPolicy:
+    """How often a round measures a trial.
+
+    Attributes:
+        warmups: Runs before the first measured one; stored, marked, never counted.
+        at_least: Measured repeats that every round takes.
+        at_most: Measured repeats after which a round stops in any case.
+        interval_target: A round stops once the 95 % interval of the trial's median decode speed
+            is narrower than this fraction of it (full width).
+    """
+
+    warmups: int = 1
+    at_least: int = 3
+    at_most: int = 10
+    interval_target: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The order to measure one trial in one round.
+
+    Attributes:
+        trial: What to measure.
+        round: Which pass over the device's trials this is, from 0.
+        policy: How often to repeat.
+        meters: Names of the power meters to read.
+        earlier_decode_tok_s: Decode speeds of the trial's earlier rounds, for stopping.
+        deadline_s: The time after which the worker is ended.
+    """
+
+    trial: Trial
+    round: int
+    policy: RepeatPolicy
+    meters: tuple[str, ...] = ()
+    earlier_decode_tok_s: tuple[float, ...] = ()
+    deadline_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """The energy of one domain in one phase of one repeat.
+
+    Attributes:
+        phase: The window it was metered over.
+        domain: What was metered: `package`, `core`, `dram`, `psys`, `gpu` or `battery`.
+        meter: The meter's name.
+        method: How the figure was obtained.
+        energy_j: Joules, or `None`.
+        reason: Why there is no figure; empty where there is one.
+    """
+
+    phase: Phase
+    domain: str
+    meter: str
+    method: Method
+    energy_j: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What could disturb a measurement, read before and after every repeat.
+
+    Attributes:
+        on_battery: Whether the device runs on its battery; `None` where it has none.
+        governor: The CPU frequency governor, where the system tells.
+        frequency_hz: The mean CPU frequency, where the system tells.
+        temperature_c: The hottest CPU sensor, where there is one.
+        throttle_count: Thermal throttle events since boot, where the system counts them.
+        available_bytes: Memory that can be had without swapping.
+        swapped_bytes: Bytes swapped in and out since boot.
+        busy_s: CPU seconds spent by everything on the device since boot.
+        own_cpu_s: CPU seconds spent by the process that measures.
+    """
+
+    on_battery: bool | None
+    governor: str | None
+    frequency_hz: float | None
+    temperature_c: float | None
+    throttle_count: int | None
+    available_bytes: int
+    swapped_bytes: int
+    busy_s: float
+    own_cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the worker says once the model is ready.
+
+    Attributes:
+        load_s: From the call that opens the file to a context ready for tokens.
+        system: What the engine says of the processor features it uses.
+    """
+
+    load_s: float
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One run of a workload, raw.
+
+    Attributes:
+        index: Its place in the round, warm-ups included, from 0.
+        warmup: Whether it is a warm-up.
+        started_at: When it began, in UTC.
+        prefill_s: Prompt handed over -> its last logits ready.
+        ttft_s: Prompt handed over -> first output token chosen.
+        token_s: The time of each decoded token, shape (output_tokens,).
+        energy: Per phase and domain.
+        before: The device's state before the repeat.
+        after: The device's state after it.
+        flags: What disturbed the repeat, such as `busy` or `throttled`.
+    """
+
+    index: int
+    warmup: bool
+    started_at: datetime
+    prefill_s: float
+    ttft_s: float
+    token_s: tuple[float, ...]
+    energy: tuple[Energy, ...]
+    before: DeviceState
+    after: DeviceState
+    flags: tuple[str, ...] = ()
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds of all decoded tokens together."""
+        return sum(self.token_s)
+
+    @property
+    def decode_tok_s(self) -> float:
+        """Decoded tokens per second."""
+        return len(self.token_s) / self.decode_s
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The worker's last word.
+
+    Attributes:
+        stopped: Why it took no more repeats.
+        interval_width: The full width of the decode speed's 95 % interval as a fraction of its
+            median, or `None` where too few repeats give none.
+        peak_rss_bytes: The worker's peak resident set.
+        anonymous_bytes: The part of its resident set that no file backs, where the system tells.
+    """
+
+    stopped: Stopped
+    interval_width: float | None
+    peak_rss_bytes: int
+    anonymous_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as data.
+
+    Attributes:
+        kind: The error's name, such as `ModelInvalid`.
+        message: What went wrong, naming the culprit.
+        remedy: What to do about it.
+        traceback: The Python traceback, for whoever asks.
+        signal: The name of the signal that ended the worker, such as `SIGKILL`.
+        log: The last lines of the worker's log.
+    """
+
+    kind: str
+    message: str
+    remedy: str = ""
+    traceback: str = ""
+    signal: str | None = None
+    log: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """The failure that stands for an error."""
+        told = isinstance(error, OdllmError)
+        return cls(
+            kind=type(error).__name__,
+            message=error.message if told else str(error) or type(error).__name__,
+            remedy=error.remedy if told else "",
+            traceback="".join(traceback.format_exception(error)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """Everything that one round of one trial gave, whether it ended well or not.
+
+    Attributes:
+        trial: What was measured.
+        round: Which pass it was.
+        started_at: When the worker was started, in UTC.
+        wall_s: From starting the worker to its end.
+        loaded: The load, unless it failed.
+        repeats: What was measured, also if the worker failed later.
+        finished: The end, unless the worker failed.
+        failure: Why the worker failed, or `None`.
+    """
+
+    trial: Trial
+    round: int
+    started_at: datetime
+    wall_s: float
+    loaded: Loaded | None = None
+    repeats: tuple[Repeat, ...] = ()
+    finished: Finished | None = None
+    failure: Failure | None = None
+
+    @property
+    def stopped(self) -> Stopped:
+        """Why the round took no more repeats."""
+        return self.finished.stopped if self.finished else Stopped.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class QualityCheck:
+    """The order to compute one quality metric of one model file on one engine.
+
+    Attributes:
+        device_id: The device that computes it.
+        model: The file.
+        engine: The engine with its settings.
+        metric: The metric's name: `perplexity`.
+        text: The text's name: `reference`.
+        text_sha256: The checksum of the text.
+        window_tokens: Tokens per context window.
+        deadline_s: The time after which the worker is ended.
+    """
+
+    device_id: str
+    model: ModelFile
+    engine: Engine
+    metric: str
+    text: str
+    text_sha256: str
+    window_tokens: int
+    deadline_s: float = 3600.0
+
+    @property
+    def id(self) -> str:
+        """A hash of exactly what is computed; names and paths do not count."""
+        return _digest(
+            {
+                "device": self.device_id,
+                "model": self.model.sha256,
+                "engine": dataclasses.asdict(self.engine),
+                "metric": [self.metric, self.text_sha256, self.window_tokens],
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QualityResult:
+    """One quality metric of one model file, or why there is none.
+
+    Attributes:
+        check: What was asked.
+        value: The metric, or `None`.
+        standard_error: Of the value, or `None`.
+        n_tokens: The tokens that were predicted.
+        wall_s: From starting the worker to its end.
+        failure: Why there is no value, or `None`.
+    """
+
+    check: QualityCheck
+    value: float | None = None
+    standard_error: float | None = None
+    n_tokens: int = 0
+    wall_s: float = 0.0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """What a power meter can read on a device.
+
+    Attributes:
+        name: The meter's name.
+        domains: What it reads; empty where it reads nothing.
+        method: How its figures are obtained.
+        reason: Why it reads nothing, or `""`.
+        remedy: How to allow it, or `""`.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    method: Method
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a device is.
+
+    Attributes:
+        id: A hash that stays the same across restarts.
+        name: What people call it.
+        kind: A machine, a slice of one, or a formula.
+        system: The operating system and its version.
+        cpu: The processor's name.
+        physical_cores: Cores, hyper-threads not counted.
+        logical_cores: Hardware threads that this process may use.
+        ram_bytes: Memory in all.
+        python_version: The agent's Python.
+        odllm_version: The agent's own version.
+        engines: Version of every engine that the agent has, by name.
+        meters: What each power meter can read.
+    """
+
+    id: str
+    name: str
+    kind: DeviceKind
+    system: str
+    cpu: str
+    physical_cores: int
+    logical_cores: int
+    ram_bytes: int
+    python_version: str
+    odllm_version: str
+    engines: Mapping[str, str]
+    meters: tuple[MeterReport, ...]
+
+
+def to_json(value: object) -> str:
+    """One line of JSON that `from_json` turns back into an equal value."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+
+
+def from_json(kind: type[T], text: str | bytes) -> T:
+    """The value of a contract type that a line of JSON stands for.
+
+    Args:
+        kind: A dataclass of this module.
+        text: What `to_json` gave.
+
+    Raises:
+        ValueError: The text is not JSON, or not of this type.
+        TypeError: A field is missing or unknown.
+    """
+    value: T = _typed(kind, json.loads(text))
+    return value
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(to_json(content).encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def _typed(kind: typing.Any, value: typing.Any) -> typing.Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _typed(hints.get(name), item) for name, item in value.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _typed_optional(arguments, value)
+    if origin is tuple:
+        return tuple(_typed(arguments[0], item) for item in value)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(value)
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if kind is float:
+        return float(value)
+    return value
+
+
+def _typed_optional(arguments: tuple[typing.Any, ...], value: typing.Any) -> typing.Any:
+    if value is None or types.NoneType not in arguments:
+        return value
+    (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+    return _typed(inner, value)

@@ -1,0 +1,186 @@
+"""Builders of contract values for the tests: each takes only what the test is about."""
+
+from datetime import UTC, datetime, timedelta
+
+from odllm_agent.contract import (
+    Device,
+    DeviceKind,
+    DeviceState,
+    Energy,
+    Engine,
+    Failure,
+    Finished,
+    Loaded,
+    Method,
+    MeterReport,
+    ModelFile,
+    Phase,
+    QualityCheck,
+    QualityResult,
+    Repeat,
+    RoundResult,
+    Stopped,
+    Trial,
+    Workload,
+)
+
+STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
+
+BPW = {
+    "F16": 16.0,
+    "Q8_0": 8.5,
+    "Q5_K_M": 5.7,
+    "Q5_0": 5.5,
+    "Q4_K_M": 4.9,
+    "Q4_0": 4.5,
+    "Q3_K_M": 3.9,
+    "Q2_K": 3.0,
+}
+
+
+def device(name: str = "laptop", **changes: object) -> Device:
+    """A laptop with one engine and no energy counters."""
+    fields: dict[str, object] = {
+        "id": f"id-of-{name}",
+        "name": name,
+        "kind": DeviceKind.REAL,
+        "system": "Linux 6.1",
+        "cpu": "Example 9000",
+        "physical_cores": 8,
+        "logical_cores": 16,
+        "ram_bytes": 16 * 2**30,
+        "python_version": "3.11.7",
+        "odllm_version": "0.1.0",
+        "engines": {"llama_cpp": "0.3.36+abc1234"},
+        "meters": (
+            MeterReport("rapl", (), Method.UNAVAILABLE, "no powercap here", "use a real machine"),
+        ),
+    }
+    return Device(**(fields | changes))  # type: ignore[arg-type]
+
+
+def model_file(
+    name: str = "reference-1.6M", quantization: str = "Q4_0", n_weights: int = 1_600_000
+) -> ModelFile:
+    """A file whose checksum follows from its name and type."""
+    weight_bytes = int(n_weights * BPW[quantization] / 8)
+    return ModelFile(
+        name=name,
+        quantization=quantization,
+        sha256=f"{name}-{quantization}",
+        path=f"/models/{name}-{quantization}.gguf",
+        file_bytes=weight_bytes + 40_000,
+        weight_bytes=weight_bytes,
+        n_weights=n_weights,
+        architecture="qwen2",
+        context_tokens=256,
+    )
+
+
+def engine(**settings: int | str) -> Engine:
+    """The llama.cpp engine with two threads unless told otherwise."""
+    return Engine("llama_cpp", "0.3.36+abc1234", {"threads": 2} | settings)
+
+
+def trial(
+    model: ModelFile | None = None, device_id: str = "id-of-laptop", **settings: int | str
+) -> Trial:
+    """A trial of a short workload."""
+    return Trial(
+        device_id=device_id,
+        model=model or model_file(),
+        engine=engine(**settings),
+        workload=Workload("short", prompt_tokens=128, output_tokens=64),
+    )
+
+
+def state(**changes: object) -> DeviceState:
+    """A quiet device on mains."""
+    fields: dict[str, object] = {
+        "on_battery": None,
+        "governor": "performance",
+        "frequency_hz": 3.0e9,
+        "temperature_c": 50.0,
+        "throttle_count": 0,
+        "available_bytes": 8 * 2**30,
+        "swapped_bytes": 0,
+        "busy_s": 100.0,
+        "own_cpu_s": 1.0,
+    }
+    return DeviceState(**(fields | changes))  # type: ignore[arg-type]
+
+
+def no_energy(reason: str = "no powercap here") -> tuple[Energy, ...]:
+    """What a device without counters reports for both phases."""
+    return tuple(
+        Energy(phase, "package", "rapl", Method.UNAVAILABLE, None, reason) for phase in Phase
+    )
+
+
+def some_energy(prefill_j: float, decode_j: float) -> tuple[Energy, ...]:
+    """Measured package energy for both phases."""
+    return (
+        Energy(Phase.PREFILL, "package", "rapl", Method.MEASURED, prefill_j),
+        Energy(Phase.DECODE, "package", "rapl", Method.MEASURED, decode_j),
+    )
+
+
+def repeat(
+    index: int = 1, *, prefill_s: float = 0.1, token_s: float = 0.01, **changes: object
+) -> Repeat:
+    """A measured repeat whose 64 tokens all took the same time."""
+    fields: dict[str, object] = {
+        "index": index,
+        "warmup": False,
+        "started_at": STARTED + timedelta(seconds=index),
+        "prefill_s": prefill_s,
+        "ttft_s": prefill_s * 1.01,
+        "token_s": (token_s,) * 64,
+        "energy": no_energy(),
+        "before": state(),
+        "after": state(),
+    }
+    return Repeat(**(fields | changes))  # type: ignore[arg-type]
+
+
+def round_result(
+    of: Trial | None = None, round_index: int = 0, repeats: tuple[Repeat, ...] | None = None
+) -> RoundResult:
+    """A round that ended well, with one warm-up and three measured repeats."""
+    measured = repeats or tuple(repeat(index) for index in (1, 2, 3))
+    return RoundResult(
+        trial=of or trial(),
+        round=round_index,
+        started_at=STARTED,
+        wall_s=2.0,
+        loaded=Loaded(load_s=0.5, system="AVX2 = 1"),
+        repeats=(repeat(0, warmup=True), *measured),
+        finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, anonymous_bytes=60_000_000),
+    )
+
+
+def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
+    """A round whose worker was killed after its warm-up."""
+    return RoundResult(
+        trial=of or trial(),
+        round=round_index,
+        started_at=STARTED,
+        wall_s=1.0,
+        loaded=Loaded(load_s=0.5, system="AVX2 = 1"),
+        repeats=(repeat(0, warmup=True),),
+        failure=Failure("WorkerDied", "the worker was killed", "try again", signal="SIGKILL"),
+    )
+
+
+def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:
+    """A perplexity on the reference text."""
+    check = QualityCheck(
+        device_id="id-of-laptop",
+        model=of or model_file(),
+        engine=engine(),
+        metric="perplexity",
+        text="reference",
+        text_sha256="text",
+        window_tokens=256,
+    )
+    return QualityResult(check, value, standard_error=0.2, n_tokens=10_000, wall_s=1.0)
