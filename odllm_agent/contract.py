@@ -277,10 +277,12 @@ class Loaded:
 
     Attributes:
         load_s: From the call that opens the file to a context ready for tokens.
+        runtime_bpw: Bits per weight of what the engine holds, which may differ from the file's.
         system: What the engine says of the processor features it uses.
     """
 
     load_s: float
+    runtime_bpw: float | None
     system: str
 
 
@@ -364,11 +366,11 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """The failure that stands for an error."""
-        told = isinstance(error, OdllmError)
+        kind = type(error).__name__
         return cls(
-            kind=type(error).__name__,
-            message=error.message if told else str(error) or type(error).__name__,
-            remedy=error.remedy if told else "",
+            kind=kind,
+            message=error.message if isinstance(error, OdllmError) else str(error) or kind,
+            remedy=error.remedy if isinstance(error, OdllmError) else "",
             traceback="".join(traceback.format_exception(error)),
         )
 

@@ -79,7 +79,7 @@ def model_file(
 
 def engine(**settings: int | str) -> Engine:
     """The llama.cpp engine with two threads unless told otherwise."""
-    return Engine("llama_cpp", "0.3.36+abc1234", {"threads": 2} | settings)
+    return Engine("llama_cpp", "0.3.36+abc1234", {"threads": 2, **settings})
 
 
 def trial(
@@ -153,7 +153,7 @@ def round_result(
         round=round_index,
         started_at=STARTED,
         wall_s=2.0,
-        loaded=Loaded(load_s=0.5, system="AVX2 = 1"),
+        loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
         repeats=(repeat(0, warmup=True), *measured),
         finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, anonymous_bytes=60_000_000),
     )
@@ -166,7 +166,7 @@ def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
         round=round_index,
         started_at=STARTED,
         wall_s=1.0,
-        loaded=Loaded(load_s=0.5, system="AVX2 = 1"),
+        loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
         repeats=(repeat(0, warmup=True),),
         failure=Failure("WorkerDied", "the worker was killed", "try again", signal="SIGKILL"),
     )
