@@ -1,0 +1,46 @@
+"""The engines, each imported only when it is used."""
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import cast
+
+from odllm_agent.contract import Engine, ModelFile
+from odllm_agent.engines.base import Session
+from odllm_agent.errors import EngineError, UsageError
+
+_MODULES: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp"}
+_INSTALL: Mapping[str, str] = {"llama_cpp": "pip install llama-cpp-python"}
+
+
+def load(engine: Engine, model: ModelFile, context_tokens: int) -> Session:
+    """Loads a model for windows of up to `context_tokens` tokens.
+
+    Raises:
+        EngineError: The engine is not installed, or refuses the model.
+        SettingError: It cannot honour a setting.
+    """
+    return cast(Session, _module(engine.name).load(engine, model, context_tokens))
+
+
+def versions() -> dict[str, str]:
+    """The version of every engine that is installed here, by name."""
+    found = {}
+    for name in _MODULES:
+        try:
+            found[name] = cast(str, _module(name).version())
+        except EngineError:
+            continue
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    if name not in _MODULES:
+        known = ", ".join(_MODULES)
+        raise UsageError(f"there is no engine named {name!r}", f"known engines: {known}")
+    try:
+        return importlib.import_module(_MODULES[name])
+    except ImportError as error:
+        raise EngineError(
+            f"the engine {name} is not installed here: {error}", _INSTALL[name]
+        ) from error

@@ -1,0 +1,295 @@
+"""llama.cpp, through the low-level calls of llama-cpp-python.
+
+The windows are those of llama-bench: `llama_decode` followed by `llama_synchronize`, an own
+thread pool attached to the context, token ids drawn beforehand. The high-level `Llama` class is
+not used, because its Python work per token would be measured as if it were the model's.
+"""
+
+import ctypes
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import llama_cpp
+import numpy as np
+from llama_cpp import llama_cpp as native
+from numpy.typing import NDArray
+
+from odllm_agent.clock import monotonic_ns, seconds_between
+from odllm_agent.contract import Engine, ModelFile
+from odllm_agent.engines.base import Prefill
+from odllm_agent.errors import EngineError, SettingError
+from odllm_agent.settings import LlamaCppSettings, check_settings
+
+_LIBRARIES = Path(llama_cpp.__file__).parent / "lib"
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+_MAX_THREADS = 512
+
+
+class _ThreadpoolParams(ctypes.Structure):
+    """`ggml_threadpool_params` of ggml.h, which llama-cpp-python does not bind."""
+
+    _fields_ = (
+        ("cpumask", ctypes.c_bool * _MAX_THREADS),
+        ("n_threads", ctypes.c_int),
+        ("prio", ctypes.c_int),
+        ("poll", ctypes.c_uint32),
+        ("strict_cpu", ctypes.c_bool),
+        ("paused", ctypes.c_bool),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The arrays of a `llama_batch`, to be filled a column at a time."""
+
+    token: NDArray[np.int32]
+    position: NDArray[np.int32]
+    wanted: NDArray[np.int8]
+
+
+class LlamaCppSession:
+    """A model loaded by llama.cpp with a context of a fixed size.
+
+    Args:
+        model: The file to load.
+        settings: What llama.cpp is told.
+        context_tokens: The size of the context.
+
+    Raises:
+        EngineError: llama.cpp refuses the file or the settings.
+        SettingError: This build cannot honour a setting.
+    """
+
+    def __init__(self, model: ModelFile, settings: LlamaCppSettings, context_tokens: int) -> None:
+        _refuse_what_this_build_lacks(settings)
+        # llama-cpp-python's own callback runs Python for every line; the native one writes the
+        # lines to stderr, where a worker's log is kept.
+        native.llama_log_set(native.llama_log_callback(), None)
+        native.llama_backend_init()
+        self._settings = settings
+        self._model = _load_model(model, settings)
+        self._context = _new_context(self._model, settings, context_tokens)
+        self._threadpool = _attach_threadpool(self._context, settings.threads)
+        self._memory = native.llama_get_memory(self._context)
+        self._sampler = native.llama_sampler_init_greedy()
+        self._batch = native.llama_batch_init(settings.batch_tokens, 0, 1)
+        self._columns = _columns(self._batch, settings.batch_tokens)
+        self._position = 0
+        self._vocab = native.llama_model_get_vocab(self._model)
+        self.vocabulary = int(native.llama_vocab_n_tokens(self._vocab))
+        self.runtime_bpw: float | None = model.file_bpw
+        self.system = native.llama_print_system_info().decode().strip()
+
+    def __enter__(self) -> "LlamaCppSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        native.llama_batch_free(self._batch)
+        native.llama_sampler_free(self._sampler)
+        native.llama_free(self._context)
+        _bound("ggml-cpu", "ggml_threadpool_free", None, ctypes.c_void_p)(self._threadpool)
+        native.llama_model_free(self._model)
+
+    def reset(self) -> None:
+        """Empties the context."""
+        native.llama_memory_clear(self._memory, False)
+        self._position = 0
+
+    def fill(self, tokens: Sequence[int]) -> None:
+        """Puts tokens into the context, outside of any window."""
+        for chunk in self._chunks(tokens):
+            self._stage(chunk)
+            self._run()
+
+    def prefill(self, tokens: Sequence[int]) -> Prefill:
+        """Puts the prompt into the context in one go and chooses the first output token."""
+        chunks = self._chunks(tokens)
+        start = monotonic_ns()
+        for chunk in chunks:
+            self._stage(chunk)
+            self._run()
+        ready = monotonic_ns()
+        native.llama_sampler_sample(self._sampler, self._context, -1)
+        chosen = monotonic_ns()
+        return Prefill(seconds_between(start, ready), seconds_between(start, chosen))
+
+    def decode(self, tokens: Sequence[int]) -> tuple[float, ...]:
+        """Puts tokens into the context one after another; see `Session.decode`."""
+        self._stage(tokens[:1])
+        batch, context = self._batch, self._context
+        token_id, position = batch.token, batch.pos
+        run, wait = native.llama_decode, native.llama_synchronize
+        stamps = [monotonic_ns()]
+        for place, token in enumerate(tokens, start=self._position - 1):
+            token_id[0] = token
+            position[0] = place
+            status = run(context, batch)
+            wait(context)
+            if status:
+                raise _decode_error(status)
+            stamps.append(monotonic_ns())
+        self._position += len(tokens) - 1
+        return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """The logits after every token of a fresh context; see `Session.logits`."""
+        self.reset()
+        found = [self._chunk_logits(chunk) for chunk in self._chunks(tokens)]
+        return np.concatenate(found)
+
+    def tokenize(self, text: str) -> list[int]:
+        """The token ids of a text, without any added at its start or end."""
+        raw = text.encode()
+        room = len(raw) + 8
+        ids = (native.llama_token * room)()
+        n_ids = native.llama_tokenize(self._vocab, raw, len(raw), ids, room, False, False)
+        if n_ids < 0:
+            raise EngineError(
+                f"llama.cpp could not tokenize a text of {len(raw)} bytes",
+                "check the tokenizer's metadata in the model file",
+            )
+        return list(ids[:n_ids])
+
+    def _chunk_logits(self, chunk: Sequence[int]) -> NDArray[np.float32]:
+        self._stage(chunk, all_logits=True)
+        self._run()
+        raw = native.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(raw, shape=(len(chunk), self.vocabulary)).copy()
+
+    def _chunks(self, tokens: Sequence[int]) -> list[Sequence[int]]:
+        size = self._settings.batch_tokens
+        return [tokens[start : start + size] for start in range(0, len(tokens), size)]
+
+    def _stage(self, tokens: Sequence[int], *, all_logits: bool = False) -> None:
+        n_tokens = len(tokens)
+        self._batch.n_tokens = n_tokens
+        self._columns.token[:n_tokens] = tokens
+        self._columns.position[:n_tokens] = range(self._position, self._position + n_tokens)
+        self._columns.wanted[:n_tokens] = all_logits
+        self._columns.wanted[n_tokens - 1] = True
+        self._position += n_tokens
+
+    def _run(self) -> None:
+        status = native.llama_decode(self._context, self._batch)
+        native.llama_synchronize(self._context)
+        if status:
+            raise _decode_error(status)
+
+
+def load(engine: Engine, model: ModelFile, context_tokens: int) -> LlamaCppSession:
+    """Loads a model for windows of up to `context_tokens` tokens.
+
+    Raises:
+        EngineError: llama.cpp refuses the file or the settings.
+        SettingError: A setting is unknown, or this build cannot honour it.
+    """
+    values = check_settings(engine.name, engine.settings)
+    return LlamaCppSession(model, LlamaCppSettings(**values), context_tokens)  # type: ignore[arg-type]
+
+
+@cache
+def version() -> str:
+    """The version of llama-cpp-python and the llama.cpp commit inside it."""
+    commit = _bound("ggml-base", "ggml_commit", ctypes.c_char_p)()
+    return f"{metadata.version('llama-cpp-python')}+{commit.decode()}"
+
+
+def _refuse_what_this_build_lacks(settings: LlamaCppSettings) -> None:
+    if settings.gpu_layers and not native.llama_supports_gpu_offload():
+        raise SettingError(
+            f"gpu_layers={settings.gpu_layers} cannot be had: this llama.cpp was built for the "
+            "CPU only",
+            "set gpu_layers to 0, or install llama-cpp-python built for this GPU",
+        )
+
+
+def _load_model(model: ModelFile, settings: LlamaCppSettings) -> int:
+    params = native.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers
+    params.load_mode = native.LLAMA_LOAD_MODE_MMAP if settings.mmap else native.LLAMA_LOAD_MODE_NONE
+    params.use_extra_bufts = settings.repack
+    loaded = native.llama_model_load_from_file(model.path.encode(), params)
+    if not loaded:
+        raise EngineError(
+            f"llama.cpp refuses {model.path} (architecture {model.architecture})",
+            "its last words are in the log below",
+        )
+    return int(loaded)
+
+
+def _new_context(model: int, settings: LlamaCppSettings, context_tokens: int) -> int:
+    params = native.llama_context_default_params()
+    params.n_ctx = context_tokens
+    params.n_batch = settings.batch_tokens
+    params.n_ubatch = settings.ubatch_tokens
+    params.n_threads = settings.threads
+    params.n_threads_batch = settings.threads
+    params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
+    params.type_k = _ggml_type(settings.kv_type_k)
+    params.type_v = _ggml_type(settings.kv_type_v)
+    context = native.llama_init_from_model(model, params)
+    if not context:
+        native.llama_model_free(model)
+        raise EngineError(
+            f"llama.cpp makes no context of {context_tokens} tokens with {settings}",
+            "its last words are in the log below; a smaller context or other KV types may do",
+        )
+    return int(context)
+
+
+def _attach_threadpool(context: int, threads: int) -> int:
+    """Gives the context threads that live as long as it does, as llama-bench does."""
+    params = _ThreadpoolParams()
+    by_reference = ctypes.POINTER(_ThreadpoolParams)
+    _bound("ggml-base", "ggml_threadpool_params_init", None, by_reference, ctypes.c_int)(
+        params, threads
+    )
+    pool = _bound("ggml-cpu", "ggml_threadpool_new", ctypes.c_void_p, by_reference)(params)
+    pointers = (ctypes.c_void_p,) * 3
+    _bound("llama", "llama_attach_threadpool", None, *pointers)(context, pool, None)
+    return int(pool)
+
+
+def _columns(batch: native.llama_batch, size: int) -> _Columns:
+    """Views of a batch whose every row belongs to sequence 0."""
+    np.ctypeslib.as_array(batch.n_seq_id, (size,))[:] = 1
+    for row in range(size):
+        batch.seq_id[row][0] = 0
+    return _Columns(
+        token=np.ctypeslib.as_array(batch.token, (size,)),
+        position=np.ctypeslib.as_array(batch.pos, (size,)),
+        wanted=np.ctypeslib.as_array(batch.logits, (size,)),
+    )
+
+
+def _ggml_type(name: str) -> int:
+    return int(getattr(native, f"GGML_TYPE_{name.upper()}"))
+
+
+def _bound(library: str, name: str, returns: object, *takes: object) -> Callable[..., Any]:
+    """A function that llama-cpp-python ships but does not bind."""
+    function = getattr(_library(library), name)
+    function.restype = returns
+    function.argtypes = takes
+    return cast(Callable[..., Any], function)
+
+
+@cache
+def _library(name: str) -> ctypes.CDLL:
+    """One of the shared libraries beside llama-cpp-python's own."""
+    names = (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll")
+    found = next(path for path in (_LIBRARIES / file for file in names) if path.exists())
+    return ctypes.CDLL(str(found))
+
+
+def _decode_error(status: int) -> EngineError:
+    meaning = {1: "no room in the KV cache", 2: "aborted", -1: "invalid batch"}
+    return EngineError(
+        f"llama_decode answered {status} ({meaning.get(status, 'fatal error')})",
+        "its last words are in the log below",
+    )
