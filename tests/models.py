@@ -1,0 +1,126 @@
+"""Small model files for the tests: real GGUF files that llama.cpp loads, with random weights."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType, LlamaFileType, TokenType
+from numpy.typing import NDArray
+
+_HEAD_WIDTH = 64
+_FILE_TYPES = {
+    "F32": (LlamaFileType.ALL_F32, GGMLQuantizationType.F32),
+    "F16": (LlamaFileType.MOSTLY_F16, GGMLQuantizationType.F16),
+    "BF16": (LlamaFileType.MOSTLY_BF16, GGMLQuantizationType.BF16),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape of a model; every row is a multiple of 256, so that each K-quant is a real one.
+
+    Attributes:
+        width: The width of the residual stream.
+        layers: The number of blocks.
+        ffn: The width of the feed-forward part.
+        vocabulary: The number of tokens, from 257 to 900.
+        context_tokens: The longest context that the header states.
+    """
+
+    width: int = 256
+    layers: int = 1
+    ffn: int = 256
+    vocabulary: int = 512
+    context_tokens: int = 1024
+
+
+TINY = Shape()
+
+
+def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0) -> Path:
+    """Writes a model with the architecture of Qwen2 and random weights; 1.1 MB as F16 in `TINY`.
+
+    Args:
+        path: The file to write.
+        shape: The model's shape.
+        kind: The type of its matrices: `F32`, `F16` or `BF16`.
+        seed: What the weights are drawn from; the same seed gives the same bytes.
+
+    Returns:
+        The path.
+    """
+    file_type, tensor_type = _FILE_TYPES[kind]
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_file_type(file_type)
+    _add_shape(writer, shape)
+    _add_tokenizer(writer, shape.vocabulary)
+    rng = np.random.default_rng(seed)
+    for name, size in tensor_shapes(shape):
+        values = _weights(rng, name, size)
+        wanted = tensor_type if len(size) == 2 else GGMLQuantizationType.F32
+        writer.add_tensor(name, gguf.quantize(values, wanted), raw_dtype=wanted)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor's name and shape, rows first, in the order of the file."""
+    width, kv = shape.width, shape.width // 2
+    yield "token_embd.weight", (shape.vocabulary, width)
+    for block in range(shape.layers):
+        yield f"blk.{block}.attn_norm.weight", (width,)
+        for part, rows in (("q", width), ("k", kv), ("v", kv)):
+            yield f"blk.{block}.attn_{part}.weight", (rows, width)
+            yield f"blk.{block}.attn_{part}.bias", (rows,)
+        yield f"blk.{block}.attn_output.weight", (width, width)
+        yield f"blk.{block}.ffn_norm.weight", (width,)
+        yield f"blk.{block}.ffn_gate.weight", (shape.ffn, width)
+        yield f"blk.{block}.ffn_up.weight", (shape.ffn, width)
+        yield f"blk.{block}.ffn_down.weight", (width, shape.ffn)
+    yield "output_norm.weight", (width,)
+
+
+def _weights(rng: np.random.Generator, name: str, size: tuple[int, ...]) -> NDArray[np.float32]:
+    values = rng.standard_normal(size, dtype=np.float32) * np.float32(0.05)
+    return values + 1 if name.endswith("norm.weight") else values
+
+
+def _add_shape(writer: gguf.GGUFWriter, shape: Shape) -> None:
+    heads = shape.width // _HEAD_WIDTH
+    writer.add_context_length(shape.context_tokens)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.ffn)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads // 2)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: int) -> None:
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    n_merges = vocabulary - 257
+    merges = list(product(letters, letters))[:n_merges]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([*_bytes_as_text(), *("".join(pair) for pair in merges), "<|end|>"])
+    writer.add_token_types([TokenType.NORMAL] * (vocabulary - 1) + [TokenType.CONTROL])
+    # llama.cpp loads no byte-level tokenizer without merges.
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_eos_token_id(vocabulary - 1)
+    writer.add_bos_token_id(vocabulary - 1)
+    writer.add_add_bos_token(False)
+
+
+def _bytes_as_text() -> list[str]:
+    """The printable character that stands for each byte in a byte-level vocabulary."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = (byte for byte in range(256) if byte not in printable)
+    moved = {byte: 256 + place for place, byte in enumerate(others)}
+    return [chr(moved.get(byte, byte)) for byte in range(256)]
