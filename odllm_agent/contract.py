@@ -528,11 +528,21 @@ def from_json(kind: type[T], text: str | bytes) -> T:
         text: What `to_json` gave.
 
     Raises:
-        ValueError: The text is not JSON, or not of this type.
+        ValueError: The text is not JSON, or a value is none of its type's.
         TypeError: A field is missing or unknown.
     """
-    value: T = _typed(kind, json.loads(text))
-    return value
+    return from_plain(kind, json.loads(text))
+
+
+def from_plain(kind: type[T], value: object) -> T:
+    """The value of a contract type that a dictionary read from JSON stands for.
+
+    Raises:
+        ValueError: A value is none of its type's.
+        TypeError: A field is missing or unknown.
+    """
+    typed: T = _typed(kind, value)
+    return typed
 
 
 def _digest(content: object) -> str:
@@ -555,22 +565,18 @@ def _typed(kind: typing.Any, value: typing.Any) -> typing.Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _typed(hints.get(name), item) for name, item in value.items()})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return _typed_optional(arguments, value)
-    if origin is tuple:
+    arguments = typing.get_args(kind)
+    if types.NoneType in arguments:
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return None if value is None else _typed(inner, value)
+    if typing.get_origin(kind) is tuple:
         return tuple(_typed(arguments[0], item) for item in value)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(value)
+    return _scalar(kind, value)
+
+
+def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:
     if kind is datetime:
         return datetime.fromisoformat(value)
-    if kind is float:
-        return float(value)
+    if isinstance(kind, type) and issubclass(kind, StrEnum | float):
+        return kind(value)
     return value
-
-
-def _typed_optional(arguments: tuple[typing.Any, ...], value: typing.Any) -> typing.Any:
-    if value is None or types.NoneType not in arguments:
-        return value
-    (inner,) = (argument for argument in arguments if argument is not types.NoneType)
-    return _typed(inner, value)

@@ -1,0 +1,224 @@
+"""The process that one trial runs in, seen from both of its ends.
+
+The agent starts a fresh worker for each trial in each round, so that a crash, an out-of-memory
+kill or a hostile file costs that trial alone. The order goes in as one line of JSON; the answers
+are JSON lines in a file, which the agent reads only once the worker has ended: until then the
+agent sleeps in the kernel, and no one shares the cores that are being measured.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from odllm_agent.clock import monotonic_ns, now, seconds_since
+from odllm_agent.contract import (
+    Failure,
+    Finished,
+    Loaded,
+    Measurement,
+    QualityCheck,
+    QualityResult,
+    Repeat,
+    RoundResult,
+    from_json,
+    from_plain,
+    to_json,
+)
+from odllm_agent.errors import WorkerDied
+
+_LOG_LINES = 20
+_ANSWERS: Mapping[str, Any] = {
+    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Failure)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a worker left behind.
+
+    Attributes:
+        answers: What it said, in order.
+        failure: Why it failed, or `None`.
+    """
+
+    answers: tuple[object, ...]
+    failure: Failure | None
+
+    def all_of(self, kind: type[Any]) -> tuple[Any, ...]:
+        """The answers of one type."""
+        return tuple(answer for answer in self.answers if isinstance(answer, kind))
+
+    def last_of(self, kind: type[Any]) -> Any | None:
+        """The last answer of one type, or `None`."""
+        return (self.all_of(kind) or (None,))[-1]
+
+
+def run_round(order: Measurement) -> RoundResult:
+    """Measures one trial in one round in a process of its own.
+
+    Returns:
+        What was measured; a failure is part of it, never raised.
+    """
+    started_at, start = now(), monotonic_ns()
+    ended = _run("measure", to_json(order), order.deadline_s)
+    return RoundResult(
+        trial=order.trial,
+        round=order.round,
+        started_at=started_at,
+        wall_s=seconds_since(start),
+        loaded=ended.last_of(Loaded),
+        repeats=ended.all_of(Repeat),
+        finished=ended.last_of(Finished),
+        failure=ended.failure,
+    )
+
+
+def run_check(check: QualityCheck) -> QualityResult:
+    """Computes one quality metric in a process of its own; a failure is part of the result."""
+    start = monotonic_ns()
+    ended = _run("check", to_json(check), check.deadline_s)
+    found = ended.last_of(QualityResult) or QualityResult(check)
+    return replace(found, wall_s=seconds_since(start), failure=ended.failure)
+
+
+def _run(task: str, order: str, deadline_s: float) -> Ended:
+    with tempfile.TemporaryDirectory(prefix="odllm-worker-") as folder:
+        answers, log = Path(folder, "answers.jsonl"), Path(folder, "log.txt")
+        with answers.open("wb") as out, log.open("wb") as err:
+            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-m", "odllm_agent.worker", task],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+            )
+            status, late = _wait(process, order, deadline_s)
+        told = tuple(_parse(answers.read_text("utf-8")))
+        last_lines = "\n".join(log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:])
+    kept = tuple(answer for answer in told if not isinstance(answer, Failure))
+    failure = _failure(told, status, deadline_s if late else None)
+    return Ended(kept, replace(failure, log=last_lines) if failure else None)
+
+
+def _wait(process: subprocess.Popen[bytes], order: str, deadline_s: float) -> tuple[int, bool]:
+    """The worker's exit status, and whether it had to be ended."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    # `Popen.wait(timeout)` polls; a timer lets this process sleep while the worker measures.
+    timer = threading.Timer(deadline_s, end)
+    timer.start()
+    try:
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(order.encode() + b"\n")
+            process.stdin.flush()
+        status = process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return status, late.is_set()
+    finally:
+        timer.cancel()
+
+
+def _parse(text: str) -> Iterator[object]:
+    """The answers in a worker's file; a last line cut off by a kill is left out."""
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            ((name, answer),) = json.loads(line).items()
+            yield from_plain(_ANSWERS[name], answer)
+
+
+def _failure(told: tuple[object, ...], status: int, deadline_s: float | None) -> Failure | None:
+    if told and isinstance(told[-1], Failure):
+        return told[-1]
+    if deadline_s is not None:
+        return Failure.of(
+            WorkerDied(
+                f"the worker had not ended after {deadline_s:g} s and was killed",
+                "raise deadline_s, or take a smaller model or workload",
+            )
+        )
+    return _death(status) if status else None
+
+
+def _death(status: int) -> Failure:
+    if status > 0:
+        return Failure.of(
+            WorkerDied(
+                f"the worker ended with exit status {status} and without an answer",
+                "its last words are in the log below",
+            )
+        )
+    name = signal.Signals(-status).name
+    remedy = {
+        "SIGKILL": "often the system's out-of-memory killer: see dmesg, or take a smaller model",
+        "SIGABRT": "the engine gave up: its last words are in the log below",
+        "SIGSEGV": "the engine crashed: the model file may be damaged or hostile",
+    }.get(name, "something on the device ended it")
+    return replace(Failure.of(WorkerDied(f"the worker was ended by {name}", remedy)), signal=name)
+
+
+def main(task: str) -> int:
+    """The worker's own end: reads the order, does the task, says what it finds."""
+    order = sys.stdin.readline()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with _answers() as out:
+
+        def say(answer: object) -> None:
+            out.write(to_json({type(answer).__name__: answer}) + "\n")
+            out.flush()
+
+        try:
+            _TASKS[task](order, say)
+        except Exception as error:  # noqa: BLE001 - the failure becomes data
+            say(Failure.of(error))
+            return 1
+    return 0
+
+
+def _measure(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.trial import measure  # noqa: PLC0415 - the agent's end needs no engine
+
+    measure(from_json(Measurement, order), say)
+
+
+def _check(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.quality.check import evaluate  # noqa: PLC0415 - as above
+
+    say(evaluate(from_json(QualityCheck, order)))
+
+
+_TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
+    "measure": _measure,
+    "check": _check,
+}
+
+
+@contextlib.contextmanager
+def _answers() -> Iterator[IO[str]]:
+    """The file of answers, out of reach of whatever native code prints to stdout."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)
+        yield out
+
+
+def _end_with_parent() -> None:
+    """Ends the worker when its agent is gone, however that went."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
