@@ -1,0 +1,245 @@
+"""What this device is, what state it is in, and what disturbed a measurement on it."""
+
+import functools
+import hashlib
+import mmap
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from time import process_time
+
+import psutil
+
+from odllm_agent import engines, linux
+from odllm_agent.contract import Device, DeviceKind, DeviceState
+from odllm_agent.meters import AUTO, reports
+
+if sys.platform == "win32":
+    import winreg
+
+# Close below where laptop processors begin to throttle by themselves: AMD's Tjmax is 95 or 100 C
+# for Ryzen mobile and desktop parts, Intel's Tjunction 100 to 110 C (both by their data sheets).
+HOT_C = 95.0
+
+# Others may take a tenth of the device, and never more than half a core: every thread of an engine
+# waits for the slowest at each layer, so what one core loses the whole run loses. A desktop that
+# idles, with Ray and the agent on it, stays well below.
+BUSY_SHARE = 0.1
+BUSY_CORES = 0.5
+
+# The system counts busy time in ticks of 10 ms (Linux, macOS) or 15.6 ms (Windows), so each CPU's
+# figure may be off by one, and their sum was rounded once more.
+TICK_S = 0.016
+
+
+def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device:
+    """What this device is.
+
+    Args:
+        name: What to call it; its host name unless told.
+        meters: Names of the power meters to report on.
+
+    Raises:
+        UsageError: There is no power meter of such a name.
+    """
+    return Device(
+        id=_id(),
+        name=name or socket.gethostname(),
+        kind=DeviceKind.REAL,
+        system=_system(),
+        cpu=_cpu(),
+        physical_cores=_physical_cores(),
+        logical_cores=logical_cores(),
+        ram_bytes=psutil.virtual_memory().total,
+        python_version=platform.python_version(),
+        odllm_version=metadata.version("odllm"),
+        engines=engines.versions(),
+        meters=reports(meters),
+    )
+
+
+def logical_cores() -> int:
+    """Hardware threads that this process may use."""
+    return len(_cpus())
+
+
+def read_state() -> DeviceState:
+    """What could disturb a measurement, as it is now."""
+    return _read_linux() if sys.platform == "linux" else _read_by_psutil()
+
+
+def flags(
+    before: DeviceState, after: DeviceState, wall_s: float, logical_cores: int
+) -> tuple[str, ...]:
+    """What disturbed a measurement: of `busy`, `hot`, `on_battery`, `swapped` and `throttled`.
+
+    Args:
+        before: The device's state when it began.
+        after: The device's state when it ended.
+        wall_s: The seconds from the one to the other.
+        logical_cores: The device's hardware threads.
+    """
+    found = {
+        "busy": _others_s(before, after) > _allowed_s(wall_s, logical_cores),
+        "hot": any(
+            state.temperature_c is not None and state.temperature_c >= HOT_C
+            for state in (before, after)
+        ),
+        "on_battery": bool(before.on_battery or after.on_battery),
+        "swapped": after.swapped_bytes > before.swapped_bytes,
+        "throttled": (
+            before.throttle_count is not None
+            and after.throttle_count is not None
+            and after.throttle_count > before.throttle_count
+        ),
+    }
+    return tuple(name for name, holds in found.items() if holds)
+
+
+def available_bytes() -> int:
+    """Memory that can be had without swapping, within a container's limit where there is one."""
+    available: int = psutil.virtual_memory().available
+    limits = [group.available_bytes() for group in _memory_groups()]
+    return min([available, *(limit for limit in limits if limit is not None)])
+
+
+def _others_s(before: DeviceState, after: DeviceState) -> float:
+    return (after.busy_s - before.busy_s) - (after.own_cpu_s - before.own_cpu_s)
+
+
+def _allowed_s(wall_s: float, logical_cores: int) -> float:
+    return wall_s * min(BUSY_SHARE * logical_cores, BUSY_CORES) + TICK_S * (logical_cores + 1)
+
+
+def _read_linux() -> DeviceState:
+    sensors = _sensors()
+    governor = linux.read_text(sensors.governor) if sensors.governor else None
+    return DeviceState(
+        on_battery=sensors.on_battery(),
+        governor=governor.strip() if governor else None,
+        frequency_hz=sensors.frequency_hz(),
+        temperature_c=sensors.temperature_c(),
+        throttle_count=sensors.throttle_count(),
+        available_bytes=available_bytes(),
+        swapped_bytes=linux.swapped_pages(Path("/proc/vmstat").read_text()) * mmap.PAGESIZE,
+        busy_s=linux.busy_ticks(Path("/proc/stat").read_text()) / _ticks_per_s(),
+        own_cpu_s=process_time(),
+    )
+
+
+def _read_by_psutil() -> DeviceState:
+    plugged = getattr(psutil.sensors_battery(), "power_plugged", None)
+    frequency = psutil.cpu_freq()
+    swap = psutil.swap_memory()
+    times = psutil.cpu_times()
+    return DeviceState(
+        on_battery=None if plugged is None else not plugged,
+        governor=None,
+        frequency_hz=frequency.current * 1e6 if frequency else None,
+        temperature_c=None,
+        throttle_count=None,
+        available_bytes=available_bytes(),
+        swapped_bytes=swap.sin + swap.sout,
+        busy_s=times.user + times.system + getattr(times, "nice", 0.0),
+        own_cpu_s=process_time(),
+    )
+
+
+@functools.cache
+def _sensors() -> linux.Sensors:
+    return linux.Sensors.find()
+
+
+@functools.cache
+def _memory_groups() -> tuple[linux.MemoryGroup, ...]:
+    return linux.memory_groups(linux.read_text(Path("/proc/self/cgroup")) or "")
+
+
+@functools.cache
+def _ticks_per_s() -> int:
+    # The other systems have no sysconf, and their type checkers say so.
+    return os.sysconf("SC_CLK_TCK") if sys.platform == "linux" else 100
+
+
+def _cpus() -> list[int]:
+    if sys.platform == "darwin":
+        return list(range(psutil.cpu_count() or 1))
+    return list(psutil.Process().cpu_affinity() or [])
+
+
+def _physical_cores() -> int:
+    cpus = _cpus()
+    return linux.physical_cores(cpus) or min(psutil.cpu_count(logical=False) or 1, len(cpus))
+
+
+def _id() -> str:
+    # Whoever has a machine's own id may track it (man machine-id), so it leaves only as a hash.
+    return hashlib.sha256(f"odllm:{_machine_id()}".encode()).hexdigest()[:16]
+
+
+def _machine_id() -> str:
+    told = (_system_machine_id() or "").strip()
+    if told and told != "uninitialized":
+        return told
+    node = uuid.getnode()
+    # This bit marks a number that Python drew because it found no network card (RFC 4122, 4.5).
+    return socket.gethostname() if node >> 40 & 1 else f"{node:012x}"
+
+
+def _system_machine_id() -> str | None:
+    if sys.platform == "win32":
+        return _registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
+    if sys.platform == "darwin":
+        return mac_uuid(_output("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice") or "")
+    return linux.read_text(Path("/etc/machine-id"))
+
+
+def mac_uuid(ioreg: str) -> str | None:
+    """The machine's own id in what macOS's ioreg prints of it; the rest changes over time."""
+    found = re.search(r'"IOPlatformUUID" = "([^"]+)"', ioreg)
+    return found[1] if found else None
+
+
+def _system() -> str:
+    release = platform.version() if sys.platform == "win32" else platform.release()
+    return f"{platform.system()} {release}"
+
+
+def _cpu() -> str:
+    return (_system_cpu() or platform.processor() or platform.machine()).strip()
+
+
+def _system_cpu() -> str | None:
+    if sys.platform == "win32":
+        key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+        return _registry(key, "ProcessorNameString")
+    if sys.platform == "darwin":
+        return _output("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+    return linux.cpu_name(linux.read_text(Path("/proc/cpuinfo")) or "")
+
+
+if sys.platform == "win32":
+
+    def _registry(key: str, name: str) -> str | None:
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
+                return str(winreg.QueryValueEx(opened, name)[0])
+        except OSError:
+            return None
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - only the fixed commands above come here
+            command, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,263 @@
+"""What Linux tells of the device through /proc and /sys: pure parsers, and where to read.
+
+Formats: the kernel's Documentation/filesystems/proc.rst, admin-guide/cgroup-v1/memory.rst,
+admin-guide/cgroup-v2.rst, and ABI/testing/sysfs-*.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
+CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
+CPU_ZONES = ("x86_pkg_temp", "cpu")
+
+
+def read_text(path: Path) -> str | None:
+    """A small file's text, or `None` where it cannot be read; sensors come and go."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def read_int(path: Path) -> int | None:
+    """A small file's number, or `None` where it cannot be read or holds none."""
+    text = read_text(path)
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def read_ints(paths: Iterable[Path]) -> list[int]:
+    """The numbers of those of the files that hold one."""
+    return [value for value in map(read_int, paths) if value is not None]
+
+
+def busy_ticks(stat: str) -> int:
+    """Ticks since boot in which some CPU was not idle, from /proc/stat.
+
+    Stolen ticks count, for the host did run something then; guests' ticks are in `user` already.
+    """
+    user, nice, system, _idle, _iowait, *rest = map(int, stat.split("\n", 1)[0].split()[1:])
+    return user + nice + system + sum(rest[:3])
+
+
+def swapped_pages(vmstat: str) -> int:
+    """Pages swapped in and out since boot, from /proc/vmstat."""
+    return sum(int(pages) for pages in re.findall(r"^pswp(?:in|out) (\d+)$", vmstat, re.M))
+
+
+def cpu_name(cpuinfo: str) -> str | None:
+    """The processor's name, from /proc/cpuinfo."""
+    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.M)
+    return found[1].strip() if found else None
+
+
+def is_virtual(cpuinfo: str) -> bool:
+    """Whether an x86 processor says in /proc/cpuinfo that a hypervisor runs it."""
+    return re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M) is not None
+
+
+def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
+    """How many cores these logical CPUs are, or 0 where the system does not tell.
+
+    Args:
+        cpus: Numbers of logical CPUs.
+        root: Where the system's files are.
+    """
+    siblings = {
+        read_text(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        for cpu in cpus
+    }
+    return 0 if None in siblings else len(siblings)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """The files that tell the state of a device, found once because looking costs more.
+
+    Attributes:
+        governor: The first CPU's frequency governor, or `None`.
+        frequencies: Each CPU's frequency in kHz.
+        temperatures: CPU temperatures in thousandths of a degree Celsius.
+        throttle_counts: Thermal throttle events, each core and each package once.
+        mains: Whether each mains adapter is plugged in, 0 or 1.
+        battery_status: What each of the device's own batteries does, such as `Discharging`.
+    """
+
+    governor: Path | None
+    frequencies: tuple[Path, ...]
+    temperatures: tuple[Path, ...]
+    throttle_counts: tuple[Path, ...]
+    mains: tuple[Path, ...]
+    battery_status: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, root: Path = Path("/")) -> "Sensors":
+        """The sensors of this device.
+
+        Args:
+            root: Where the system's files are.
+        """
+        cpus = root / "sys/devices/system/cpu"
+        governors = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor"))
+        supplies = sorted((root / "sys/class/power_supply").glob("*"))
+        return cls(
+            governor=governors[0] if governors else None,
+            frequencies=tuple(sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))),
+            temperatures=_cpu_temperatures(root / "sys/class"),
+            throttle_counts=_throttle_counts(cpus),
+            mains=tuple(s / "online" for s in supplies if _is_supply(s, "Mains")),
+            battery_status=tuple(s / "status" for s in supplies if _is_supply(s, "Battery")),
+        )
+
+    def frequency_hz(self) -> float | None:
+        """The mean frequency of the CPUs."""
+        khz = read_ints(self.frequencies)
+        return 1000 * sum(khz) / len(khz) if khz else None
+
+    def temperature_c(self) -> float | None:
+        """The hottest of the CPU's sensors."""
+        return max((value / 1000 for value in read_ints(self.temperatures)), default=None)
+
+    def throttle_count(self) -> int | None:
+        """Thermal throttle events of all cores and packages since boot."""
+        counts = read_ints(self.throttle_counts)
+        return sum(counts) if counts else None
+
+    def on_battery(self) -> bool | None:
+        """Whether the battery feeds the device; `None` where there is no battery."""
+        if not self.battery_status:
+            return None
+        # The adapter is asked first: a battery's status goes through slow firmware.
+        online = read_ints(self.mains)
+        if online:
+            return not any(online)
+        states = [(read_text(path) or "").strip() for path in self.battery_status]
+        return "Discharging" in states if any(states) else None
+
+
+def _is_supply(supply: Path, kind: str) -> bool:
+    scope = (read_text(supply / "scope") or "").strip()
+    return (read_text(supply / "type") or "").strip() == kind and scope != "Device"
+
+
+def _cpu_temperatures(classes: Path) -> tuple[Path, ...]:
+    chips = [
+        chip
+        for chip in sorted(classes.glob("hwmon/hwmon*"))
+        if (read_text(chip / "name") or "").strip() in CPU_CHIPS
+    ]
+    inputs = [path for chip in chips for path in hottest_inputs(_labelled_inputs(chip))]
+    zones = [
+        zone / "temp"
+        for zone in sorted(classes.glob("thermal/thermal_zone*"))
+        if (read_text(zone / "type") or "").startswith(CPU_ZONES)
+    ]
+    return tuple(inputs or zones)
+
+
+def _labelled_inputs(chip: Path) -> list[tuple[str, Path]]:
+    inputs = sorted(chip.glob("temp*_input"))
+    labels = [path.with_name(path.name.replace("_input", "_label")) for path in inputs]
+    texts = [(read_text(label) or "").strip() for label in labels]
+    return list(zip(texts, inputs, strict=True))
+
+
+def hottest_inputs(labelled: Sequence[tuple[str, Path]]) -> list[Path]:
+    """Of a chip's sensors those that hold its highest temperature.
+
+    Intel's package sensor is the highest of its cores'; AMD's Tctl may carry an offset for the
+    fan, which Tdie does not (Documentation/hwmon/coretemp.rst, k10temp.rst).
+    """
+    for wanted in ("Package id", "Tdie"):
+        found = [path for label, path in labelled if label.startswith(wanted)]
+        if found:
+            return found
+    return [path for _, path in labelled]
+
+
+def _throttle_counts(cpus: Path) -> tuple[Path, ...]:
+    # Hyper-threads repeat their core's count, and cores their package's.
+    cores: dict[str | None, Path] = {}
+    packages: dict[str | None, Path] = {}
+    for cpu in sorted(cpus.glob("cpu[0-9]*/thermal_throttle")):
+        topology = cpu.parent / "topology"
+        cores.setdefault(read_text(topology / "thread_siblings_list"), cpu)
+        packages.setdefault(read_text(topology / "physical_package_id"), cpu)
+    return (
+        *(cpu / "core_throttle_count" for cpu in cores.values()),
+        *(cpu / "package_throttle_count" for cpu in packages.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGroup:
+    """The files of one memory control group.
+
+    Attributes:
+        limit: The bytes that its processes may use together, or `max`.
+        usage: The bytes that they use, cached files included.
+        stat: What the bytes are used for.
+    """
+
+    limit: Path
+    usage: Path
+    stat: Path
+
+    def available_bytes(self) -> int | None:
+        """What the group may still take, or `None` where it has no limit.
+
+        Cached files count as free, for the kernel drops them before it refuses memory.
+        """
+        limit = read_int(self.limit)
+        usage = read_int(self.usage) if limit is not None else None
+        if limit is None or usage is None:
+            return None
+        return max(0, limit - usage + cached_bytes(read_text(self.stat) or ""))
+
+
+def cached_bytes(memory_stat: str) -> int:
+    """The bytes of cached files, from a control group's memory.stat.
+
+    Version 1 tells the group's own as `inactive_file` and those below it too as
+    `total_inactive_file`; version 2 has only the first name, for the second meaning.
+    """
+    fields = dict(line.split() for line in memory_stat.splitlines())
+    prefix = "total_" if "total_inactive_file" in fields else ""
+    return sum(int(fields.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
+
+
+def memory_groups(cgroup: str, root: Path = Path("/")) -> tuple[MemoryGroup, ...]:
+    """The memory control groups whose limits bind a process: its own and all above it.
+
+    Args:
+        cgroup: The text of /proc/self/cgroup.
+        root: Where the system's files are.
+    """
+    groups = []
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            groups += [_version_2(path) for path in _upwards(root / "sys/fs/cgroup", path)]
+        elif "memory" in controllers.split(","):
+            groups += [_version_1(path) for path in _upwards(root / "sys/fs/cgroup/memory", path)]
+    return tuple(group for group in groups if group.limit.exists())
+
+
+def _upwards(mount: Path, path: str) -> list[Path]:
+    group = mount / path.lstrip("/")
+    return [group, *(parent for parent in group.parents if parent.is_relative_to(mount))]
+
+
+def _version_1(group: Path) -> MemoryGroup:
+    return MemoryGroup(
+        group / "memory.limit_in_bytes", group / "memory.usage_in_bytes", group / "memory.stat"
+    )
+
+
+def _version_2(group: Path) -> MemoryGroup:
+    return MemoryGroup(group / "memory.max", group / "memory.current", group / "memory.stat")
