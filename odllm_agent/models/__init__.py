@@ -1,0 +1,7 @@
+"""Getting, checking and quantizing model files on this device."""
+
+from odllm_agent.models.cache import Cache
+from odllm_agent.models.header import Header, read_header
+from odllm_agent.models.sources import prepare
+
+__all__ = ["Cache", "Header", "prepare", "read_header"]

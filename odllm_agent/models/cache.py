@@ -1,0 +1,197 @@
+"""The device's own store of model files that were made here, by content."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from odllm_agent.contract import Quantization
+from odllm_agent.errors import DiskFull, UsageError
+from odllm_agent.models.checksum import sha256_of
+
+ROOT_VARIABLE = "ODLLM_CACHE_DIR"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """What a file was made from, and how: the same derivation gives the same bytes on a device.
+
+    Attributes:
+        source_sha256: The checksum of the file that it was made from.
+        quantization: The type that was made.
+        quantizer: The version of the program that made it.
+    """
+
+    source_sha256: str
+    quantization: Quantization
+    quantizer: str
+
+    @property
+    def key(self) -> str:
+        """A name for the derivation that any file system takes."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedFile:
+    """A file of the cache whose content was found right.
+
+    Attributes:
+        path: Where it lies.
+        sha256: The checksum of its bytes.
+    """
+
+    path: Path
+    sha256: str
+
+
+class Cache:
+    """A folder of model files, each named by the checksum of its bytes.
+
+    Several processes may use one folder at the same time. The files lie in `files`; `derived` has
+    one small file per derivation that tells which file it gave.
+
+    Args:
+        root: The folder; made when it is first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files = root / "files"
+        self._derived = root / "derived"
+        self._locks = root / "locks"
+
+    @classmethod
+    def of_this_device(cls) -> "Cache":
+        """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches."""
+        chosen = os.environ.get(ROOT_VARIABLE)
+        root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
+        return cls(root.absolute())
+
+    def derived(
+        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+    ) -> CachedFile:
+        """The file of a derivation: the one that is there if its content is right, or a new one.
+
+        Args:
+            derivation: What the file is made from, and how.
+            make: Writes the file to the path that it is given.
+            at_least_bytes: The disk space that the file surely needs.
+
+        Raises:
+            DiskFull: There is no room for the file.
+            UsageError: The cache's folder cannot be written to.
+        """
+        with self._errors_told(at_least_bytes):
+            for folder in (self._files, self._derived, self._locks):
+                folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._locks / f"{derivation.key}.lock"):
+                return self._find(derivation) or self._make(derivation, make, at_least_bytes)
+
+    def file(self, sha256: str) -> CachedFile | None:
+        """The file of that content, or `None`; a file whose content is wrong is removed."""
+        path = self._files / f"{sha256}.gguf"
+        if not path.exists():
+            return None
+        if sha256_of(path) == sha256:
+            return CachedFile(path, sha256)
+        path.unlink()
+        return None
+
+    def _find(self, derivation: Derivation) -> CachedFile | None:
+        try:
+            told = json.loads((self._derived / f"{derivation.key}.json").read_bytes())
+            sha256 = str(told["sha256"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return self.file(sha256) if _SHA256.fullmatch(sha256) else None
+
+    def _make(
+        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+    ) -> CachedFile:
+        partial = self._files / f"{derivation.key}.part"
+        # One may have been left by a process that was killed. It may still be open in a child of
+        # that process, so it is removed, never written over.
+        partial.unlink(missing_ok=True)
+        try:
+            if shutil.disk_usage(self._files).free < at_least_bytes:
+                raise disk_full(self._files, at_least_bytes)
+            make(partial)
+            _flush(partial)
+            return self._keep(partial, derivation)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _keep(self, partial: Path, derivation: Derivation) -> CachedFile:
+        sha256 = sha256_of(partial)
+        # The index comes first: if it cannot be written, no file lies about that nothing names.
+        self._write_index(derivation, sha256, partial.stat().st_size)
+        path = self._files / f"{sha256}.gguf"
+        partial.replace(path)
+        _flush_folder(self._files)
+        return CachedFile(path, sha256)
+
+    def _write_index(self, derivation: Derivation, sha256: str, file_bytes: int) -> None:
+        content = asdict(derivation) | {"sha256": sha256, "file_bytes": file_bytes}
+        partial = self._derived / f"{derivation.key}.part"
+        try:
+            partial.write_text(json.dumps(content, indent=1) + "\n")
+            _flush(partial)
+            partial.replace(partial.with_suffix(".json"))
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors_told(self, at_least_bytes: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise disk_full(self._files, at_least_bytes) from error
+            raise UsageError(
+                f"the model cache {self.root} cannot be used: {error}",
+                f"set {ROOT_VARIABLE} to a folder that can be written to",
+            ) from error
+
+
+def disk_full(folder: Path, at_least_bytes: int) -> DiskFull:
+    """The error that tells how much room is missing in a folder.
+
+    Args:
+        folder: Where something had to be written.
+        at_least_bytes: What it needed at the least.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free_bytes = shutil.disk_usage(there).free
+    return DiskFull(
+        f"there is no room in {folder}: at least {at_least_bytes:,} bytes are needed, "
+        f"{free_bytes:,} are free",
+        f"free some disk space, or set {ROOT_VARIABLE} to a folder on a larger disk",
+    )
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a rename last; on Windows a folder can't be opened, and renames last by themselves."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,48 @@
+"""The quantizing process: `python -m odllm_agent.models.quantize SOURCE TARGET TYPE`."""
+
+import argparse
+import ctypes
+import os
+import sys
+import threading
+from pathlib import Path
+
+from llama_cpp import llama_cpp as native
+
+from odllm_agent.contract import Quantization
+from odllm_agent.models.quantizer import RECIPES, REFUSED
+
+
+def main() -> int:
+    """Quantizes one file and ends early if standard input closes.
+
+    Returns:
+        0, or `REFUSED` if llama.cpp says that it could not.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("type", type=Quantization)
+    parser.add_argument("--threads", type=int, default=0, help="0: as llama.cpp sees fit")
+    options = parser.parse_args()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # llama-cpp-python's own callback drops most lines; the native one writes them to stderr.
+    native.llama_log_set(native.llama_log_callback(), None)
+    params = native.llama_model_quantize_default_params()
+    params.ftype = RECIPES[options.type].file_type
+    params.nthread = options.threads
+    status = native.llama_model_quantize(
+        os.fsencode(options.source), os.fsencode(options.target), ctypes.byref(params)
+    )
+    return REFUSED if status else 0
+
+
+def _end_with_parent() -> None:
+    # Not through `sys.stdin`: its lock, held by a waiting thread, aborts Python at its end.
+    while os.read(0, 4096):
+        continue
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""llama.cpp's own quantizer, run in a process of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf import LlamaFileType
+
+import odllm_agent
+from odllm_agent import engines
+from odllm_agent.contract import Quantization
+from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+from odllm_agent.models.cache import disk_full
+from odllm_agent.models.header import Header, block_size, read_header
+
+REFUSED = 3
+"""The exit status of the quantizing process when llama.cpp refuses the file."""
+
+# Slower than any laptop with any disk, so that only a process that hangs is ended.
+_SLOWEST_BYTES_PER_S = 4_000_000
+_LEAST_DEADLINE_S = 120.0
+_NEARLY_FULL_BYTES = 2**20
+_LOG_LINES = 20
+# The NTSTATUS codes of severity `error`, such as 0xC0000005 for an access violation.
+_FIRST_WINDOWS_CRASH = 0xC0000000
+_SOURCE_REMEDY = "get the source file again, or convert it with a current llama.cpp"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How llama.cpp makes a quantization.
+
+    Attributes:
+        file_type: Its number in llama.cpp's interface and in `general.file_type`.
+        smallest: ggml's name of the type of the tensors that get the fewest bits in it.
+    """
+
+    file_type: LlamaFileType
+    smallest: str
+
+
+RECIPES: Mapping[Quantization, Recipe] = {
+    Quantization.F16: Recipe(LlamaFileType.MOSTLY_F16, "F16"),
+    Quantization.Q8_0: Recipe(LlamaFileType.MOSTLY_Q8_0, "Q8_0"),
+    Quantization.Q5_K_M: Recipe(LlamaFileType.MOSTLY_Q5_K_M, "Q5_K"),
+    Quantization.Q5_0: Recipe(LlamaFileType.MOSTLY_Q5_0, "Q5_0"),
+    Quantization.Q4_K_M: Recipe(LlamaFileType.MOSTLY_Q4_K_M, "Q4_K"),
+    Quantization.Q4_0: Recipe(LlamaFileType.MOSTLY_Q4_0, "Q4_0"),
+    Quantization.Q3_K_M: Recipe(LlamaFileType.MOSTLY_Q3_K_M, "Q3_K"),
+    Quantization.Q2_K: Recipe(LlamaFileType.MOSTLY_Q2_K, "Q2_K"),
+}
+
+
+def version() -> str:
+    """The version of the quantizer that is installed here.
+
+    Raises:
+        EngineError: There is none.
+    """
+    found = engines.versions().get("llama_cpp")
+    if found is None:
+        raise EngineError(
+            "there is no quantizer here: llama.cpp is not installed", "pip install llama-cpp-python"
+        )
+    return found
+
+
+def least_bytes(source: Header, quantization: Quantization) -> int:
+    """What a quantized file surely needs, before it is made.
+
+    llama.cpp gives no tensor fewer bits than the type that names the recipe, and some get more.
+    """
+    block, block_bytes = block_size(RECIPES[quantization].smallest)
+    return source.n_weights * block_bytes // block
+
+
+def quantize(source: Header, target: Path, quantization: Quantization) -> None:
+    """Makes a quantized file with llama.cpp's defaults, on all processors that may be used.
+
+    It runs in a process of its own, because llama.cpp may abort on a hostile file.
+
+    Args:
+        source: The header of a file that is not quantized.
+        target: The file to write; what is left of it after an error is the caller's to remove.
+        quantization: The type to make.
+
+    Raises:
+        ModelInvalid: llama.cpp refuses the source, or dies of it.
+        DiskFull: There is no room for the target.
+        EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
+    """
+    command = [sys.executable, "-m", "odllm_agent.models.quantize"]
+    command += [str(source.path), str(target), quantization, "--threads", str(_processors())]
+    status, log = _run(command, _deadline_s(source.file_bytes))
+    if status == 0 and _is_whole(target):
+        return
+    error = _error(source, target, quantization, status, log)
+    error.add_note("\n".join(log[-_LOG_LINES:]))
+    raise error
+
+
+def _run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
+    """Runs the process to its end.
+
+    Returns:
+        Its exit status, `None` if it was ended for taking too long, and the lines of its log.
+    """
+    held, kept = os.pipe()
+    try:
+        # The process ends itself once its standard input closes, so it never outlives this one.
+        done = subprocess.run(  # noqa: S603
+            command,
+            stdin=held,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=deadline_s,
+            check=False,
+            # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
+            env=os.environ | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"},
+        )
+    except subprocess.TimeoutExpired as late:
+        return None, _lines(late.stdout or b"")
+    finally:
+        os.close(held)
+        os.close(kept)
+    return done.returncode, _lines(done.stdout)
+
+
+def _error(
+    source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
+) -> OdllmError:
+    what = f"{source.path} could not be quantized to {quantization}"
+    if _out_of_room(target.parent, log):
+        return disk_full(target.parent, least_bytes(source, quantization))
+    if status is None:
+        limit_s = _deadline_s(source.file_bytes)
+        return EngineError(f"{what} within {limit_s:.0f} s", "look whether the disk answers")
+    last = log[-1] if log else "it said nothing"
+    death = _death(status)
+    if death == "SIGKILL":
+        return EngineError(
+            f"{what}: the process was killed, most likely for want of memory",
+            "close other programs, or quantize the model on a larger machine",
+        )
+    if death or status == REFUSED:
+        how = f"died with {death}" if death else "refuses it"
+        return ModelInvalid(f"{what}: llama.cpp {how} ({last})", _SOURCE_REMEDY)
+    return EngineError(
+        f"{what}: the quantizer ended with status {status} ({last})",
+        "install llama-cpp-python again",
+    )
+
+
+def _death(status: int) -> str:
+    """What ended a process from outside or by a crash, or nothing if it ended itself."""
+    if status < 0:
+        return signal.Signals(-status).name
+    return f"{status:#x}" if status >= _FIRST_WINDOWS_CRASH else ""
+
+
+def _out_of_room(folder: Path, log: list[str]) -> bool:
+    # libstdc++ says no more than "iostream error" of a write that failed.
+    told = any("iostream error" in line for line in log)
+    return told or shutil.disk_usage(folder).free < _NEARLY_FULL_BYTES
+
+
+def _is_whole(target: Path) -> bool:
+    """llama.cpp can miss that its last write failed."""
+    try:
+        read_header(target)
+    except (ModelInvalid, FileNotFoundError):
+        return False
+    return True
+
+
+def _deadline_s(source_bytes: int) -> float:
+    return _LEAST_DEADLINE_S + source_bytes / _SLOWEST_BYTES_PER_S
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _python_path() -> str:
+    """Lets the process find this very package, however this process found it."""
+    here = str(Path(odllm_agent.__file__).parent.parent)
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+
+
+def _lines(raw: bytes) -> list[str]:
+    return [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
