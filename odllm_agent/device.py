@@ -164,8 +164,9 @@ def _memory_groups() -> tuple[linux.MemoryGroup, ...]:
 
 @functools.cache
 def _ticks_per_s() -> int:
-    # The other systems have no sysconf, and their type checkers say so.
-    return os.sysconf("SC_CLK_TCK") if sys.platform == "linux" else 100
+    if sys.platform == "linux":
+        return os.sysconf("SC_CLK_TCK")
+    return 100
 
 
 def _cpus() -> list[int]:

@@ -13,6 +13,9 @@ from pathlib import Path
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 CPU_ZONES = ("x86_pkg_temp", "cpu")
 
+# Version 1 control groups without a limit say 2**63 rounded down to a page.
+UNLIMITED_BYTES = 2**62
+
 
 def read_text(path: Path) -> str | None:
     """A small file's text, or `None` where it cannot be read; sensors come and go."""
@@ -214,8 +217,10 @@ class MemoryGroup:
         Cached files count as free, for the kernel drops them before it refuses memory.
         """
         limit = read_int(self.limit)
-        usage = read_int(self.usage) if limit is not None else None
-        if limit is None or usage is None:
+        if limit is None or limit >= UNLIMITED_BYTES:
+            return None
+        usage = read_int(self.usage)
+        if usage is None:
             return None
         return max(0, limit - usage + cached_bytes(read_text(self.stat) or ""))
 

@@ -3,7 +3,7 @@
 import gc
 import random
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from odllm_agent import device, engines, meters
@@ -103,23 +103,23 @@ def _stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stop
 
 
 def _repeats(
-    session: Session, tokens: Tokens, opened: meters.Meters, policy: RepeatPolicy
+    session: Session, tokens: Tokens, opened: Sequence[meters.Meter], policy: RepeatPolicy
 ) -> Iterator[Repeat]:
     for index in range(policy.warmups + policy.at_most):
         yield _repeat(session, tokens, opened, index, warmup=index < policy.warmups)
 
 
 def _repeat(
-    session: Session, tokens: Tokens, opened: meters.Meters, index: int, *, warmup: bool
+    session: Session, tokens: Tokens, opened: Sequence[meters.Meter], index: int, *, warmup: bool
 ) -> Repeat:
     session.reset()
     session.fill(tokens.depth)
     started_at, before, start = now(), device.read_state(), monotonic_ns()
-    at_start = opened.read()
+    at_start = meters.read(opened)
     prefill = session.prefill(tokens.prompt)
-    at_first_token = opened.read()
+    at_first_token = meters.read(opened)
     token_s = session.decode(tokens.output)
-    at_end = opened.read()
+    at_end = meters.read(opened)
     wall_s, after = seconds_since(start), device.read_state()
     return Repeat(
         index=index,
@@ -129,8 +129,8 @@ def _repeat(
         ttft_s=prefill.ttft_s,
         token_s=token_s,
         energy=(
-            *opened.energies(Phase.PREFILL, at_start, at_first_token),
-            *opened.energies(Phase.DECODE, at_first_token, at_end),
+            *meters.energies(Phase.PREFILL, opened, at_start, at_first_token),
+            *meters.energies(Phase.DECODE, opened, at_first_token, at_end),
         ),
         before=before,
         after=after,

@@ -216,7 +216,8 @@ def _answers() -> Iterator[IO[str]]:
 
 def _end_with_parent() -> None:
     """Ends the worker when its agent is gone, however that went."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

@@ -1,0 +1,1 @@
+"""The controller: plans experiments, sends trials to agents, records and reads results."""

@@ -7,6 +7,7 @@ not used, because its Python work per token would be measured as if it were the 
 
 import ctypes
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,14 @@ from odllm_agent.settings import LlamaCppSettings, check_settings
 _LIBRARIES = Path(llama_cpp.__file__).parent / "lib"
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _MAX_THREADS = 512
+_LOGGED = (1, 2, 3)  # GGML_LOG_LEVEL_INFO, _WARN and _ERROR of ggml.h
+
+
+@native.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: object) -> None:
+    """Writes llama.cpp's words to stderr, where a worker's log is kept, but not its debugging."""
+    if level in _LOGGED:
+        os.write(2, text)
 
 
 class _ThreadpoolParams(ctypes.Structure):
@@ -67,9 +76,7 @@ class LlamaCppSession:
 
     def __init__(self, model: ModelFile, settings: LlamaCppSettings, context_tokens: int) -> None:
         _refuse_what_this_build_lacks(settings)
-        # llama-cpp-python's own callback runs Python for every line; the native one writes the
-        # lines to stderr, where a worker's log is kept.
-        native.llama_log_set(native.llama_log_callback(), None)
+        native.llama_log_set(_log, None)
         native.llama_backend_init()
         self._settings = settings
         self._model = _load_model(model, settings)

@@ -1,0 +1,51 @@
+# Every target makes .venv first, if it is not there or its pinned versions have changed.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+STORE ?= results/odllm.duckdb
+
+.PHONY: help sweep explore test check bench lock clean
+
+help:
+	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
+	@echo "make explore   open the explorer on what was measured (STORE=path)"
+	@echo "make test      run the tests"
+	@echo "make check     linter, formatter, types, layers"
+	@echo "make bench     compare with llama-bench, built from the same source"
+	@echo "make lock      resolve the pinned versions anew (needs uv)"
+
+# Hashes are checked for every package; the product itself is installed from this checkout.
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+sweep: $(STAMP)
+	$(BIN)/python -m odllm_controller +experiment=sweep store.path=$(STORE) $(ARGS)
+
+explore: $(STAMP)
+	$(BIN)/odllm explore --store $(STORE) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not alone" $(ARGS)
+	$(BIN)/python -m pytest -m alone $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock:
+	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
+	  --no-header --no-annotate --generate-hashes pyproject.toml --output-file requirements.lock
+	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
+	  --no-header --no-annotate pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,60 @@
+"""The agent as a Ray actor: what a controller may ask of a device."""
+
+from collections.abc import Sequence
+
+import ray
+
+from odllm_agent import device, models, worker
+from odllm_agent.contract import (
+    Device,
+    Failure,
+    Measurement,
+    ModelFile,
+    ModelRequest,
+    QualityCheck,
+    QualityResult,
+    RoundResult,
+)
+from odllm_agent.errors import OdllmError
+from odllm_agent.quality.text import text_sha256
+
+
+@ray.remote
+class AgentActor:
+    """One device's agent; it does one thing at a time.
+
+    A failure travels as data, because an exception may not survive the way between processes.
+
+    Args:
+        meters: Names of the power meters that the device is described with.
+    """
+
+    def __init__(self, meters: Sequence[str]) -> None:
+        self._meters = tuple(meters)
+        self._cache = models.Cache.of_this_device()
+
+    def device(self) -> Device:
+        """What this device is."""
+        return device.describe(meters=self._meters)
+
+    def text_sha256(self, name: str) -> str | Failure:
+        """The checksum of a text that quality is computed on."""
+        try:
+            return text_sha256(name)
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def prepare(self, request: ModelRequest) -> ModelFile | Failure:
+        """Gets a model file ready on this device."""
+        try:
+            return models.prepare(request, self._cache, device.available_bytes())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def measure(self, order: Measurement) -> RoundResult:
+        """Measures one trial in one round."""
+        return worker.run_round(order)
+
+    def check(self, order: QualityCheck) -> QualityResult:
+        """Computes one quality metric."""
+        return worker.run_check(order)

@@ -1,0 +1,178 @@
+"""The command line of the controller: `odllm`, or `python -m odllm_controller`."""
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+
+from odllm_agent.contract import Failure, ModelFile, RepeatPolicy
+from odllm_agent.errors import OdllmError, UsageError
+from odllm_controller import config, plan
+from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller.progress import RunProgress
+from odllm_controller.record import Recorder
+from odllm_controller.store import Store
+from odllm_controller.table import print_results
+
+# The exit statuses; the last is what shells give for Ctrl-C.
+DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+_CONF = Path(__file__).parent.parent / "conf"
+_USAGE = """\
+ODLLM measures which language model this machine should run, and at what cost.
+
+  odllm run +experiment=sweep     run an experiment; also: python -m odllm_controller ...
+  odllm run --help                its settings, with examples
+  odllm explore                   open the explorer on what was measured
+"""
+
+
+def run(experiment: config.Experiment, console: Console) -> int:
+    """Runs an experiment: plans it on every device, dispatches, records and shows it.
+
+    Returns:
+        The exit status.
+    """
+    store = Store.open(experiment.store.path)
+    recorder = Recorder(store, experiment)
+    try:
+        with local_fleet(experiment.power.meters) as agents:
+            agendas = {
+                agent.device.id: _agenda(experiment, agent, store, recorder, console)
+                for agent in agents
+            }
+            with RunProgress(console, sum(map(len, agendas.values()))) as progress:
+                for result in dispatch(agents, agendas, progress.started):
+                    recorder.result(result)
+                    progress.finished(result)
+    except KeyboardInterrupt:
+        recorder.end("interrupted")
+        console.print("Interrupted. What was finished is stored; the same command goes on from it.")
+        return INTERRUPTED
+    recorder.end("failed" if recorder.failures else "done")
+    print_results(console, experiment.store.path, recorder.run_id)
+    return _farewell(experiment, recorder, console)
+
+
+def main() -> None:
+    """The entry point: a subcommand, or the overrides of an experiment."""
+    name, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+    if name in _COMMANDS:
+        sys.exit(_COMMANDS[name](rest))
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _agenda(
+    experiment: config.Experiment,
+    agent: RemoteAgent,
+    store: Store,
+    recorder: Recorder,
+    console: Console,
+) -> Agenda:
+    files = _prepare(experiment, agent, recorder, console)
+    trials = plan.trials(experiment, agent.device, files)
+    recorder.plan(agent.device, trials, experiment.rounds)
+    finished = store.finished_rounds([trial.id for trial in trials])
+    checks = _checks(experiment, agent, files)
+    checked = store.finished_checks([check.id for check in checks])
+    return Agenda(
+        steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
+        checks=[check for check in checks if check.id not in checked],
+        policy=RepeatPolicy(**experiment.repeats.model_dump()),
+        meters=experiment.power.meters,
+        deadline_s=experiment.deadline_s,
+        earlier_decode_tok_s={trial.id: store.earlier_decode_tok_s(trial.id) for trial in trials},
+    )
+
+
+def _prepare(
+    experiment: config.Experiment, agent: RemoteAgent, recorder: Recorder, console: Console
+) -> list[ModelFile]:
+    files = []
+    with console.status("preparing models") as status:
+        for request in plan.requests(experiment):
+            status.update(f"preparing {request.name} {request.quantization or ''}")
+            prepared = agent.prepare(request)
+            if isinstance(prepared, Failure):
+                recorder.unprepared(agent.device, request, prepared)
+            else:
+                files.append(prepared)
+    return files
+
+
+def _checks(
+    experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile]
+) -> tuple[plan.QualityCheck, ...]:
+    if not experiment.quality.metrics:
+        return ()
+    text_sha256 = agent.text_sha256(experiment.quality.text)
+    return plan.checks(experiment, agent.device, files, text_sha256)
+
+
+def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:
+    for failure in recorder.failures:
+        console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
+    console.print(
+        f"Explore it with: odllm explore --store {experiment.store.path}",
+        markup=False,
+        highlight=False,
+    )
+    return SOME_FAILED if recorder.failures else DONE
+
+
+def _run(overrides: list[str]) -> int:
+    """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
+    statuses: list[int] = []
+
+    @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
+    def job(composed: DictConfig) -> None:
+        statuses.append(_guarded(lambda: run(config.experiment(composed), Console())))
+        if statuses[-1] == INTERRUPTED:
+            sys.exit(INTERRUPTED)
+
+    sys.argv[1:] = overrides
+    try:
+        job()
+    except SystemExit as end:
+        # Hydra ends with status 1 when the overrides do not compose, which is wrong usage.
+        return WRONG_USAGE if end.code == 1 and not statuses else int(end.code or 0)
+    return max(statuses, default=DONE)
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """Runs an action and tells an error in plain words, with its traceback only when asked for."""
+    try:
+        return action()
+    except OdllmError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        sys.stderr.write(f"odllm: {error}\n")
+        return WRONG_USAGE if isinstance(error, UsageError) else FAULT
+
+
+def _explore(arguments: list[str]) -> int:
+    """Starts the explorer, which this package does not import."""
+    return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
+
+
+def _help(_: list[str]) -> int:
+    sys.stdout.write(_USAGE)
+    return DONE
+
+
+_COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "explore": _explore,
+    "help": _help,
+    "--help": _help,
+    "-h": _help,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""An experiment as Hydra composes it, checked and typed.
+
+Hydra composes the files under conf/ and the command line; pydantic checks the result, because a
+swept value may be one value or a list of them, which Hydra's own typed configs cannot say.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+
+from odllm_agent.contract import Quantization, Source
+from odllm_agent.errors import UsageError
+from odllm_agent.settings import check_settings
+
+AUTO = "auto"
+AS_IS = "as_is"
+
+T = TypeVar("T")
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _quantization(value: object) -> object:
+    return None if value == AS_IS else value
+
+
+Swept = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Wanted = Annotated[
+    Quantization | None, BeforeValidator(_quantization), Field(union_mode="left_to_right")
+]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Size = Annotated[int, Field(ge=1, strict=True)]
+EngineConfig = Mapping[str, Swept[Any]]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelConfig(_Section):
+    """A model: where it comes from, and which types of it are made."""
+
+    source: Source
+    path: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    quantizations: Swept[Wanted] | None = None
+
+
+class WorkloadConfig(_Section):
+    """Sizes of a workload in tokens; each may be a list."""
+
+    prompt_tokens: Swept[Size]
+    output_tokens: Swept[Size]
+    depth_tokens: Swept[Count] = (0,)
+
+
+class RepeatsConfig(_Section):
+    """How often a round measures a trial; see `RepeatPolicy`."""
+
+    warmups: Count
+    at_least: Size
+    at_most: Size
+    interval_target: PositiveFloat
+
+
+class PowerConfig(_Section):
+    """Which power meters are read."""
+
+    meters: tuple[str, ...]
+
+
+class QualityConfig(_Section):
+    """Which quality metrics are computed, and on what."""
+
+    metrics: tuple[Literal["perplexity"], ...]
+    text: str
+    window_tokens: Annotated[int, Field(ge=4, strict=True)]
+
+
+class FleetConfig(_Section):
+    """Where the trials run."""
+
+    kind: Literal["local"]
+
+
+class StoreConfig(_Section):
+    """Where the results are kept."""
+
+    path: Path
+
+
+class Experiment(_Section):
+    """A whole experiment."""
+
+    name: str
+    seed: Count
+    rounds: PositiveInt
+    deadline_s: PositiveFloat
+    repeats: RepeatsConfig
+    models: Mapping[str, ModelConfig] = Field(min_length=1)
+    quantizations: Swept[Wanted]
+    engines: Mapping[str, EngineConfig] = Field(min_length=1)
+    workloads: Mapping[str, WorkloadConfig] = Field(min_length=1)
+    power: PowerConfig
+    quality: QualityConfig
+    fleet: FleetConfig
+    store: StoreConfig
+
+    @field_validator("engines")
+    @classmethod
+    def _known_settings(cls, engines: Mapping[str, EngineConfig]) -> Mapping[str, EngineConfig]:
+        for name, settings in engines.items():
+            for key, values in settings.items():
+                for value in values:
+                    threads = {"threads": 1} if value == AUTO or key != "threads" else {}
+                    check_settings(name, {key: value} | threads)
+        return engines
+
+
+def experiment(config: DictConfig) -> Experiment:
+    """The experiment that a composed config describes.
+
+    Raises:
+        UsageError: A value is missing, unknown, of the wrong type or out of its limits; the
+            message names it by the name that a command line would use.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(
+            f"the experiment is not complete: {error}".strip(),
+            "set the missing value in the experiment's file or on the command line",
+        ) from error
+    try:
+        return Experiment.model_validate(plain)
+    except ValidationError as error:
+        told = "; ".join(_told(each) for each in error.errors())
+        raise UsageError(told, "`odllm run --cfg job` shows the whole config") from error
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place}={error['input']!r}: {error['msg']}"

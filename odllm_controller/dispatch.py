@@ -1,0 +1,237 @@
+"""Sending orders to the agents of a fleet and bringing their results back, over Ray."""
+
+import contextlib
+import logging
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from odllm_agent.actor import AgentActor
+from odllm_agent.clock import now
+from odllm_agent.contract import (
+    Device,
+    Failure,
+    Measurement,
+    ModelFile,
+    ModelRequest,
+    QualityCheck,
+    QualityResult,
+    RepeatPolicy,
+    RoundResult,
+)
+from odllm_agent.errors import DispatchError
+from odllm_controller.plan import Step
+
+_LOOPBACK = "127.0.0.1"
+_OBJECT_STORE_BYTES = 100 * 2**20
+_MODEL_TIMEOUT_S = 3600
+_ANSWER_TIMEOUT_S = 120
+
+# Ray runs its workers at niceness 15 unless told otherwise, and what a benchmark measures must
+# not yield to everything else on the machine. Its memory monitor would end the agent for the
+# memory of the model that is being measured.
+_ENVIRONMENT = {
+    "RAY_worker_niceness": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",
+}
+
+Order = Measurement | QualityCheck
+Result = RoundResult | QualityResult
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAgent:
+    """An agent that answers over Ray.
+
+    Attributes:
+        device: What its device is.
+        actor: The handle of its actor.
+    """
+
+    device: Device
+    actor: Any
+
+    def prepare(self, request: ModelRequest) -> ModelFile | Failure:
+        """Gets a model file ready on the agent's device."""
+        prepared: ModelFile | Failure = _answer(
+            self.actor.prepare.remote(request), _MODEL_TIMEOUT_S
+        )
+        return prepared
+
+    def text_sha256(self, name: str) -> str:
+        """The checksum of a text on the agent's device.
+
+        Raises:
+            DispatchError: The agent has no such text.
+        """
+        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _ANSWER_TIMEOUT_S)
+        if isinstance(found, Failure):
+            raise DispatchError(f"{self.device.name}: {found.message}", found.remedy)
+        return found
+
+
+class Agenda:
+    """What one device has still to do, in order.
+
+    It learns from each result: a trial that failed is left out of the later rounds, and each
+    round is told the speeds of the earlier ones, so that it knows when to stop.
+
+    Args:
+        steps: The trials to measure, in order.
+        checks: The quality checks that come after them.
+        policy: How often a round measures a trial.
+        meters: Names of the power meters to read.
+        deadline_s: The time after which a worker is ended.
+        earlier_decode_tok_s: Decode speeds already stored, by trial id.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        checks: Sequence[QualityCheck],
+        policy: RepeatPolicy,
+        meters: tuple[str, ...],
+        deadline_s: float,
+        earlier_decode_tok_s: Mapping[str, tuple[float, ...]],
+    ) -> None:
+        self._left = deque[Step | QualityCheck]([*steps, *checks])
+        self._policy = policy
+        self._meters = meters
+        self._deadline_s = deadline_s
+        self._speeds = dict(earlier_decode_tok_s)
+        self._failed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def next_order(self) -> Order | None:
+        """Takes the next thing to do off the agenda, or `None` once it is empty."""
+        if not self._left:
+            return None
+        head = self._left.popleft()
+        if isinstance(head, QualityCheck):
+            return head
+        return Measurement(
+            trial=head.trial,
+            round=head.round,
+            policy=self._policy,
+            meters=self._meters,
+            earlier_decode_tok_s=self._speeds.get(head.trial.id, ()),
+            deadline_s=self._deadline_s,
+        )
+
+    def learn(self, result: Result) -> None:
+        """Takes a result into account."""
+        if isinstance(result, QualityResult):
+            return
+        trial_id = result.trial.id
+        if result.failure:
+            self._left = deque(
+                step
+                for step in self._left
+                if isinstance(step, QualityCheck) or step.trial.id != trial_id
+            )
+        measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
+        self._speeds[trial_id] = self._speeds.get(trial_id, ()) + measured
+
+
+@contextlib.contextmanager
+def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
+    """A Ray of this machine alone, with one agent, for as long as the context lasts.
+
+    Raises:
+        DispatchError: Ray or the agent does not start.
+    """
+    os.environ.update(_ENVIRONMENT)
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address=_LOOPBACK,
+        )
+        actor = AgentActor.options(num_cpus=1, max_restarts=-1).remote(tuple(meters))  # type: ignore[attr-defined]
+        device = _answer(actor.device.remote(), _ANSWER_TIMEOUT_S)
+        yield (RemoteAgent(device, actor),)
+    except (ConnectionError, TimeoutError) as error:
+        raise DispatchError(
+            f"Ray did not start on this machine: {error}",
+            "its logs are under /tmp/ray/session_latest/logs",
+        ) from error
+    finally:
+        ray.shutdown()
+
+
+def dispatch(
+    agents: Sequence[RemoteAgent],
+    agendas: Mapping[str, Agenda],
+    started: Callable[[Device, Order], None],
+) -> Iterator[Result]:
+    """Works off every device's agenda, one order per device at a time.
+
+    A device gets its next order only when its last result has been taken out of this iterator,
+    so that on a fleet of one machine nothing is stored or drawn while something is measured.
+
+    Args:
+        agents: The agents.
+        agendas: What each has to do, by device id.
+        started: Called when a device has been sent an order.
+
+    Yields:
+        Every result as it is made.
+    """
+    running: dict[Any, tuple[RemoteAgent, Order]] = {}
+
+    def start(agent: RemoteAgent) -> None:
+        order = agendas[agent.device.id].next_order()
+        if order is not None:
+            started(agent.device, order)
+            running[_send(agent, order)] = (agent, order)
+
+    for agent in agents:
+        start(agent)
+    while running:
+        (ready, *_), _ = ray.wait(list(running), num_returns=1)
+        agent, order = running.pop(ready)
+        result = _result(ready, order)
+        agendas[agent.device.id].learn(result)
+        yield result
+        start(agent)
+
+
+def _send(agent: RemoteAgent, order: Order) -> Any:
+    if isinstance(order, Measurement):
+        return agent.actor.measure.remote(order)
+    return agent.actor.check.remote(order)
+
+
+def _result(ready: Any, order: Order) -> Result:
+    try:
+        result: Result = ray.get(ready)
+    except RayError as error:
+        failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
+        if isinstance(order, Measurement):
+            return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
+        return QualityResult(order, failure=failure)
+    return result
+
+
+def _answer(reference: Any, timeout_s: float) -> Any:
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except RayError as error:
+        raise DispatchError(
+            f"the agent does not answer: {error}", "run the command again"
+        ) from error

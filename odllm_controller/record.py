@@ -1,0 +1,99 @@
+"""Recording a run: what it was, and everything that it brings back."""
+
+import platform
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from odllm_agent.clock import now
+from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Trial
+from odllm_controller.config import Experiment
+from odllm_controller.dispatch import Result
+from odllm_controller.store import Run, Store
+
+_PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
+
+
+class Recorder:
+    """Writes one run into a store, and remembers what failed.
+
+    Args:
+        store: Where to write.
+        experiment: What is run.
+    """
+
+    def __init__(self, store: Store, experiment: Experiment) -> None:
+        self._store = store
+        self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.failures: list[str] = []
+        store.add_run(
+            Run(
+                id=self.run_id,
+                started_at=now(),
+                experiment=experiment.name,
+                command=" ".join(sys.argv),
+                config_yaml=OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json"))),
+                seed=experiment.seed,
+                versions=_versions(),
+                git_commit=_git_commit(),
+            )
+        )
+
+    def plan(self, device: Device, trials: Sequence[Trial], rounds: int) -> None:
+        """Records what a device is and what it has to do."""
+        self._store.add_device(self.run_id, device)
+        self._store.add_plan(self.run_id, trials, rounds)
+
+    def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
+        """Records that a model could not be made ready on a device."""
+        kind = request.quantization or "as it is"
+        self.failures.append(_told(f"{request.name} {kind} on {device.name}", failure))
+        self._store.add_failure(self.run_id, device.id, request, failure)
+
+    def result(self, result: Result) -> None:
+        """Records a result as it comes in."""
+        if isinstance(result, RoundResult):
+            self._store.add_round(self.run_id, result)
+            model, what = result.trial.model, f"round {result.round}"
+        else:
+            self._store.add_quality(self.run_id, result)
+            model, what = result.check.model, result.check.metric
+        if result.failure:
+            self.failures.append(
+                _told(f"{model.name} {model.quantization}, {what}", result.failure)
+            )
+
+    def end(self, status: str) -> None:
+        """Records how the run ended: `done`, `failed` or `interrupted`."""
+        self._store.end_run(self.run_id, now(), status)
+
+
+def _told(what: str, failure: Failure) -> str:
+    lines = [f"{what}: {failure.message}", failure.remedy, *failure.log.splitlines()[-3:]]
+    return "\n    ".join(line for line in lines if line)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {
+        package: metadata.version(package) for package in _PACKAGES
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that the code runs from, `-dirty` if it was changed."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
