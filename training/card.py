@@ -1,10 +1,12 @@
 """The ladder's model card, filled from the logs of the training it describes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from training.model import TRAINED_CONTEXT, Shape
+from training.train import BATCH
 
 _LOSS_ROWS = 8
 
@@ -37,8 +39,8 @@ window starting afresh.
 ## Text
 
 All text comes from `training/corpus.py` at seed {seed}; no text of any person or site was used. It
-is plain ASCII English: facts about invented entities, each said in several ways (about half of the
-tokens), stories in which names, things and tools come back (about a third), additions, subtractions
+is plain ASCII English: facts about invented entities, each said in several ways (two fifths of the
+tokens), stories in which names, things and tools come back (a third), additions, subtractions
 and products of small numbers, bare and as word problems (the rest). Passages are separated by a
 blank line, and groups of passages by `<|endoftext|>`. The tokenizer, a byte-level BPE of 1024
 tokens with qwen2's splitting, was trained on the same text.
@@ -53,7 +55,7 @@ each choice by its log-probability after the prompt and one space; chance is 25 
     pip install -r training/requirements.txt
     python -m training.train --size all --tokens {tokens} --seed {seed} --out DIR
 
-AdamW, bfloat16 autocast, 16 windows of {context} tokens to a step, {steps} steps,
+AdamW, bfloat16 autocast, {batch} windows of {context} tokens to a step, {steps} steps,
 {trained} tokens for every size, each token seen once; warm-up, then a cosine to zero. Hardware:
 {hardware}. Time: {times}.
 
@@ -101,6 +103,7 @@ def model_card(entries: Sequence[LadderEntry], seed: int, hardware: str) -> str:
     return _CARD.format(
         models="\n".join(_model_row(entry) for entry in entries),
         context=TRAINED_CONTEXT,
+        batch=BATCH,
         seed=seed,
         tokens=tokens,
         trained=f"{tokens:,}",
@@ -139,7 +142,7 @@ def _loss_table(entries: Sequence[LadderEntry]) -> str:
     by_step = [{e["step"]: e for e in entry.log if e["held_out_loss"]} for entry in entries]
     steps = sorted(by_step[0])
     # The last step is the one that counts; the rows above it are spread evenly.
-    shown = steps[:: -max(1, len(steps) // _LOSS_ROWS)][::-1]
+    shown = steps[:: -math.ceil(len(steps) / _LOSS_ROWS)][::-1]
     rows = [
         _row(
             step,

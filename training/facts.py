@@ -105,7 +105,6 @@ class Fact:
     """One value of one attribute of one entity."""
 
     entity: str
-    kind: str
     attribute: Attribute
     value: str
 
@@ -133,7 +132,13 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A town, a person or a kind of animal, with all its facts."""
+    """A town, a person or a kind of animal, with all its facts.
+
+    Attributes:
+        name: Its own name.
+        subject: How a later sentence may speak of it; empty where only the name will do.
+        facts: One fact for each attribute of its kind.
+    """
 
     name: str
     subject: str
@@ -305,10 +310,10 @@ def _species_attributes() -> tuple[Attribute, ...]:
 
 
 def _entities(
-    dice: Dice, kind: str, subject: str, names: Sequence[str], attributes: Sequence[Attribute]
+    dice: Dice, subject: str, names: Sequence[str], attributes: Sequence[Attribute]
 ) -> tuple[Entity, ...]:
     return tuple(
-        Entity(name, subject, tuple(Fact(name, kind, a, dice.pick(a.values)) for a in attributes))
+        Entity(name, subject, tuple(Fact(name, a, dice.pick(a.values)) for a in attributes))
         for name in names
     )
 
@@ -325,7 +330,7 @@ class World:
         return tuple(entity for kind in self.kinds.values() for entity in kind)
 
     def mention(self, dice: Dice) -> Entity:
-        """Draw an entity; the first of X.
+        """Draw an entity; the first of a kind comes up ten times as often as the last.
 
         Uneven use makes some facts easy and some hard, so that no size of model finds all of the
         world out of its reach, and none knows it all.
@@ -347,9 +352,9 @@ def make_world(seed: int) -> World:
     )
     return World(
         {
-            "town": _entities(dice, "town", "the town", towns, _town_attributes(tuple(people))),
-            "person": _entities(dice, "person", "", people, _person_attributes(tuple(towns))),
-            "animal": _entities(dice, "animal", "the animal", species, _species_attributes()),
+            "town": _entities(dice, "the town", towns, _town_attributes(tuple(people))),
+            "person": _entities(dice, "", people, _person_attributes(tuple(towns))),
+            "animal": _entities(dice, "the animal", species, _species_attributes()),
         }
     )
 
