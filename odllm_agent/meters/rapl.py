@@ -10,6 +10,7 @@ import platform
 import re
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -57,7 +58,7 @@ class Rapl:
 
     Raises:
         OSError: A counter cannot be read.
-        ValueError: A counter gives no number.
+        ValueError: A counter gives no number, or is not among the sensor's.
     """
 
     name = NAME
@@ -77,7 +78,8 @@ class Rapl:
         if not POWERCAP.is_dir():
             return Unavailable(NAME, DOMAIN, *_why_absent_here())
         try:
-            return cls(_package_counters(), package_ranges_uj(POWERCAP))
+            ranges_uj = package_ranges_uj(POWERCAP)
+            return cls(_package_counters(), ranges_uj)
         except ModuleNotFoundError as error:
             obstacle = f"{error.name} is not installed", 'pip install "odllm[agent]"'
         except PermissionError as error:
@@ -105,8 +107,11 @@ class Rapl:
         return {DOMAIN: Reading(at_ns, self._total_uj / UJ_PER_J)}
 
     def _read_uj(self) -> dict[int, float]:
-        values = self._counters.energy()
-        return {socket: values[socket] for socket in self._ranges_uj}
+        values = dict(enumerate(self._counters.energy()))
+        missing = [socket for socket in self._ranges_uj if values.get(socket, -1) < 0]
+        if missing:
+            raise ValueError(f"pyRAPL reads nothing of package {missing[0]}")
+        return values
 
 
 def advanced_uj(before_uj: float, after_uj: float, range_uj: int) -> float:
@@ -174,6 +179,9 @@ def _package_counters() -> Counters:
             counters: Counters = pyrapl.PkgAPI()
         except pyrapl.PyRAPLException as error:
             raise LookupError("pyRAPL finds not one package zone per processor socket") from error
+    # pyRAPL keeps its files open and has no way to close them.
+    for file in counters._sys_files:  # type: ignore[attr-defined]  # noqa: SLF001
+        weakref.finalize(counters, file.close)
     return counters
 
 

@@ -1,0 +1,177 @@
+"""The kernel's powercap files as a tree that a test drives, and what runs above it.
+
+The tree is bind-mounted over /sys/class in a private mount namespace, so that the real pyRAPL
+opens its own fixed paths and finds the tree there.
+"""
+
+import contextlib
+import importlib
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from odllm_agent.clock import seconds_between
+from odllm_agent.contract import Phase, to_json
+from odllm_agent.meters import energies, open_meters, rapl, read
+
+MODULE = "tests.odllm_agent.meters.powercap"
+REPOSITORY = Path(__file__).parents[3]
+MOUNTED = Path("/sys/class")
+RANGE_UJ = 262_143_328_850
+NOBODY = 65534
+WRAP_AFTER_S = 0.5
+
+
+def build(root: Path, packages: int = 1, range_uj: int = RANGE_UJ) -> Path:
+    """A tree as the kernel shows it: packages with a core zone each, and psys beside them."""
+    zones = root / "powercap/intel-rapl"
+    for number in range(packages):
+        package = zones / f"intel-rapl:{number}"
+        _zone(package, f"package-{number}", range_uj)
+        _zone(package / f"intel-rapl:{number}:0", "core", range_uj)
+    _zone(zones / f"intel-rapl:{packages}", "psys", range_uj)
+    return root
+
+
+def counter(root: Path, package: int = 0) -> Path:
+    """The energy counter of a package."""
+    return root / f"powercap/intel-rapl/intel-rapl:{package}/energy_uj"
+
+
+def write_uj(path: Path, value_uj: float) -> None:
+    """Sets a counter in place and in one write, so that no reader sees a part of it."""
+    descriptor = os.open(path, os.O_WRONLY)
+    os.pwrite(descriptor, f"{int(value_uj):015d}\n".encode(), 0)
+    os.close(descriptor)
+
+
+def above(tree: Path, *arguments: str, sockets: int = 1) -> dict[str, object]:
+    """What one of the scenarios below answers that runs where the tree is the system's."""
+    mounts = []
+    for socket in range(1, sockets):
+        number = tree.with_name(f"socket-{socket}")
+        number.write_text(f"{socket}\n")
+        topology = f"/sys/devices/system/cpu/cpu{socket}/topology/physical_package_id"
+        mounts.append(f"mount --bind '{number}' {topology}")
+    mounts.append(f"mount --bind '{tree}' {MOUNTED}")
+    shell = ["unshare", "-m", "sh", "-c", f'{" && ".join(mounts)} && exec "$@"', "sh"]
+    done = subprocess.run(
+        [*shell, sys.executable, "-W", "error", "-m", MODULE, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+    # Not a word may reach the user's terminal: neither pyRAPL's remarks nor a warning.
+    assert not done.stderr, done.stderr
+    done.check_returncode()
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def report() -> dict[str, object]:
+    """What the meter says of the tree."""
+    return {"report": to_json(open_meters(("rapl",))[0].report())}
+
+
+def report_to_nobody() -> dict[str, object]:
+    """What the meter says to a user who may not read the counters."""
+    with rapl._quiet():
+        importlib.import_module("pyRAPL")
+    os.seteuid(NOBODY)
+    return report()
+
+
+def windows(*watts: str) -> dict[str, object]:
+    """The mean power in five windows, through a wrap, while each package draws so much."""
+    meters = open_meters(("rapl",))
+    with subprocess.Popen(
+        [sys.executable, "-m", MODULE, "drive", *watts], stdout=subprocess.PIPE
+    ) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        edges = []
+        for _ in range(6):
+            edges.append((int(counter(MOUNTED).read_text()), read(meters)))
+            time.sleep(0.3)
+        driver.kill()
+    power_w: list[float | str] = []
+    for (_, before), (_, after) in itertools.pairwise(edges):
+        (energy,) = energies(Phase.DECODE, meters, before, after)
+        seconds = seconds_between(before[0]["package"].at_ns, after[0]["package"].at_ns)
+        power_w.append(energy.energy_j / seconds if energy.energy_j else energy.reason)
+    return report() | {
+        "power_w": power_w,
+        "wraps": sum(after < before for (before, _), (after, _) in itertools.pairwise(edges)),
+        "pandas": "pandas" in sys.modules,
+        "handlers": len(logging.getLogger().handlers),
+    }
+
+
+def drive(*watts: str) -> None:
+    """Advances each package's counter at its power, soon through a wrap, until killed."""
+    # A turn that comes late is an error of the driver, not of the meter.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    range_uj = int(counter(MOUNTED).with_name("max_energy_range_uj").read_text())
+    start = time.monotonic()
+    for turn in itertools.count():
+        for package, power_w in enumerate(map(float, watts)):
+            moved_uj = power_w * 1e6 * (time.monotonic() - start - WRAP_AFTER_S)
+            write_uj(counter(MOUNTED, package), moved_uj % range_uj)
+        if turn == 0:
+            print(flush=True)
+        time.sleep(0.0005)
+
+
+def emptied() -> dict[str, object]:
+    """The windows of a counter that stands still, is emptied, and comes back."""
+    meters = open_meters(("rapl",))
+    edges = []
+    for value_uj in (5_000_000, 5_000_000, None, 6_000_000, 7_000_000):
+        if value_uj is None:
+            os.truncate(counter(MOUNTED), 0)
+        else:
+            write_uj(counter(MOUNTED), value_uj)
+        edges.append(read(meters))
+        time.sleep(0.02)
+    return {
+        "energies": [
+            to_json(energies(Phase.DECODE, meters, before, after)[0])
+            for before, after in itertools.pairwise(edges)
+        ]
+    }
+
+
+def cost() -> dict[str, object]:
+    """The median cost of one reading, in micro-seconds."""
+    meters = open_meters(("rapl",))
+    costs = []
+    for _ in range(200):
+        start = time.perf_counter_ns()
+        read(meters)
+        costs.append((time.perf_counter_ns() - start) / 1000)
+    return {"median_us": sorted(costs)[100]}
+
+
+def _zone(directory: Path, name: str, range_uj: int) -> None:
+    directory.mkdir(parents=True)
+    (directory / "name").write_text(f"{name}\n")
+    (directory / "max_energy_range_uj").write_text(f"{range_uj}\n")
+    (directory / "energy_uj").write_text("")
+    write_uj(directory / "energy_uj", 1_234_567)
+    (directory / "energy_uj").chmod(0o400)
+
+
+SCENARIOS = {run.__name__: run for run in (report, report_to_nobody, windows, emptied, cost)}
+
+if __name__ == "__main__":
+    scenario, *arguments = sys.argv[1:]
+    if scenario == "drive":
+        drive(*arguments)
+    print(json.dumps(SCENARIOS[scenario](*arguments)))

@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odllm_agent.contract import Energy, Method, Phase
+from odllm_agent.errors import UsageError
+from odllm_agent.meters import energies, open_meters, read, reports
+from odllm_agent.meters.base import Limits, Reading, Unavailable, window
+
+LIMITS = Limits(shortest_s=0.01, longest_s=100.0, most_w=500.0)
+
+
+def after(seconds: float, energy_j: float | None, reason: str = "") -> Reading:
+    """A reading so long after 0."""
+    return Reading(int(seconds * 1e9), energy_j, reason)
+
+
+def told(seconds: float, joules: float) -> tuple[float | None, str]:
+    """What a window of this length and energy gives, on a counter that stood at 10 J."""
+    return window(Reading(0, 10.0), after(seconds, 10.0 + joules), LIMITS)
+
+
+def test_the_energy_of_a_window_is_the_difference_of_its_edges() -> None:
+    assert told(1.0, 15.0) == (15.0, "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "joules", "reason"),
+    [
+        (0.001, 0.02, "a window of 1 ms is too short for the sensor, which needs 10 ms"),
+        (0.02, 0.0, "the counter did not move in 20 ms"),
+        (101.0, 10.0, "too long for the sensor, whose counter may wrap every 100 s"),
+        (1.0, 501.0, "the counter jumped: 501 J in 1 s"),
+        (1.0, -1.0, "the counter jumped: -1 J in 1 s"),
+    ],
+)
+def test_what_a_counter_cannot_tell_has_a_reason(
+    seconds: float, joules: float, reason: str
+) -> None:
+    energy_j, why = told(seconds, joules)
+    assert energy_j is None
+    assert reason in why
+
+
+@given(st.floats(0, 1000), st.floats(-1000, 1e6))
+def test_a_figure_is_never_zero_and_never_negative(seconds: float, joules: float) -> None:
+    energy_j, reason = told(seconds, joules)
+    assert (energy_j is None) == bool(reason)
+    assert energy_j is None or energy_j > 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(Reading(0, None, "gone"), after(1, 5.0)), (Reading(0, 1.0), after(1, None, "gone"))],
+)
+def test_a_reading_that_failed_at_either_edge_gives_its_reason(
+    start: Reading, end: Reading
+) -> None:
+    assert window(start, end, LIMITS) == (None, "gone")
+
+
+def test_a_meter_that_is_not_there_gives_its_reason_for_every_phase() -> None:
+    meters = (Unavailable("rapl", "package", "no powercap here", "use a real machine"),)
+    before, later = read(meters), read(meters)
+    assert energies(Phase.DECODE, meters, before, later) == (
+        Energy(Phase.DECODE, "package", "rapl", Method.UNAVAILABLE, None, "no powercap here"),
+    )
+
+
+def test_auto_is_every_meter_once() -> None:
+    assert [meter.name for meter in open_meters(("auto", "rapl", "auto"))] == ["rapl"]
+
+
+def test_no_names_are_no_meters() -> None:
+    meters = open_meters(())
+    assert energies(Phase.PREFILL, meters, read(meters), read(meters)) == ()
+
+
+def test_an_unknown_meter_is_named_beside_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="no power meter 'wattson'") as caught:
+        reports(("rapl", "wattson"))
+    assert caught.value.remedy == "choose from auto, rapl"

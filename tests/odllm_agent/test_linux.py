@@ -1,0 +1,193 @@
+"""Linux's files, as bytes captured from a virtual machine and as the kernel documents them."""
+
+from pathlib import Path
+
+import pytest
+
+from odllm_agent import linux
+from odllm_agent.linux import Sensors
+
+STAT = """cpu  89286 12691 8954 153172 308 5 79 63 400 40
+cpu0 41462 6389 3736 80571 26 0 17 26 0 0
+intr 1 2 3
+"""
+VMSTAT = "nr_free_pages 5200000\npswpin 7\npswpout 35\nthp_swpout 9\npswpin_hidden 1\n"
+CPUINFO = """processor\t: 0
+model name\t: AMD EPYC
+flags\t\t: fpu sse4_2 x2apic hypervisor lahf_lm
+"""
+CGROUP = "4:memory:/process_api/9969\n3:cpuset:/\n2:cpu,cpuacct:/\n0::/\n"
+
+
+def write(root: Path, **files: str) -> Path:
+    """A directory of small files; `__` in a name is a slash."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_busy_time_leaves_out_idle_and_waiting_and_counts_guests_once() -> None:
+    assert linux.busy_ticks(STAT) == 89286 + 12691 + 8954 + 5 + 79 + 63
+
+
+def test_swapped_pages_go_in_and_out() -> None:
+    assert linux.swapped_pages(VMSTAT) == 42
+
+
+def test_a_processor_is_known_by_its_name() -> None:
+    assert linux.cpu_name(CPUINFO) == "AMD EPYC"
+    assert linux.cpu_name("processor\t: 0\nBogoMIPS\t: 50.00\n") is None
+
+
+def test_a_hypervisor_shows_in_the_processors_flags() -> None:
+    assert linux.is_virtual(CPUINFO)
+    assert not linux.is_virtual(CPUINFO.replace(" hypervisor", ""))
+
+
+def test_cores_are_counted_by_their_siblings(tmp_path: Path) -> None:
+    for cpu, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        write(tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology", thread_siblings_list=siblings)
+    assert linux.physical_cores([0, 1, 2, 3], tmp_path) == 2
+    assert linux.physical_cores([0, 2], tmp_path) == 1
+    assert linux.physical_cores([0, 9], tmp_path) == 0
+
+
+def test_a_device_without_sensors_tells_nothing_rather_than_zero(tmp_path: Path) -> None:
+    sensors = Sensors.find(tmp_path)
+    assert sensors.governor is None
+    assert sensors.frequency_hz() is None
+    assert sensors.temperature_c() is None
+    assert sensors.throttle_count() is None
+    assert sensors.on_battery() is None
+
+
+def test_the_frequency_is_the_mean_of_the_cpus(tmp_path: Path) -> None:
+    for cpu, khz in enumerate((1_000_000, 3_000_000)):
+        write(
+            tmp_path / f"sys/devices/system/cpu/cpu{cpu}/cpufreq",
+            scaling_governor="powersave\n",
+            scaling_cur_freq=f"{khz}\n",
+        )
+    sensors = Sensors.find(tmp_path)
+    assert sensors.frequency_hz() == 2.0e9
+    assert sensors.governor is not None
+    assert linux.read_text(sensors.governor) == "powersave\n"
+
+
+def test_the_temperature_is_the_cpus_and_not_the_disks(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/class/hwmon",
+        hwmon0__name="nvme\n",
+        hwmon0__temp1_input="99000\n",
+        hwmon1__name="coretemp\n",
+        hwmon1__temp1_label="Package id 0\n",
+        hwmon1__temp1_input="71000\n",
+        hwmon1__temp2_label="Core 0\n",
+        hwmon1__temp2_input="70000\n",
+    )
+    sensors = Sensors.find(tmp_path)
+    assert sensors.temperature_c() == 71.0
+    assert len(sensors.temperatures) == 1
+
+
+def test_amds_own_die_sensor_is_preferred_to_the_one_with_an_offset(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/class/hwmon/hwmon3",
+        name="k10temp\n",
+        temp1_label="Tctl\n",
+        temp1_input="90000\n",
+        temp2_label="Tdie\n",
+        temp2_input="63125\n",
+    )
+    assert Sensors.find(tmp_path).temperature_c() == 63.125
+
+
+def test_thermal_zones_stand_in_for_a_missing_chip(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/class/thermal",
+        thermal_zone0__type="acpitz\n",
+        thermal_zone0__temp="27800\n",
+        thermal_zone1__type="x86_pkg_temp\n",
+        thermal_zone1__temp="55000\n",
+    )
+    assert Sensors.find(tmp_path).temperature_c() == 55.0
+
+
+def test_a_sensor_that_goes_away_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "sys/class/thermal/thermal_zone0", type="x86_pkg_temp\n", temp="55000\n")
+    sensors = Sensors.find(tmp_path)
+    sensors.temperatures[0].unlink()
+    assert sensors.temperature_c() is None
+
+
+def test_throttle_events_are_counted_once_per_core_and_package(tmp_path: Path) -> None:
+    for cpu, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        write(
+            tmp_path / f"sys/devices/system/cpu/cpu{cpu}",
+            topology__thread_siblings_list=siblings,
+            topology__physical_package_id="0\n",
+            thermal_throttle__core_throttle_count=f"{10 if siblings == '0,2' else 1}\n",
+            thermal_throttle__package_throttle_count="100\n",
+        )
+    assert Sensors.find(tmp_path).throttle_count() == 111
+
+
+@pytest.mark.parametrize(
+    ("online", "status", "on_battery"),
+    [
+        ("1\n", "Charging\n", False),
+        ("0\n", "Discharging\n", True),
+        (None, "Discharging\n", True),
+        (None, "Full\n", False),
+        ("1\n", None, None),
+        (None, "", None),
+    ],
+)
+def test_a_laptop_is_on_battery_when_no_adapter_is_plugged_in(
+    tmp_path: Path, online: str | None, status: str | None, on_battery: bool | None
+) -> None:
+    supplies = tmp_path / "sys/class/power_supply"
+    write(supplies, mouse__type="Battery\n", mouse__scope="Device\n", mouse__status="Discharging\n")
+    if online is not None:
+        write(supplies, AC__type="Mains\n", AC__online=online)
+    if status is not None:
+        write(supplies, BAT0__type="Battery\n", BAT0__status=status)
+    assert Sensors.find(tmp_path).on_battery() is on_battery
+
+
+def test_a_version_2_group_is_bound_by_the_narrowest_group_above_it(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/fs/cgroup",
+        **{"a__memory.max": "1000\n", "a__memory.current": "900\n"},
+        **{"a__memory.stat": "anon 500\ninactive_file 250\nactive_file 50\n"},
+        **{"a__b__memory.max": "max\n", "a__b__memory.current": "100\n"},
+    )
+    groups = linux.memory_groups("0::/a/b\n", tmp_path)
+    assert [group.available_bytes() for group in groups] == [None, 400]
+
+
+def test_a_version_1_group_counts_the_cache_of_those_below_it(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/fs/cgroup/memory/process_api",
+        **{"memory.limit_in_bytes": "1000\n", "memory.usage_in_bytes": "600\n"},
+        **{"memory.stat": "inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n"},
+    )
+    groups = linux.memory_groups(CGROUP, tmp_path)
+    assert [group.available_bytes() for group in groups] == [520]
+
+
+def test_a_version_1_group_without_a_limit_binds_nothing(tmp_path: Path) -> None:
+    unlimited = "9223372036854771712\n"
+    write(tmp_path / "sys/fs/cgroup/memory", **{"memory.limit_in_bytes": unlimited})
+    assert [g.available_bytes() for g in linux.memory_groups(CGROUP, tmp_path)] == [None]
+
+
+def test_a_container_that_sees_its_group_as_the_root_is_bound_by_it(tmp_path: Path) -> None:
+    write(
+        tmp_path / "sys/fs/cgroup",
+        **{"memory.max": "1000\n", "memory.current": "1200\n", "memory.stat": ""},
+    )
+    groups = linux.memory_groups("0::/docker/abc\n", tmp_path)
+    assert [group.available_bytes() for group in groups] == [0]
