@@ -14,7 +14,7 @@ from gguf import LlamaFileType
 import odllm_agent
 from odllm_agent import engines
 from odllm_agent.contract import Quantization
-from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError
 from odllm_agent.models.cache import disk_full
 from odllm_agent.models.header import Header, block_size, read_header
 
@@ -173,7 +173,7 @@ def _is_whole(target: Path) -> bool:
     """llama.cpp can miss that its last write failed."""
     try:
         read_header(target)
-    except (ModelInvalid, FileNotFoundError):
+    except (ModelInvalid, ModelMissing):
         return False
     return True
 
