@@ -255,7 +255,7 @@ class DeviceState:
         temperature_c: The hottest CPU sensor, where there is one.
         throttle_count: Thermal throttle events since boot, where the system counts them.
         available_bytes: Memory that can be had without swapping.
-        swapped_bytes: Bytes swapped in and out since boot.
+        swapped_bytes: Bytes swapped in and out since boot, where the system counts them.
         busy_s: CPU seconds spent by everything on the device since boot.
         own_cpu_s: CPU seconds spent by the process that measures.
     """
@@ -266,7 +266,7 @@ class DeviceState:
     temperature_c: float | None
     throttle_count: int | None
     available_bytes: int
-    swapped_bytes: int
+    swapped_bytes: int | None
     busy_s: float
     own_cpu_s: float
 

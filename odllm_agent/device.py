@@ -93,12 +93,8 @@ def flags(
             for state in (before, after)
         ),
         "on_battery": bool(before.on_battery or after.on_battery),
-        "swapped": after.swapped_bytes > before.swapped_bytes,
-        "throttled": (
-            before.throttle_count is not None
-            and after.throttle_count is not None
-            and after.throttle_count > before.throttle_count
-        ),
+        "swapped": _rose(before.swapped_bytes, after.swapped_bytes),
+        "throttled": _rose(before.throttle_count, after.throttle_count),
     }
     return tuple(name for name, holds in found.items() if holds)
 
@@ -108,6 +104,10 @@ def available_bytes() -> int:
     available: int = psutil.virtual_memory().available
     limits = [group.available_bytes() for group in _memory_groups()]
     return min([available, *(limit for limit in limits if limit is not None)])
+
+
+def _rose(before: int | None, after: int | None) -> bool:
+    return before is not None and after is not None and after > before
 
 
 def _others_s(before: DeviceState, after: DeviceState) -> float:
@@ -146,7 +146,8 @@ def _read_by_psutil() -> DeviceState:
         temperature_c=None,
         throttle_count=None,
         available_bytes=available_bytes(),
-        swapped_bytes=swap.sin + swap.sout,
+        # On Windows psutil has no such counter and says 0.
+        swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
         busy_s=times.user + times.system + getattr(times, "nice", 0.0),
         own_cpu_s=process_time(),
     )

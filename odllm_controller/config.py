@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from odllm_agent.contract import Quantization, Source
@@ -40,9 +41,7 @@ def _quantization(value: object) -> object:
 
 
 Swept = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
-Wanted = Annotated[
-    Quantization | None, BeforeValidator(_quantization), Field(union_mode="left_to_right")
-]
+Wanted = Annotated[Quantization | None, BeforeValidator(_quantization)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Size = Annotated[int, Field(ge=1, strict=True)]
 EngineConfig = Mapping[str, Swept[Any]]
@@ -76,6 +75,12 @@ class RepeatsConfig(_Section):
     at_least: Size
     at_most: Size
     interval_target: PositiveFloat
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "RepeatsConfig":
+        if self.at_least > self.at_most:
+            raise ValueError(f"at_least={self.at_least} is more than at_most={self.at_most}")
+        return self
 
 
 class PowerConfig(_Section):

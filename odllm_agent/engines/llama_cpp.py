@@ -29,7 +29,7 @@ from odllm_agent.settings import LlamaCppSettings, check_settings
 _LIBRARIES = Path(llama_cpp.__file__).parent / "lib"
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _MAX_THREADS = 512
-_LOGGED = (1, 2, 3)  # GGML_LOG_LEVEL_INFO, _WARN and _ERROR of ggml.h
+_LOGGED = (2, 3, 4)  # GGML_LOG_LEVEL_INFO, _WARN and _ERROR of ggml.h
 
 
 @native.llama_log_callback  # type: ignore[untyped-decorator]
@@ -87,6 +87,7 @@ class LlamaCppSession:
         self._batch = native.llama_batch_init(settings.batch_tokens, 0, 1)
         self._columns = _columns(self._batch, settings.batch_tokens)
         self._position = 0
+        self._context_tokens = context_tokens
         self._vocab = native.llama_model_get_vocab(self._model)
         self.vocabulary = int(native.llama_vocab_n_tokens(self._vocab))
         self.runtime_bpw: float | None = model.file_bpw
@@ -127,6 +128,7 @@ class LlamaCppSession:
 
     def decode(self, tokens: Sequence[int]) -> tuple[float, ...]:
         """Puts tokens into the context one after another; see `Session.decode`."""
+        self._refuse_overflow(len(tokens))
         self._stage(tokens[:1])
         batch, context = self._batch, self._context
         token_id, position = batch.token, batch.pos
@@ -168,8 +170,18 @@ class LlamaCppSession:
         raw = native.llama_get_logits(self._context)
         return np.ctypeslib.as_array(raw, shape=(len(chunk), self.vocabulary)).copy()
 
+    def _refuse_overflow(self, n_tokens: int) -> None:
+        """llama.cpp ends the process over a batch that is larger than its context."""
+        if self._position + n_tokens > self._context_tokens:
+            raise EngineError(
+                f"{n_tokens} more tokens do not fit in a context of {self._context_tokens} that "
+                f"holds {self._position}",
+                "load the model with a larger context",
+            )
+
     def _chunks(self, tokens: Sequence[int]) -> list[Sequence[int]]:
-        size = self._settings.batch_tokens
+        self._refuse_overflow(len(tokens))
+        size = min(self._settings.batch_tokens, self._context_tokens)
         return [tokens[start : start + size] for start in range(0, len(tokens), size)]
 
     def _stage(self, tokens: Sequence[int], *, all_logits: bool = False) -> None:

@@ -1,0 +1,211 @@
+"""The real llama.cpp on a small model file of the tests' own."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_cpp import llama_cpp as native
+
+from odllm_agent import engines
+from odllm_agent.contract import ModelFile
+from odllm_agent.engines import llama_cpp
+from odllm_agent.engines.base import Session
+from odllm_agent.errors import EngineError, SettingError
+from odllm_agent.settings import check_settings
+from tests import support
+from tests.models import write_gguf
+
+PROMPT = tuple(range(40))
+CONTEXT = 256
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    path = write_gguf(tmp_path_factory.mktemp("model") / "tiny-F16.gguf")
+    return dataclasses.replace(support.model_file(quantization="F16"), path=str(path))
+
+
+def load(model: ModelFile, **settings: int | str) -> Session:
+    checked = check_settings("llama_cpp", {"threads": 1, **settings})
+    engine = dataclasses.replace(support.engine(), settings=checked)
+    return engines.load(engine, model, CONTEXT)
+
+
+@pytest.fixture
+def session(model: ModelFile) -> Iterator[Session]:
+    with load(model) as opened:
+        yield opened
+
+
+class VirtualClock:
+    """A clock that only llama.cpp's own calls move, so that windows can be told to the digit."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def costs(self, call: Callable[..., Any], price_ns: Callable[..., int]) -> Callable[..., Any]:
+        def priced(*arguments: Any) -> Any:
+            answer = call(*arguments)
+            self.now_ns += price_ns(*arguments)
+            return answer
+
+        return priced
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    clock = VirtualClock()
+    prices: dict[str, Callable[..., int]] = {
+        "llama_decode": lambda _, batch: 1_000_000 * batch.n_tokens,
+        "llama_synchronize": lambda _: 10_000_000,
+        "llama_sampler_sample": lambda *_: 5_000_000,
+    }
+    for name, price in prices.items():
+        monkeypatch.setattr(native, name, clock.costs(getattr(native, name), price))
+    monkeypatch.setattr(llama_cpp, "monotonic_ns", clock)
+    return clock
+
+
+def test_prefill_times_every_token_of_the_prompt_and_waits_for_the_logits(
+    session: Session, clock: VirtualClock
+) -> None:
+    assert session.prefill(PROMPT).prefill_s == pytest.approx(0.040 + 0.010)
+
+
+def test_time_to_first_token_is_prefill_and_the_choice_of_a_token(
+    session: Session, clock: VirtualClock
+) -> None:
+    assert session.prefill(PROMPT).ttft_s == pytest.approx(0.040 + 0.010 + 0.005)
+
+
+def test_a_prompt_longer_than_a_batch_is_timed_whole(model: ModelFile, clock: VirtualClock) -> None:
+    with load(model, batch_tokens=16, ubatch_tokens=16) as session:
+        assert session.prefill(PROMPT).prefill_s == pytest.approx(0.040 + 3 * 0.010)
+
+
+def test_each_decoded_token_is_timed_alone_and_nothing_else_is(
+    session: Session, clock: VirtualClock
+) -> None:
+    session.prefill(PROMPT)
+    assert session.decode((1, 2, 3)) == pytest.approx((0.011, 0.011, 0.011))
+
+
+def test_what_fills_the_context_is_in_no_window(session: Session, clock: VirtualClock) -> None:
+    session.fill(range(100))
+    assert session.prefill(PROMPT).prefill_s == pytest.approx(0.050)
+
+
+def test_tokens_decoded_one_by_one_give_the_logits_of_the_whole_text(session: Session) -> None:
+    text = [5, 250, 17, 99, 3, 42]
+    whole = session.logits(text)
+    session.reset()
+    session.prefill(text[:3])
+    session.decode(text[3:])
+    last = np.ctypeslib.as_array(
+        native.llama_get_logits(session._context),  # type: ignore[attr-defined]
+        shape=(session.vocabulary,),
+    )
+    assert np.allclose(last, whole[-1], atol=0.02)
+    assert not np.allclose(last, whole[-2], atol=0.02)
+
+
+def test_depth_counts_as_context(session: Session) -> None:
+    text = [5, 250, 17, 99, 3, 42]
+    session.fill(text[:2])
+    session.prefill(text[2:])
+    deep = np.ctypeslib.as_array(
+        native.llama_get_logits(session._context),  # type: ignore[attr-defined]
+        shape=(session.vocabulary,),
+    ).copy()
+    assert np.allclose(deep, session.logits(text)[-1], atol=0.02)
+
+
+def test_logits_do_not_depend_on_how_the_text_is_batched(model: ModelFile) -> None:
+    text = list(range(60))
+    with load(model) as whole, load(model, batch_tokens=7, ubatch_tokens=7) as pieces:
+        assert np.allclose(whole.logits(text), pieces.logits(text), atol=0.02)
+
+
+def test_logits_match_when_the_context_is_used_again(session: Session) -> None:
+    first = session.logits(PROMPT)
+    session.reset()
+    session.prefill(PROMPT[:9])
+    assert np.array_equal(session.logits(PROMPT), first)
+
+
+def test_a_text_is_tokenized_without_added_tokens(session: Session) -> None:
+    assert session.tokenize("") == []
+    assert len(session.tokenize("abc")) <= 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"flash_attention": "on"},
+        {"flash_attention": "off"},
+        {"kv_type_k": "q8_0", "kv_type_v": "q8_0"},
+        {"mmap": False},
+        {"repack": False},
+        {"threads": 2},
+        {"batch_tokens": 32, "ubatch_tokens": 16},
+    ],
+)
+def test_every_setting_still_gives_the_same_answer(
+    model: ModelFile, settings: dict[str, int | str]
+) -> None:
+    with load(model) as plain, load(model, **settings) as changed:
+        difference = np.abs(plain.logits(PROMPT) - changed.logits(PROMPT)).max()
+    assert difference < 0.2
+
+
+def test_settings_reach_llama_cpp(model: ModelFile, capfd: pytest.CaptureFixture[str]) -> None:
+    with load(
+        model, kv_type_k="q8_0", flash_attention="on", batch_tokens=64, ubatch_tokens=32, mmap=False
+    ):
+        log = capfd.readouterr().err
+    for word in ("K (q8_0)", "flash_attn            = enabled", "n_batch               = 64"):
+        assert word in log
+    assert "n_ubatch              = 32" in log
+    assert "CPU_Mapped" not in log
+
+
+def test_threads_reach_llama_cpp(model: ModelFile) -> None:
+    with load(model, threads=2) as session:
+        assert native.llama_n_threads(session._context) == 2  # type: ignore[attr-defined]
+        assert native.llama_n_threads_batch(session._context) == 2  # type: ignore[attr-defined]
+
+
+def test_gpu_layers_are_refused_by_a_build_for_the_cpu(model: ModelFile) -> None:
+    if native.llama_supports_gpu_offload():
+        pytest.skip("this llama.cpp can use a GPU")
+    with pytest.raises(SettingError, match="gpu_layers=1"):
+        load(model, gpu_layers=1)
+
+
+def test_a_file_that_llama_cpp_refuses_is_an_error_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(b"GGUF" + bytes(64))
+    bad = dataclasses.replace(support.model_file(), path=str(path))
+    with pytest.raises(EngineError, match=r"bad\.gguf"):
+        load(bad)
+
+
+def test_more_tokens_than_the_context_holds_is_an_error(session: Session) -> None:
+    with pytest.raises(EngineError, match="do not fit"):
+        session.fill([1] * (CONTEXT + 1))
+    session.fill([1] * CONTEXT)
+    with pytest.raises(EngineError, match="do not fit"):
+        session.decode([1])
+
+
+def test_version_names_the_commit_of_llama_cpp() -> None:
+    version = engines.versions()["llama_cpp"]
+    package, _, commit = version.partition("+")
+    assert package.count(".") == 2
+    assert len(commit) >= 7

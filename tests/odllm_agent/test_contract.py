@@ -1,0 +1,90 @@
+import dataclasses
+import pickle
+
+import pytest
+
+from odllm_agent.contract import (
+    Failure,
+    Measurement,
+    QualityResult,
+    RepeatPolicy,
+    RoundResult,
+    Workload,
+    from_json,
+    to_json,
+)
+from odllm_agent.errors import ModelMissing
+from tests import support
+
+
+@pytest.mark.parametrize("result", [support.round_result(), support.failed_round()])
+def test_a_round_survives_json(result: RoundResult) -> None:
+    assert from_json(RoundResult, to_json(result)) == result
+
+
+def test_a_measurement_survives_json() -> None:
+    order = Measurement(support.trial(), 2, RepeatPolicy(), ("auto",), (10.0, 11.5), 60.0)
+    assert from_json(Measurement, to_json(order)) == order
+
+
+def test_a_quality_result_survives_json() -> None:
+    result = support.quality_result(value=None)
+    assert from_json(QualityResult, to_json(result)) == result
+
+
+def test_json_is_one_line() -> None:
+    assert "\n" not in to_json(support.failed_round())
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(TypeError, match="surprise"):
+        from_json(Workload, '{"name": "w", "prompt_tokens": 1, "output_tokens": 1, "surprise": 1}')
+
+
+def test_a_trial_is_the_same_wherever_its_file_lies_and_whatever_it_is_called() -> None:
+    trial = support.trial()
+    moved = dataclasses.replace(trial.model, path="/elsewhere.gguf", name="renamed")
+    renamed = dataclasses.replace(trial.workload, name="renamed")
+    assert dataclasses.replace(trial, model=moved, workload=renamed).id == trial.id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        support.trial(device_id="another"),
+        support.trial(threads=3),
+        support.trial(support.model_file(quantization="Q8_0")),
+        dataclasses.replace(support.trial(), workload=Workload("short", 128, 65)),
+        dataclasses.replace(support.trial(), workload=Workload("short", 128, 64, depth_tokens=1)),
+        dataclasses.replace(support.trial(), workload=Workload("short", 128, 64, seed=1)),
+        dataclasses.replace(
+            support.trial(), engine=dataclasses.replace(support.engine(), version="0.3.37")
+        ),
+    ],
+)
+def test_a_trial_is_another_as_soon_as_what_is_measured_differs(changed: object) -> None:
+    assert changed.id != support.trial().id  # type: ignore[attr-defined]
+
+
+def test_bits_per_weight_come_from_bytes_and_weights() -> None:
+    file = dataclasses.replace(support.model_file(), weight_bytes=450, n_weights=800)
+    assert file.file_bpw == 4.5
+
+
+def test_decode_speed_is_tokens_over_their_time() -> None:
+    assert support.repeat(token_s=0.02).decode_tok_s == pytest.approx(50)
+
+
+def test_a_failure_keeps_the_message_the_remedy_and_the_traceback() -> None:
+    try:
+        raise ModelMissing("no file /m.gguf", "check the path")
+    except ModelMissing as error:
+        failure = Failure.of(error)
+    assert (failure.kind, failure.message) == ("ModelMissing", "no file /m.gguf")
+    assert failure.remedy == "check the path"
+    assert "Traceback" in failure.traceback
+
+
+def test_results_survive_the_way_between_processes() -> None:
+    result = support.failed_round()
+    assert pickle.loads(pickle.dumps(result)) == result

@@ -1,0 +1,182 @@
+"""One trial in one round, on the real llama.cpp."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odllm_agent import engines
+from odllm_agent.contract import (
+    Energy,
+    Finished,
+    Loaded,
+    Measurement,
+    Method,
+    ModelFile,
+    Phase,
+    Repeat,
+    RepeatPolicy,
+    Stopped,
+    Trial,
+    Workload,
+)
+from odllm_agent.engines.base import Prefill
+from odllm_agent.errors import EngineError
+from odllm_agent.settings import check_settings
+from odllm_agent.trial import draw_tokens, interval_width, measure
+from tests import support
+from tests.models import write_gguf
+
+WORKLOAD = Workload("tiny", prompt_tokens=8, output_tokens=4, depth_tokens=3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    path = write_gguf(tmp_path_factory.mktemp("model") / "tiny-F16.gguf")
+    return dataclasses.replace(support.model_file(quantization="F16"), path=str(path))
+
+
+def order(model: ModelFile, policy: RepeatPolicy, earlier: tuple[float, ...] = ()) -> Measurement:
+    engine = dataclasses.replace(
+        support.engine(), settings=check_settings("llama_cpp", {"threads": 1})
+    )
+    return Measurement(Trial("d", model, engine, WORKLOAD), 0, policy, ("auto",), earlier)
+
+
+def said(asked: Measurement) -> tuple[Loaded, list[Repeat], Finished]:
+    words: list[Loaded | Repeat | Finished] = []
+    measure(asked, words.append)
+    loaded, *repeats, finished = words
+    assert isinstance(loaded, Loaded)
+    assert isinstance(finished, Finished)
+    assert all(isinstance(each, Repeat) for each in repeats)
+    return loaded, repeats, finished  # type: ignore[return-value]
+
+
+def test_a_round_says_load_warm_ups_repeats_and_end_in_that_order(model: ModelFile) -> None:
+    policy = RepeatPolicy(warmups=2, at_least=3, at_most=3, interval_target=1e-9)
+    _, repeats, finished = said(order(model, policy))
+    assert [each.warmup for each in repeats] == [True, True, False, False, False]
+    assert [each.index for each in repeats] == [0, 1, 2, 3, 4]
+    assert finished.stopped is Stopped.CAP
+
+
+def test_every_output_token_has_its_own_time_and_the_phases_are_apart(model: ModelFile) -> None:
+    _, repeats, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    (repeat,) = repeats
+    assert len(repeat.token_s) == WORKLOAD.output_tokens
+    assert all(each > 0 for each in repeat.token_s)
+    assert 0 < repeat.prefill_s < repeat.ttft_s
+
+
+def test_a_round_stops_as_soon_as_the_interval_of_all_rounds_is_narrow(model: ModelFile) -> None:
+    earlier = tuple(1000.0 + index / 100 for index in range(200))
+    policy = RepeatPolicy(warmups=0, at_least=2, at_most=9, interval_target=0.01)
+    _, repeats, finished = said(order(model, policy, earlier))
+    assert len(repeats) == 2
+    assert finished.stopped is Stopped.NARROW
+    assert finished.interval_width is not None
+    assert finished.interval_width < 0.01
+
+
+def test_too_few_repeats_have_no_interval_rather_than_a_width_of_zero(model: ModelFile) -> None:
+    _, _, finished = said(order(model, RepeatPolicy(0, 2, 2)))
+    assert finished.interval_width is None
+
+
+def test_warm_ups_do_not_count_towards_the_interval(model: ModelFile) -> None:
+    policy = RepeatPolicy(warmups=6, at_least=1, at_most=1, interval_target=1e9)
+    _, _, finished = said(order(model, policy))
+    assert finished.interval_width is None
+
+
+def test_memory_counts_at_least_the_interpreter_and_the_weights(model: ModelFile) -> None:
+    _, _, finished = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert finished.peak_rss_bytes > 10_000_000
+    assert finished.anonymous_bytes is None or finished.anonymous_bytes > 0
+    assert (finished.anonymous_bytes or 0) < finished.peak_rss_bytes
+
+
+def test_every_phase_has_an_energy_figure_or_the_reason_for_none(model: ModelFile) -> None:
+    _, repeats, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    energies: Sequence[Energy] = repeats[0].energy
+    assert {each.phase for each in energies} == set(Phase)
+    for each in energies:
+        assert (each.energy_j is None) == (each.method is Method.UNAVAILABLE)
+        assert bool(each.reason) == (each.energy_j is None)
+
+
+def test_a_file_that_the_engine_refuses_says_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    model = dataclasses.replace(support.model_file(), path=str(broken))
+    words: list[object] = []
+    with pytest.raises(EngineError):
+        measure(order(model, RepeatPolicy()), words.append)
+    assert words == []
+
+
+class RecordingSession:
+    """A session that only writes down what it is asked."""
+
+    vocabulary, runtime_bpw, system = 512, 4.5, "none"
+
+    def __init__(self, calls: list[tuple[str, int]]) -> None:
+        self.calls = calls
+
+    def __enter__(self) -> "RecordingSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.calls.append(("close", 0))
+
+    def reset(self) -> None:
+        self.calls.append(("reset", 0))
+
+    def fill(self, tokens: Sequence[int]) -> None:
+        self.calls.append(("fill", len(tokens)))
+
+    def prefill(self, tokens: Sequence[int]) -> Prefill:
+        self.calls.append(("prefill", len(tokens)))
+        return Prefill(0.5, 0.6)
+
+    def decode(self, tokens: Sequence[int]) -> tuple[float, ...]:
+        self.calls.append(("decode", len(tokens)))
+        return (0.25,) * len(tokens)
+
+
+def test_every_repeat_starts_from_an_empty_context_filled_to_its_depth(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, int]] = []
+    monkeypatch.setattr(engines, "load", lambda *_: RecordingSession(calls))
+    _, repeats, _ = said(order(model, RepeatPolicy(0, 2, 2)))
+    once = [("reset", 0), ("fill", 3), ("prefill", 8), ("decode", 4)]
+    assert calls == [*once, *once, ("close", 0)]
+    assert [each.decode_tok_s for each in repeats] == [4.0, 4.0]
+    assert [(each.prefill_s, each.ttft_s) for each in repeats] == [(0.5, 0.6)] * 2
+
+
+@given(
+    st.integers(0, 50),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(2, 200_000),
+    st.integers(0, 2**32),
+)
+def test_tokens_are_as_many_as_asked_and_known_to_the_model(
+    depth: int, prompt: int, output: int, vocabulary: int, seed: int
+) -> None:
+    workload = Workload("w", prompt, output, depth, seed)
+    tokens = draw_tokens(workload, vocabulary)
+    assert [len(tokens.depth), len(tokens.prompt), len(tokens.output)] == [depth, prompt, output]
+    assert all(0 <= token < vocabulary for token in (*tokens.prompt, *tokens.output))
+    assert draw_tokens(workload, vocabulary) == tokens
+
+
+def test_interval_width_is_a_fraction_of_the_median() -> None:
+    assert interval_width([90.0, 100.0, 100.0, 100.0, 100.0, 110.0]) == pytest.approx(0.2)
+    assert interval_width([1.0] * 5) is None

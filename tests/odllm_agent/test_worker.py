@@ -1,0 +1,183 @@
+"""The worker's process, really started and really killed."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from odllm_agent.contract import (
+    Measurement,
+    ModelFile,
+    QualityCheck,
+    RepeatPolicy,
+    RoundResult,
+    Stopped,
+    Trial,
+    Workload,
+    to_json,
+)
+from odllm_agent.settings import check_settings
+from odllm_agent.worker import run_check, run_round
+from tests import support
+from tests.models import write_gguf
+
+SHORT = Workload("short", prompt_tokens=8, output_tokens=4)
+LONG = Workload("long", prompt_tokens=8, output_tokens=900)
+ENDLESS = RepeatPolicy(warmups=1, at_least=100_000, at_most=100_000)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    path = write_gguf(tmp_path_factory.mktemp("model") / "tiny-F16.gguf")
+    return dataclasses.replace(support.model_file(quantization="F16"), path=str(path))
+
+
+def order(
+    model: ModelFile,
+    policy: RepeatPolicy,
+    workload: Workload = SHORT,
+    deadline_s: float = 120,
+) -> Measurement:
+    engine = dataclasses.replace(
+        support.engine(), settings=check_settings("llama_cpp", {"threads": 1})
+    )
+    return Measurement(Trial("d", model, engine, workload), 1, policy, deadline_s=deadline_s)
+
+
+def within_s(limit_s: float, condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def only_worker() -> psutil.Process:
+    assert within_s(20, lambda: bool(workers()))
+    return workers()[0]
+
+
+def workers() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "odllm_agent.worker" in " ".join(child.cmdline())
+    ]
+
+
+def run_and_kill(asked: Measurement, how: signal.Signals) -> RoundResult:
+    """Runs a round and ends its worker in the middle of a decode, after some repeats."""
+    results: list[RoundResult] = []
+    running = threading.Thread(target=lambda: results.append(run_round(asked)))
+    running.start()
+    worker = only_worker()
+    answers = Path(f"/proc/{worker.pid}/fd/1").readlink()
+    # The worker's own stdout is turned to its log once it runs; the answers lie beside it.
+    answers = answers.with_name("answers.jsonl")
+    assert within_s(30, lambda: answers.read_text().count('"Repeat"') >= 3)
+    worker.send_signal(how)
+    running.join(timeout=30)
+    assert not running.is_alive()
+    return results[0]
+
+
+def test_a_round_comes_back_whole(model: ModelFile) -> None:
+    asked = order(model, RepeatPolicy(warmups=1, at_least=2, at_most=2))
+    result = run_round(asked)
+    assert result.failure is None
+    assert result.trial == asked.trial
+    assert result.round == 1
+    assert result.loaded is not None
+    assert [each.warmup for each in result.repeats] == [True, False, False]
+    assert result.stopped is Stopped.CAP
+    measured_s = sum(each.prefill_s + each.decode_s for each in result.repeats)
+    assert result.wall_s > result.loaded.load_s + measured_s
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker's answers through /proc")
+def test_a_worker_killed_in_a_decode_keeps_what_it_had_measured(model: ModelFile) -> None:
+    result = run_and_kill(order(model, ENDLESS, LONG), signal.SIGKILL)
+    assert result.failure is not None
+    assert result.failure.kind == "WorkerDied"
+    assert result.failure.signal == "SIGKILL"
+    assert "out-of-memory" in result.failure.remedy
+    assert len(result.repeats) >= 3
+    assert result.stopped is Stopped.FAILED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker's answers through /proc")
+def test_a_crash_names_its_signal(model: ModelFile) -> None:
+    result = run_and_kill(order(model, ENDLESS, LONG), signal.SIGSEGV)
+    assert result.failure is not None
+    assert result.failure.signal == "SIGSEGV"
+    assert "llama" in result.failure.log
+
+
+def test_a_worker_that_takes_too_long_is_ended_and_says_so(model: ModelFile) -> None:
+    result = run_round(order(model, ENDLESS, LONG, deadline_s=1.5))
+    assert result.failure is not None
+    assert "not ended after 1.5 s" in result.failure.message
+    assert "deadline_s" in result.failure.remedy
+
+
+def test_a_file_that_the_engine_refuses_comes_back_as_data(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    model = dataclasses.replace(support.model_file(), path=str(broken))
+    result = run_round(order(model, RepeatPolicy()))
+    assert result.failure is not None
+    assert result.failure.kind == "EngineError"
+    assert "broken.gguf" in result.failure.message
+    assert "failed to load model" in result.failure.log
+
+
+def test_a_setting_that_cannot_be_honoured_comes_back_as_data(model: ModelFile) -> None:
+    asked = order(model, RepeatPolicy())
+    engine = dataclasses.replace(asked.trial.engine, settings={"threads": 1, "warp": 9})
+    trial = dataclasses.replace(asked.trial, engine=engine)
+    result = run_round(dataclasses.replace(asked, trial=trial))
+    assert result.failure is not None
+    assert result.failure.kind == "SettingError"
+    assert "'warp'" in result.failure.message
+
+
+def test_a_worker_ends_when_its_agent_is_gone(model: ModelFile) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "odllm_agent.worker", "measure"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with worker.stdin, worker.stdout:
+        worker.stdin.write(to_json(order(model, ENDLESS, LONG)).encode() + b"\n")
+        worker.stdin.flush()
+        assert b"Loaded" in worker.stdout.readline()
+        worker.stdin.close()
+        worker.wait(timeout=10)
+    assert worker.returncode == 1
+
+
+def test_a_quality_check_runs_in_a_worker_too(model: ModelFile) -> None:
+    check = QualityCheck(
+        device_id="d",
+        model=model,
+        engine=order(model, RepeatPolicy()).trial.engine,
+        metric="perplexity",
+        text="no such text",
+        text_sha256="",
+        window_tokens=64,
+    )
+    result = run_check(check)
+    assert result.value is None
+    assert result.failure is not None
+    assert "no such text" in result.failure.message

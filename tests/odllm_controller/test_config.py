@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+from odllm_agent.contract import Quantization
+from odllm_agent.errors import UsageError
+from odllm_agent.settings import LlamaCppSettings
+from tests.odllm_controller.configs import CONF, experiment
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_composes_and_carries_its_name(name: str) -> None:
+    assert experiment(name=name).name == name
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=str)
+def test_every_experiment_says_what_it_asks_and_what_it_downloads(path: object) -> None:
+    text = path.read_text()  # type: ignore[attr-defined]
+    assert "?" in text
+    assert "download" in text
+
+
+def test_the_sweep_is_every_reference_model_at_every_type() -> None:
+    sweep = experiment()
+    assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
+    assert set(sweep.quantizations) == set(Quantization)
+
+
+def test_the_engine_file_states_every_setting_at_its_default() -> None:
+    stated = {name: values[0] for name, values in experiment().engines["llama_cpp"].items()}
+    defaults = dataclasses.asdict(LlamaCppSettings(threads=1))
+    assert stated == defaults | {"threads": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("rounds=three", "rounds='three'"),
+        ("rounds=0", "rounds=0"),
+        ("quantizations=[Q4_0,Q9_9]", "quantizations.1='Q9_9'"),
+        ("workloads.short.prompt_tokens=-1", "workloads.short.prompt_tokens.0=-1"),
+        ("workloads.short.prompt_tokens=[]", "workloads.short.prompt_tokens"),
+        ("engines.llama_cpp.threads=fast", "threads='fast'"),
+        ("+engines.llama_cpp.warp=9", "'warp'"),
+        ("+engines.abacus.beads=9", "abacus"),
+        ("+models.mine.sauce=file", "models.mine.sauce"),
+        ("+models.mine.source=thin_air", "models.mine.source='thin_air'"),
+        ("quality.metrics=[beauty]", "beauty"),
+        ("+surprise=1", "surprise=1"),
+        ("name=???", "name"),
+        ("repeats.at_least=20", "repeats"),
+    ],
+)
+def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        experiment(override)
+    assert told in caught.value.message
+    assert caught.value.remedy
