@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from odllm_agent.contract import ModelRequest
-from odllm_agent.errors import UsageError
+from odllm_agent.errors import ModelMissing, UsageError
 from odllm_agent.models.cache import Cache
 from odllm_agent.models.origin import Origin
 
@@ -21,6 +21,7 @@ def locate(request: ModelRequest, _cache: Cache) -> Origin:
 
     Raises:
         UsageError: There is no such reference model.
+        ModelMissing: The package was installed without its reference models.
     """
     known = origins()
     if request.location not in known:
@@ -33,8 +34,18 @@ def locate(request: ModelRequest, _cache: Cache) -> Origin:
 
 @cache
 def origins() -> Mapping[str, Origin]:
-    """Every reference model by name, the smallest first."""
-    content = json.loads((folder() / "ladder.json").read_bytes())
+    """Every reference model by name, the smallest first.
+
+    Raises:
+        ModelMissing: The package was installed without them.
+    """
+    try:
+        content = json.loads((folder() / "ladder.json").read_bytes())
+    except FileNotFoundError as error:
+        raise ModelMissing(
+            f"the reference models are not installed: {error.filename} is not there",
+            "install odllm again; its wheel holds them",
+        ) from error
     models = sorted(content["models"], key=lambda model: int(model["n_params"]))
     return {model["name"]: Origin(folder() / model["file"], model["sha256"]) for model in models}
 

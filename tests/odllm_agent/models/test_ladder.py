@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import ModelRequest, Quantization, Source
-from odllm_agent.errors import ChecksumMismatch, UsageError
+from odllm_agent.errors import ChecksumMismatch, ModelMissing, UsageError
 from odllm_agent.models import Cache, ladder, prepare
 from tests.models import Shape, write_gguf
 
@@ -57,6 +57,12 @@ def test_a_changed_packaged_file_is_told(rungs: Path, cache: Cache) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ChecksumMismatch, match=r"smaller-F16\.gguf"):
+        prepare(request("smaller"), cache, PLENTY)
+
+
+def test_a_package_without_models_is_told(rungs: Path, cache: Cache) -> None:
+    (rungs / "ladder.json").unlink()
+    with pytest.raises(ModelMissing, match="not installed"):
         prepare(request("smaller"), cache, PLENTY)
 
 
