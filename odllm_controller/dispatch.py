@@ -9,6 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
+# otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
+# memory monitor would end the agent for the memory of the model that is being measured.
+os.environ.update(
+    RAY_AUTH_MODE="token",
+    RAY_AUTH_TOKEN=secrets.token_hex(32),
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_memory_monitor_refresh_ms="0",
+    RAY_worker_niceness="0",
+)
+
 import ray
 from ray.exceptions import RayError
 
@@ -32,17 +44,6 @@ _LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 100 * 2**20
 _MODEL_TIMEOUT_S = 3600
 _ANSWER_TIMEOUT_S = 120
-
-# Ray runs its workers at niceness 15 unless told otherwise, and what a benchmark measures must
-# not yield to everything else on the machine. Its memory monitor would end the agent for the
-# memory of the model that is being measured.
-_ENVIRONMENT = {
-    "RAY_worker_niceness": "0",
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AUTH_MODE": "token",
-}
 
 Order = Measurement | QualityCheck
 Result = RoundResult | QualityResult
@@ -151,8 +152,6 @@ def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
     Raises:
         DispatchError: Ray or the agent does not start.
     """
-    os.environ.update(_ENVIRONMENT)
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     try:
         ray.init(
             address="local",
