@@ -1,0 +1,7 @@
+"""The store: one DuckDB file with everything that was ever measured."""
+
+from odllm_controller.store.database import read
+from odllm_controller.store.run import Run
+from odllm_controller.store.writer import Store
+
+__all__ = ["Run", "Store", "read"]

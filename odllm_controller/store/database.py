@@ -1,0 +1,170 @@
+"""The file: opening it for reading or writing, waiting for others, and saying what is wrong.
+
+DuckDB lets one process write or many read. So nobody keeps the file open: a writer opens it for
+one transaction, a reader for one query, and whoever finds it taken tries again for a while.
+"""
+
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from odllm_agent.clock import monotonic_ns, seconds_since
+from odllm_agent.errors import StoreError
+from odllm_controller.store import schema
+
+READ_PATIENCE_S = 5.0
+WRITE_PATIENCE_S = 10.0
+
+# Without these DuckDB answers a SQLite file by downloading an extension for it.
+_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_SHORTEST_PAUSE_S = 0.002
+_LONGEST_PAUSE_S = 0.05
+_MAGIC = slice(8, 12)
+_BROKEN = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+
+
+def read(path: Path, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+    """The answer to a query, also while another process writes.
+
+    Args:
+        path: The store.
+        sql: One query, with `?` where a parameter goes.
+        parameters: The values for them.
+
+    Returns:
+        A row per row of the answer.
+
+    Raises:
+        StoreError: There is no such file, it is no store of this version, or a writer kept it
+            locked for seconds.
+    """
+    check_file(path)
+    with _opened(path, read_only=True) as connection:
+        schema.check_current(connection, path)
+        return connection.execute(sql, list(parameters)).df()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection inside one transaction, committed at the end and rolled back on an error.
+
+    Raises:
+        StoreError: The file cannot be written, or another process kept it locked for seconds.
+    """
+    with _opened(path, read_only=False) as connection:
+        connection.begin()
+        try:
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+def check_file(path: Path) -> None:
+    """Checks that a path leads to a DuckDB file, without opening it as one.
+
+    Raises:
+        StoreError: It does not.
+    """
+    if path.is_dir():
+        raise StoreError(
+            f"the store {path} is a directory",
+            f"Name a file in it, such as store.path={path / 'odllm.duckdb'}.",
+        )
+    if not path.exists():
+        raise StoreError(
+            f"there is no store at {path}",
+            "Run an experiment first, such as `odllm run +experiment=sweep`, or name another file.",
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(_MAGIC.stop)
+    except OSError as error:
+        raise StoreError(
+            f"the store {path} cannot be read: {error.strerror}",
+            "Allow this user to read it, or name another file.",
+        ) from error
+    if start[_MAGIC] != b"DUCK":
+        raise StoreError(
+            f"{path} is not a DuckDB file",
+            "Name another file with store.path, or move this one away.",
+        )
+
+
+@contextmanager
+def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = _connect(path, read_only=read_only)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except _BROKEN as error:
+        raise _explained(path, error) from error
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    patience_s = READ_PATIENCE_S if read_only else WRITE_PATIENCE_S
+    start = monotonic_ns()
+    pause_s = _SHORTEST_PAUSE_S
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=_OFFLINE)
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            if not _is_taken(error) or seconds_since(start) > patience_s:
+                raise
+        # A random pause keeps two processes from meeting at every attempt.
+        time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _is_taken(error: duckdb.Error) -> bool:
+    """Whether another process holds the file, or this one in the other mode."""
+    return "Could not set lock" in str(error) or "different configuration" in str(error)
+
+
+def _explained(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error)
+    if _is_taken(error):
+        return StoreError(
+            f"the store {path} is locked by {_holder(text)}",
+            "Wait for it or end it, then run the same command again.",
+        )
+    if "No space left" in text:
+        return StoreError(
+            f"no room on the disk of the store {path}",
+            "Make room, then run the same command again: it goes on from what is stored.",
+        )
+    if "Read-only file system" in text or "Permission denied" in text or "not permitted" in text:
+        return StoreError(
+            f"the store {path} cannot be written: {_reason(text)}",
+            "Allow this user to write the file and its folder, or name another with store.path.",
+        )
+    if "version number" in text:
+        return StoreError(
+            f"the store {path} was written by a newer DuckDB than {duckdb.__version__}",
+            "Upgrade with `pip install --upgrade duckdb`.",
+        )
+    return StoreError(
+        f"the store {path} cannot be used: {_reason(text)}",
+        "Check the disk; if the file is damaged, put back a copy of it or name another.",
+    )
+
+
+def _holder(text: str) -> str:
+    found = re.search(r"held in (\S+) \(PID (\d+)\)", text)
+    return f"process {found[2]} ({found[1]})" if found else "another process"
+
+
+def _reason(text: str) -> str:
+    return text.splitlines()[0].rpartition(": ")[2]

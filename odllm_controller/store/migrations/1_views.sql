@@ -1,0 +1,300 @@
+-- A row per measured repeat: warm-ups and rounds that failed are left out.
+CREATE VIEW rates AS
+WITH measured AS (
+    SELECT
+        trials.trial_id, trials.prompt_tokens,
+        rounds.round_id, rounds.run_id, rounds.round,
+        repeats.repeat, repeats.started_at, repeats.prefill_s, repeats.ttft_s, repeats.flags
+    FROM repeats
+    JOIN rounds USING (round_id)
+    JOIN trials USING (trial_id)
+    WHERE rounds.complete AND NOT repeats.warmup
+),
+decoded AS (
+    SELECT round_id, repeat, count(*) AS n_tokens, sum(token_s) AS decode_s
+    FROM token_times
+    GROUP BY round_id, repeat
+),
+-- One meter per trial, the best that it had: figures of different methods are never mixed.
+package AS (
+    SELECT energy.*
+    FROM energy
+    JOIN measured USING (round_id, repeat)
+    WHERE domain = 'package'
+    QUALIFY 1 = dense_rank() OVER (
+        PARTITION BY measured.trial_id
+        ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
+    )
+),
+metered AS (
+    SELECT
+        round_id, repeat,
+        max(energy_j) FILTER (phase = 'prefill') AS prefill_j,
+        max(energy_j) FILTER (phase = 'decode') AS decode_j,
+        max(method) AS energy_method,
+        max(reason) FILTER (energy_j IS NULL) AS energy_reason
+    FROM package
+    GROUP BY round_id, repeat
+)
+SELECT
+    measured.trial_id, measured.run_id, measured.round_id, measured.round, measured.repeat,
+    measured.started_at, measured.flags,
+    measured.prefill_s, decoded.decode_s, decoded.n_tokens,
+    measured.ttft_s,
+    nullif(measured.prompt_tokens, 0) / measured.prefill_s AS prefill_tok_s,
+    decoded.n_tokens / decoded.decode_s AS decode_tok_s,
+    decoded.decode_s / decoded.n_tokens AS tpot_s,
+    metered.prefill_j,
+    metered.decode_j,
+    metered.decode_j / decoded.n_tokens AS decode_j_per_token,
+    metered.prefill_j / measured.prefill_s AS prefill_w,
+    metered.decode_j / decoded.decode_s AS decode_w,
+    (metered.prefill_j + metered.decode_j) / (measured.prefill_s + decoded.decode_s) AS mean_w,
+    metered.energy_method,
+    metered.energy_reason
+FROM measured
+LEFT JOIN decoded USING (round_id, repeat)
+LEFT JOIN metered USING (round_id, repeat);
+
+-- A row per trial and metric: the median of its repeats, and the interval that encloses the true
+-- median with 95 % confidence whatever the values' distribution (order statistics).
+CREATE VIEW intervals AS
+WITH sorted AS (
+    SELECT
+        trial_id, metric,
+        count(*)::INTEGER AS n,
+        median(value) AS median,
+        list(value ORDER BY value) AS ordered
+    FROM (
+        UNPIVOT (
+            SELECT
+                trial_id, ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
+                decode_j_per_token, prefill_w, decode_w, mean_w
+            FROM rates
+        )
+        ON COLUMNS (* EXCLUDE trial_id)
+        INTO NAME metric VALUE value
+    )
+    GROUP BY trial_id, metric
+)
+SELECT
+    trial_id, metric, n, median,
+    ordered[low_rank] AS low,
+    ordered[high_rank] AS high
+FROM sorted
+LEFT JOIN median_ranks USING (n);
+
+-- The public view: a row per trial, and one per model that could not be prepared.
+CREATE VIEW results AS
+WITH plan AS (
+    SELECT trial_id, arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds
+    FROM planned
+    JOIN runs USING (run_id)
+    GROUP BY trial_id
+),
+-- The run that measured a trial last, or else the one that planned it last.
+origin AS (
+    SELECT trial_id, arg_max(run_id, (measured, started_at)) AS run
+    FROM (
+        SELECT trial_id, run_id, true AS measured, started_at FROM rounds
+        UNION ALL
+        SELECT trial_id, run_id, false, runs.started_at FROM planned JOIN runs USING (run_id)
+    )
+    GROUP BY trial_id
+),
+attempts AS (
+    SELECT
+        trial_id, round,
+        bool_or(complete) AS complete,
+        arg_max(round_id, started_at) AS last_round_id
+    FROM rounds
+    GROUP BY trial_id, round
+),
+progress AS (
+    SELECT
+        trial_id,
+        count(*) FILTER (complete) AS rounds,
+        max(round) FILTER (complete) + 1 AS rounds_reached,
+        max(last_round_id) FILTER (NOT complete) AS failed_round_id
+    FROM attempts
+    LEFT JOIN plan USING (trial_id)
+    WHERE round < coalesce(planned_rounds, round + 1)
+    GROUP BY trial_id
+),
+loads AS (
+    SELECT
+        trial_id,
+        median(load_s) AS load_s,
+        median(runtime_bpw) AS runtime_bpw,
+        median(peak_rss_bytes) AS peak_rss_bytes,
+        median(anonymous_bytes) AS anonymous_bytes
+    FROM rounds
+    WHERE complete
+    GROUP BY trial_id
+),
+measured AS (
+    SELECT
+        trial_id,
+        count(*) AS repeats,
+        count(*) FILTER (len(flags) > 0) AS flagged_repeats,
+        array_to_string(list_sort(list_distinct(flatten(list(flags)))), ',') AS flags,
+        coalesce(max(energy_method), 'unavailable') AS energy_method,
+        CASE
+            WHEN count(energy_method) = 0 THEN 'no meter of the package was asked for'
+            WHEN max(energy_method) = 'unavailable' THEN max(energy_reason)
+        END AS energy_reason
+    FROM rates
+    GROUP BY trial_id
+),
+figures AS (
+    SELECT
+        trial_id,
+        max(median) FILTER (metric = 'ttft_s') AS ttft_s,
+        max(low) FILTER (metric = 'ttft_s') AS ttft_s_low,
+        max(high) FILTER (metric = 'ttft_s') AS ttft_s_high,
+        max(median) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s,
+        max(low) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_low,
+        max(high) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_high,
+        max(median) FILTER (metric = 'decode_tok_s') AS decode_tok_s,
+        max(low) FILTER (metric = 'decode_tok_s') AS decode_tok_s_low,
+        max(high) FILTER (metric = 'decode_tok_s') AS decode_tok_s_high,
+        max(median) FILTER (metric = 'tpot_s') AS tpot_s,
+        max(low) FILTER (metric = 'tpot_s') AS tpot_s_low,
+        max(high) FILTER (metric = 'tpot_s') AS tpot_s_high,
+        max(median) FILTER (metric = 'prefill_j') AS prefill_j,
+        max(low) FILTER (metric = 'prefill_j') AS prefill_j_low,
+        max(high) FILTER (metric = 'prefill_j') AS prefill_j_high,
+        max(median) FILTER (metric = 'decode_j') AS decode_j,
+        max(low) FILTER (metric = 'decode_j') AS decode_j_low,
+        max(high) FILTER (metric = 'decode_j') AS decode_j_high,
+        max(median) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token,
+        max(low) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_low,
+        max(high) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_high,
+        max(median) FILTER (metric = 'prefill_w') AS prefill_w,
+        max(low) FILTER (metric = 'prefill_w') AS prefill_w_low,
+        max(high) FILTER (metric = 'prefill_w') AS prefill_w_high,
+        max(median) FILTER (metric = 'decode_w') AS decode_w,
+        max(low) FILTER (metric = 'decode_w') AS decode_w_low,
+        max(high) FILTER (metric = 'decode_w') AS decode_w_high,
+        max(median) FILTER (metric = 'mean_w') AS mean_w,
+        max(low) FILTER (metric = 'mean_w') AS mean_w_low,
+        max(high) FILTER (metric = 'mean_w') AS mean_w_high
+    FROM intervals
+    GROUP BY trial_id
+),
+-- Quality hangs on the file and the engine, not on how fast the engine was made to run.
+perplexities AS (
+    SELECT
+        device_id, model_sha256, engine,
+        arg_max(value, runs.started_at) FILTER (value IS NOT NULL) AS perplexity,
+        arg_max(standard_error, runs.started_at) FILTER (value IS NOT NULL) AS perplexity_se,
+        arg_max(message, runs.started_at) FILTER (value IS NULL) AS failed_with
+    FROM quality
+    JOIN runs USING (run_id)
+    LEFT JOIN (SELECT check_id, run_id, message FROM failures) USING (check_id, run_id)
+    WHERE metric = 'perplexity'
+    GROUP BY device_id, model_sha256, engine
+),
+last_failures AS (
+    SELECT round_id, kind, message, remedy FROM failures WHERE stage = 'measure'
+),
+of_trials AS (
+    SELECT
+        origin.run,
+        devices.name AS device,
+        devices.kind AS device_kind,
+        trials.engine,
+        models.name AS model,
+        models.quantization,
+        CASE
+            WHEN progress.trial_id IS NULL THEN 'planned'
+            WHEN progress.failed_round_id IS NOT NULL THEN 'failed'
+            WHEN progress.rounds >= coalesce(plan.planned_rounds, progress.rounds_reached)
+                THEN 'done'
+            ELSE 'partial'
+        END AS status,
+        8 * models.weight_bytes / nullif(models.n_weights, 0) AS file_bpw,
+        loads.runtime_bpw,
+        models.file_bytes,
+        trials.prompt_tokens,
+        trials.output_tokens,
+        coalesce(measured.repeats, 0) AS repeats,
+        figures.* EXCLUDE (trial_id),
+        loads.peak_rss_bytes,
+        measured.energy_method,
+        NULL::DOUBLE AS mbu,
+        perplexities.perplexity,
+        NULL::DOUBLE AS kld,
+        measured.flags,
+        last_failures.message AS failure,
+        trials.trial_id,
+        trials.device_id,
+        trials.model_sha256,
+        trials.workload,
+        trials.depth_tokens,
+        trials.engine_version,
+        trials.settings,
+        (trials.settings ->> 'threads')::INTEGER AS threads,
+        coalesce(progress.rounds, 0) AS rounds,
+        plan.planned_rounds,
+        measured.flagged_repeats,
+        loads.load_s,
+        loads.anonymous_bytes,
+        measured.energy_reason,
+        perplexities.perplexity_se,
+        CASE WHEN perplexities.perplexity IS NULL THEN perplexities.failed_with END
+            AS perplexity_reason,
+        last_failures.kind AS failure_kind,
+        last_failures.remedy,
+        runs.started_at AS run_started_at,
+        models.n_weights
+    FROM trials
+    JOIN models ON models.sha256 = trials.model_sha256
+    LEFT JOIN devices USING (device_id)
+    LEFT JOIN origin USING (trial_id)
+    LEFT JOIN runs ON runs.run_id = origin.run
+    LEFT JOIN plan USING (trial_id)
+    LEFT JOIN progress USING (trial_id)
+    LEFT JOIN loads USING (trial_id)
+    LEFT JOIN measured USING (trial_id)
+    LEFT JOIN figures USING (trial_id)
+    LEFT JOIN perplexities USING (device_id, model_sha256, engine)
+    LEFT JOIN last_failures ON last_failures.round_id = progress.failed_round_id
+),
+-- A model that could not be prepared, unless a later run got it ready.
+unprepared AS (
+    SELECT
+        failures.run_id AS run,
+        devices.name AS device,
+        devices.kind AS device_kind,
+        failures.model,
+        failures.quantization,
+        'failed' AS status,
+        0 AS repeats,
+        failures.message AS failure,
+        failures.device_id,
+        0 AS rounds,
+        failures.kind AS failure_kind,
+        failures.remedy,
+        runs.started_at AS run_started_at
+    FROM failures
+    JOIN runs USING (run_id)
+    LEFT JOIN devices USING (device_id)
+    WHERE stage = 'prepare'
+    AND NOT EXISTS (
+        FROM planned
+        JOIN runs AS later USING (run_id)
+        JOIN trials USING (trial_id)
+        JOIN models ON models.sha256 = trials.model_sha256
+        WHERE later.started_at >= runs.started_at
+        AND trials.device_id = failures.device_id
+        AND models.name = failures.model
+        AND models.quantization = coalesce(failures.quantization, models.quantization)
+    )
+    QUALIFY 1 = row_number() OVER (
+        PARTITION BY device_id, model, quantization ORDER BY runs.started_at DESC, failure_id DESC
+    )
+)
+SELECT * FROM of_trials
+UNION ALL BY NAME
+SELECT * FROM unprepared;

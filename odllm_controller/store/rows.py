@@ -1,0 +1,210 @@
+"""Contract values as rows of the store's tables: one dictionary per row, a key per column."""
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from odllm_agent.contract import (
+    Device,
+    Engine,
+    Failure,
+    ModelFile,
+    ModelRequest,
+    QualityResult,
+    Repeat,
+    RoundResult,
+    Trial,
+    to_json,
+)
+from odllm_controller.store.run import Run
+
+Row = dict[str, object]
+
+
+def timestamp(moment: datetime) -> datetime:
+    """A moment as the store keeps it: in UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def of_run(run: Run) -> Row:
+    """The row of a run that has just begun."""
+    row = dataclasses.asdict(run)
+    return {
+        "run_id": row.pop("id"),
+        "status": "running",
+        **row,
+        "started_at": timestamp(run.started_at),
+        "versions": to_json(run.versions),
+    }
+
+
+def of_device(device: Device) -> Row:
+    """The row of a device."""
+    row: Row = {f.name: getattr(device, f.name) for f in dataclasses.fields(device)}
+    return {
+        "device_id": row.pop("id"),
+        **row,
+        "kind": str(device.kind),
+        "engines": to_json(device.engines),
+        "meters": to_json(device.meters),
+    }
+
+
+def of_model(file: ModelFile) -> Row:
+    """The row of a model file; where it lies stands with the trial."""
+    row = dataclasses.asdict(file)
+    del row["path"]
+    return row
+
+
+def of_trial(trial: Trial) -> Row:
+    """The row of a trial."""
+    workload = dataclasses.asdict(trial.workload)
+    return {
+        "trial_id": trial.id,
+        "device_id": trial.device_id,
+        "model_sha256": trial.model.sha256,
+        "model_path": trial.model.path,
+        **_of_engine(trial.engine),
+        "workload": workload.pop("name"),
+        **workload,
+    }
+
+
+def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
+    """The row of one worker's round."""
+    loaded, finished = result.loaded, result.finished
+    return {
+        "round_id": round_id,
+        "run_id": run_id,
+        "trial_id": result.trial.id,
+        "round": result.round,
+        "started_at": timestamp(result.started_at),
+        "wall_s": result.wall_s,
+        "load_s": loaded.load_s if loaded else None,
+        "runtime_bpw": loaded.runtime_bpw if loaded else None,
+        "system": loaded.system if loaded else None,
+        "peak_rss_bytes": finished.peak_rss_bytes if finished else None,
+        "anonymous_bytes": finished.anonymous_bytes if finished else None,
+        "stopped": str(result.stopped),
+        "interval_width": finished.interval_width if finished else None,
+        "complete": finished is not None and result.failure is None,
+    }
+
+
+def of_repeat(repeat: Repeat, round_id: int) -> Row:
+    """The row of a repeat."""
+    return {
+        "round_id": round_id,
+        "repeat": repeat.index,
+        "warmup": repeat.warmup,
+        "started_at": timestamp(repeat.started_at),
+        "prefill_s": repeat.prefill_s,
+        "ttft_s": repeat.ttft_s,
+        "flags": list(repeat.flags),
+    }
+
+
+def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
+    """A row per token."""
+    for position, token_s in enumerate(repeat.token_s):
+        yield {
+            "round_id": round_id,
+            "repeat": repeat.index,
+            "position": position,
+            "token_s": token_s,
+        }
+
+
+def of_energy(repeat: Repeat, round_id: int) -> Iterator[Row]:
+    """A row per phase, domain and meter."""
+    for energy in repeat.energy:
+        yield {
+            "round_id": round_id,
+            "repeat": repeat.index,
+            "phase": str(energy.phase),
+            "domain": energy.domain,
+            "meter": energy.meter,
+            "method": str(energy.method),
+            "energy_j": energy.energy_j,
+            "reason": energy.reason,
+        }
+
+
+def of_device_states(repeat: Repeat, round_id: int) -> Iterator[Row]:
+    """A row for the device before the repeat and one after it."""
+    for moment, state in (("before", repeat.before), ("after", repeat.after)):
+        yield {
+            "round_id": round_id,
+            "repeat": repeat.index,
+            "moment": moment,
+            **dataclasses.asdict(state),
+        }
+
+
+def of_quality(result: QualityResult, run_id: str) -> Row:
+    """The row of a quality check, whether it gave a value or not."""
+    check = result.check
+    return {
+        "check_id": check.id,
+        "run_id": run_id,
+        "device_id": check.device_id,
+        "model_sha256": check.model.sha256,
+        **_of_engine(check.engine),
+        "metric": check.metric,
+        "text": check.text,
+        "text_sha256": check.text_sha256,
+        "window_tokens": check.window_tokens,
+        "value": result.value,
+        "standard_error": result.standard_error,
+        "n_tokens": result.n_tokens,
+        "wall_s": result.wall_s,
+    }
+
+
+def of_unprepared(request: ModelRequest, device_id: str) -> Row:
+    """The part of a failure's row that names a model that could not be prepared."""
+    return {
+        "stage": "prepare",
+        "device_id": device_id,
+        "model": request.name,
+        "quantization": str(request.quantization) if request.quantization else None,
+        "source": str(request.source),
+        "location": request.location,
+    }
+
+
+def of_unmeasured(trial: Trial, round_id: int) -> Row:
+    """The part of a failure's row that names a round."""
+    return {
+        "stage": "measure",
+        "device_id": trial.device_id,
+        "model": trial.model.name,
+        "quantization": trial.model.quantization,
+        "round_id": round_id,
+    }
+
+
+def of_unchecked(result: QualityResult) -> Row:
+    """The part of a failure's row that names a quality check."""
+    check = result.check
+    return {
+        "stage": "quality",
+        "device_id": check.device_id,
+        "model": check.model.name,
+        "quantization": check.model.quantization,
+        "check_id": check.id,
+    }
+
+
+def of_failure(failure: Failure, run_id: str) -> Row:
+    """The part of a failure's row that says what went wrong."""
+    return {"run_id": run_id, **dataclasses.asdict(failure)}
+
+
+def _of_engine(engine: Engine) -> Row:
+    return {
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "settings": to_json(engine.settings),
+    }

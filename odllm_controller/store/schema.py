@@ -1,0 +1,118 @@
+"""The schema's version, and the steps that lead to it from any older one."""
+
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+
+from odllm_agent.clock import now
+from odllm_agent.errors import StoreError
+from odllm_agent.interval import median_ranks
+
+Migration = Callable[[duckdb.DuckDBPyConnection], None]
+
+# The ranks of 95 % are read from a table, because SQL has no binomial quantile.
+_MOST_REPEATS = 1000
+
+
+def _first(connection: duckdb.DuckDBPyConnection) -> None:
+    folder = resources.files("odllm_controller.store") / "migrations"
+    connection.execute((folder / "1_tables.sql").read_text("utf-8"))
+    connection.execute((folder / "1_views.sql").read_text("utf-8"))
+    ranks = {n: found for n in range(_MOST_REPEATS + 1) if (found := median_ranks(n))}
+    connection.execute(
+        "INSERT INTO median_ranks (n, low_rank, high_rank)"
+        " SELECT unnest($n), unnest($low), unnest($high)",
+        {
+            "n": list(ranks),
+            "low": [low for low, _ in ranks.values()],
+            "high": [high for _, high in ranks.values()],
+        },
+    )
+
+
+# Released migrations never change: a file's version is the number of them that it went through.
+MIGRATIONS: tuple[Migration, ...] = (_first,)
+
+
+def migrate(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    migrations: Sequence[Migration] = MIGRATIONS,
+) -> None:
+    """Brings a file to the newest version, from nothing or from an older one.
+
+    Args:
+        connection: To the file, inside a transaction.
+        path: The file, for messages.
+        migrations: From nothing to the newest version, in order.
+
+    Raises:
+        StoreError: The file is of a newer version, or is not an ODLLM store.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_versions"
+        " (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
+    )
+    version = _version(connection)
+    _refuse_newer(version, len(migrations), path)
+    if version == 0:
+        _refuse_foreign(connection, path)
+    for number in range(version + 1, len(migrations) + 1):
+        migrations[number - 1](connection)
+        connection.execute(
+            "INSERT INTO schema_versions (version, applied_at) VALUES (?, ?)",
+            [number, now().replace(tzinfo=None)],
+        )
+
+
+def check_current(
+    connection: duckdb.DuckDBPyConnection, path: Path, newest: int = len(MIGRATIONS)
+) -> None:
+    """Checks that a file is of the newest version, without changing it.
+
+    Raises:
+        StoreError: It is not.
+    """
+    if "schema_versions" not in _tables(connection):
+        _refuse_foreign(connection, path, allowed=frozenset())
+        raise StoreError(f"the store {path} holds nothing yet", "Run an experiment into it first.")
+    version = _version(connection)
+    _refuse_newer(version, newest, path)
+    if version < newest:
+        raise StoreError(
+            f"the store {path} has schema version {version}, older than this ODLLM's {newest}",
+            f"Run any experiment with store.path={path}: opening it for writing updates it.",
+        )
+
+
+def _refuse_newer(version: int, newest: int, path: Path) -> None:
+    if version > newest:
+        raise StoreError(
+            f"the store {path} has schema version {version}, newer than this ODLLM's {newest}",
+            "Update ODLLM, or name another file with store.path.",
+        )
+
+
+def _refuse_foreign(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    allowed: frozenset[str] = frozenset({"schema_versions"}),
+) -> None:
+    foreign = _tables(connection) - allowed
+    if foreign:
+        raise StoreError(
+            f"{path} is a DuckDB file of something else: it holds the table {min(foreign)}",
+            "Name another file with store.path.",
+        )
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute("SELECT max(version) FROM schema_versions").fetchone()
+    return (row[0] if row else None) or 0
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return {name for (name,) in rows}

@@ -1,0 +1,234 @@
+"""Writing a run into the store as it goes on."""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from odllm_agent.contract import (
+    Device,
+    Failure,
+    ModelRequest,
+    QualityResult,
+    RoundResult,
+    Trial,
+    to_json,
+)
+from odllm_agent.errors import StoreError
+from odllm_controller.store import database, rows, schema
+from odllm_controller.store.rows import Row
+from odllm_controller.store.run import Run
+
+_HAS_ROUND = """
+SELECT count(*) FROM rounds
+WHERE trial_id = ? AND round = ? AND (complete OR started_at = ?)
+"""
+_HAS_CHECK = "SELECT count(*) FROM quality WHERE check_id = ? AND (value IS NOT NULL OR run_id = ?)"
+_HAS_UNPREPARED = """
+SELECT count(*) FROM failures
+WHERE stage = 'prepare' AND run_id = $run_id AND device_id = $device_id AND model = $model
+AND quantization IS NOT DISTINCT FROM $quantization
+"""
+_FINISHED_ROUNDS = """
+SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, trial_id)
+"""
+_FINISHED_CHECKS = """
+SELECT DISTINCT check_id FROM quality WHERE value IS NOT NULL AND list_contains(?, check_id)
+"""
+_DECODE_TOK_S = """
+SELECT decode_tok_s FROM rates
+WHERE trial_id = ? AND decode_tok_s IS NOT NULL
+ORDER BY round, repeat
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A results file, written by one controller in short transactions.
+
+    Every method opens the file, does its work in one transaction and closes the file, so that
+    readers get in between. Each raises `StoreError` if the file has vanished, cannot be written,
+    or is kept locked by another process.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Opens a store for writing; makes the file and its folders, or updates an older file.
+
+        Raises:
+            StoreError: The path is a directory, cannot be written, is not a DuckDB file, is of
+                a newer schema version, or is kept locked by another process.
+        """
+        path = path.expanduser().absolute()
+        _make_folder(path)
+        if path.exists():
+            database.check_file(path)
+        with database.writing(path) as connection:
+            schema.migrate(connection, path)
+        return cls(path)
+
+    def add_run(self, run: Run) -> None:
+        """Stores that a run has begun."""
+        with self._writing() as connection:
+            _insert(connection, "runs", [rows.of_run(run)])
+
+    def end_run(self, run_id: str, ended_at: datetime, status: str) -> None:
+        """Stores how a run ended: `done`, `failed` or `interrupted`."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE runs SET ended_at = ?, status = ? WHERE run_id = ?",
+                [rows.timestamp(ended_at), status, run_id],
+            )
+
+    def add_device(self, run_id: str, device: Device) -> None:
+        """Stores that a device takes part in a run, and what it is now."""
+        part: Row = {"run_id": run_id, "device_id": device.id, "description": to_json(device)}
+        with self._writing() as connection:
+            _upsert(connection, "devices", [rows.of_device(device)])
+            _upsert(connection, "run_devices", [part])
+
+    def add_plan(self, run_id: str, trials: Sequence[Trial], rounds: int) -> None:
+        """Stores what a run is to measure, how often, and the models in it."""
+        planned: list[Row] = [
+            {"run_id": run_id, "trial_id": trial.id, "position": position, "rounds": rounds}
+            for position, trial in enumerate(trials)
+        ]
+        with self._writing() as connection:
+            _upsert_trials(connection, trials)
+            _upsert(connection, "planned", planned)
+
+    def add_round(self, run_id: str, result: RoundResult) -> None:
+        """Stores a round, whole or failed, unless it or a whole one of its kind is there."""
+        trial = result.trial
+        known = [trial.id, result.round, rows.timestamp(result.started_at)]
+        with self._writing() as connection:
+            if _count(connection, _HAS_ROUND, known):
+                return
+            if not _count(connection, "SELECT count(*) FROM trials WHERE trial_id = ?", [trial.id]):
+                _upsert_trials(connection, [trial])
+            round_id = _count(connection, "SELECT nextval('round_ids')")
+            _insert_round(connection, run_id, result, round_id)
+
+    def add_quality(self, run_id: str, result: QualityResult) -> None:
+        """Stores a quality check, unless its value is there or it failed in this run before."""
+        check = result.check
+        with self._writing() as connection:
+            if _count(connection, _HAS_CHECK, [check.id, run_id]):
+                return
+            _upsert(connection, "models", [rows.of_model(check.model)])
+            _insert(connection, "quality", [rows.of_quality(result, run_id)])
+            if result.failure:
+                failure = rows.of_failure(result.failure, run_id)
+                _insert(connection, "failures", [failure | rows.of_unchecked(result)])
+
+    def add_failure(
+        self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
+    ) -> None:
+        """Stores that a model could not be prepared on a device, once per run."""
+        subject = rows.of_unprepared(request, device_id)
+        key = {name: subject[name] for name in ("device_id", "model", "quantization")}
+        with self._writing() as connection:
+            if not _count(connection, _HAS_UNPREPARED, {"run_id": run_id, **key}):
+                _insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
+
+    def finished_rounds(self, trial_ids: Collection[str]) -> frozenset[tuple[str, int]]:
+        """Which rounds of these trials are stored whole: pairs of trial id and round."""
+        found = database.read(self.path, _FINISHED_ROUNDS, [list(trial_ids)])
+        return frozenset(zip(found["trial_id"], map(int, found["round"]), strict=True))
+
+    def earlier_decode_tok_s(self, trial_id: str) -> tuple[float, ...]:
+        """Decode speeds of a trial's whole rounds, in the order measured, without warm-ups."""
+        return tuple(database.read(self.path, _DECODE_TOK_S, [trial_id])["decode_tok_s"].tolist())
+
+    def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
+        """Which of these quality checks have a value."""
+        found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
+        return frozenset(found["check_id"])
+
+    def _writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        if not self.path.exists():
+            raise StoreError(
+                f"the store {self.path} has vanished while it was in use",
+                "Put it back, or run the same command again to begin a new one.",
+            )
+        return database.writing(self.path)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder {path.parent} of the store cannot be made: {error.strerror}",
+            "Name another place with store.path, or allow this user to write there.",
+        ) from error
+
+
+def _insert_round(
+    connection: duckdb.DuckDBPyConnection, run_id: str, result: RoundResult, round_id: int
+) -> None:
+    _insert(connection, "rounds", [rows.of_round(result, run_id, round_id)])
+    _insert(connection, "repeats", [rows.of_repeat(each, round_id) for each in result.repeats])
+    for table, of_repeat in (
+        ("token_times", rows.of_token_times),
+        ("energy", rows.of_energy),
+        ("device_states", rows.of_device_states),
+    ):
+        _insert(
+            connection, table, [row for each in result.repeats for row in of_repeat(each, round_id)]
+        )
+    if result.failure:
+        failure = rows.of_failure(result.failure, run_id)
+        _insert(connection, "failures", [failure | rows.of_unmeasured(result.trial, round_id)])
+
+
+def _upsert_trials(connection: duckdb.DuckDBPyConnection, trials: Iterable[Trial]) -> None:
+    models = {trial.model.sha256: rows.of_model(trial.model) for trial in trials}
+    _upsert(connection, "models", list(models.values()))
+    _upsert(connection, "trials", [rows.of_trial(trial) for trial in trials])
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Row]) -> None:
+    _write(connection, "INSERT", table, new)
+
+
+def _upsert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Row]) -> None:
+    _write(connection, "INSERT OR REPLACE", table, new)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, verb: str, table: str, new: Sequence[Row]
+) -> None:
+    if new:
+        columns = {name: [row[name] for row in new] for name in new[0]}
+        connection.execute(_statement(verb, table, tuple(columns)), columns)
+
+
+@cache
+def _statement(verb: str, table: str, columns: tuple[str, ...]) -> str:
+    """One statement for any number of rows: each parameter is a whole column.
+
+    Rows one by one would cost ten times as much. Only names written in this package get into the
+    text; every value is a parameter.
+    """
+    values = ", ".join(f"unnest(${column})" for column in columns)
+    return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values}"
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Sequence[object] | dict[str, object] = (),
+) -> int:
+    row = connection.execute(sql, parameters or None).fetchone()
+    return int(row[0]) if row else 0
