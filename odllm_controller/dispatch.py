@@ -37,7 +37,7 @@ from odllm_agent.contract import (
     RepeatPolicy,
     RoundResult,
 )
-from odllm_agent.errors import DispatchError
+from odllm_agent.errors import DispatchError, UsageError
 from odllm_controller.plan import Step
 
 _LOOPBACK = "127.0.0.1"
@@ -72,11 +72,11 @@ class RemoteAgent:
         """The checksum of a text on the agent's device.
 
         Raises:
-            DispatchError: The agent has no such text.
+            UsageError: There is no such text.
         """
         found: str | Failure = _answer(self.actor.text_sha256.remote(name), _ANSWER_TIMEOUT_S)
         if isinstance(found, Failure):
-            raise DispatchError(f"{self.device.name}: {found.message}", found.remedy)
+            raise UsageError(found.message, found.remedy)
         return found
 
 

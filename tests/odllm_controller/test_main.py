@@ -1,0 +1,294 @@
+"""The whole command: real Hydra, real Ray, real llama.cpp, real DuckDB, real kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from odllm_controller import store
+from tests.models import write_gguf
+
+pytestmark = pytest.mark.ray
+
+QUICK = (
+    "+experiment=sweep",
+    "model=[file]",
+    "models.file.quantizations=[Q8_0,Q4_0]",
+    "quality=none",
+    "rounds=2",
+    "repeats.at_least=1",
+    "repeats.at_most=1",
+    "engines.llama_cpp.threads=1",
+    "workloads.short.prompt_tokens=16",
+    "workloads.short.output_tokens=8",
+)
+DATA_ROWS = """
+SELECT (SELECT count(*) FROM trials) AS trials, (SELECT count(*) FROM rounds) AS rounds,
+       (SELECT count(*) FROM repeats) AS repeats, (SELECT count(*) FROM token_times) AS tokens
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A folder with a model, a cache and a store of its own."""
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "results" / "odllm.duckdb"
+
+    @property
+    def model(self) -> Path:
+        path = self.folder / "tiny-F16.gguf"
+        return path if path.exists() else write_gguf(path)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "COLUMNS": "160",
+            "ODLLM_CACHE_DIR": str(self.folder / "cache"),
+        }
+
+    def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "odllm_controller",
+                *QUICK,
+                f"models.file.path={self.model}",
+                f"store.path={self.store}",
+                *overrides,
+            ],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *overrides: str, **environment: str) -> Ended:
+        process = self.start(*overrides, **environment)
+        out, err = process.communicate(timeout=240)
+        return Ended(process.returncode, out, err)
+
+    def query(self, sql: str) -> pd.DataFrame:
+        return store.read(self.store, sql)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def eventually(condition: Callable[[], object], limit_s: float = 120) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The trial workers of a run; Ray's own processes are its children or grandchildren."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if "odllm_agent.worker" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
+    bench: Bench,
+) -> None:
+    first = bench.run("quality=reference", "quality.window_tokens=64")
+    assert first.status == 0, first.err
+    results = bench.query("SELECT * FROM results ORDER BY file_bpw")
+    assert results["quantization"].tolist() == ["Q4_0", "Q8_0"]
+    assert results["status"].tolist() == ["done", "done"]
+    assert results["rounds"].tolist() == [2, 2]
+    assert (results["decode_tok_s"] > 0).all()
+    assert (results["ttft_s"] > 0).all()
+    assert (results["perplexity"] > 1).all()
+    assert results["prefill_j"].isna().all() == (results["energy_method"] == "unavailable").all()
+    for word in ("Q4_0", "Q8_0", "BPW", "TTFT ms", "perplexity", "odllm explore --store"):
+        assert word in first.out
+
+    before = bench.query(DATA_ROWS)
+    again = bench.run("quality=reference", "quality.window_tokens=64")
+    assert again.status == 0, again.err
+    assert bench.query(DATA_ROWS).equals(before)
+    assert "Q4_0" in again.out
+
+    more = bench.run("rounds=3")
+    assert more.status == 0, more.err
+    assert bench.query("SELECT * FROM rounds WHERE complete").groupby("round").size().to_dict() == {
+        0: 2,
+        1: 2,
+        2: 2,
+    }
+    runs = bench.query("SELECT * FROM runs ORDER BY started_at")
+    assert runs["status"].tolist() == ["done"] * 3
+    assert "window_tokens" in runs["config_yaml"].iloc[0]
+
+
+def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> None:
+    whole = bench.model.read_bytes()
+    cut = bench.folder / "cut.gguf"
+    cut.write_bytes(whole[: len(whole) // 2])
+    huge = bench.folder / "huge.gguf"
+    huge.write_bytes(whole)
+    os.truncate(huge, 10**14 if sys.platform != "linux" else psutil.virtual_memory().total * 2)
+    tampered = bench.folder / "tampered.gguf"
+    tampered.write_bytes(whole)
+    overrides = [
+        f"+models.{name}={{source:file,path:{path},quantizations:as_is{more}}}"
+        for name, path, more in [
+            ("missing", bench.folder / "none.gguf", ""),
+            ("cut", cut, ""),
+            ("huge", huge, ""),
+            ("tampered", tampered, ",sha256:" + "0" * 64),
+        ]
+    ]
+    ended = bench.run("rounds=1", *overrides)
+    assert ended.status == 3, ended.err
+    assert "Traceback" not in ended.out + ended.err
+    for name, word in [
+        ("missing", "none.gguf"),
+        ("cut", "cut.gguf"),
+        ("huge", "memory"),
+        ("tampered", "0" * 64),
+    ]:
+        told = ended.out.split(f"failed: {name}", 1)
+        assert len(told) == 2, f"{name} is not named in:\n{ended.out}"
+        assert word in told[1].split("failed:")[0].replace("\n", "")
+    results = bench.query("SELECT model, status, failure FROM results")
+    assert results.loc[results["model"] == "file", "status"].tolist() == ["done", "done"]
+    failed = results[results["status"] == "failed"]
+    assert set(failed["model"]) == {"missing", "cut", "huge", "tampered"}
+    assert failed["failure"].notna().all()
+
+
+def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None:
+    process = bench.start(
+        "rounds=1", "repeats.at_least=60", "repeats.at_most=60", "workloads.short.output_tokens=400"
+    )
+    eventually(lambda: workers_of(process))
+    time.sleep(0.5)
+    workers_of(process)[0].send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 3, err
+    assert "SIGKILL" in out
+    assert "Traceback" not in out + err
+    assert sorted(bench.query("SELECT status FROM results")["status"]) == ["done", "failed"]
+    failures = bench.query("SELECT * FROM failures")
+    assert failures["signal"].tolist() == ["SIGKILL"]
+
+    retried = bench.run(
+        "rounds=1", "repeats.at_least=60", "repeats.at_most=60", "workloads.short.output_tokens=400"
+    )
+    assert retried.status == 0, retried.err
+    assert bench.query("SELECT status FROM results")["status"].tolist() == ["done", "done"]
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_running(bench: Bench) -> None:
+    process = bench.start("rounds=40", "quality=none")
+    eventually(bench.store.exists)
+    eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "stored" in out
+    assert "Traceback" not in out + err
+    assert len(bench.query("SELECT * FROM rounds WHERE complete")) >= 3
+    assert bench.query("SELECT status FROM runs")["status"].tolist() == ["interrupted"]
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+
+
+def test_a_full_disk_in_the_cache_fails_what_must_be_made_and_nothing_else(
+    bench: Bench, small_disk: Callable[[int], Path]
+) -> None:
+    disk = small_disk(200_000)
+    ended = bench.run(
+        "rounds=1", "models.file.quantizations=[F16,Q8_0]", ODLLM_CACHE_DIR=str(disk)
+    )
+    assert ended.status == 3, ended.err
+    assert str(disk) in ended.out
+    results = bench.query("SELECT quantization, status FROM results ORDER BY status")
+    assert results.to_numpy().tolist() == [["F16", "done"], ["Q8_0", "failed"]]
+
+
+def test_a_full_disk_under_the_store_ends_the_run_with_one_message(
+    bench: Bench, small_disk: Callable[[int], Path]
+) -> None:
+    disk = small_disk(400_000)
+    ended = bench.run(f"store.path={disk}/odllm.duckdb", "rounds=40")
+    assert ended.status == 1, ended.out
+    assert str(disk) in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_multirun_makes_each_job_a_run_in_the_same_store(bench: Bench) -> None:
+    ended = bench.run("rounds=1", "seed=1,2", "--multirun")
+    assert ended.status == 0, ended.err
+    assert bench.query("SELECT seed FROM runs ORDER BY seed")["seed"].tolist() == [1, 2]
+    assert len(bench.query("SELECT * FROM trials")) == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["experiment=nonsense"], "nonsense"),
+        (["model=[nonsense]"], "nonsense"),
+        (["quantizations=[Q9_9]"], "Q9_9"),
+        (["engines.llama_cpp.warp=9"], "warp"),
+        (["engines.llama_cpp.threads=many"], "threads='many'"),
+        (["rounds=three"], "rounds='three'"),
+        (["quality.text=nonsense", "quality=reference"], "nonsense"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_wrong_usage(
+    bench: Bench, overrides: list[str], told: str
+) -> None:
+    ended = bench.run(*overrides)
+    assert ended.status == 2, ended.err
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_store_that_is_none_ends_the_run_before_it_measures(bench: Bench) -> None:
+    bench.store.parent.mkdir()
+    bench.store.write_text("this is no database, it only looks like one " * 100)
+    ended = bench.run()
+    assert ended.status == 1
+    assert str(bench.store) in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_help_shows_examples_and_groups(bench: Bench) -> None:
+    ended = bench.run("--help")
+    assert ended.status == 0
+    assert "odllm run +experiment=sweep" in ended.out
+    assert "experiment: smoke, sweep" in ended.out
