@@ -134,7 +134,7 @@ CREATE TABLE device_states (
     temperature_c DOUBLE,
     throttle_count BIGINT,
     available_bytes BIGINT NOT NULL,
-    swapped_bytes BIGINT NOT NULL,
+    swapped_bytes BIGINT,
     busy_s DOUBLE NOT NULL,
     own_cpu_s DOUBLE NOT NULL,
     PRIMARY KEY (round_id, repeat, moment)
