@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelFile, RepeatPolicy
+from odllm_agent.contract import Failure, ModelFile, QualityCheck, RepeatPolicy
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
@@ -47,7 +47,10 @@ def run(experiment: config.Experiment, console: Console) -> int:
                 agent.device.id: _agenda(experiment, agent, store, recorder, console)
                 for agent in agents
             }
-            with RunProgress(console, sum(map(len, agendas.values()))) as progress:
+            total = sum(map(len, agendas.values()))
+            if not total:
+                console.print("Nothing to measure: everything asked for is in the store.")
+            with RunProgress(console, total) as progress:
                 for result in dispatch(agents, agendas, progress.started):
                     recorder.result(result)
                     progress.finished(result)
@@ -108,7 +111,7 @@ def _prepare(
 
 def _checks(
     experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile]
-) -> tuple[plan.QualityCheck, ...]:
+) -> tuple[QualityCheck, ...]:
     if not experiment.quality.metrics:
         return ()
     text_sha256 = agent.text_sha256(experiment.quality.text)

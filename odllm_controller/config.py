@@ -144,6 +144,8 @@ def experiment(config: DictConfig) -> Experiment:
         UsageError: A value is missing, unknown, of the wrong type or out of its limits; the
             message names it by the name that a command line would use.
     """
+    if OmegaConf.is_missing(config, "name"):
+        raise UsageError("no experiment is named", "name one, such as +experiment=sweep")
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

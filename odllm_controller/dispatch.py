@@ -40,7 +40,6 @@ from odllm_agent.contract import (
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_controller.plan import Step
 
-_LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 100 * 2**20
 _MODEL_TIMEOUT_S = 3600
 _ANSWER_TIMEOUT_S = 120
@@ -159,7 +158,6 @@ def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address=_LOOPBACK,
         )
         actor = AgentActor.options(num_cpus=1, max_restarts=-1).remote(tuple(meters))  # type: ignore[attr-defined]
         device = _answer(actor.device.remote(), _ANSWER_TIMEOUT_S)

@@ -40,6 +40,7 @@ class RunProgress:
             TextColumn("{task.description}"),
             console=console,
             refresh_per_second=_DRAWS_PER_S,
+            disable=not total,
         )
         self._task = self._bar.add_task("starting", total=total, failed="")
         self._n_failed = 0

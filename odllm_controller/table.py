@@ -39,8 +39,8 @@ def print_results(console: Console, path: Path, run_id: str) -> None:
         path: The store.
         run_id: The run.
     """
-    rows = [
-        {key: _plain(value) for key, value in row.items()}
+    rows: list[Row] = [
+        {str(key): _plain(value) for key, value in row.items()}
         for row in store.read(path, _QUERY, [run_id]).to_dict("records")
     ]
     if not rows:

@@ -65,8 +65,8 @@ def negative_log_likelihoods(
     """
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
-    picked: NDArray[np.float64] = shifted[np.arange(len(targets)), np.asarray(targets)]
-    return log_sums - picked
+    surprises: NDArray[np.float64] = log_sums - shifted[np.arange(len(targets)), list(targets)]
+    return surprises
 
 
 def _surprises(

@@ -1,0 +1,143 @@
+"""Sending orders over a real Ray of this machine."""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from odllm_agent.contract import (
+    Device,
+    Failure,
+    Measurement,
+    ModelFile,
+    ModelRequest,
+    Quantization,
+    RepeatPolicy,
+    RoundResult,
+    Source,
+    Trial,
+    Workload,
+)
+from odllm_agent.errors import UsageError
+from odllm_agent.settings import check_settings
+from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
+from odllm_controller.plan import Step
+from tests import support
+from tests.models import write_gguf
+
+TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
+STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
+
+
+def agenda(steps: list[Step], speeds: Mapping[str, tuple[float, ...]] | None = None) -> Agenda:
+    check = support.quality_result().check
+    return Agenda(steps, [check], RepeatPolicy(), ("auto",), 60.0, speeds or {})
+
+
+def drained(of: Agenda) -> list[Order]:
+    orders = []
+    while (order := of.next_order()) is not None:
+        orders.append(order)
+    return orders
+
+
+def test_trials_come_in_their_order_and_quality_comes_last() -> None:
+    *measurements, check = drained(agenda(STEPS))
+    assert [(each.trial, each.round) for each in measurements] == [  # type: ignore[union-attr]
+        (step.trial, step.round) for step in STEPS
+    ]
+    assert check == support.quality_result().check
+
+
+def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
+    work = agenda(STEPS, {TRIALS[0].id: (5.0,)})
+    first = work.next_order()
+    assert isinstance(first, Measurement)
+    assert first.earlier_decode_tok_s == (5.0,)
+    work.learn(support.round_result(TRIALS[0]))
+    work.next_order()
+    second = work.next_order()
+    assert isinstance(second, Measurement)
+    assert second.trial == TRIALS[0]
+    assert second.earlier_decode_tok_s == pytest.approx((5.0, 100.0, 100.0, 100.0))
+
+
+def test_a_trial_that_failed_is_left_out_of_later_rounds_and_the_others_are_not() -> None:
+    work = agenda(STEPS)
+    work.next_order()
+    work.learn(support.failed_round(TRIALS[0]))
+    rest = [each for each in drained(work) if isinstance(each, Measurement)]
+    assert [each.trial for each in rest] == [TRIALS[1], TRIALS[1]]
+
+
+def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:
+    file = agent.prepare(ModelRequest("tiny", Source.FILE, str(path), kind))
+    assert isinstance(file, ModelFile)
+    engine = support.engine(**check_settings("llama_cpp", {"threads": 1}))  # type: ignore[arg-type]
+    return Trial(agent.device.id, file, engine, Workload("w", 8, output_tokens))
+
+
+@pytest.mark.ray
+def test_a_local_fleet_prepares_measures_and_outlives_its_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
+    path = write_gguf(tmp_path / "tiny-F16.gguf")
+    with local_fleet(("auto",)) as (agent,):
+        assert agent.device.engines["llama_cpp"]
+        _refuses_by_data(agent, tmp_path)
+        long = trial_on(agent, path, Quantization.F16, output_tokens=500)
+        short = trial_on(agent, path, Quantization.Q8_0, output_tokens=4)
+        results = _killing_the_agent_in_its_first_trial(agent, long, short)
+    lost, measured = results
+    assert isinstance(lost, RoundResult)
+    assert lost.trial.id == long.id
+    assert lost.failure is not None
+    assert lost.failure.kind == "DispatchError"
+    assert isinstance(measured, RoundResult)
+    assert measured.trial.id == short.id
+    assert measured.failure is None
+
+
+def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:
+    missing = agent.prepare(ModelRequest("m", Source.FILE, str(folder / "none.gguf")))
+    assert isinstance(missing, Failure)
+    assert missing.kind == "ModelMissing"
+    with pytest.raises(UsageError, match="no such text"):
+        agent.text_sha256("no such text")
+
+
+def _killing_the_agent_in_its_first_trial(
+    agent: RemoteAgent, long: Trial, short: Trial
+) -> list[Result]:
+    policy = RepeatPolicy(warmups=0, at_least=200, at_most=200)
+    work = Agenda([Step(long, 0), Step(short, 0)], [], policy, (), 120.0, {})
+    killers: list[threading.Thread] = []
+
+    def started(_: Device, order: Order) -> None:
+        if isinstance(order, Measurement) and order.trial.id == long.id:
+            killers.append(threading.Thread(target=_kill_the_agent_once_it_measures))
+            killers[0].start()
+
+    results = list(dispatch([agent], {agent.device.id: work}, started))
+    killers[0].join()
+    return results
+
+
+def _kill_the_agent_once_it_measures() -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for child in psutil.Process().children(recursive=True):
+            try:
+                if "odllm_agent.worker" in " ".join(child.cmdline()):
+                    agent = child.parent()
+                    assert agent is not None
+                    agent.kill()
+                    return
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+    raise AssertionError("no worker was ever seen")

@@ -1,0 +1,77 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from odllm_agent.contract import RoundResult
+from odllm_controller.store import Store
+from odllm_controller.table import print_results
+from tests import support
+from tests.stores import run
+
+MODELS = [support.model_file(quantization=kind) for kind in ("Q8_0", "Q4_0")]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store.open(tmp_path / "odllm.duckdb")
+    store.add_run(run("run-1"))
+    store.add_device("run-1", support.device())
+    store.add_plan("run-1", [support.trial(model) for model in MODELS], rounds=1)
+    return store
+
+
+def printed(store: Store) -> str:
+    paper = io.StringIO()
+    print_results(Console(file=paper, width=200), store.path, "run-1")
+    return paper.getvalue()
+
+
+def measured(kind: int, **times: float) -> RoundResult:
+    repeats = tuple(support.repeat(index, **times) for index in range(1, 8))
+    return support.round_result(support.trial(MODELS[kind]), repeats=repeats)
+
+
+def test_figures_are_shown_in_their_units(store: Store) -> None:
+    store.add_round("run-1", measured(0, prefill_s=0.1, token_s=0.01))
+    store.add_quality("run-1", support.quality_result(MODELS[0], value=12.3456))
+    text = printed(store)
+    assert "TTFT ms" in text
+    assert "101.00" in text
+    assert "1,280 [1,280, 1,280]" in text
+    assert "100 [100, 100]" in text
+    assert "12.346" in text
+    assert " 90 " in text
+
+
+def test_what_was_not_measured_is_a_dash_and_energy_says_why(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    text = printed(store)
+    assert "–" in text
+    assert "unavailable" in text
+    assert "energy: unavailable, no powercap here" in text
+    assert " 0.0 " not in text
+
+
+def test_energy_is_shown_where_it_was_measured(store: Store) -> None:
+    repeats = tuple(
+        support.repeat(index, energy=support.some_energy(1.0, 0.64)) for index in range(1, 8)
+    )
+    for model in MODELS:
+        store.add_round("run-1", support.round_result(support.trial(model), repeats=repeats))
+    text = printed(store)
+    assert "10" in text
+    assert "unavailable" not in text
+
+
+def test_every_planned_trial_has_a_line_from_most_to_fewest_bits(store: Store) -> None:
+    text = printed(store)
+    assert text.index("Q8_0") < text.index("Q4_0")
+    assert "planned" not in text or text.count("planned") == 2
+
+
+def test_a_run_without_trials_prints_nothing(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "empty.duckdb")
+    store.add_run(run("run-1"))
+    assert printed(store) == ""
