@@ -13,7 +13,7 @@ from odllm_agent.interval import median_ranks
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 
 # The ranks of 95 % are read from a table, because SQL has no binomial quantile.
-_MOST_REPEATS = 1000
+_MOST_REPEATS = 500
 
 
 def _first(connection: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,82 @@
+"""The schema's version: from nothing, from an older one, and never backwards."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from odllm_agent.errors import StoreError
+from odllm_controller.store import Store, database, read, schema
+from tests import stores, support
+
+NEWEST = len(schema.MIGRATIONS)
+
+
+def _colour(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE devices ADD COLUMN colour VARCHAR")
+
+
+def _broken(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE devices ADD COLUMN shape VARCHAR")
+    connection.execute("ALTER TABLE no_such_table ADD COLUMN shape VARCHAR")
+
+
+def set_version(path: Path, version: int) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE schema_versions SET version = ?", [version])
+
+
+def versions(path: Path) -> list[int]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute("SELECT version FROM schema_versions ORDER BY version").fetchall()
+    return [version for (version,) in rows]
+
+
+def test_a_new_file_has_the_newest_version(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "odllm.duckdb")
+    assert versions(store.path) == list(range(1, NEWEST + 1))
+
+
+def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    store = stores.begun(path)
+    set_version(path, NEWEST + 6)
+    for attempt in (lambda: Store.open(path), lambda: read(path, "SELECT 1")):
+        with pytest.raises(StoreError) as refused:
+            attempt()
+        assert f"version {NEWEST + 6}, newer than this ODLLM's {NEWEST}" in refused.value.message
+        assert "Update ODLLM" in refused.value.remedy
+    assert versions(store.path) == [NEWEST + 6]
+
+
+def test_an_older_file_is_brought_forward_with_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+    with database.writing(path) as connection:
+        schema.migrate(connection, path, (*schema.MIGRATIONS, _colour))
+    assert versions(path) == [*range(1, NEWEST + 1), NEWEST + 1]
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute("SELECT name, colour FROM devices").fetchall()
+        results = connection.execute("SELECT decode_tok_s FROM results").fetchall()
+    assert rows == [("laptop", None)]
+    assert results == [(pytest.approx(100.0),)]
+
+
+def test_reading_an_older_file_asks_for_an_update(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.begun(path)
+    with (
+        duckdb.connect(str(path), read_only=True) as connection,
+        pytest.raises(StoreError) as refused,
+    ):
+        schema.check_current(connection, path, newest=NEWEST + 1)
+    assert f"version {NEWEST}, older than this ODLLM's {NEWEST + 1}" in refused.value.message
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.begun(path)
+    with pytest.raises(duckdb.CatalogException), database.writing(path) as connection:
+        schema.migrate(connection, path, (*schema.MIGRATIONS, _colour, _broken))
+    assert versions(path) == list(range(1, NEWEST + 1))
+    assert "colour" not in read(path, "SELECT * FROM devices")

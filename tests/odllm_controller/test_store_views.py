@@ -1,0 +1,345 @@
+"""The numbers of the views, against the same numbers worked out here from the raw values."""
+
+import statistics
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from odllm_agent.contract import (
+    Energy,
+    Failure,
+    Finished,
+    Method,
+    ModelRequest,
+    Phase,
+    Quantization,
+    Repeat,
+    RoundResult,
+    Source,
+    Stopped,
+)
+from odllm_agent.interval import median_interval, median_ranks
+from odllm_controller.store import Store, read
+from tests import stores, support
+
+PUBLIC = {
+    "run",
+    "device",
+    "device_kind",
+    "engine",
+    "model",
+    "quantization",
+    "status",
+    "file_bpw",
+    "runtime_bpw",
+    "file_bytes",
+    "prompt_tokens",
+    "output_tokens",
+    "repeats",
+    "ttft_s",
+    "ttft_s_low",
+    "ttft_s_high",
+    "prefill_tok_s",
+    "prefill_tok_s_low",
+    "prefill_tok_s_high",
+    "decode_tok_s",
+    "decode_tok_s_low",
+    "decode_tok_s_high",
+    "peak_rss_bytes",
+    "prefill_j",
+    "decode_j",
+    "decode_j_per_token",
+    "mean_w",
+    "energy_method",
+    "mbu",
+    "perplexity",
+    "kld",
+    "flags",
+    "failure",
+}
+
+seconds = st.floats(min_value=1e-5, max_value=100, allow_subnormal=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "odllm.duckdb"
+
+
+def result_rows(path: Path) -> list[dict[str, Any]]:
+    found = read(path, "SELECT * FROM results ORDER BY ALL").astype(object)
+    rows = found.where(found.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def only_row(path: Path) -> dict[str, Any]:
+    (row,) = result_rows(path)
+    return row
+
+
+@st.composite
+def repeats(draw: st.DrawFn) -> tuple[Repeat, ...]:
+    """Between 1 and 12 measured repeats of 5 uneven tokens, with energy of the package."""
+    count = draw(st.integers(1, 12))
+    return tuple(
+        support.repeat(
+            index,
+            prefill_s=draw(seconds),
+            energy=support.some_energy(draw(seconds), draw(seconds)),
+        )
+        for index in range(1, count + 1)
+    )
+
+
+def uneven(each: Repeat, times: list[float]) -> Repeat:
+    return replace(each, token_s=tuple(times))
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_results_tell_what_the_raw_values_tell(path: Path, data: st.DataObject) -> None:
+    path.unlink(missing_ok=True)
+    measured = tuple(
+        uneven(each, data.draw(st.lists(seconds, min_size=5, max_size=5)))
+        for each in data.draw(repeats())
+    )
+    half = len(measured) // 2
+    rounds = [measured[:half], measured[half:]] if half else [measured]
+    stores.measured(
+        path,
+        *(support.round_result(None, index, each) for index, each in enumerate(rounds)),
+        rounds=len(rounds),
+    )
+    energy = [[figure.energy_j or 0.0 for figure in each.energy] for each in measured]
+    decode_s = [sum(each.token_s) for each in measured]
+    expected = {
+        "ttft_s": [each.ttft_s for each in measured],
+        "prefill_tok_s": [128 / each.prefill_s for each in measured],
+        "decode_tok_s": [5 / total for total in decode_s],
+        "tpot_s": [total / 5 for total in decode_s],
+        "prefill_j": [j for j, _ in energy],
+        "decode_j": [j for _, j in energy],
+        "decode_j_per_token": [j / 5 for _, j in energy],
+        "prefill_w": [j / each.prefill_s for (j, _), each in zip(energy, measured, strict=True)],
+        "decode_w": [j / total for (_, j), total in zip(energy, decode_s, strict=True)],
+        "mean_w": [
+            (a + b) / (each.prefill_s + total)
+            for (a, b), each, total in zip(energy, measured, decode_s, strict=True)
+        ],
+    }
+    row = only_row(path)
+    assert row["repeats"] == len(measured)
+    assert (row["status"], row["rounds"]) == ("done", len(rounds))
+    for name, values in expected.items():
+        assert row[name] == pytest.approx(statistics.median(values)), name
+        interval = median_interval(values)
+        ends = (row[f"{name}_low"], row[f"{name}_high"])
+        assert ends == (pytest.approx(interval) if interval else (None, None)), name
+
+
+def test_results_has_the_documented_columns(path: Path) -> None:
+    stores.begun(path)
+    assert set(read(path, "SELECT * FROM results")) >= PUBLIC
+
+
+def test_the_ranks_in_the_file_are_those_of_the_agent(path: Path) -> None:
+    stores.begun(path)
+    ranks = read(path, "SELECT * FROM median_ranks ORDER BY n")
+    stored = {row["n"]: (row["low_rank"], row["high_rank"]) for row in ranks.to_dict("records")}
+    assert min(stored) == 6
+    assert all(stored.get(n) == median_ranks(n) for n in range(120))
+
+
+def test_warm_ups_and_failed_rounds_count_nowhere(path: Path) -> None:
+    slow = support.repeat(0, warmup=True, prefill_s=50.0, token_s=9.0, flags=("busy",))
+    good = support.round_result()
+    good = replace(good, repeats=(slow, *good.repeats[1:]))
+    failed = replace(
+        support.failed_round(round_index=1),
+        repeats=(slow, support.repeat(1, prefill_s=70.0, token_s=7.0, flags=("hot",))),
+    )
+    stores.measured(path, good, failed, rounds=2)
+    row = only_row(path)
+    assert (row["repeats"], row["decode_tok_s"]) == (3, pytest.approx(100.0))
+    assert row["prefill_tok_s"] == pytest.approx(1280.0)
+    assert row["flags"] == ""
+    assert len(read(path, "SELECT * FROM rates")) == 3
+
+
+def test_sizes_come_from_the_file(path: Path) -> None:
+    file = support.model_file(quantization="Q8_0", n_weights=1_000_000)
+    stores.measured(path, support.round_result(support.trial(file)))
+    row = only_row(path)
+    assert row["file_bpw"] == pytest.approx(file.file_bpw)
+    assert (row["file_bytes"], row["n_weights"]) == (file.file_bytes, 1_000_000)
+    assert row["runtime_bpw"] == pytest.approx(4.5)
+
+
+def test_memory_and_load_are_medians_over_rounds(path: Path) -> None:
+    def with_peak(index: int, peak: int) -> RoundResult:
+        end = Finished(Stopped.CAP, 0.1, peak_rss_bytes=peak, anonymous_bytes=None)
+        return replace(support.round_result(None, index), finished=end)
+
+    stores.measured(path, with_peak(0, 100), with_peak(1, 300), with_peak(2, 120), rounds=3)
+    row = only_row(path)
+    assert (row["peak_rss_bytes"], row["anonymous_bytes"]) == (120, None)
+    assert (row["load_s"], row["repeats"], row["rounds"]) == (0.5, 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "results", "status"),
+    [
+        (2, [], "planned"),
+        (2, [support.round_result()], "partial"),
+        (2, [support.round_result(), support.round_result(None, 1)], "done"),
+        (2, [support.failed_round()], "failed"),
+        (2, [support.failed_round(), support.round_result(None, 1)], "failed"),
+        (2, [support.round_result(), support.failed_round(None, 1)], "failed"),
+        (1, [support.round_result(), support.failed_round(None, 1)], "done"),
+    ],
+)
+def test_status(path: Path, rounds: int, results: list[RoundResult], status: str) -> None:
+    store = stores.begun(path)
+    store.add_plan("run-1", [support.trial()], rounds)
+    for result in results:
+        store.add_round("run-1", result)
+    row = only_row(path)
+    assert row["status"] == status
+    assert (row["failure"] is not None) == (status == "failed")
+    assert (row["decode_tok_s"] is not None) == (row["rounds"] > 0), "missing is never 0"
+
+
+def test_a_failure_is_gone_once_a_later_attempt_worked(path: Path) -> None:
+    failed = support.failed_round()
+    later = replace(support.round_result(), started_at=failed.started_at + timedelta(hours=1))
+    store = stores.measured(path, failed)
+    row = only_row(path)
+    assert (row["failure"], row["failure_kind"], row["remedy"], row["repeats"]) == (
+        "the worker was killed",
+        "WorkerDied",
+        "try again",
+        0,
+    )
+    store.add_run(stores.run("run-2", stores.later(1)))
+    store.add_round("run-2", later)
+    row = only_row(path)
+    assert (row["status"], row["failure"], row["run"]) == ("done", None, "run-2")
+
+
+def test_more_rounds_planned_later_leave_a_trial_partial(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    assert only_row(path)["status"] == "done"
+    store.add_run(stores.run("run-2", stores.later(1)))
+    store.add_plan("run-2", [support.trial()], rounds=3)
+    row = only_row(path)
+    assert (row["status"], row["planned_rounds"], row["run"]) == ("partial", 3, "run-1")
+
+
+def test_energy_that_is_missing_says_why(path: Path) -> None:
+    stores.measured(path, support.round_result())
+    row = only_row(path)
+    assert (row["energy_method"], row["energy_reason"]) == ("unavailable", "no powercap here")
+    names = ("prefill_j", "decode_j", "decode_j_per_token", "mean_w", "prefill_w", "decode_w")
+    assert [row[name] for name in names] == [None] * 6
+
+
+def test_a_trial_without_any_meter_has_no_energy(path: Path) -> None:
+    stores.measured(path, support.round_result(repeats=(support.repeat(1, energy=()),)))
+    row = only_row(path)
+    assert (row["energy_method"], row["mean_w"]) == ("unavailable", None)
+    assert "no meter" in row["energy_reason"]
+
+
+def test_energy_is_of_the_package_and_of_one_method(path: Path) -> None:
+    def figures(method: Method, package_j: float) -> tuple[Energy, ...]:
+        return tuple(
+            Energy(phase, domain, "rapl", how, joules)
+            for phase in Phase
+            for domain, how, joules in (
+                ("package", method, package_j),
+                ("psys", Method.MEASURED, 1000.0),
+                ("dram", Method.MEASURED, 500.0),
+            )
+        )
+
+    repeats = (
+        support.repeat(1, energy=figures(Method.MEASURED, 2.0)),
+        support.repeat(2, energy=figures(Method.ESTIMATED, 77.0)),
+        support.repeat(3, energy=support.no_energy()),
+        support.repeat(4, energy=figures(Method.MEASURED, 4.0)),
+    )
+    stores.measured(path, support.round_result(repeats=repeats))
+    row = only_row(path)
+    assert (row["energy_method"], row["energy_reason"]) == ("measured", None)
+    assert (row["prefill_j"], row["decode_j"]) == (3.0, 3.0)
+    assert row["decode_j_per_token"] == pytest.approx(3.0 / 64)
+
+
+def test_flags_are_listed_once_each(path: Path) -> None:
+    flags: tuple[tuple[str, ...], ...] = (("hot", "busy"), (), ("busy",))
+    repeats = tuple(support.repeat(i, flags=each) for i, each in enumerate(flags, 1))
+    stores.measured(path, support.round_result(repeats=repeats))
+    row = only_row(path)
+    assert (row["flags"], row["flagged_repeats"]) == ("busy,hot", 2)
+
+
+def test_perplexity_belongs_to_the_file_whatever_the_threads(path: Path) -> None:
+    small, large = support.model_file(), support.model_file("reference-6M")
+    store = stores.measured(
+        path, *(support.round_result(support.trial(small, threads=n)) for n in (1, 2))
+    )
+    store.add_plan("run-1", [support.trial(large)], 1)
+    store.add_quality("run-1", support.quality_result(small, 12.5))
+    found = {(row["model"], row["threads"]): row["perplexity"] for row in result_rows(path)}
+    assert found == {
+        ("reference-1.6M", 1): 12.5,
+        ("reference-1.6M", 2): 12.5,
+        ("reference-6M", 2): None,
+    }
+
+
+def test_a_failed_check_leaves_its_reason(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    failure = Failure("WorkerDied", "killed while reading the text")
+    store.add_quality("run-1", replace(support.quality_result(value=None), failure=failure))
+    row = only_row(path)
+    assert (row["perplexity"], row["perplexity_reason"]) == (None, failure.message)
+
+
+def fail_to_prepare(store: Store, run_id: str, quantization: Quantization | None) -> None:
+    request = ModelRequest("reference-1.6M", Source.FILE, "/gone", quantization)
+    failure = Failure("ModelMissing", "no file at /gone", "put it there")
+    store.add_failure(run_id, "id-of-laptop", request, failure)
+
+
+@pytest.mark.parametrize("quantization", [Quantization.Q4_0, None])
+def test_a_model_that_was_never_ready_is_a_failed_row(
+    path: Path, quantization: Quantization | None
+) -> None:
+    store = stores.begun(path)
+    fail_to_prepare(store, "run-1", quantization)
+    row = only_row(path)
+    assert (row["trial_id"], row["status"], row["device"]) == (None, "failed", "laptop")
+    assert (row["model"], row["quantization"]) == ("reference-1.6M", quantization)
+    assert (row["failure"], row["remedy"]) == ("no file at /gone", "put it there")
+
+    store.add_run(stores.run("run-2", stores.later(1)))
+    store.add_plan("run-2", [support.trial()], 1)
+    assert only_row(path)["status"] == "planned", "once ready, the old failure is history"
+
+    store.add_run(stores.run("run-3", stores.later(2)))
+    fail_to_prepare(store, "run-3", quantization)
+    assert sorted(row["status"] for row in result_rows(path)) == ["failed", "planned"]
+
+
+def test_settings_are_readable_as_json(path: Path) -> None:
+    stores.measured(path, support.round_result(support.trial(threads=6, type_k="q8_0")))
+    found = read(path, "SELECT threads, settings ->> 'type_k' AS type_k FROM results")
+    assert found.to_dict("records") == [{"threads": 6, "type_k": "q8_0"}]
