@@ -1,10 +1,12 @@
 """The agent's command line: `odllm-agent`."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from odllm_agent import device, worker
 from odllm_agent.contract import Measurement, from_json, to_json
@@ -62,9 +64,8 @@ def _describe(_: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     orders = _read_orders(options.trials)
-    out = options.out.open("w", encoding="utf-8") if options.out else sys.stdout
     failed = 0
-    with out:
+    with _output(options.out) as out:
         for place, order in enumerate(orders, start=1):
             model = order.trial.model
             sys.stderr.write(f"{place}/{len(orders)} {model.name} {model.quantization}\n")
@@ -75,6 +76,15 @@ def _run(options: argparse.Namespace) -> int:
                 failed += 1
                 sys.stderr.write(f"  {result.failure.message}\n  {result.failure.remedy}\n")
     return SOME_FAILED if failed else DONE
+
+
+def _output(path: Path | None) -> contextlib.AbstractContextManager[TextIO]:
+    if path is None:
+        return contextlib.nullcontext(sys.stdout)
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error}", "name another file") from error
 
 
 def _read_orders(path: Path) -> list[Measurement]:

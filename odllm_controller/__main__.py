@@ -135,7 +135,8 @@ def _run(overrides: list[str]) -> int:
 
     @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
     def job(composed: DictConfig) -> None:
-        statuses.append(_guarded(lambda: run(config.experiment(composed), Console())))
+        statuses.append(FAULT)
+        statuses[-1] = _guarded(lambda: run(config.experiment(composed), Console()))
         if statuses[-1] == INTERRUPTED:
             sys.exit(INTERRUPTED)
 
@@ -145,6 +146,8 @@ def _run(overrides: list[str]) -> int:
     except SystemExit as end:
         # Hydra ends with status 1 when the overrides do not compose, which is wrong usage.
         return WRONG_USAGE if end.code == 1 and not statuses else int(end.code or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return max(statuses, default=DONE)
 
 

@@ -152,21 +152,7 @@ def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
         DispatchError: Ray or the agent does not start.
     """
     try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
-        actor = AgentActor.options(num_cpus=1, max_restarts=-1).remote(tuple(meters))  # type: ignore[attr-defined]
-        device = _answer(actor.device.remote(), _ANSWER_TIMEOUT_S)
-        yield (RemoteAgent(device, actor),)
-    except (ConnectionError, TimeoutError) as error:
-        raise DispatchError(
-            f"Ray did not start on this machine: {error}",
-            "its logs are under /tmp/ray/session_latest/logs",
-        ) from error
+        yield (_start_agent(meters),)
     finally:
         ray.shutdown()
 
@@ -206,6 +192,25 @@ def dispatch(
         agendas[agent.device.id].learn(result)
         yield result
         start(agent)
+
+
+def _start_agent(meters: Sequence[str]) -> RemoteAgent:
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        raise DispatchError(
+            f"Ray did not start on this machine: {error}",
+            "its logs are in the newest session folder of Ray's temporary folder",
+        ) from error
+    # Restarted without limit: an agent that is lost costs one trial, not the run.
+    actor = AgentActor.options(max_restarts=-1).remote(tuple(meters))  # type: ignore[attr-defined]
+    return RemoteAgent(_answer(actor.device.remote(), _ANSWER_TIMEOUT_S), actor)
 
 
 def _send(agent: RemoteAgent, order: Order) -> Any:

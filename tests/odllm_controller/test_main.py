@@ -231,9 +231,7 @@ def test_a_full_disk_in_the_cache_fails_what_must_be_made_and_nothing_else(
     bench: Bench, small_disk: Callable[[int], Path]
 ) -> None:
     disk = small_disk(200_000)
-    ended = bench.run(
-        "rounds=1", "models.file.quantizations=[F16,Q8_0]", ODLLM_CACHE_DIR=str(disk)
-    )
+    ended = bench.run("rounds=1", "models.file.quantizations=[F16,Q8_0]", ODLLM_CACHE_DIR=str(disk))
     assert ended.status == 3, ended.err
     assert str(disk) in ended.out
     results = bench.query("SELECT quantization, status FROM results ORDER BY status")
