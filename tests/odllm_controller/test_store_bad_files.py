@@ -12,7 +12,7 @@ import pytest
 
 from odllm_agent.errors import StoreError
 from odllm_controller.store import Store, database, read
-from tests import mounts, stores, support
+from tests import stores, support
 
 HOLD = """
 import sys, duckdb
@@ -115,21 +115,21 @@ def test_reading_a_store_that_was_never_filled(tmp_path: Path) -> None:
     assert read(path, "SELECT * FROM results").empty
 
 
-def test_a_read_only_disk(tmp_path: Path) -> None:
-    with mounts.small_disk(tmp_path / "disk", "16m") as disk:
-        path = disk / "odllm.duckdb"
-        store = stores.measured(path, support.round_result())
-        mounts.make_read_only(disk)
-        with pytest.raises(StoreError) as opening:
-            Store.open(path)
-        say(opening, str(path), "cannot be written")
-        with pytest.raises(StoreError) as making:
-            Store.open(disk / "new" / "odllm.duckdb")
-        say(making, str(disk / "new"), "cannot be made")
-        with pytest.raises(StoreError) as adding:
-            store.add_round("run-1", support.round_result(None, 1))
-        say(adding, str(path), "cannot be written")
-        assert len(read(path, "SELECT * FROM results")) == 1, "reading needs no writing"
+def test_a_read_only_disk(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(16_000_000)
+    path = disk / "odllm.duckdb"
+    store = stores.measured(path, support.round_result())
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(StoreError) as opening:
+        Store.open(path)
+    say(opening, str(path), "cannot be written")
+    with pytest.raises(StoreError) as making:
+        Store.open(disk / "new" / "odllm.duckdb")
+    say(making, str(disk / "new"), "cannot be made")
+    with pytest.raises(StoreError) as adding:
+        store.add_round("run-1", support.round_result(None, 1))
+    say(adding, str(path), "cannot be written")
+    assert len(read(path, "SELECT * FROM results")) == 1, "reading needs no writing"
 
 
 def test_a_file_that_may_not_be_written(tmp_path: Path) -> None:
@@ -147,19 +147,19 @@ def test_a_file_that_may_not_be_written(tmp_path: Path) -> None:
     say(opening, str(path), "cannot be written")
 
 
-def test_a_full_disk_loses_nothing_that_was_stored(tmp_path: Path) -> None:
-    with mounts.small_disk(tmp_path / "disk", "8m") as disk:
-        path = disk / "odllm.duckdb"
-        store = stores.measured(path, support.round_result(), rounds=500)
-        with pytest.raises(StoreError) as adding:
-            fill(store, disk)
-        say(adding, str(path), "no room")
+def test_a_full_disk_loses_nothing_that_was_stored(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(8_000_000)
+    path = disk / "odllm.duckdb"
+    store = stores.measured(path, support.round_result(), rounds=500)
+    with pytest.raises(StoreError) as adding:
+        fill(store, disk)
+    say(adding, str(path), "no room")
 
-        (disk / "ballast").unlink()
-        stored = read(path, "SELECT round FROM rounds ORDER BY round")["round"].tolist()
-        assert stored == list(range(len(stored)))
-        assert len(stored) > 1
-        Store.open(path).add_round("run-1", support.round_result(None, 499))
+    (disk / "ballast").unlink()
+    stored = read(path, "SELECT round FROM rounds ORDER BY round")["round"].tolist()
+    assert stored == list(range(len(stored)))
+    assert len(stored) > 1
+    Store.open(path).add_round("run-1", support.round_result(None, 499))
 
 
 def fill(store: Store, disk: Path) -> None:
