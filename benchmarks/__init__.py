@@ -1,0 +1,1 @@
+"""ODLLM's speed beside llama-bench's, and what a trial costs besides measuring."""

@@ -1,0 +1,126 @@
+"""`python -m benchmarks`: ODLLM beside llama-bench, and what a trial costs besides measuring."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import comparison, overhead
+from benchmarks.comparison import Comparison, Pair
+from benchmarks.overhead import OverheadReport
+from benchmarks.report import Report, print_report, to_json
+from benchmarks.subject import RANDOM, Subject, default_names, subjects
+from benchmarks.sweep import last_sweep
+from benchmarks.tool import build
+from odllm_agent import device
+from odllm_agent.clock import now
+from odllm_agent.contract import Trial
+from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.meters import AUTO
+
+Tell = Callable[[str], None]
+
+_DONE, _LIMIT_NOT_MET, _WRONG_USAGE = 0, 1, 2
+_EXAMPLES = """\
+examples:
+  python -m benchmarks                             everything, some five minutes on two cores
+  python -m benchmarks --pairs 30 --model reference-7.6M
+  python -m benchmarks --json > bench.json         all raw values
+
+Leave the machine alone meanwhile: a pair that ran beside other load is measured again.
+Exit status: 0 all limits met, 1 one is not, 2 wrong usage.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmarks and prints what they found.
+
+    Returns:
+        The exit status: 0 all limits met, 1 one is not or a fault, 2 wrong usage.
+    """
+    options = _parser().parse_args(arguments)
+    progress = Console(stderr=True, highlight=False)
+    try:
+        report = _report(options, progress.print)
+    except OdllmError as error:
+        progress.print(f"benchmarks: {error}", markup=False)
+        return _WRONG_USAGE if isinstance(error, UsageError) else _LIMIT_NOT_MET
+    if options.json:
+        sys.stdout.write(to_json(report) + "\n")
+    else:
+        print_report(Console(), report)
+    return _LIMIT_NOT_MET if report.unmet() else _DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Compares ODLLM with llama-bench, in turn, and tells what a trial costs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--pairs", type=_pairs, default=10, help="pairs per model (10)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help=f"a reference model, or {RANDOM}; may be given again (the smallest and the largest "
+        f"reference model, and {RANDOM})",
+    )
+    parser.add_argument("--threads", type=int, help="threads of both sides (the physical cores)")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path("results/odllm.duckdb"),
+        help="the store whose last sweep is looked at (results/odllm.duckdb)",
+    )
+    parser.add_argument("--json", action="store_true", help="print all raw values as JSON")
+    return parser
+
+
+def _pairs(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least one pair is needed")
+    return number
+
+
+def _report(options: argparse.Namespace, tell: Tell) -> Report:
+    here = device.describe()
+    threads = options.threads or here.physical_cores
+    tell("building llama-bench and preparing the models")
+    bench = build("llama-bench")
+    chosen = subjects(options.model or default_names())
+    trials = [comparison.trial(subject.model, here, threads) for subject in chosen]
+    return Report(
+        device=here,
+        date=now().date().isoformat(),
+        threads=threads,
+        comparisons=tuple(
+            _compared(subject, trial, bench, options.pairs, tell)
+            for subject, trial in zip(chosen, trials, strict=True)
+        ),
+        overheads=tuple(_overhead(trial, tell) for trial in trials),
+        sweep=last_sweep(options.store),
+    )
+
+
+def _compared(subject: Subject, trial: Trial, bench: Path, pairs: int, tell: Tell) -> Comparison:
+    def tell_pair(pair: Pair) -> None:
+        prefill = pair.ours.prefill_tok_s / pair.theirs.prefill_tok_s
+        decode = pair.ours.decode_tok_s / pair.theirs.decode_tok_s
+        disturbed = f" ({', '.join(pair.flags)})" if pair.flags else ""
+        tell(f"{subject.model.name}: prefill {prefill:.3f}, decode {decode:.3f}{disturbed}")
+
+    return comparison.compare(subject, trial, bench, pairs, tell_pair)
+
+
+def _overhead(trial: Trial, tell: Tell) -> OverheadReport:
+    tell(f"{trial.model.name}: overhead")
+    return overhead.measure(trial, meters=(AUTO,))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

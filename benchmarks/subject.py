@@ -1,0 +1,61 @@
+"""The model files that the benchmarks run on, and what is wanted of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.random_model import QWEN2_5_0_5B, prepared
+from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.device import available_bytes
+from odllm_agent.models import Cache, ladder, prepare
+
+RANDOM = "random-0.5B"
+"""A file with random weights in the shape of Qwen2.5-0.5B."""
+
+QUANTIZATION = Quantization.Q4_0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model file to compare on.
+
+    Attributes:
+        model: The file.
+        repeats: Measured repeats of each side in each pair.
+        least_ratio: The least wanted median of ours / llama-bench.
+        most_ratio: The greatest wanted, or `None` for no limit.
+    """
+
+    model: ModelFile
+    repeats: int
+    least_ratio: float
+    most_ratio: float | None = None
+
+
+def default_names() -> tuple[str, ...]:
+    """The smallest and the largest reference model, and the random one."""
+    smallest, *_, largest = ladder.origins()
+    return smallest, largest, RANDOM
+
+
+def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
+    """The model files of these names, ready on this device.
+
+    Raises:
+        UsageError: There is no reference model of such a name.
+        ModelError: A file cannot be had.
+        DiskFull: There is no room for a file.
+        EngineError: The quantizer failed.
+    """
+    return tuple(_random() if name == RANDOM else _reference(name) for name in names)
+
+
+def _random() -> Subject:
+    model = prepared(RANDOM, QWEN2_5_0_5B, QUANTIZATION)
+    return Subject(model, repeats=5, least_ratio=0.99, most_ratio=1.01)
+
+
+def _reference(name: str) -> Subject:
+    request = ModelRequest(name, Source.REFERENCE, name, QUANTIZATION)
+    model = prepare(request, Cache.of_this_device(), available_bytes())
+    # A repeat takes hundredths of a second, so many are needed to last longer than a hiccup.
+    return Subject(model, repeats=50, least_ratio=0.97)
