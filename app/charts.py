@@ -1,0 +1,109 @@
+"""Charts of one metric against bits per weight."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from odllm_controller.analysis.metrics import Better, Metric
+
+# Okabe and Ito's colours that stand out from white and from black, for readers of any eyesight.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_HEIGHT = 260
+_BPW_TITLE = "Bits per weight of the file"
+
+
+def chart(
+    results: pd.DataFrame, metric: Metric, models: Sequence[str], beside: pd.DataFrame
+) -> alt.LayerChart | alt.FacetChart:
+    """A metric of one device and configuration against bits per weight.
+
+    Args:
+        results: The rows to draw; every one has the metric.
+        metric: What to draw.
+        models: All models, so that each keeps its colour and shape in every chart.
+        beside: The rows of all charts beside this one, so that they share their scales.
+
+    Returns:
+        Bars of the 95 % interval, a point per trial, and a line per model.
+    """
+    everything = _shown(beside, metric)
+    base = alt.Chart(_shown(results, metric)).encode(
+        x=alt.X("file_bpw:Q", title=_BPW_TITLE, scale=_scale(everything[["file_bpw"]])),
+        color=alt.Color("model:N", scale=_cycled(models, _COLOURS), legend=_legend()),
+    )
+    y = alt.Y(
+        "value:Q",
+        title=metric.title,
+        scale=_scale(everything[["value", "low", "high"]], zero=metric.better is Better.HIGHER),
+    )
+    lines = base.mark_line(strokeWidth=1.5, opacity=0.45).encode(y=y)
+    bars = base.mark_rule(strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=metric.title), y2=alt.Y2("high:Q")
+    )
+    points = base.mark_point(filled=True, size=75, opacity=1).encode(
+        y=y,
+        shape=alt.Shape("model:N", scale=_cycled(models, _SHAPES), legend=_legend()),
+        tooltip=_tooltips(metric),
+    )
+    return alt.layer(lines, bars.transform_filter("isValid(datum.low)"), points).properties(
+        height=_HEIGHT
+    )
+
+
+def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The few columns that a chart needs, in the units that it shows."""
+    missing = pd.Series(float("nan"), index=results.index)
+    return pd.DataFrame(
+        {
+            "model": results["model"],
+            "quantization": results["quantization"],
+            "file_bpw": results["file_bpw"],
+            "value": results[metric.name] / metric.per_unit,
+            "low": results.get(metric.low, missing) / metric.per_unit,
+            "high": results.get(metric.high, missing) / metric.per_unit,
+            "device": results["device"],
+            "configuration": results["configuration"],
+            "workload": results["workload_label"],
+            "repeats": results["repeats"].astype(int),
+            "rounds": results["rounds"].astype(int),
+            "flags": results["flags"].replace("", "none"),
+            "energy": results["energy_method"],
+        }
+    )
+
+
+def _scale(values: pd.DataFrame, *, zero: bool = False) -> alt.Scale:
+    """A scale that holds all values with a little room around them."""
+    low, high = float(values.min().min()), float(values.max().max())
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return alt.Scale(domain=[0 if zero else low - room, high + room], nice=False, zero=zero)
+
+
+def _cycled(models: Sequence[str], values: Sequence[str]) -> alt.Scale:
+    chosen = [values[index % len(values)] for index in range(len(models))]
+    return alt.Scale(domain=list(models), range=chosen)
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", title=None)
+
+
+def _tooltips(metric: Metric) -> list[alt.Tooltip]:
+    number = ",.4~g"
+    return [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("quantization:N", title="Type"),
+        alt.Tooltip("file_bpw:Q", title="File BPW", format=".2f"),
+        alt.Tooltip("value:Q", title=metric.title, format=number),
+        alt.Tooltip("low:Q", title="95 % from", format=number),
+        alt.Tooltip("high:Q", title="95 % to", format=number),
+        alt.Tooltip("repeats:Q", title="Repeats"),
+        alt.Tooltip("rounds:Q", title="Rounds"),
+        alt.Tooltip("device:N", title="Device"),
+        alt.Tooltip("configuration:N", title="Engine"),
+        alt.Tooltip("workload:N", title="Workload"),
+        alt.Tooltip("flags:N", title="Disturbed by"),
+        alt.Tooltip("energy:N", title="Energy"),
+    ]

@@ -1,0 +1,72 @@
+"""Starting the explorer on this machine."""
+
+import importlib.util
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from odllm_agent.errors import UsageError
+from odllm_controller import store
+
+ADDRESS = "127.0.0.1"
+PORT = 8501
+
+_PAGE = Path(__file__).with_name("explorer.py")
+
+
+def explore(path: Path, port: int = PORT, *, headless: bool = False) -> int:
+    """Serves the explorer until it is interrupted.
+
+    Args:
+        path: The store that it shows.
+        port: Where it listens, on this machine only.
+        headless: Whether to leave the browser closed.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        StoreError: The store cannot be read.
+        UsageError: The port is taken, or Streamlit is not installed.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise UsageError("the explorer needs streamlit", "Install it: pip install 'odllm[app]'")
+    store.read(path, "SELECT 1")
+    _check_free(port)
+    line = command(path, port, headless=headless)
+    try:
+        return subprocess.run(line, check=False).returncode  # noqa: S603 - our own line
+    except KeyboardInterrupt:
+        return 0
+
+
+def command(path: Path, port: int, *, headless: bool) -> list[str]:
+    """The command line that serves the page from this machine to this machine alone."""
+    options = {
+        "server.address": ADDRESS,
+        "server.port": str(port),
+        "server.headless": str(headless).lower(),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    flags = [word for name, value in options.items() for word in (f"--{name}", value)]
+    store_flag = ["--store", str(path.absolute())]
+    return [sys.executable, "-m", "streamlit", "run", str(_PAGE), *flags, "--", *store_flag]
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OverflowError as error:
+            raise UsageError(
+                f"there is no port {port}", "Choose one from 1024 to 65535."
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"port {port} cannot be used: {error.strerror}",
+                f"Choose another, such as --port {port + 1}.",
+            ) from error

@@ -1,0 +1,60 @@
+"""Tables: what failed and why, and all results in figures."""
+
+import pandas as pd
+import streamlit as st
+
+from odllm_controller.analysis.metrics import METRICS
+
+_TEXTS = {
+    "device": "Device",
+    "model": "Model",
+    "quantization": "Type",
+    "workload_label": "Workload",
+    "configuration": "Engine",
+    "status": "Status",
+    "file_bpw": "File BPW",
+    "runtime_bpw": "Runtime BPW",
+    "repeats": "Repeats",
+    "flags": "Flags",
+    "energy_method": "Energy",
+}
+_FAILED = {
+    "device": "Device",
+    "model": "Model",
+    "quantization": "Type",
+    "workload_label": "Workload",
+    "configuration": "Engine",
+    "failure_kind": "Error",
+    "failure": "What went wrong",
+    "remedy": "What to do",
+}
+
+
+def show_failed(rows: pd.DataFrame) -> None:
+    """Lists trials that failed, each with its reason and its remedy."""
+    if rows.empty:
+        return
+    st.subheader("Failed")
+    st.dataframe(rows[list(_FAILED)].rename(columns=_FAILED), hide_index=True)
+
+
+def show_results(rows: pd.DataFrame) -> None:
+    """Shows all figures in shown units, and offers them as CSV in the store's own units."""
+    st.subheader("Table")
+    st.dataframe(_figures(rows), hide_index=True)
+    st.download_button(
+        "Download as CSV",
+        rows.to_csv(index=False),
+        file_name="odllm-results.csv",
+        mime="text/csv",
+        on_click="ignore",
+        help="All columns of the view `results`, in seconds, bytes, joules and watts",
+    )
+
+
+def _figures(rows: pd.DataFrame) -> pd.DataFrame:
+    table = rows[list(_TEXTS)].rename(columns=_TEXTS)
+    for metric in METRICS:
+        if rows[metric.name].notna().any():
+            table[metric.title] = rows[metric.name] / metric.per_unit
+    return table.round(3)

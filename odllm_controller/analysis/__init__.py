@@ -1,0 +1,1 @@
+"""What the stored numbers mean: metrics, and results ready to be shown."""

@@ -1,0 +1,121 @@
+"""The one registry of metrics: what each is called, measured in, and better when."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+
+class Better(StrEnum):
+    """Which direction of a metric is better."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
+
+
+class Group(StrEnum):
+    """What a metric is about."""
+
+    SPEED = "Speed"
+    LATENCY = "Latency"
+    MEMORY = "Memory"
+    QUALITY = "Quality"
+    ENERGY = "Energy"
+
+
+class Basis(StrEnum):
+    """What one value of a metric is worked out from."""
+
+    REPEATS = "repeats"
+    ROUNDS = "rounds"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A column of `results` that can be drawn, compared and optimised.
+
+    Attributes:
+        name: The column's name.
+        label: What people call it.
+        unit: The unit it is shown in; empty where it has none.
+        per_unit: How much of the column's own unit one shown unit is.
+        better: Which direction is better.
+        group: What it is about.
+        basis: What one value is worked out from.
+        missing: Why there is no value, where no row tells.
+        reason: The column that tells why there is no value, or `None`.
+    """
+
+    name: str
+    label: str
+    unit: str
+    per_unit: float
+    better: Better
+    group: Group
+    basis: Basis = Basis.REPEATS
+    missing: str = "not measured yet"
+    reason: str | None = None
+
+    @property
+    def low(self) -> str:
+        """The column of the lower end of the 95 % interval."""
+        return f"{self.name}_low"
+
+    @property
+    def high(self) -> str:
+        """The column of the upper end of the 95 % interval."""
+        return f"{self.name}_high"
+
+    @property
+    def title(self) -> str:
+        """The label with its unit, for an axis or a heading."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def why_missing(self, results: pd.DataFrame) -> str:
+        """Why rows of `results` have no value of this metric.
+
+        Args:
+            results: The rows.
+
+        Returns:
+            Every reason that they give, or what is generally so.
+        """
+        without = results[results[self.name].isna()]
+        told = without[self.reason].dropna() if self.reason else pd.Series(dtype=str)
+        return "; ".join(sorted(set(told) - {""})) or self.missing
+
+
+_MS = 1e-3
+_MB = 1e6
+_MJ = 1e-3
+
+
+def _energy(name: str, label: str, unit: str, per_unit: float = 1.0) -> Metric:
+    return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, reason="energy_reason")
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("decode_tok_s", "Decode speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
+    Metric("prefill_tok_s", "Prefill speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
+    Metric("ttft_s", "Time to first token", "ms", _MS, Better.LOWER, Group.LATENCY),
+    Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
+    Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
+    Metric("load_s", "Load time", "ms", _MS, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
+    Metric(
+        "perplexity",
+        "Perplexity",
+        "",
+        1,
+        Better.LOWER,
+        Group.QUALITY,
+        Basis.CHECK,
+        missing="no quality check was run on this file",
+        reason="perplexity_reason",
+    ),
+    _energy("decode_j_per_token", "Decode energy per token", "mJ", _MJ),
+    _energy("mean_w", "Mean power", "W"),
+    _energy("prefill_w", "Prefill power", "W"),
+    _energy("decode_w", "Decode power", "W"),
+)
+"""All metrics, in the order in which they are shown."""

@@ -1,0 +1,136 @@
+"""The public view `results`, ready to be shown: labels, quality intervals, what is under way."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from odllm_agent.clock import now
+from odllm_controller import store
+
+_RESULTS = """
+SELECT * FROM results
+ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, threads, settings,
+    file_bpw DESC
+"""
+_UNDER_WAY = """
+SELECT runs.run_id, runs.experiment, coalesce(max(rounds.started_at), runs.started_at) AS active_at
+FROM runs
+LEFT JOIN rounds USING (run_id)
+WHERE runs.status = 'running'
+GROUP BY runs.run_id, runs.experiment, runs.started_at
+ORDER BY runs.started_at DESC
+LIMIT 1
+"""
+
+# Of a normal distribution: a perplexity is a mean over thousands of tokens.
+_Z_95 = 1.96
+
+# A controller that was killed leaves its run open; nothing that is alive is silent for so long.
+_SILENCE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A run that is going on now.
+
+    Attributes:
+        run: Its id.
+        experiment: Its experiment's name.
+    """
+
+    run: str
+    experiment: str
+
+
+def load(path: Path) -> pd.DataFrame:
+    """All rows of `results`, with what a page or a table needs beside them.
+
+    Args:
+        path: The store.
+
+    Returns:
+        The columns of `results`; `perplexity_low` and `perplexity_high`; and as text `device`
+        (made unique), `workload_label` and `configuration` (the engine with its settings).
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    results = store.read(path, _RESULTS)
+    margin = _Z_95 * results["perplexity_se"]
+    return results.assign(
+        perplexity_low=results["perplexity"] - margin,
+        perplexity_high=results["perplexity"] + margin,
+        device=_unique_devices(results),
+        workload_label=_workload_labels(results),
+        configuration=_configurations(results),
+    )
+
+
+def under_way(path: Path, moment: datetime | None = None) -> UnderWay | None:
+    """The latest run that goes on, if one does.
+
+    Args:
+        path: The store.
+        moment: When to ask for, if not now.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+    runs = store.read(path, _UNDER_WAY)
+    if runs.empty:
+        return None
+    run = runs.iloc[0]
+    silent = (moment or now()).replace(tzinfo=None) - run["active_at"]
+    return None if silent > _SILENCE else UnderWay(run["run_id"], run["experiment"])
+
+
+def measured(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have figures."""
+    return results[results["repeats"] > 0]
+
+
+def failed(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose last attempt failed."""
+    return results[results["status"] == "failed"]
+
+
+def _unique_devices(results: pd.DataFrame) -> pd.Series:
+    """Names of devices, with a part of the id where two devices share a name."""
+    shared = results.groupby("device")["device_id"].transform("nunique") > 1
+    named = results["device"] + " (" + results["device_id"].astype(str).str[:4] + ")"
+    return results["device"].where(~shared.astype(bool), named)
+
+
+def _workload_labels(results: pd.DataFrame) -> pd.Series:
+    columns = results[["workload", "prompt_tokens", "output_tokens", "depth_tokens"]]
+    labels = [
+        None if pd.isna(name) else _workload_label(name, int(prompt), int(output), int(depth))
+        for name, prompt, output, depth in columns.itertuples(index=False)
+    ]
+    return pd.Series(labels, index=results.index, dtype="str")
+
+
+def _workload_label(name: str, prompt: int, output: int, depth: int) -> str:
+    sizes = f"{name}: {prompt} in, {output} out"
+    return f"{sizes}, {depth} before" if depth else sizes
+
+
+def _configurations(results: pd.DataFrame) -> pd.Series:
+    """The engine, its threads, and every other setting in which the rows differ."""
+    rows = [json.loads(text) if isinstance(text, str) else {} for text in results["settings"]]
+    names = sorted({name for row in rows for name in row} - {"threads"})
+    differing = [name for name in names if len({row.get(name) for row in rows if row}) > 1]
+    labels = [
+        None if pd.isna(engine) else _configuration(engine, row, differing)
+        for engine, row in zip(results["engine"], rows, strict=True)
+    ]
+    return pd.Series(labels, index=results.index, dtype="str")
+
+
+def _configuration(engine: str, row: dict[str, object], differing: list[str]) -> str:
+    threads = [f"{row['threads']} threads"] if "threads" in row else []
+    others = [f"{name} {row[name]}" for name in differing if name in row]
+    return ", ".join([engine, *threads, *others])
