@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
+.DEFAULT_GOAL := help
 .PHONY: help sweep explore test check bench lock clean
 
 help:
@@ -29,8 +30,7 @@ explore: $(STAMP)
 	$(BIN)/odllm explore --store $(STORE) $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not alone" $(ARGS)
-	$(BIN)/python -m pytest -m alone $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
