@@ -1,28 +1,27 @@
 """Charts of one metric against bits per weight."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import altair as alt
 import pandas as pd
 
-from odllm_controller.analysis.metrics import Better, Metric
+from app.symbols import Symbol
+from odllm_controller.analysis.metrics import Group, Metric
 
-# Okabe and Ito's colours that stand out from white and from black, for readers of any eyesight.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-_HEIGHT = 260
+_HEIGHT = 240
 _BPW_TITLE = "Bits per weight of the file"
 
 
 def chart(
-    results: pd.DataFrame, metric: Metric, models: Sequence[str], beside: pd.DataFrame
+    results: pd.DataFrame, metric: Metric, symbols: Sequence[Symbol], beside: pd.DataFrame
 ) -> alt.LayerChart | alt.FacetChart:
     """A metric of one device and configuration against bits per weight.
 
     Args:
         results: The rows to draw; every one has the metric.
         metric: What to draw.
-        models: All models, so that each keeps its colour and shape in every chart.
+        symbols: Of all models, so that each keeps its own in every chart.
         beside: The rows of all charts beside this one, so that they share their scales.
 
     Returns:
@@ -31,20 +30,20 @@ def chart(
     everything = _shown(beside, metric)
     base = alt.Chart(_shown(results, metric)).encode(
         x=alt.X("file_bpw:Q", title=_BPW_TITLE, scale=_scale(everything[["file_bpw"]])),
-        color=alt.Color("model:N", scale=_cycled(models, _COLOURS), legend=_legend()),
+        color=alt.Color("model:N", scale=_of(symbols, "colour"), legend=None),
     )
     y = alt.Y(
         "value:Q",
         title=metric.title,
-        scale=_scale(everything[["value", "low", "high"]], zero=metric.better is Better.HIGHER),
+        scale=_scale(everything[["value", "low", "high"]], zero=metric.group is not Group.QUALITY),
     )
     lines = base.mark_line(strokeWidth=1.5, opacity=0.45).encode(y=y)
     bars = base.mark_rule(strokeWidth=2).encode(
         y=alt.Y("low:Q", title=metric.title), y2=alt.Y2("high:Q")
     )
-    points = base.mark_point(filled=True, size=75, opacity=1).encode(
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=y,
-        shape=alt.Shape("model:N", scale=_cycled(models, _SHAPES), legend=_legend()),
+        shape=alt.Shape("model:N", scale=_of(symbols, "shape"), legend=None),
         tooltip=_tooltips(metric),
     )
     return alt.layer(lines, bars.transform_filter("isValid(datum.low)"), points).properties(
@@ -75,19 +74,17 @@ def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 
 def _scale(values: pd.DataFrame, *, zero: bool = False) -> alt.Scale:
-    """A scale that holds all values with a little room around them."""
+    """A scale that holds all values with a little room around them, from 0 where asked for."""
     low, high = float(values.min().min()), float(values.max().max())
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return alt.Scale(domain=[0 if zero else low - room, high + room], nice=False, zero=zero)
 
 
-def _cycled(models: Sequence[str], values: Sequence[str]) -> alt.Scale:
-    chosen = [values[index % len(values)] for index in range(len(models))]
-    return alt.Scale(domain=list(models), range=chosen)
-
-
-def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", title=None)
+def _of(symbols: Sequence[Symbol], part: Literal["colour", "shape"]) -> alt.Scale:
+    return alt.Scale(
+        domain=[symbol.model for symbol in symbols],
+        range=[getattr(symbol, part) for symbol in symbols],
+    )
 
 
 def _tooltips(metric: Metric) -> list[alt.Tooltip]:

@@ -14,6 +14,7 @@ import streamlit as st
 from app import filters
 from app.captions import caption
 from app.charts import chart
+from app.symbols import Symbol, legend, symbols
 from app.tables import show_failed, show_results
 from odllm_agent.errors import StoreError
 from odllm_controller.analysis import results
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     """Draws the page once."""
     path = _path(arguments)
     st.set_page_config(page_title="ODLLM explorer", page_icon="📊", layout="wide")
+    st.html("<style>.stMainBlockContainer {padding-top: 2.5rem}</style>")
     st.title("ODLLM explorer")
     stamp = _stamp(path)
     try:
@@ -87,8 +89,10 @@ def _show(path: Path, found: pd.DataFrame, run: results.UnderWay | None) -> None
     if measured.empty:
         st.info("None of the chosen trials has been measured yet.")
     else:
+        of_models = symbols(list(dict.fromkeys(found["model"])))
+        _show_legend([symbol for symbol in of_models if symbol.model in set(measured["model"])])
         for group in Group:
-            _show_group(group, measured, list(dict.fromkeys(found["model"])))
+            _show_group(group, measured, of_models)
     show_failed(results.failed(chosen))
     show_results(chosen)
 
@@ -106,7 +110,13 @@ def _show_progress(path: Path, found: pd.DataFrame, run: results.UnderWay | None
         st.progress(done / len(found), f"A run of *{run.experiment}* is under way: {run.run}")
 
 
-def _show_group(group: Group, measured: pd.DataFrame, models: list[str]) -> None:
+def _show_legend(drawn: Sequence[Symbol]) -> None:
+    with st.sidebar:
+        st.header("Models")
+        st.html(legend(drawn))
+
+
+def _show_group(group: Group, measured: pd.DataFrame, of_models: Sequence[Symbol]) -> None:
     """The charts of one group; metrics that nothing has are told of in one line."""
     st.subheader(group.value)
     metrics = [metric for metric in METRICS if metric.group is group]
@@ -117,9 +127,11 @@ def _show_group(group: Group, measured: pd.DataFrame, models: list[str]) -> None
         for title, rows in _panels(measured[measured[metric.name].notna()])
     ]
     for start in range(0, len(panels), 2):
-        for column, panel in zip(st.columns(2), panels[start : start + 2], strict=False):
+        for column, panel in zip(
+            st.columns(2, gap="medium"), panels[start : start + 2], strict=False
+        ):
             with column:
-                _show_panel(*panel, models, measured)
+                _show_panel(*panel, of_models, measured)
     for reason in dict.fromkeys(metric.why_missing(measured) for metric in metrics):
         absent = [
             m.label for m in metrics if m not in present and m.why_missing(measured) == reason
@@ -137,12 +149,16 @@ def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _show_panel(
-    metric: Metric, title: str, rows: pd.DataFrame, models: list[str], measured: pd.DataFrame
+    metric: Metric,
+    title: str,
+    rows: pd.DataFrame,
+    of_models: Sequence[Symbol],
+    measured: pd.DataFrame,
 ) -> None:
     heading = f"**{metric.label}** · {metric.better}"
     st.markdown(f"{heading} · {title}" if title else heading)
     beside = measured[measured[metric.name].notna()]
-    st.altair_chart(chart(rows, metric, models, beside), width="stretch")
+    st.altair_chart(chart(rows, metric, of_models, beside), width="stretch")
     st.caption(caption(rows, metric))
 
 

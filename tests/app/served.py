@@ -1,0 +1,96 @@
+"""The real explorer in a process of its own, and a real browser that looks at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from app import serve
+
+CHROMIUM = Path("/usr/bin/chromium")
+DRIVER = Path("/usr/bin/chromedriver")
+
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+_START_S = 60
+
+
+@contextmanager
+def explorer(store: Path) -> Iterator[str]:
+    """Serves the explorer on a free port, and gives its address."""
+    port = free_port()
+    process = subprocess.Popen(
+        serve.command(store, port, headless=True),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://{serve.ADDRESS}:{port}"
+    try:
+        _wait_for(f"{address}/_stcore/health", process)
+        yield address
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@contextmanager
+def browser(profile: Path, width: int = 1400, height: int = 1000) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium with a fresh profile; skips the test where there is none."""
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        _missing(f"no {CHROMIUM} with {DRIVER} on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((serve.ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("ODLLM_REQUIRE_BROWSER") == "1" or shutil.which("pytest") is None:
+        pytest.fail(reason)
+    pytest.skip(f"{reason}: apt-get install chromium chromium-driver")
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_S
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > end:
+                output = process.communicate()[0].decode()
+                raise AssertionError(f"the explorer did not start:\n{output}") from None
+        time.sleep(0.1)
