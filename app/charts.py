@@ -37,7 +37,7 @@ def chart(
         title=metric.title,
         scale=_scale(everything[["value", "low", "high"]], zero=metric.group is not Group.QUALITY),
     )
-    lines = base.mark_line(strokeWidth=1.5, opacity=0.45).encode(y=y)
+    lines = base.mark_line(strokeWidth=1.5, opacity=0.65).encode(y=y)
     bars = base.mark_rule(strokeWidth=2).encode(
         y=alt.Y("low:Q", title=metric.title), y2=alt.Y2("high:Q")
     )

@@ -33,6 +33,7 @@ class Filter:
             key=self.key,
             bind="query-params",
             placeholder="All",
+            select_all=False,
         )
         return results[results[self.column].isin(chosen)] if chosen else results
 

@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=1000)
     parser.add_argument("--dark", action="store_true")
     chosen = parser.parse_args()
+    if missing := served.missing_browser():
+        parser.exit(1, f"{missing}\n")
     take(chosen.store, chosen.out, chosen.width, chosen.height, dark=chosen.dark)
 
 

@@ -1,7 +1,5 @@
 """The real explorer in a process of its own, and a real browser that looks at it."""
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -34,6 +31,14 @@ _FLAGS = (
 _START_S = 60
 
 
+def missing_browser() -> str | None:
+    """What to install before a browser can be started, if anything."""
+    absent = [str(file) for file in (CHROMIUM, DRIVER) if not file.exists()]
+    if not absent:
+        return None
+    return f"no {' and no '.join(absent)}: apt-get install chromium chromium-driver fonts-dejavu"
+
+
 @contextmanager
 def explorer(store: Path) -> Iterator[str]:
     """Serves the explorer on a free port, and gives its address."""
@@ -54,9 +59,7 @@ def explorer(store: Path) -> Iterator[str]:
 
 @contextmanager
 def browser(profile: Path, width: int = 1400, height: int = 1000) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium with a fresh profile; skips the test where there is none."""
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        _missing(f"no {CHROMIUM} with {DRIVER} on this machine")
+    """A headless Chromium with a fresh profile."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     for flag in (*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
@@ -75,12 +78,6 @@ def free_port() -> int:
         probe.bind((serve.ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("ODLLM_REQUIRE_BROWSER") == "1" or shutil.which("pytest") is None:
-        pytest.fail(reason)
-    pytest.skip(f"{reason}: apt-get install chromium chromium-driver")
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,57 @@
+"""What a chart draws."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from app import charts
+from app.captions import caption
+from app.symbols import legend, symbols
+from odllm_controller.analysis import results
+from odllm_controller.analysis.metrics import METRICS
+from tests import stores, support
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> pd.DataFrame:
+    path = tmp_path / "odllm.duckdb"
+    repeats = tuple(support.repeat(i, token_s=0.01 + i / 1000) for i in range(1, 8))
+    stores.measured(
+        path,
+        support.round_result(support.trial(support.model_file(quantization="Q8_0")), 0, repeats),
+        support.round_result(support.trial(support.model_file(quantization="Q4_0"))),
+    )
+    return results.load(path)
+
+
+def test_points_and_intervals_are_in_shown_units(measured: pd.DataFrame) -> None:
+    metric = BY_NAME["tpot_s"]
+    drawn = charts.chart(measured, metric, symbols(["reference-1.6M"]), measured)
+    (rows,) = drawn.to_dict()["datasets"].values()
+    by_type = {row["quantization"]: row for row in rows}
+    assert by_type["Q8_0"]["value"] == pytest.approx(14)
+    assert by_type["Q8_0"]["low"] == pytest.approx(11)
+    assert by_type["Q8_0"]["high"] == pytest.approx(17)
+    assert by_type["Q4_0"]["low"] is None, "three repeats give no interval"
+
+
+def test_captions_tell_what_points_rest_on(measured: pd.DataFrame) -> None:
+    assert caption(measured, BY_NAME["tpot_s"]) == (
+        "2 trials · median of 3 to 7 repeats each, bars: its 95 % interval (from 6 repeats on)"
+        " · energy: unavailable"
+    )
+    assert "median of 1 round each" in caption(measured, BY_NAME["peak_rss_bytes"])
+    flagged = measured.assign(flags="busy,hot", flagged_repeats=1)
+    assert "2 repeats flagged busy, hot" in caption(flagged, BY_NAME["tpot_s"])
+
+
+def test_no_two_models_look_the_same() -> None:
+    drawn = symbols([f"model-{n}" for n in range(42)])
+    assert len({(symbol.colour, symbol.shape) for symbol in drawn}) == 42
+
+
+def test_the_legend_does_not_trust_names() -> None:
+    assert "<script>" not in legend(symbols(["<script>"]))

@@ -1,0 +1,63 @@
+"""Starting the explorer: what is checked first, and what it is started with."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from app.serve import ADDRESS, command, explore
+from odllm_agent.errors import StoreError, UsageError
+from tests import stores
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    stores.begun(tmp_path / "odllm.duckdb")
+    return tmp_path / "odllm.duckdb"
+
+
+def test_a_store_that_cannot_be_read_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store at"):
+        explore(tmp_path / "odllm.duckdb")
+
+
+def test_a_port_in_use(path: Path) -> None:
+    with socket.socket() as other:
+        other.bind((ADDRESS, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError) as refused:
+            explore(path, port, headless=True)
+    assert f"port {port} cannot be used" in refused.value.message
+    assert f"--port {port + 1}" in refused.value.remedy
+
+
+def test_a_port_that_does_not_exist(path: Path) -> None:
+    with pytest.raises(UsageError, match="no port 70000"):
+        explore(path, 70000, headless=True)
+
+
+def test_it_listens_on_this_machine_only_and_reports_to_nobody(path: Path) -> None:
+    line = " ".join(command(path, 8600, headless=True))
+    assert "--server.address 127.0.0.1" in line
+    assert "--browser.gatherUsageStats false" in line
+    assert line.endswith(f"-- --store {path}")
+
+
+def test_the_command_line_tells_errors_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--store", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert re.match(r"odllm explore: the store .* is a directory\n", told)
+
+
+def test_help_has_examples() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "odllm explore --store" in done.stdout

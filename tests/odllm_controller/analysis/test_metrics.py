@@ -1,0 +1,53 @@
+"""The registry of metrics fits the public view."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from odllm_controller.analysis import results
+from odllm_controller.analysis.metrics import METRICS, Basis
+from tests import stores, support
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> pd.DataFrame:
+    stores.measured(tmp_path / "odllm.duckdb", support.round_result())
+    return results.load(tmp_path / "odllm.duckdb")
+
+
+def test_every_metric_is_a_column(loaded: pd.DataFrame) -> None:
+    assert len(BY_NAME) == len(METRICS)
+    assert set(BY_NAME) <= set(loaded)
+
+
+def test_every_metric_of_repeats_has_an_interval(loaded: pd.DataFrame) -> None:
+    for metric in METRICS:
+        if metric.basis is not Basis.ROUNDS:
+            assert {metric.low, metric.high} <= set(loaded), metric.name
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "shown"),
+    [
+        ("ttft_s", 0.25, 250),
+        ("peak_rss_bytes", 3_000_000, 3),
+        ("decode_j_per_token", 0.004, 4),
+        ("decode_tok_s", 60, 60),
+    ],
+)
+def test_shown_units(name: str, stored: float, shown: float) -> None:
+    assert stored / BY_NAME[name].per_unit == pytest.approx(shown)
+
+
+def test_titles_carry_units() -> None:
+    assert BY_NAME["ttft_s"].title == "Time to first token (ms)"
+    assert BY_NAME["perplexity"].title == "Perplexity"
+
+
+def test_a_missing_value_says_why(loaded: pd.DataFrame) -> None:
+    assert BY_NAME["mean_w"].why_missing(loaded) == "no powercap here"
+    assert BY_NAME["perplexity"].why_missing(loaded) == "no quality check was run on this file"
+    assert BY_NAME["mean_w"].why_missing(loaded.iloc[:0]) == "not measured yet"
