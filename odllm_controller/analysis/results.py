@@ -12,6 +12,7 @@ from odllm_controller import store
 
 _RESULTS = """
 SELECT * FROM results
+WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, threads, settings,
     file_bpw DESC
 """
@@ -45,11 +46,12 @@ class UnderWay:
     experiment: str
 
 
-def load(path: Path) -> pd.DataFrame:
-    """All rows of `results`, with what a page or a table needs beside them.
+def load(path: Path, run: str | None = None) -> pd.DataFrame:
+    """The rows of `results`, with what a page or a table needs beside them.
 
     Args:
         path: The store.
+        run: The run whose trials to load, measured in it or before; all rows unless told.
 
     Returns:
         The columns of `results`; `perplexity_low` and `perplexity_high`; and as text `device`
@@ -58,7 +60,7 @@ def load(path: Path) -> pd.DataFrame:
     Raises:
         StoreError: The file cannot be read.
     """
-    results = store.read(path, _RESULTS)
+    results = store.read(path, _RESULTS, {"run": run})
     margin = _Z_95 * results["perplexity_se"]
     return results.assign(
         perplexity_low=results["perplexity"] - margin,

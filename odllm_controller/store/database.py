@@ -7,7 +7,7 @@ one transaction, a reader for one query, and whoever finds it taken tries again 
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,12 +34,14 @@ _MAGIC = slice(8, 12)
 _BROKEN = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 
 
-def read(path: Path, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+def read(
+    path: Path, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> pd.DataFrame:
     """The answer to a query, also while another process writes.
 
     Args:
         path: The store.
-        sql: One query, with `?` where a parameter goes.
+        sql: One query, with `?` or `$name` where a parameter goes.
         parameters: The values for them.
 
     Returns:
@@ -52,7 +54,7 @@ def read(path: Path, sql: str, parameters: Sequence[object] = ()) -> pd.DataFram
     check_file(path)
     with _opened(path, read_only=True) as connection:
         schema.check_current(connection, path)
-        return connection.execute(sql, list(parameters)).df()
+        return connection.execute(sql, parameters or None).df()
 
 
 @contextmanager
