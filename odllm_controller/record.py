@@ -59,7 +59,7 @@ class Recorder:
         """Records a result as it comes in."""
         if isinstance(result, RoundResult):
             self._store.add_round(self.run_id, result)
-            model, what = result.trial.model, f"round {result.round}"
+            model, what = result.trial.model, f"round {result.round + 1}"
         else:
             self._store.add_quality(self.run_id, result)
             model, what = result.check.model, result.check.metric

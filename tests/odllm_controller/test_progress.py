@@ -1,0 +1,38 @@
+import io
+
+from rich.console import Console
+
+from odllm_agent.contract import Measurement, RepeatPolicy
+from odllm_controller.progress import RunProgress
+from tests import support
+
+ORDER = Measurement(support.trial(), 1, RepeatPolicy())
+
+
+def test_it_shows_the_trial_under_way_what_is_done_and_what_failed() -> None:
+    paper = io.StringIO()
+    with RunProgress(Console(file=paper, width=160, force_terminal=True), total=3) as progress:
+        progress.started(support.device(), ORDER)
+        progress.finished(support.round_result())
+        progress.started(support.device(), ORDER)
+        progress.finished(support.failed_round())
+    text = paper.getvalue()
+    assert "laptop: reference-1.6M Q4_0, round 2, short" in text
+    assert "2/3" in text
+    assert "1 failed" in text
+    assert "left" in text
+
+
+def test_a_quality_check_is_shown_by_its_metric() -> None:
+    paper = io.StringIO()
+    with RunProgress(Console(file=paper, width=160, force_terminal=True), total=1) as progress:
+        progress.started(support.device(), support.quality_result().check)
+        progress.finished(support.quality_result())
+    assert "reference-1.6M Q4_0, perplexity" in paper.getvalue()
+
+
+def test_nothing_to_do_shows_nothing() -> None:
+    paper = io.StringIO()
+    with RunProgress(Console(file=paper, width=160, force_terminal=True), total=0):
+        pass
+    assert paper.getvalue().strip() == ""

@@ -1,0 +1,64 @@
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from odllm_agent.contract import Failure, ModelRequest, Source
+from odllm_controller import store
+from odllm_controller.record import Recorder
+from odllm_controller.store import Store
+from tests import support
+from tests.odllm_controller.configs import experiment
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "odllm.duckdb"
+
+
+@pytest.fixture
+def recorder(path: Path) -> Recorder:
+    recorder = Recorder(Store.open(path), experiment("seed=7"))
+    recorder.plan(support.device(), [support.trial()], rounds=2)
+    return recorder
+
+
+def test_a_run_says_what_it_was(path: Path, recorder: Recorder) -> None:
+    (run,) = store.read(path, "SELECT * FROM runs").to_dict("records")
+    assert run["run_id"] == recorder.run_id
+    assert (run["experiment"], run["seed"], run["status"]) == ("sweep", 7, "running")
+    assert OmegaConf.create(run["config_yaml"]).repeats.at_most == 10
+    assert {"python", "odllm", "ray", "duckdb"} <= set(json.loads(run["versions"]))
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert str(run["git_commit"]).startswith(head.stdout.strip())
+
+
+def test_results_are_stored_and_failures_remembered(path: Path, recorder: Recorder) -> None:
+    recorder.result(support.round_result())
+    recorder.result(support.failed_round(round_index=1))
+    recorder.result(support.quality_result())
+    assert len(store.read(path, "SELECT * FROM rounds WHERE complete")) == 1
+    assert len(store.read(path, "SELECT * FROM quality")) == 1
+    (failure,) = recorder.failures
+    assert "reference-1.6M Q4_0, round 2" in failure
+    assert "the worker was killed" in failure
+    assert "try again" in failure
+
+
+def test_a_model_that_could_not_be_prepared_is_stored_and_named(
+    path: Path, recorder: Recorder
+) -> None:
+    request = ModelRequest("mine", Source.FILE, "/none.gguf")
+    recorder.unprepared(support.device(), request, Failure("ModelMissing", "no file", "look"))
+    assert recorder.failures == ["mine as it is on laptop: no file\n    look"]
+    (row,) = store.read(path, "SELECT * FROM failures").to_dict("records")
+    assert (row["model"], row["kind"]) == ("mine", "ModelMissing")
+
+
+def test_a_run_ends_with_its_status(path: Path, recorder: Recorder) -> None:
+    recorder.end("failed")
+    (run,) = store.read(path, "SELECT status, ended_at FROM runs").to_dict("records")
+    assert run["status"] == "failed"
+    assert run["ended_at"] is not None
