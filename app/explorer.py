@@ -132,12 +132,23 @@ def _show_group(group: Group, measured: pd.DataFrame, of_models: Sequence[Symbol
         ):
             with column:
                 _show_panel(*panel, of_models, measured)
-    for reason in dict.fromkeys(metric.why_missing(measured) for metric in metrics):
-        absent = [
-            m.label for m in metrics if m not in present and m.why_missing(measured) == reason
-        ]
-        if absent:
-            st.info(f"{', '.join(absent)}: unavailable, {reason}")
+    _tell_missing(metrics, measured)
+
+
+def _tell_missing(metrics: Sequence[Metric], measured: pd.DataFrame) -> None:
+    """Says of each reason which metrics it leaves without a figure, in all trials or in some."""
+    without: dict[tuple[str, int], list[str]] = {}
+    for metric in metrics:
+        count = int(measured[metric.name].isna().sum())
+        if count:
+            without.setdefault((metric.why_missing(measured), count), []).append(metric.label)
+    for (reason, count), labels in without.items():
+        told = (
+            "unavailable"
+            if count == len(measured)
+            else f"none in {count} of {len(measured)} trials"
+        )
+        st.info(f"{', '.join(labels)}: {told}, {reason}")
 
 
 def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

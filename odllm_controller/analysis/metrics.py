@@ -79,11 +79,13 @@ class Metric:
             results: The rows.
 
         Returns:
-            Every reason that they give, or what is generally so.
+            The reasons that they give, the first two of many, or what is generally so.
         """
         without = results[results[self.name].isna()]
         told = without[self.reason].dropna() if self.reason else pd.Series(dtype=str)
-        return "; ".join(sorted(set(told) - {""})) or self.missing
+        reasons = sorted(set(told) - {""})
+        more = [f"and {len(reasons) - 2} more like these"] if len(reasons) > 2 else []
+        return "; ".join(reasons[:2] + more) or self.missing
 
 
 _MS = 1e-3

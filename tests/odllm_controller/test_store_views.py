@@ -257,6 +257,23 @@ def test_a_trial_without_any_meter_has_no_energy(path: Path) -> None:
     assert "no meter" in row["energy_reason"]
 
 
+def test_energy_of_one_phase_leaves_the_reason_of_the_other(path: Path) -> None:
+    short = Energy(Phase.PREFILL, "package", "rapl", Method.UNAVAILABLE, None, "too short")
+    decode = Energy(Phase.DECODE, "package", "rapl", Method.MEASURED, 6.4)
+    missed = Energy(Phase.DECODE, "package", "rapl", Method.UNAVAILABLE, None, "one reading failed")
+    repeats = (
+        support.repeat(1, energy=(short, decode)),
+        support.repeat(2, energy=(short, decode)),
+        support.repeat(3, energy=(short, missed)),
+    )
+    stores.measured(path, support.round_result(repeats=repeats))
+    row = only_row(path)
+    assert (row["energy_method"], row["energy_reason"]) == ("measured", "too short")
+    assert (row["prefill_j"], row["mean_w"], row["decode_j"]) == (None, None, 6.4)
+    rates = read(path, "SELECT energy_method FROM rates ORDER BY repeat")["energy_method"]
+    assert rates.tolist() == ["measured", "measured", "unavailable"]
+
+
 def test_energy_is_of_the_package_and_of_one_method(path: Path) -> None:
     def figures(method: Method, package_j: float) -> tuple[Energy, ...]:
         return tuple(

@@ -15,25 +15,32 @@ decoded AS (
     FROM token_times
     GROUP BY round_id, repeat
 ),
--- One meter per trial, the best that it had: figures of different methods are never mixed.
-package AS (
-    SELECT energy.*
+-- One meter and method per trial, the best that it had: figures are never mixed.
+chosen AS (
+    SELECT trial_id, meter, method
     FROM energy
     JOIN measured USING (round_id, repeat)
     WHERE domain = 'package'
-    QUALIFY 1 = dense_rank() OVER (
-        PARTITION BY measured.trial_id
+    GROUP BY trial_id, meter, method
+    QUALIFY 1 = row_number() OVER (
+        PARTITION BY trial_id
         ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
     )
 ),
 metered AS (
     SELECT
         round_id, repeat,
-        max(energy_j) FILTER (phase = 'prefill') AS prefill_j,
-        max(energy_j) FILTER (phase = 'decode') AS decode_j,
-        max(method) AS energy_method,
-        max(reason) FILTER (energy_j IS NULL) AS energy_reason
-    FROM package
+        any_value(chosen.method) FILTER (energy.method = chosen.method) AS energy_method,
+        any_value(energy_j) FILTER (phase = 'prefill' AND energy.method = chosen.method)
+            AS prefill_j,
+        any_value(energy_j) FILTER (phase = 'decode' AND energy.method = chosen.method)
+            AS decode_j,
+        any_value(reason) FILTER (phase = 'prefill' AND energy_j IS NULL) AS prefill_j_reason,
+        any_value(reason) FILTER (phase = 'decode' AND energy_j IS NULL) AS decode_j_reason
+    FROM energy
+    JOIN measured USING (round_id, repeat)
+    JOIN chosen USING (trial_id, meter)
+    WHERE domain = 'package'
     GROUP BY round_id, repeat
 )
 SELECT
@@ -50,8 +57,13 @@ SELECT
     metered.prefill_j / measured.prefill_s AS prefill_w,
     metered.decode_j / decoded.decode_s AS decode_w,
     (metered.prefill_j + metered.decode_j) / (measured.prefill_s + decoded.decode_s) AS mean_w,
-    metered.energy_method,
-    metered.energy_reason
+    coalesce(metered.energy_method, 'unavailable') AS energy_method,
+    CASE
+        WHEN metered.round_id IS NULL THEN 'no meter of the package was asked for'
+        ELSE coalesce(metered.prefill_j_reason, metered.decode_j_reason)
+    END AS energy_reason,
+    metered.prefill_j_reason,
+    metered.decode_j_reason
 FROM measured
 LEFT JOIN decoded USING (round_id, repeat)
 LEFT JOIN metered USING (round_id, repeat);
@@ -138,10 +150,14 @@ measured AS (
         count(*) AS repeats,
         count(*) FILTER (len(flags) > 0) AS flagged_repeats,
         array_to_string(list_sort(list_distinct(flatten(list(flags)))), ',') AS flags,
-        coalesce(max(energy_method), 'unavailable') AS energy_method,
+        coalesce(
+            any_value(energy_method) FILTER (energy_method <> 'unavailable'), 'unavailable'
+        ) AS energy_method,
+        -- A phase is told to have none only where none of its repeats has a figure.
         CASE
-            WHEN count(energy_method) = 0 THEN 'no meter of the package was asked for'
-            WHEN max(energy_method) = 'unavailable' THEN max(energy_reason)
+            WHEN count(prefill_j) + count(decode_j) = 0 THEN any_value(energy_reason)
+            WHEN count(prefill_j) = 0 THEN any_value(prefill_j_reason)
+            WHEN count(decode_j) = 0 THEN any_value(decode_j_reason)
         END AS energy_reason
     FROM rates
     GROUP BY trial_id
