@@ -41,9 +41,9 @@ _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE value IS NOT NULL AND list_contains(?, check_id)
 """
 _DECODE_TOK_S = """
-SELECT decode_tok_s FROM rates
-WHERE trial_id = ? AND decode_tok_s IS NOT NULL
-ORDER BY round, repeat
+SELECT trial_id, list(decode_tok_s ORDER BY round, repeat) AS speeds FROM rates
+WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+GROUP BY trial_id
 """
 
 
@@ -148,7 +148,13 @@ class Store:
 
     def earlier_decode_tok_s(self, trial_id: str) -> tuple[float, ...]:
         """Decode speeds of a trial's whole rounds, in the order measured, without warm-ups."""
-        return tuple(database.read(self.path, _DECODE_TOK_S, [trial_id])["decode_tok_s"].tolist())
+        return self.earlier_speeds([trial_id]).get(trial_id, ())
+
+    def earlier_speeds(self, trial_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
+        """The same of many trials in one reading, by trial id, where there are any."""
+        found = database.read(self.path, _DECODE_TOK_S, [list(trial_ids)])
+        pairs = zip(found["trial_id"], found["speeds"], strict=True)
+        return {trial_id: tuple(map(float, speeds)) for trial_id, speeds in pairs}
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
         """Which of these quality checks have a value."""
