@@ -29,7 +29,12 @@ def chart(
     """
     everything = _shown(beside, metric)
     base = alt.Chart(_shown(results, metric)).encode(
-        x=alt.X("file_bpw:Q", title=_BPW_TITLE, scale=_scale(everything[["file_bpw"]])),
+        x=alt.X(
+            "file_bpw:Q",
+            title=_BPW_TITLE,
+            scale=_scale(everything[["file_bpw"]]),
+            axis=alt.Axis(tickCount=6),
+        ),
         color=alt.Color("model:N", scale=_of(symbols, "colour"), legend=None),
     )
     y = alt.Y(
@@ -75,8 +80,8 @@ def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 def _scale(values: pd.DataFrame, *, zero: bool = False) -> alt.Scale:
     """A scale that holds all values with a little room around them, from 0 where asked for."""
-    low, high = float(values.min().min()), float(values.max().max())
-    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = 0.0 if zero else float(values.min().min()), float(values.max().max())
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
     return alt.Scale(domain=[0 if zero else low - room, high + room], nice=False, zero=zero)
 
 

@@ -5,18 +5,20 @@ import streamlit as st
 
 from odllm_controller.analysis.metrics import METRICS
 
-_TEXTS = {
+_SUBJECT = {
     "device": "Device",
     "model": "Model",
     "quantization": "Type",
     "workload_label": "Workload",
     "configuration": "Engine",
-    "status": "Status",
     "file_bpw": "File BPW",
-    "runtime_bpw": "Runtime BPW",
+}
+_CIRCUMSTANCES = {
+    "status": "Status",
     "repeats": "Repeats",
     "flags": "Flags",
     "energy_method": "Energy",
+    "runtime_bpw": "Runtime BPW",
 }
 _FAILED = {
     "device": "Device",
@@ -53,8 +55,13 @@ def show_results(rows: pd.DataFrame) -> None:
 
 
 def _figures(rows: pd.DataFrame) -> pd.DataFrame:
-    table = rows[list(_TEXTS)].rename(columns=_TEXTS)
-    for metric in METRICS:
-        if rows[metric.name].notna().any():
-            table[metric.title] = rows[metric.name] / metric.per_unit
-    return table.round(3)
+    columns = {
+        **{title: rows[name] for name, title in _SUBJECT.items()},
+        **{
+            metric.title: rows[metric.name] / metric.per_unit
+            for metric in METRICS
+            if rows[metric.name].notna().any()
+        },
+        **{title: rows[name] for name, title in _CIRCUMSTANCES.items()},
+    }
+    return pd.DataFrame(columns).round(3)

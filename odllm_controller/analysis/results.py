@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -16,21 +16,21 @@ WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, threads, settings,
     file_bpw DESC
 """
+# A controller that was killed leaves its run open; nothing that is alive is silent for an hour.
 _UNDER_WAY = """
-SELECT runs.run_id, runs.experiment, coalesce(max(rounds.started_at), runs.started_at) AS active_at
-FROM runs
+WITH latest AS (
+    SELECT run_id, experiment, status, started_at FROM runs ORDER BY started_at DESC LIMIT 1
+)
+SELECT latest.run_id, latest.experiment
+FROM latest
 LEFT JOIN rounds USING (run_id)
-WHERE runs.status = 'running'
-GROUP BY runs.run_id, runs.experiment, runs.started_at
-ORDER BY runs.started_at DESC
-LIMIT 1
+WHERE latest.status = 'running'
+GROUP BY ALL
+HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
 # Of a normal distribution: a perplexity is a mean over thousands of tokens.
 _Z_95 = 1.96
-
-# A controller that was killed leaves its run open; nothing that is alive is silent for so long.
-_SILENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
 
 
 def under_way(path: Path, moment: datetime | None = None) -> UnderWay | None:
-    """The latest run that goes on, if one does.
+    """The latest run, if it goes on.
 
     Args:
         path: The store.
@@ -81,12 +81,10 @@ def under_way(path: Path, moment: datetime | None = None) -> UnderWay | None:
     Raises:
         StoreError: The file cannot be read.
     """
-    runs = store.read(path, _UNDER_WAY)
-    if runs.empty:
+    found = store.read(path, _UNDER_WAY, {"now": (moment or now()).replace(tzinfo=None)})
+    if found.empty:
         return None
-    run = runs.iloc[0]
-    silent = (moment or now()).replace(tzinfo=None) - run["active_at"]
-    return None if silent > _SILENCE else UnderWay(run["run_id"], run["experiment"])
+    return UnderWay(str(found["run_id"][0]), str(found["experiment"][0]))
 
 
 def measured(results: pd.DataFrame) -> pd.DataFrame:

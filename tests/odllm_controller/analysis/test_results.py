@@ -88,3 +88,10 @@ def test_a_run_is_under_way_until_it_ends_or_falls_silent(path: Path) -> None:
     assert results.under_way(path, stores.later(30)) is not None
     store.end_run("run-1", stores.later(30), "done")
     assert results.under_way(path, stores.later(30)) is None
+
+
+def test_a_run_that_died_is_not_under_way_once_another_ended(path: Path) -> None:
+    store = stores.begun(path)
+    store.add_run(stores.run("run-2", stores.later(0.1)))
+    store.end_run("run-2", stores.later(0.2), "done")
+    assert results.under_way(path, stores.later(0.3)) is None
