@@ -58,10 +58,15 @@ def _figures(rows: pd.DataFrame) -> pd.DataFrame:
     columns = {
         **{title: rows[name] for name, title in _SUBJECT.items()},
         **{
-            metric.title: rows[metric.name] / metric.per_unit
+            metric.title: (rows[metric.name] / metric.per_unit).map(_four_figures)
             for metric in METRICS
             if rows[metric.name].notna().any()
         },
         **{title: rows[name] for name, title in _CIRCUMSTANCES.items()},
     }
-    return pd.DataFrame(columns).round(3)
+    return pd.DataFrame(columns)
+
+
+def _four_figures(value: float) -> float:
+    """A number as precise as a reader can use; the download has all digits."""
+    return float(f"{value:.4g}")

@@ -131,6 +131,7 @@ def _configurations(results: pd.DataFrame) -> pd.Series:
 
 
 def _configuration(engine: str, row: dict[str, object], differing: list[str]) -> str:
-    threads = [f"{row['threads']} threads"] if "threads" in row else []
+    count = row.get("threads")
+    threads = [f"{count} {'thread' if count == 1 else 'threads'}"] if count else []
     others = [f"{name} {row[name]}" for name in differing if name in row]
     return ", ".join([engine, *threads, *others])

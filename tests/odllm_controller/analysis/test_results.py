@@ -38,7 +38,7 @@ def test_labels_tell_what_differs(path: Path) -> None:
         "deep: 16 in, 8 out, 96 before",
     }
     assert sorted(loaded["configuration"]) == [
-        "llama_cpp, 1 threads, type_k f16",
+        "llama_cpp, 1 thread, type_k f16",
         "llama_cpp, 2 threads, type_k q8_0",
         "llama_cpp, 4 threads, type_k f16",
     ]
