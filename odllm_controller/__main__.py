@@ -16,7 +16,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
 from odllm_controller.progress import RunProgress
-from odllm_controller.record import Recorder
+from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
 from odllm_controller.table import print_results
 
@@ -40,25 +40,25 @@ def run(experiment: config.Experiment, console: Console) -> int:
         The exit status.
     """
     store = Store.open(experiment.store.path)
-    recorder = Recorder(store, experiment)
     try:
-        with local_fleet(experiment.power.meters) as agents:
+        with (
+            recording(store, experiment) as recorder,
+            local_fleet(experiment.power.meters) as fleet,
+        ):
             agendas = {
                 agent.device.id: _agenda(experiment, agent, store, recorder, console)
-                for agent in agents
+                for agent in fleet
             }
             total = sum(map(len, agendas.values()))
             if not total:
                 console.print("Nothing to measure: everything asked for is in the store.")
             with RunProgress(console, total) as progress:
-                for result in dispatch(agents, agendas, progress.started):
+                for result in dispatch(fleet, agendas, progress.started):
                     recorder.result(result)
                     progress.finished(result)
     except KeyboardInterrupt:
-        recorder.end("interrupted")
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
         return INTERRUPTED
-    recorder.end("failed" if recorder.failures else "done")
     print_results(console, experiment.store.path, recorder.run_id)
     return _farewell(experiment, recorder, console)
 
@@ -90,7 +90,7 @@ def _agenda(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
         deadline_s=experiment.deadline_s,
-        earlier_decode_tok_s={trial.id: store.earlier_decode_tok_s(trial.id) for trial in trials},
+        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
     )
 
 

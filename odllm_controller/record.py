@@ -1,10 +1,11 @@
 """Recording a run: what it was, and everything that it brings back."""
 
+import contextlib
 import platform
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 
 from odllm_agent.clock import now
 from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Trial
+from odllm_agent.errors import StoreError
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import Result
 from odllm_controller.store import Run, Store
@@ -68,9 +70,28 @@ class Recorder:
                 _told(f"{model.name} {model.quantization}, {what}", result.failure)
             )
 
-    def end(self, status: str) -> None:
-        """Records how the run ended: `done`, `failed` or `interrupted`."""
-        self._store.end_run(self.run_id, now(), status)
+
+@contextlib.contextmanager
+def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
+    """A run that is written down from its start to its end, however it ends.
+
+    Args:
+        store: Where to write.
+        experiment: What is run.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    recorder = Recorder(store, experiment)
+    try:
+        yield recorder
+    except BaseException as error:
+        # A store that cannot be written any more cannot be told so either.
+        with contextlib.suppress(StoreError):
+            interrupted = isinstance(error, KeyboardInterrupt)
+            store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
+        raise
+    store.end_run(recorder.run_id, now(), "failed" if recorder.failures else "done")
 
 
 def _told(what: str, failure: Failure) -> str:

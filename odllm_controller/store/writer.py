@@ -146,12 +146,8 @@ class Store:
         found = database.read(self.path, _FINISHED_ROUNDS, [list(trial_ids)])
         return frozenset(zip(found["trial_id"], map(int, found["round"]), strict=True))
 
-    def earlier_decode_tok_s(self, trial_id: str) -> tuple[float, ...]:
-        """Decode speeds of a trial's whole rounds, in the order measured, without warm-ups."""
-        return self.earlier_speeds([trial_id]).get(trial_id, ())
-
-    def earlier_speeds(self, trial_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
-        """The same of many trials in one reading, by trial id, where there are any."""
+    def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
+        """Decode speeds of whole rounds by trial id, in the order measured, without warm-ups."""
         found = database.read(self.path, _DECODE_TOK_S, [list(trial_ids)])
         pairs = zip(found["trial_id"], found["speeds"], strict=True)
         return {trial_id: tuple(map(float, speeds)) for trial_id, speeds in pairs}

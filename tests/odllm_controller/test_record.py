@@ -1,3 +1,4 @@
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from omegaconf import OmegaConf
 
 from odllm_agent.contract import Failure, ModelRequest, Source
 from odllm_controller import store
-from odllm_controller.record import Recorder
+from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
 from tests import support
 from tests.odllm_controller.configs import experiment
@@ -57,8 +58,33 @@ def test_a_model_that_could_not_be_prepared_is_stored_and_named(
     assert (row["model"], row["kind"]) == ("mine", "ModelMissing")
 
 
-def test_a_run_ends_with_its_status(path: Path, recorder: Recorder) -> None:
-    recorder.end("failed")
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, "done"), (KeyboardInterrupt(), "interrupted"), (ValueError("a bug"), "failed")],
+)
+def test_a_run_is_closed_however_it_ends(
+    path: Path, error: BaseException | None, status: str
+) -> None:
+    expected = pytest.raises(type(error)) if error else contextlib.nullcontext()
+    with expected, recording(Store.open(path), experiment()):
+        if error:
+            raise error
     (run,) = store.read(path, "SELECT status, ended_at FROM runs").to_dict("records")
-    assert run["status"] == "failed"
+    assert run["status"] == status
     assert run["ended_at"] is not None
+
+
+def test_a_run_with_failures_ends_as_failed(path: Path) -> None:
+    with recording(Store.open(path), experiment()) as recorder:
+        recorder.plan(support.device(), [support.trial()], rounds=1)
+        recorder.result(support.failed_round())
+    (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
+    assert run["status"] == "failed"
+
+
+def test_a_store_that_vanished_does_not_hide_why_the_run_ended(path: Path) -> None:
+    run = recording(Store.open(path), experiment())
+    run.__enter__()
+    path.unlink()
+    bug = ValueError("a bug")
+    assert not run.__exit__(ValueError, bug, None)
