@@ -23,7 +23,7 @@ BATCH = 8
 TOKENS_PER_STEP = BATCH * TRAINED_CONTEXT
 DEFAULT_TOKENS = 9_000_000
 # Wider models want smaller steps.
-PEAK_RATES = {"s": 2.5e-3, "m": 2e-3, "l": 1.5e-3}
+PEAK_RATES = {"s": 2.5e-3, "m": 2e-3, "l": 1e-3}
 WARM_UP_STEPS = 150
 WEIGHT_DECAY = 0.1
 GRADIENT_LIMIT = 1.0
