@@ -149,7 +149,7 @@ def test_every_end_of_the_process_is_told(
 def test_a_process_that_takes_too_long_is_ended(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantizer, "_LEAST_DEADLINE_S", 0.01)
+    monkeypatch.setattr(quantizer, "_deadline_s", lambda _: 0.001)
     with pytest.raises(EngineError, match="within"):
         quantize(read_header(tiny), tmp_path / "made.gguf", Quantization.Q4_0)
 
