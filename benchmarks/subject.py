@@ -51,7 +51,8 @@ def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
 
 def _random() -> Subject:
     model = prepared(RANDOM, QWEN2_5_0_5B, QUANTIZATION)
-    return Subject(model, repeats=5, least_ratio=0.99, most_ratio=1.01)
+    # Few repeats, so that both sides of a pair lie close together on a machine that drifts.
+    return Subject(model, repeats=2, least_ratio=0.99, most_ratio=1.01)
 
 
 def _reference(name: str) -> Subject:

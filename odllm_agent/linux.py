@@ -323,4 +323,4 @@ def _memory_groups() -> tuple[MemoryGroup, ...]:
 
 @functools.cache
 def _ticks_per_s() -> int:
-    return os.sysconf("SC_CLK_TCK")  # type: ignore[attr-defined,unused-ignore]
+    return int(os.sysconf("SC_CLK_TCK"))  # type: ignore[attr-defined,unused-ignore]
