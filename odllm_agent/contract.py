@@ -28,6 +28,13 @@ class Source(StrEnum):
     FILE = "file"
 
 
+class Format(StrEnum):
+    """How a model lies on a disk: a GGUF file, or a folder of OpenVINO's own representation."""
+
+    GGUF = "gguf"
+    OPENVINO_IR = "openvino_ir"
+
+
 class Quantization(StrEnum):
     """The types of weights that ODLLM makes from an F16 source, by llama.cpp's names."""
 
@@ -105,6 +112,8 @@ class ModelFile:
         n_weights: The number of weights in them.
         architecture: The architecture's name in the header, such as `qwen2`.
         context_tokens: The longest context that the model was made for.
+        tensor_types: The distinct types of its tensors, sorted; of a GGUF file by ggml's names.
+        format: How it lies on the disk.
     """
 
     name: str
@@ -116,6 +125,8 @@ class ModelFile:
     n_weights: int
     architecture: str
     context_tokens: int
+    tensor_types: tuple[str, ...] = ()
+    format: Format = Format.GGUF
 
     @property
     def file_bpw(self) -> float:

@@ -124,6 +124,11 @@ class Header:
         return sum(tensor.n_weights for tensor in self.tensors)
 
     @property
+    def tensor_types(self) -> tuple[str, ...]:
+        """The distinct types of the tensors, sorted."""
+        return tuple(sorted({tensor.type for tensor in self.tensors}))
+
+    @property
     def quantized(self) -> bool:
         """Whether any tensor is quantized."""
         return any(tensor.quantized for tensor in self.tensors)

@@ -144,6 +144,7 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         n_weights=header.n_weights,
         architecture=header.architecture,
         context_tokens=header.context_tokens,
+        tensor_types=header.tensor_types,
     )
 
 

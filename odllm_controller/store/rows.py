@@ -53,7 +53,8 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    del row["path"]
+    for unstored in ("path", "tensor_types", "format"):
+        del row[unstored]
     return row
 
 

@@ -66,6 +66,7 @@ def test_bits_per_weight_are_those_of_the_tensors(
     assert made.quantization == quantization
     assert made.sha256 == sha256(made.path)
     assert made.n_weights == n_weights
+    assert made.tensor_types == tuple(sorted({tensor.tensor_type.name for tensor in tensors}))
     assert (made.architecture, made.context_tokens) == ("qwen2", 1024)
 
 
