@@ -79,10 +79,11 @@ def _agenda(
     console: Console,
 ) -> Agenda:
     files = _prepare(experiment, agent, recorder, console)
-    trials = plan.trials(experiment, agent.device, files)
+    trials, skips = plan.sorted_out(plan.trials(experiment, agent.device, files))
+    recorder.skipped(agent.device, skips)
     recorder.plan(agent.device, trials, experiment.rounds)
     finished = store.finished_rounds([trial.id for trial in trials])
-    checks = _checks(experiment, agent, files)
+    checks = plan.of_trials(_checks(experiment, agent, files), trials)
     checked = store.finished_checks([check.id for check in checks])
     return Agenda(
         steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
@@ -119,6 +120,8 @@ def _checks(
 
 
 def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:
+    for skip in recorder.skips:
+        console.print(f"skipped: {skip}", style="yellow", markup=False, highlight=False)
     for failure in recorder.failures:
         console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
     console.print(

@@ -15,8 +15,10 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.readable import why_unsupported
 from odllm_agent.settings import check_settings
 from odllm_controller.config import AUTO, EngineConfig, Experiment, WorkloadConfig
+from odllm_controller.store import Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ def trials(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -
         for workload in _workloads(experiment)
     )
     return tuple({trial.id: trial for trial in found}.values())
+
+
+def sorted_out(planned: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[Skip, ...]]:
+    """The trials that can run, and those whose engine cannot read their model file."""
+    judged = [(trial, why_unsupported(trial.engine.name, trial.model)) for trial in planned]
+    trials = tuple(trial for trial, reason in judged if not reason)
+    skips = tuple(
+        Skip(trial.device_id, trial.model, trial.engine, trial.workload, reason)
+        for trial, reason in judged
+        if reason
+    )
+    return trials, skips
 
 
 def steps(
@@ -108,6 +122,12 @@ def checks(
         for file in files
         for engine in first.values()
     )
+
+
+def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[QualityCheck, ...]:
+    """The checks of files that some trial runs on the same engine; the others cannot run."""
+    runs = {(trial.model.sha256, trial.engine.name) for trial in planned}
+    return tuple(check for check in found if (check.model.sha256, check.engine.name) in runs)
 
 
 def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:

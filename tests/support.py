@@ -23,6 +23,7 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_controller.store import Skip
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -170,6 +171,14 @@ def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
         repeats=(repeat(0, warmup=True),),
         failure=Failure("WorkerDied", "the worker was killed", "try again", signal="SIGKILL"),
     )
+
+
+def skip(
+    of: Trial | None = None, reason: str = "OpenVINO's GGUF reader knows no tensor type Q2_K"
+) -> Skip:
+    """A trial that is not tried."""
+    left_out = of or trial()
+    return Skip(left_out.device_id, left_out.model, left_out.engine, left_out.workload, reason)
 
 
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Quantization, Trial, Workload
+from odllm_agent.contract import Engine, Quantization, Trial, Workload
 from odllm_controller import plan
 from tests import support
 from tests.odllm_controller.configs import experiment
@@ -54,6 +54,36 @@ def test_a_trial_states_every_setting_and_the_version_on_its_device() -> None:
 def test_what_is_listed_twice_is_measured_once() -> None:
     config = experiment("engines.llama_cpp.threads=[2,2]")
     assert len(plan.trials(config, support.device(), [support.model_file()])) == 1
+
+
+def test_what_an_engine_cannot_read_is_skipped_and_the_rest_runs() -> None:
+    readable = dataclasses.replace(support.model_file(), tensor_types=("F32", "Q4_0"))
+    unreadable = dataclasses.replace(
+        support.model_file(quantization="Q2_K"), tensor_types=("F32", "Q2_K", "Q3_K")
+    )
+    engines = [support.engine(), Engine("openvino", "2026.4.1", {"threads": 2})]
+    planned = [
+        Trial("id-of-laptop", model, engine, Workload("short", 128, 64))
+        for model in (readable, unreadable)
+        for engine in engines
+    ]
+    trials, skips = plan.sorted_out(planned)
+    assert trials == tuple(planned[:3])
+    (skip,) = skips
+    assert (skip.model, skip.engine, skip.workload) == (
+        unreadable,
+        engines[1],
+        Workload("short", 128, 64),
+    )
+    assert "Q2_K or Q3_K" in skip.reason
+
+
+def test_quality_is_checked_only_where_some_trial_runs() -> None:
+    config = experiment()
+    files = [support.model_file(), support.model_file(quantization="Q8_0")]
+    checks = plan.checks(config, support.device(), files, "text")
+    trials = plan.trials(config, support.device(), files)
+    assert plan.of_trials(checks, trials[1:]) == checks[1:]
 
 
 @given(st.permutations(TRIALS), st.integers(1, 5), st.integers(0, 2**32))
