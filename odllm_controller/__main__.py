@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelFile, QualityCheck, RepeatPolicy
+from odllm_agent.contract import Failure, ModelFile, ModelRequest, QualityCheck, RepeatPolicy
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
@@ -77,9 +77,12 @@ def _agenda(
     recorder: Recorder,
     console: Console,
 ) -> Agenda:
-    files = _prepare(experiment, agent, recorder, console)
-    trials, skips = plan.sorted_out(plan.trials(experiment, agent.device, files))
+    with console.status("looking ahead"):
+        forecasts = agent.forecast(plan.candidates(experiment, agent.device))
+    skips = plan.skips(agent.device, forecasts)
     recorder.skipped(agent.device, skips)
+    files = _prepare(plan.runnable(forecasts), agent, recorder, console)
+    trials = plan.without(plan.trials(experiment, agent.device, files), skips)
     recorder.plan(agent.device, trials, experiment.rounds)
     finished = store.finished_rounds([trial.id for trial in trials])
     checks = plan.of_trials(_checks(experiment, agent, files), trials)
@@ -95,11 +98,11 @@ def _agenda(
 
 
 def _prepare(
-    experiment: config.Experiment, agent: RemoteAgent, recorder: Recorder, console: Console
+    requests: Sequence[ModelRequest], agent: RemoteAgent, recorder: Recorder, console: Console
 ) -> list[ModelFile]:
     files = []
     with console.status("preparing models") as status:
-        for request in plan.requests(experiment):
+        for request in requests:
             status.update(f"preparing {request.name} {request.quantization or ''}")
             prepared = agent.prepare(request)
             if isinstance(prepared, Failure):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from odllm_agent.contract import (
+    Candidate,
     Device,
     DeviceKind,
     DeviceState,
@@ -10,15 +11,20 @@ from odllm_agent.contract import (
     Engine,
     Failure,
     Finished,
+    Forecast,
     Loaded,
+    Memory,
     MeterReport,
     Method,
     ModelFile,
+    ModelRequest,
     Phase,
     QualityCheck,
     QualityResult,
+    Quantization,
     Repeat,
     RoundResult,
+    Source,
     Stopped,
     Trial,
     Workload,
@@ -170,6 +176,30 @@ def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
         loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
         repeats=(repeat(0, warmup=True),),
         failure=Failure("WorkerDied", "the worker was killed", "try again", signal="SIGKILL"),
+    )
+
+
+def forecast(model: ModelFile | None = None, of: Engine | None = None, **parts: int) -> Forecast:
+    """A forecast for a laptop with 12 GB free, of a worker that needs 60 MB but for its weights."""
+    foreseen = model or model_file()
+    request = ModelRequest(
+        foreseen.name, Source.REFERENCE, foreseen.name, Quantization(foreseen.quantization)
+    )
+    fields = {
+        "baseline_bytes": 50_000_000,
+        "mapped_bytes": foreseen.weight_bytes,
+        "unread_bytes": 0,
+        "loaded_bytes": 0,
+        "kv_bytes": 4_000_000,
+        "compute_bytes": 6_000_000,
+        "header_bytes": 40_000,
+    }
+    return Forecast(
+        candidate=Candidate(request, of or engine(), Workload("short", 128, 64)),
+        model=foreseen,
+        disk_bytes=foreseen.file_bytes,
+        memory=Memory(**(fields | parts)),
+        available_bytes=12 * 10**9,
     )
 
 

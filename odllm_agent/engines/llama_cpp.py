@@ -269,7 +269,7 @@ def _new_context(
     params.type_k = _ggml_type(settings.kv_type_k)
     params.type_v = _ggml_type(settings.kv_type_v)
     if weightless:
-        # llama.cpp sets logits of a whole batch aside, of which a window touches those of one token.
+        # Logits of a whole batch are set aside, of which a window touches those of one token.
         params.n_outputs_max = 1
     context = native.llama_init_from_model(model, params)
     if not context:

@@ -137,7 +137,7 @@ def _layouts(cpu: int) -> list[int]:
     if not address:
         return []
     listed = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(cpu)
-    found = []
+    found: list[int] = []
     while listed and listed[len(found)]:
         found.append(listed[len(found)])
     return found

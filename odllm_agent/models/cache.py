@@ -109,13 +109,23 @@ class Cache:
         path.unlink()
         return None
 
+    def path_of(self, derivation: Derivation) -> Path | None:
+        """Where the file of a derivation lies, if it is there; its content is not checked."""
+        sha256 = self._noted(derivation)
+        path = self._files / f"{sha256}.gguf"
+        return path if sha256 and path.exists() else None
+
     def _find(self, derivation: Derivation) -> CachedFile | None:
+        sha256 = self._noted(derivation)
+        return self.file(sha256) if sha256 else None
+
+    def _noted(self, derivation: Derivation) -> str | None:
         try:
             told = json.loads((self._derived / f"{derivation.key}.json").read_bytes())
             sha256 = str(told["sha256"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return self.file(sha256) if _SHA256.fullmatch(sha256) else None
+        return sha256 if _SHA256.fullmatch(sha256) else None
 
     def _make(
         self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int

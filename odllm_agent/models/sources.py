@@ -3,16 +3,19 @@
 import importlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache as remembered
 from pathlib import Path
 from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
-from odllm_agent.models import quantizer
+from odllm_agent.models import foresight, quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation
 from odllm_agent.models.checksum import sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
+from odllm_agent.room import why_too_large
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for.
 _MODULES: Mapping[Source, str] = {
@@ -20,10 +23,25 @@ _MODULES: Mapping[Source, str] = {
     Source.FILE: "odllm_agent.models.local_file",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
-# Room for the KV cache, the compute buffers and the process itself: a floor below which no model
-# runs, not a prediction.
-_MARGIN_BYTES = 64 * 10**6
-_MARGIN_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A model file as `prepare` would give it.
+
+    Attributes:
+        header: Its header; the file that it was read from may have a hole where weights would be.
+        model: Its description, without path and checksum.
+        source: Where it would be made from, so that files of one model can be told from others.
+        download_bytes: What would have to be fetched.
+        disk_bytes: What would be newly written into the cache.
+    """
+
+    header: Header
+    model: ModelFile
+    source: Path
+    download_bytes: int
+    disk_bytes: int
 
 
 def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelFile:
@@ -61,9 +79,40 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     return _described(request, header, made.sha256)
 
 
-def memory_bytes(file_bytes: int) -> int:
-    """The memory without which no model file of that size is tried."""
-    return file_bytes + int(file_bytes * _MARGIN_SHARE) + _MARGIN_BYTES
+def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
+    """Tells what `prepare` would give, and what it would cost, without making it.
+
+    Args:
+        request: What would be asked for.
+        cache: Where it may be already.
+        folder: Where files with headers alone may be written, which take no room.
+
+    Raises:
+        UsageError: There is no such reference model, or the source is quantized already.
+        ModelMissing: There is no such file.
+        ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
+        ChecksumMismatch: It is not the file that was named.
+        EngineError: The quantizer is missing or failed.
+    """
+    stated = _stated_checksum(request)
+    origin = _locate(request, cache)
+    source = read_header(origin.path)
+    wanted = _to_make(request, source)
+    if wanted is None:
+        return _foreseen(request, source, origin, disk_bytes=0)
+    sha256 = _checksum_once(origin, stated)
+    there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
+    if there:
+        return _foreseen(request, read_header(there), origin, disk_bytes=0)
+    header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
+    return _foreseen(request, header, origin, disk_bytes=header.file_bytes)
+
+
+def _foreseen(
+    request: ModelRequest, header: Header, origin: Origin, *, disk_bytes: int
+) -> Foreseen:
+    model = replace(_described(request, header, sha256=""), path="")
+    return Foreseen(header, model, origin.path, download_bytes=0, disk_bytes=disk_bytes)
 
 
 def _stated_checksum(request: ModelRequest) -> str | None:
@@ -97,12 +146,11 @@ def _to_make(request: ModelRequest, source: Header) -> Quantization | None:
 
 
 def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: int) -> None:
-    needed_bytes = memory_bytes(file_bytes)
-    if needed_bytes > available_bytes:
+    reason = why_too_large(file_bytes, available_bytes)
+    if reason:
         kind = f" as {request.quantization}" if request.quantization else ""
         raise ModelTooLarge(
-            f"{request.name}{kind} ({request.location}) needs at least {_gb(needed_bytes)} of "
-            f"memory, and {_gb(available_bytes)} are free on this device",
+            f"{request.name}{kind} ({request.location}) {reason}",
             "choose fewer bits per weight or a smaller model, or close other programs",
         )
 
@@ -123,6 +171,17 @@ def _checksum(origin: Origin, stated: str | None) -> str:
                 "get the file again, or correct the checksum if another file is meant",
             )
     return found
+
+
+def _checksum_once(origin: Origin, stated: str | None) -> str:
+    """The checksum of a source, read through once for all types that are foreseen of it."""
+    status = origin.path.stat()
+    return _remembered_checksum(origin, stated, status.st_size, status.st_mtime_ns)
+
+
+@remembered
+def _remembered_checksum(origin: Origin, stated: str | None, *_: int) -> str:
+    return _checksum(origin, stated)
 
 
 def _quantized(source: Header, sha256: str, quantization: Quantization, cache: Cache) -> CachedFile:
@@ -146,7 +205,3 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         context_tokens=header.context_tokens,
         tensor_types=header.tensor_types,
     )
-
-
-def _gb(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.2f} GB"
