@@ -26,6 +26,7 @@ class Source(StrEnum):
 
     REFERENCE = "reference"
     FILE = "file"
+    SHAPE = "shape"
 
 
 class Quantization(StrEnum):
@@ -79,9 +80,10 @@ class ModelRequest:
     Attributes:
         name: The model's name in the experiment, such as `reference-1.6M`.
         source: Where the unquantized (or ready) file comes from.
-        location: The reference model's name, or a path on the device.
+        location: The reference model's name, a path on the device, or an architecture's name.
         quantization: The type to make, or `None` to take the file as it is.
         sha256: The checksum that the source file must have, or `None` if none was stated.
+        seed: What the weights of a shape are drawn from.
     """
 
     name: str
@@ -89,6 +91,7 @@ class ModelRequest:
     location: str
     quantization: Quantization | None = None
     sha256: str | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class ModelFile:
         n_weights: The number of weights in them.
         architecture: The architecture's name in the header, such as `qwen2`.
         context_tokens: The longest context that the model was made for.
+        no_quality: Why its quality cannot be told, or `""`.
     """
 
     name: str
@@ -116,6 +120,7 @@ class ModelFile:
     n_weights: int
     architecture: str
     context_tokens: int
+    no_quality: str = ""
 
     @property
     def file_bpw(self) -> float:

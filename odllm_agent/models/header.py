@@ -105,6 +105,7 @@ class Header:
         n_pairs: The number of metadata pairs.
         pairs_end_bytes: Where they end, counted from the start of the file.
         alignment: What every tensor's place is a multiple of.
+        data_start_bytes: Where the data of the tensors starts, counted in the same way.
         tensors: Every tensor, in the order of the file.
     """
 
@@ -117,6 +118,7 @@ class Header:
     n_pairs: int
     pairs_end_bytes: int
     alignment: int
+    data_start_bytes: int
     tensors: tuple[Tensor, ...]
 
     @property
@@ -270,6 +272,7 @@ def _parse(path: Path, data: _Bytes) -> Header:
         n_pairs=n_pairs,
         pairs_end_bytes=pairs_end_bytes,
         alignment=alignment,
+        data_start_bytes=aligned(data.position, alignment),
         tensors=tensors,
     )
 
