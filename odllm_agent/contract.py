@@ -26,6 +26,7 @@ class Source(StrEnum):
 
     REFERENCE = "reference"
     FILE = "file"
+    SHAPE = "shape"
 
 
 class Format(StrEnum):
@@ -86,9 +87,10 @@ class ModelRequest:
     Attributes:
         name: The model's name in the experiment, such as `reference-1.6M`.
         source: Where the unquantized (or ready) file comes from.
-        location: The reference model's name, or a path on the device.
+        location: The reference model's name, a path on the device, or an architecture's name.
         quantization: The type to make, or `None` to take the file as it is.
         sha256: The checksum that the source file must have, or `None` if none was stated.
+        seed: What the weights of a shape are drawn from.
     """
 
     name: str
@@ -96,6 +98,7 @@ class ModelRequest:
     location: str
     quantization: Quantization | None = None
     sha256: str | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class ModelFile:
         context_tokens: The longest context that the model was made for.
         tensor_types: The distinct types of its tensors, sorted; of a GGUF file by ggml's names.
         format: How it lies on the disk.
+        no_quality: Why its quality cannot be told, or `""`.
     """
 
     name: str
@@ -127,6 +131,7 @@ class ModelFile:
     context_tokens: int
     tensor_types: tuple[str, ...] = ()
     format: Format = Format.GGUF
+    no_quality: str = ""
 
     @property
     def file_bpw(self) -> float:

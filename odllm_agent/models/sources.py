@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache as remembered
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import cast
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
 from odllm_agent.models import foresight, quantizer
-from odllm_agent.models.cache import Cache, CachedFile, Derivation
+from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.models.checksum import sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
@@ -21,6 +21,7 @@ from odllm_agent.room import why_too_large
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
+    Source.SHAPE: "odllm_agent.models.shape",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -45,7 +46,7 @@ class Foreseen:
 
 
 def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelFile:
-    """Gets a model file onto this device, quantized as asked, and checks it.
+    """Gets a model file onto this device, of the type asked for, and checks it.
 
     A file that is ready, or was made before, is only checked.
 
@@ -55,7 +56,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         available_bytes: The memory that the device has free for the model.
 
     Raises:
-        UsageError: There is no such reference model, or the source is quantized already.
+        UsageError: There is no such reference model or shape, or the source is quantized already.
         ModelMissing: There is no such file.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
@@ -66,17 +67,21 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     stated = _stated_checksum(request)
     origin = _locate(request, cache)
     source = read_header(origin.path)
-    wanted = _to_make(request, source)
+    wanted = _to_make(request, source, origin)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
     sha256 = _checksum(origin, stated)
     if wanted is None:
         return _described(request, source, sha256)
-    made = _quantized(source, sha256, wanted, cache)
+
+    def check_size(file_bytes: int) -> None:
+        _refuse_too_large(request, file_bytes, available_bytes)
+
+    made = _made(origin, source, sha256, wanted, cache, check_size)
     header = read_header(made.path)
-    _refuse_too_large(request, header.file_bytes, available_bytes)
-    return _described(request, header, made.sha256)
+    check_size(header.file_bytes)
+    return replace(_described(request, header, made.sha256), no_quality=origin.no_quality)
 
 
 def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
@@ -95,9 +100,10 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
-    origin = _locate(request, cache)
+    # A source may write a header on its way, which has no place in the device's cache yet.
+    origin = _locate(request, Cache(folder))
     source = read_header(origin.path)
-    wanted = _to_make(request, source)
+    wanted = _to_make(request, source, origin)
     if wanted is None:
         return _foreseen(request, source, origin, disk_bytes=0)
     sha256 = _checksum_once(origin, stated)
@@ -132,9 +138,9 @@ def _locate(request: ModelRequest, cache: Cache) -> Origin:
     return cast(Origin, module.locate(request, cache))
 
 
-def _to_make(request: ModelRequest, source: Header) -> Quantization | None:
+def _to_make(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
     """The type that has to be made of the source, or `None` if the file is to be taken as it is."""
-    if request.quantization in {None, source.quantization}:
+    if request.quantization in {None, source.quantization} and origin.fill is None:
         return None
     if source.quantized:
         raise UsageError(
@@ -156,6 +162,8 @@ def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: i
 
 
 def _checksum(origin: Origin, stated: str | None) -> str:
+    if origin.fill and origin.sha256:
+        return origin.sha256
     try:
         found = sha256_of(origin.path)
     except OSError as error:
@@ -175,6 +183,8 @@ def _checksum(origin: Origin, stated: str | None) -> str:
 
 def _checksum_once(origin: Origin, stated: str | None) -> str:
     """The checksum of a source, read through once for all types that are foreseen of it."""
+    if origin.sha256 and stated is None:
+        return origin.sha256
     status = origin.path.stat()
     return _remembered_checksum(origin, stated, status.st_size, status.st_mtime_ns)
 
@@ -184,9 +194,22 @@ def _remembered_checksum(origin: Origin, stated: str | None, *_: int) -> str:
     return _checksum(origin, stated)
 
 
-def _quantized(source: Header, sha256: str, quantization: Quantization, cache: Cache) -> CachedFile:
+def _made(
+    origin: Origin,
+    source: Header,
+    sha256: str,
+    quantization: Quantization,
+    cache: Cache,
+    check_size: Callable[[int], None],
+) -> CachedFile:
     def make(target: Path) -> None:
-        quantizer.quantize(source, target, quantization)
+        if origin.fill is None:
+            quantizer.quantize(source, target, quantization)
+            return
+        header = foresight.foresee(source, quantization, target)
+        check_size(header.file_bytes)
+        refuse_full_disk(target.parent, header.file_bytes)
+        origin.fill(header)
 
     derivation = Derivation(sha256, quantization, quantizer.version())
     return cache.derived(derivation, make, quantizer.least_bytes(source, quantization))

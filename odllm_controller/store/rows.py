@@ -55,7 +55,7 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format"):
+    for unstored in ("path", "tensor_types", "format", "no_quality"):
         del row[unstored]
     return row
 
