@@ -47,9 +47,12 @@ class AgentActor:
         except OdllmError as error:
             return Failure.of(error)
 
-    def forecast(self, candidates: tuple[Candidate, ...]) -> tuple[Forecast, ...]:
-        """Tells what trials would need on this device; nothing is made or fetched."""
-        return forecast(candidates, self._cache, self._meters, state.available_bytes())
+    def forecast(
+        self, candidates: tuple[Candidate, ...], *, here: bool = True
+    ) -> tuple[Forecast, ...]:
+        """Tells what trials would need, here or on a device like this; nothing is made."""
+        cache = self._cache if here else None
+        return forecast(candidates, cache, self._meters, state.available_bytes())
 
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""

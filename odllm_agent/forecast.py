@@ -23,7 +23,7 @@ from odllm_agent.errors import OdllmError
 
 def forecast(
     candidates: Sequence[Candidate],
-    cache: models.Cache,
+    cache: models.Cache | None,
     meters: tuple[str, ...],
     available_bytes: int,
 ) -> tuple[Forecast, ...]:
@@ -31,7 +31,7 @@ def forecast(
 
     Args:
         candidates: What is to be told about.
-        cache: Where model files may be already.
+        cache: Where model files may be already, if anywhere.
         meters: Names of the power meters that the trials read.
         available_bytes: The memory that the device has free.
 
@@ -39,7 +39,8 @@ def forecast(
         A forecast per candidate; a failure is part of it, never raised.
     """
     with tempfile.TemporaryDirectory(prefix="odllm-forecast-") as folder:
-        forecaster = _Forecaster(cache, Path(folder), meters)
+        nowhere = models.Cache(Path(folder, "cache"))
+        forecaster = _Forecaster(cache or nowhere, Path(folder), meters)
         return tuple(
             replace(forecaster.of(each), available_bytes=available_bytes) for each in candidates
         )

@@ -15,6 +15,7 @@ from odllm_agent.contract import Failure, ModelFile, ModelRequest, QualityCheck,
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
@@ -28,6 +29,7 @@ ODLLM measures which language model this machine should run, and at what cost.
 
   odllm run +experiment=sweep     run an experiment; also: python -m odllm_controller ...
   odllm run --help                its settings, with examples
+  odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
 """
 
@@ -135,13 +137,26 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
 
 
 def _run(overrides: list[str]) -> int:
+    return _composed(overrides, lambda experiment: run(experiment, table.console()))
+
+
+def _plan(arguments: list[str]) -> int:
+    options = Options.of(arguments)
+
+    def told(experiment: config.Experiment) -> int:
+        return DONE if preview(experiment, options, table.console()) else SOME_FAILED
+
+    return _composed(list(options.overrides), told)
+
+
+def _composed(overrides: list[str], action: Callable[[config.Experiment], int]) -> int:
     """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
     def job(composed: DictConfig) -> None:
         statuses.append(FAULT)
-        statuses[-1] = _guarded(lambda: run(config.experiment(composed), table.console()))
+        statuses[-1] = _guarded(lambda: action(config.experiment(composed)))
         if statuses[-1] == INTERRUPTED:
             sys.exit(INTERRUPTED)
 
@@ -179,6 +194,7 @@ def _help(_: list[str]) -> int:
 
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "plan": _plan,
     "explore": _explore,
     "help": _help,
     "--help": _help,

@@ -62,10 +62,17 @@ class RemoteAgent:
     device: Device
     actor: Any
 
-    def forecast(self, candidates: tuple[Candidate, ...]) -> tuple[Forecast, ...]:
-        """Tells what trials would need on the agent's device; nothing is made or fetched."""
+    def forecast(
+        self, candidates: tuple[Candidate, ...], *, here: bool = True
+    ) -> tuple[Forecast, ...]:
+        """Tells what trials would need; nothing is made or fetched.
+
+        Args:
+            candidates: What to tell about.
+            here: Whether they would run on the agent's device, whose cache may have their files.
+        """
         found: tuple[Forecast, ...] = _answer(
-            self.actor.forecast.remote(candidates), _MODEL_TIMEOUT_S
+            self.actor.forecast.remote(candidates, here=here), _MODEL_TIMEOUT_S
         )
         return found
 

@@ -15,6 +15,12 @@ _READ_BYTES_PER_S = 20e9
 _OPERATIONS_PER_CORE_S = 20e9
 _DISK_BYTES_PER_S = 1e9
 _START_S = 0.5
+ASSUMPTIONS = (
+    f"weights are assumed to be read at {_READ_BYTES_PER_S / 1e9:.0f} GB/s, and each core to do "
+    f"{_OPERATIONS_PER_CORE_S / 1e9:.0f} billion operations per second"
+)
+"""What an estimate rests on where nothing was measured."""
+
 # A multiplication and an addition with each weight for each token.
 _OPERATIONS_PER_WEIGHT = 2
 
@@ -73,9 +79,7 @@ def estimate(
 
 def _window_s(speed: Speed, workload: Workload) -> float:
     handed_over = workload.depth_tokens + workload.prompt_tokens
-    return (
-        handed_over * speed.prefill_token_s + workload.output_tokens * speed.decode_token_s
-    )
+    return handed_over * speed.prefill_token_s + workload.output_tokens * speed.decode_token_s
 
 
 def _nearest(model: ModelFile, speeds: Sequence[Speed]) -> Speed | None:

@@ -3,23 +3,26 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from odllm_agent.contract import Device, Forecast, Scalar, from_json
+from odllm_agent.contract import Device, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
-from odllm_controller import plan, table
+from odllm_controller import plan
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import RemoteAgent, local_fleet
-from odllm_controller.estimate import Estimate, estimate
+from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
+from odllm_controller.outlook import Row, Totals
+from odllm_controller.table import Column, print_rows
 
-_GB = 1e9
+_MB, _GB = 1e6, 1e9
+_UNKNOWN = "–"
 _EXAMPLES = """\
 examples:
   odllm plan +experiment=sweep
@@ -66,113 +69,141 @@ class Options:
         return cls(known.json, known.device_file, tuple(overrides))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one trial will need; what is not known is `None`.
+def preview(experiment: Experiment, options: Options, console: Console) -> bool:
+    """Tells what an experiment will need.
 
-    Attributes:
-        device: The device's name.
-        model: The model's name.
-        quantization: The type of its weights.
-        engine: The engine's name.
-        file_bpw: Bits per weight of the file.
-        file_bytes: Its size.
-        memory_bytes: The peak resident set of the worker.
-        fits: Whether it can run; `None` if nothing can be told.
-        reason: Why it cannot, or why something is not known.
-        workload: The workload's name.
-        prompt_tokens: Tokens handed over in one go.
-        output_tokens: Tokens decoded one after another.
-        depth_tokens: Tokens in the context before.
-        settings: Every setting of the engine.
-        needed_bytes: The part of the memory that must stay; it decides whether the trial fits.
-        kv_bytes: The part of it that is the KV cache.
-        available_bytes: The memory that the device has free.
-        disk_bytes: What will be written into the device's cache.
-        download_bytes: What will be fetched.
-        estimate_s: Seconds for all rounds: a guess.
-        time_basis: What the guess rests on: `stored` results or `assumed` speeds.
+    Args:
+        experiment: What would be run.
+        options: For which device, and for whom it is told.
+        console: Where a table is printed.
+
+    Returns:
+        Whether something can be told of every trial.
+
+    Raises:
+        UsageError: The file describes no device.
+        DispatchError: The fleet cannot be reached.
+        StoreError: The store is there and cannot be read.
     """
+    elsewhere = _read_device(options.device_file) if options.device_file else None
+    with local_fleet(experiment.power.meters) as fleet:
+        rows = [
+            row
+            for agent in (fleet[:1] if elsewhere else fleet)
+            for row in _rows(experiment, agent, elsewhere)
+        ]
+    if options.as_json:
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    else:
+        _print(console, rows, elsewhere)
+    return all(row.fits is not None for row in rows)
 
-    device: str
-    model: str
-    quantization: str | None
-    engine: str
-    file_bpw: float | None
-    file_bytes: int | None
-    memory_bytes: int | None
-    fits: bool | None
-    reason: str
-    workload: str
-    prompt_tokens: int
-    output_tokens: int
-    depth_tokens: int
-    settings: dict[str, Scalar]
-    needed_bytes: int | None
-    kv_bytes: int | None
-    available_bytes: int
-    disk_bytes: int
-    download_bytes: int
-    estimate_s: float | None
-    time_basis: str | None
 
-    @classmethod
-    def of(cls, device: Device, forecast: Forecast, guess: Estimate | None) -> "Row":
-        """The row of a forecast."""
-        request, engine = forecast.candidate.request, forecast.candidate.engine
-        workload, model, memory = forecast.candidate.workload, forecast.model, forecast.memory
-        return cls(
-            device=device.name,
-            model=request.name,
-            quantization=model.quantization if model else request.quantization,
-            engine=engine.name,
-            file_bpw=model.file_bpw if model else None,
-            file_bytes=model.file_bytes if model else None,
-            memory_bytes=memory.peak_bytes if memory else None,
-            fits=None if forecast.failure else plan.why_not(forecast) is None,
-            reason=_reason(forecast),
-            workload=workload.name,
-            prompt_tokens=workload.prompt_tokens,
-            output_tokens=workload.output_tokens,
-            depth_tokens=workload.depth_tokens,
-            settings=dict(engine.settings),
-            needed_bytes=memory.needed_bytes if memory else None,
-            kv_bytes=memory.kv_bytes if memory else None,
-            available_bytes=forecast.available_bytes,
-            disk_bytes=forecast.disk_bytes,
-            download_bytes=forecast.download_bytes,
-            estimate_s=guess.estimate_s if guess else None,
-            time_basis=guess.basis if guess else None,
+def _rows(experiment: Experiment, agent: RemoteAgent, elsewhere: Device | None) -> list[Row]:
+    device = elsewhere or agent.device
+    forecasts = agent.forecast(plan.candidates(experiment, device), here=elsewhere is None)
+    if elsewhere:
+        available_bytes = assumed_available_bytes(elsewhere.ram_bytes)
+        forecasts = tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
+    known = speeds.load(experiment.store.path, device.id)
+    return [
+        Row.of(device, each, estimate(each, device, known, experiment.repeats, experiment.rounds))
+        for each in forecasts
+    ]
+
+
+def _read_device(path: Path) -> Device:
+    try:
+        return from_json(Device, path.read_bytes())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} describes no device: {error}",
+            "write it on the device with `odllm-agent describe > FILE`",
+        ) from error
+
+
+def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> None:
+    print_rows(console, _COLUMNS, [asdict(row) | {"label": _label(row, rows)} for row in rows])
+    for told in dict.fromkeys(_told(row) for row in rows if row.reason):
+        console.print(told, markup=False, highlight=False)
+    for name in dict.fromkeys(row.device for row in rows):
+        of_device = [row for row in rows if row.device == name]
+        console.print(_summary(name, of_device), markup=False, highlight=False)
+    if any(row.time_basis == TimeBasis.ASSUMED for row in rows):
+        console.print(f"time: nothing like it is stored, so {ASSUMPTIONS}", highlight=False)
+    if elsewhere:
+        console.print(
+            f"memory: on {elsewhere.name} {ASSUMED_SYSTEM_BYTES / _GB:.1f} of "
+            f"{elsewhere.ram_bytes / _GB:.1f} GB are assumed to be in use; what the process itself "
+            "takes, and how the engine lays out weights, is this machine's",
+            markup=False,
+            highlight=False,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What one device will need for everything that can run on it.
+def _told(row: Row) -> str:
+    verdict = {True: "runs", False: "skipped", None: "unknown"}[row.fits]
+    return f"{verdict}: {row.model} {row.quantization} with {row.engine}: {row.reason}"
 
-    Attributes:
-        trials: The number of trials that can run, or of which nothing can be told.
-        skipped: The number of those that cannot.
-        disk_bytes: What will be written into its cache.
-        download_bytes: What will be fetched.
-        estimate_s: Seconds, one trial after another: a guess.
-    """
 
-    trials: int
-    skipped: int
-    disk_bytes: int
-    download_bytes: int
-    estimate_s: float
+def _summary(name: str, rows: Sequence[Row]) -> str:
+    totals = Totals.of(rows)
+    return (
+        f"{name}: {totals.trials} trials, {totals.skipped} skipped; "
+        f"disk {totals.disk_bytes / _GB:,.3f} GB, download {totals.download_bytes / _GB:,.3f} GB, "
+        f"time at most about {_duration(totals.estimate_s)} (estimated, without quality)"
+    )
 
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> "Totals":
-        """The totals of a device's rows; a file that several trials need counts once."""
-        wanted = [row for row in rows if row.fits is not False]
-        files = {(row.model, row.quantization): row for row in wanted}.values()
-        return cls(
-            trials=len(wanted),
-            skipped=len(rows) - len(wanted),
-            disk_bytes=sum(row.disk_bytes for row in files),
-            download_bytes=sum(row.download_bytes for row in files),
-            estimate_s=sum(row.estimate_s or 0.0 for row in wanted),
-        )
+
+def _duration(seconds: float) -> str:
+    hours, rest_s = divmod(round(seconds), 3600)
+    minutes, seconds_left = divmod(rest_s, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds_left, "s"))
+    told = [f"{amount} {unit}" for amount, unit in parts if amount]
+    return " ".join(told[:2]) or "0 s"
+
+
+def _label(row: Row, rows: Sequence[Row]) -> str:
+    """The engine, and those of its settings in which the rows differ."""
+    alike = [each.settings for each in rows if each.engine == row.engine]
+    differing = [
+        f"{name} {value}"
+        for name, value in row.settings.items()
+        if any(other.get(name) != value for other in alike)
+    ]
+    return ", ".join([row.engine, *differing])
+
+
+def _figure(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
+    def cell(row: Mapping[str, Any]) -> str:
+        value = row[name]
+        return _UNKNOWN if value is None else f"{value / per_unit:,.{digits}f}"
+
+    return Column(heading, cell)
+
+
+def _words(heading: str, tell: Callable[[Mapping[str, Any]], object], **options: bool) -> Column:
+    return Column(heading, lambda row: str(tell(row)), text=True, **options)
+
+
+def _workload(row: Mapping[str, Any]) -> str:
+    sizes = f"{row['workload']}: {row['prompt_tokens']} in, {row['output_tokens']} out"
+    return f"{sizes}, {row['depth_tokens']} before" if row["depth_tokens"] else sizes
+
+
+_COLUMNS = (
+    _words("device", lambda row: row["device"], optional=True, key=True),
+    _words("model", lambda row: row["model"], key=True),
+    _words("type", lambda row: row["quantization"] or "as it is", key=True),
+    _words("workload", _workload, optional=True, key=True),
+    _words("engine", lambda row: row["label"], optional=True, key=True),
+    _figure("BPW", "file_bpw", 2),
+    _figure("file MB", "file_bytes", 1, _MB),
+    _figure("peak MB", "memory_bytes", 0, _MB),
+    _figure("must stay MB", "needed_bytes", 0, _MB),
+    _figure("KV MB", "kv_bytes", 1, _MB),
+    _words("fits", lambda row: {True: "yes", False: "no", None: "unknown"}[row["fits"]]),
+    _figure("disk MB", "disk_bytes", 1, _MB),
+    _figure("time s", "estimate_s", 0),
+    _words("time from", lambda row: row["time_basis"] or _UNKNOWN),
+)
