@@ -11,8 +11,8 @@ from odllm_controller.config import RepeatsConfig
 
 # Assumed where nothing was measured, for a laptop of recent years: two channels of memory of which
 # decode reaches about half, what one core multiplies in quantized prefill, an SSD, and Python.
-_READ_BYTES_PER_S = 20e9
-_OPERATIONS_PER_CORE_S = 20e9
+_READ_BYTES_PER_S = 30e9
+_OPERATIONS_PER_CORE_S = 50e9
 _DISK_BYTES_PER_S = 1e9
 _START_S = 0.5
 ASSUMPTIONS = (

@@ -73,16 +73,16 @@ def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
 def why_not(forecast: Forecast) -> str | None:
     """Why a candidate cannot run on its device, or `None` if nothing is known against it.
 
-    What must fit is what the windows need in memory all the time. Where an engine cannot tell that,
-    it is at least the file. A forecast that failed decides nothing: the attempt itself will tell.
+    What must fit is what the windows need in memory all the time, and in any case the file. A
+    forecast that failed decides nothing: the attempt itself will tell.
     """
     if forecast.model is None or forecast.failure:
         return None
     unsupported = why_unsupported(forecast.candidate.engine.name, forecast.model)
     if unsupported:
         return unsupported
-    memory = forecast.memory
-    needed_bytes = memory.needed_bytes if memory else forecast.model.file_bytes
+    told_bytes = forecast.memory.needed_bytes if forecast.memory else 0
+    needed_bytes = max(told_bytes, forecast.model.file_bytes)
     return why_too_large(needed_bytes, forecast.available_bytes)
 
 

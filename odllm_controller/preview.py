@@ -149,7 +149,7 @@ def _told(row: Row) -> str:
 def _summary(name: str, rows: Sequence[Row]) -> str:
     totals = Totals.of(rows)
     return (
-        f"{name}: {totals.trials} trials, {totals.skipped} skipped; "
+        f"{name}: {totals.trials} can run, {totals.skipped} cannot; "
         f"disk {totals.disk_bytes / _GB:,.3f} GB, download {totals.download_bytes / _GB:,.3f} GB, "
         f"time at most about {_duration(totals.estimate_s)} (estimated, without quality)"
     )

@@ -19,7 +19,8 @@ _MIB = 2**20
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
 _TOKENS = 512  # of the activations that llama.cpp asks with, in weight_buft_supported
 _KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
-_BUFFERS = re.compile(r"^\w+: +\S+ +(?:compute|output) buffer size = +([\d.]+) MiB", re.M)
+_COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
+_LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
 _EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
 
 
@@ -70,14 +71,13 @@ def context_memory(log: str) -> ContextMemory:
     Raises:
         EngineError: The log does not tell.
     """
-    kv = _KV.findall(log)
-    buffers = _BUFFERS.findall(log)
-    if not kv or not buffers:
+    kv, compute, logits = (sizes.findall(log) for sizes in (_KV, _COMPUTE, _LOGITS))
+    if not (kv and compute and logits):
         raise EngineError(
             "llama.cpp's log does not tell the sizes of its buffers",
             "install the version of llama-cpp-python that ODLLM's constraints name",
         )
-    return ContextMemory(_total_bytes(kv), _total_bytes(buffers))
+    return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits))
 
 
 def is_repacked(weights: Weights) -> bool:

@@ -16,7 +16,7 @@ of_rounds AS (
     SELECT
         trial_id,
         median(load_s) AS load_s,
-        median(wall_s - load_s - prefill_s - decode_s) AS start_s
+        greatest(0, median(wall_s - load_s - prefill_s - decode_s)) AS start_s
     FROM rounds
     JOIN repeated USING (round_id)
     JOIN decoded USING (round_id)
