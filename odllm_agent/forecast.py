@@ -2,10 +2,12 @@
 
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 
-from odllm_agent import engines, models, worker
+from odllm_agent import engines, models, state, worker
 from odllm_agent.contract import (
     Candidate,
     Engine,
@@ -38,19 +40,23 @@ def forecast(
     Returns:
         A forecast per candidate; a failure is part of it, never raised.
     """
-    with tempfile.TemporaryDirectory(prefix="odllm-forecast-") as folder:
-        nowhere = models.Cache(Path(folder, "cache"))
-        forecaster = _Forecaster(cache or nowhere, Path(folder), meters)
-        return tuple(
-            replace(forecaster.of(each), available_bytes=available_bytes) for each in candidates
-        )
+    groups = [tuple(alike) for _, alike in groupby(candidates, lambda each: each.request.location)]
+
+    def tell(group: tuple[Candidate, ...]) -> list[Forecast]:
+        with tempfile.TemporaryDirectory(prefix="odllm-forecast-") as folder:
+            forecaster = _Forecaster(cache, Path(folder), meters)
+            return [replace(forecaster.of(each), available_bytes=available_bytes) for each in group]
+
+    # Processes of their own do all of the work, so threads are enough to use every core.
+    with ThreadPoolExecutor(state.logical_cores()) as pool:
+        return tuple(chain.from_iterable(pool.map(tell, groups)))
 
 
 class _Forecaster:
-    """Remembers what candidates have in common, so that it is found out once."""
+    """Remembers what candidates of one model have in common, so that it is found out once."""
 
-    def __init__(self, cache: models.Cache, folder: Path, meters: tuple[str, ...]) -> None:
-        self._cache = cache
+    def __init__(self, cache: models.Cache | None, folder: Path, meters: tuple[str, ...]) -> None:
+        self._cache = cache or models.Cache(folder / "cache")
         self._folder = folder
         self._meters = meters
         self._foreseen: dict[ModelRequest, models.Foreseen | Failure] = {}

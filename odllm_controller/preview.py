@@ -60,6 +60,7 @@ class Options:
             "memory and time, and what cannot run there.",
             epilog=_EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         parser.add_argument("--json", action="store_true", help="a list with an object per trial")
         parser.add_argument(

@@ -17,9 +17,12 @@ class Origin:
             is given, it stands for all that decides on the bytes of a filled file but its type.
         fill: Writes weights into a file made after this one, of any type, that has a hole too.
         no_quality: Why its quality cannot be told, or `""`.
+        download_bytes: Of a source that was only foreseen: what has still to be fetched. The file
+            then has a hole in the place of its weights.
     """
 
     path: Path
     sha256: str | None = None
     fill: Callable[[Header], None] | None = None
     no_quality: str = ""
+    download_bytes: int = 0

@@ -48,6 +48,11 @@ def locate(request: ModelRequest, cache: Cache) -> Origin:
     )
 
 
+def foresee(request: ModelRequest, _cache: Cache, folder: Path) -> Origin:
+    """The same file, written into a folder instead of the device's cache; see `locate`."""
+    return locate(request, Cache(folder))
+
+
 def fill(header: Header, architecture: Architecture, seed: int) -> None:
     """Writes the weights of an architecture into a file that has a hole in their place.
 

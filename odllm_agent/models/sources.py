@@ -17,7 +17,9 @@ from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
 
-# Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for.
+# Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
+# that fetches or writes for that has `foresee(request, cache, folder) -> Origin` too, which fetches
+# headers at most, and writes into the folder alone.
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
@@ -100,25 +102,32 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
-    # A source may write a header on its way, which has no place in the device's cache yet.
-    origin = _locate(request, Cache(folder))
+    origin = _outline(request, cache, folder)
     source = read_header(origin.path)
     wanted = _to_make(request, source, origin)
     if wanted is None:
-        return _foreseen(request, source, origin, disk_bytes=0)
+        return _foreseen(request, source, origin)
     sha256 = _checksum_once(origin, stated)
     there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
     if there:
-        return _foreseen(request, read_header(there), origin, disk_bytes=0)
+        return _foreseen(request, read_header(there), origin)
     header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
-    return _foreseen(request, header, origin, disk_bytes=header.file_bytes)
+    return _foreseen(request, header, origin, header.file_bytes)
+
+
+def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
+    module = importlib.import_module(_MODULES[request.source])
+    if hasattr(module, "foresee"):
+        return cast(Origin, module.foresee(request, cache, folder))
+    return cast(Origin, module.locate(request, cache))
 
 
 def _foreseen(
-    request: ModelRequest, header: Header, origin: Origin, *, disk_bytes: int
+    request: ModelRequest, header: Header, origin: Origin, made_bytes: int = 0
 ) -> Foreseen:
-    model = replace(_described(request, header, sha256=""), path="")
-    return Foreseen(header, model, origin.path, download_bytes=0, disk_bytes=disk_bytes)
+    model = replace(_described(request, header, sha256=""), path="", no_quality=origin.no_quality)
+    disk_bytes = origin.download_bytes + made_bytes
+    return Foreseen(header, model, origin.path, origin.download_bytes, disk_bytes)
 
 
 def _stated_checksum(request: ModelRequest) -> str | None:
