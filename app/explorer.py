@@ -15,7 +15,7 @@ from app import filters
 from app.captions import caption
 from app.charts import chart
 from app.symbols import Symbol, legend, symbols
-from app.tables import show_failed, show_results
+from app.tables import show_failed, show_results, show_skipped
 from odllm_agent.errors import StoreError
 from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
@@ -94,6 +94,7 @@ def _show(path: Path, found: pd.DataFrame, run: results.UnderWay | None) -> None
         for group in Group:
             _show_group(group, measured, of_models)
     show_failed(results.failed(chosen))
+    show_skipped(results.skipped(chosen))
     show_results(chosen)
 
 
@@ -101,12 +102,12 @@ def _show_progress(path: Path, found: pd.DataFrame, run: results.UnderWay | None
     counts = found["status"].value_counts()
     told = ", ".join(
         f"{counts[status]} {status}"
-        for status in ("done", "partial", "failed", "planned")
+        for status in ("done", "partial", "failed", "skipped", "planned")
         if status in counts
     )
     st.caption(f"`{path}` · {len(found)} trials: {told}")
     if run:
-        done = int(counts.get("done", 0)) + int(counts.get("failed", 0))
+        done = sum(int(counts.get(status, 0)) for status in ("done", "failed", "skipped"))
         st.progress(done / len(found), f"A run of *{run.experiment}* is under way: {run.run}")
 
 

@@ -1,4 +1,4 @@
-"""Tables: what failed and why, and all results in figures."""
+"""Tables: what failed or cannot run and why, and all results in figures."""
 
 import pandas as pd
 import streamlit as st
@@ -30,6 +30,14 @@ _FAILED = {
     "failure": "What went wrong",
     "remedy": "What to do",
 }
+_SKIPPED = {
+    "device": "Device",
+    "model": "Model",
+    "quantization": "Type",
+    "workload_label": "Workload",
+    "configuration": "Engine",
+    "skip_reason": "Why it cannot run",
+}
 
 
 def show_failed(rows: pd.DataFrame) -> None:
@@ -38,6 +46,14 @@ def show_failed(rows: pd.DataFrame) -> None:
         return
     st.subheader("Failed")
     st.dataframe(rows[list(_FAILED)].rename(columns=_FAILED), hide_index=True)
+
+
+def show_skipped(rows: pd.DataFrame) -> None:
+    """Lists trials that were not tried because they cannot run, each with its reason."""
+    if rows.empty:
+        return
+    st.subheader("Skipped")
+    st.dataframe(rows[list(_SKIPPED)].rename(columns=_SKIPPED), hide_index=True)
 
 
 def show_results(rows: pd.DataFrame) -> None:

@@ -6,8 +6,10 @@ import ray
 
 from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
+    Candidate,
     Device,
     Failure,
+    Forecast,
     Measurement,
     ModelFile,
     ModelRequest,
@@ -16,6 +18,7 @@ from odllm_agent.contract import (
     RoundResult,
 )
 from odllm_agent.errors import OdllmError
+from odllm_agent.forecast import forecast
 from odllm_agent.quality.text import text_sha256
 
 
@@ -43,6 +46,13 @@ class AgentActor:
             return text_sha256(name)
         except OdllmError as error:
             return Failure.of(error)
+
+    def forecast(
+        self, candidates: tuple[Candidate, ...], *, here: bool = True
+    ) -> tuple[Forecast, ...]:
+        """Tells what trials would need, here or on a device like this; nothing is made."""
+        cache = self._cache if here else None
+        return forecast(candidates, cache, self._meters, state.available_bytes())
 
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""

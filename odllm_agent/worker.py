@@ -27,6 +27,8 @@ from odllm_agent.contract import (
     Measurement,
     QualityCheck,
     QualityResult,
+    Rehearsal,
+    Rehearsed,
     Repeat,
     RoundResult,
     from_json,
@@ -37,7 +39,7 @@ from odllm_agent.errors import WorkerDied
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
-    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Failure)
+    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Rehearsed, Failure)
 }
 
 
@@ -48,10 +50,12 @@ class Ended:
     Attributes:
         answers: What it said, in order.
         failure: Why it failed, or `None`.
+        log: All that it and its engine said.
     """
 
     answers: tuple[object, ...]
     failure: Failure | None
+    log: str
 
     def all_of(self, kind: type[Any]) -> tuple[Any, ...]:
         """The answers of one type."""
@@ -90,6 +94,15 @@ def run_check(check: QualityCheck) -> QualityResult:
     return replace(found, wall_s=seconds_since(start), failure=ended.failure)
 
 
+def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
+    """Loads a model without its weights in a process of its own."""
+    ended = _run("rehearse", to_json(order), order.deadline_s)
+    found: Rehearsed | None = ended.last_of(Rehearsed)
+    if found is None or ended.failure:
+        return ended.failure or Failure.of(WorkerDied("the worker ended without an answer"))
+    return replace(found, log=ended.log)
+
+
 def _run(task: str, order: str, deadline_s: float) -> Ended:
     with tempfile.TemporaryDirectory(prefix="odllm-worker-") as folder:
         answers, log = Path(folder, "answers.jsonl"), Path(folder, "log.txt")
@@ -102,10 +115,11 @@ def _run(task: str, order: str, deadline_s: float) -> Ended:
             )
             status, late = _wait(process, order, deadline_s)
         told = tuple(_parse(answers.read_text("utf-8")))
-        last_lines = "\n".join(log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:])
+        said = log.read_text("utf-8", "replace")
+    last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
     failure = _failure(told, status, deadline_s if late else None)
-    return Ended(kept, replace(failure, log=last_lines) if failure else None)
+    return Ended(kept, replace(failure, log=last_lines) if failure else None, said)
 
 
 def _wait(process: subprocess.Popen[bytes], order: str, deadline_s: float) -> tuple[int, bool]:
@@ -200,9 +214,16 @@ def _check(order: str, say: Callable[[object], None]) -> None:
     say(evaluate(from_json(QualityCheck, order)))
 
 
+def _rehearse(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.rehearsal import rehearse  # noqa: PLC0415 - as above
+
+    say(rehearse(from_json(Rehearsal, order)))
+
+
 _TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
     "measure": _measure,
     "check": _check,
+    "rehearse": _rehearse,
 }
 
 

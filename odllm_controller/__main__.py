@@ -4,17 +4,18 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelFile, QualityCheck, RepeatPolicy
+from odllm_agent.contract import Failure, ModelFile, ModelRequest, QualityCheck, RepeatPolicy
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
@@ -28,6 +29,7 @@ ODLLM measures which language model this machine should run, and at what cost.
 
   odllm run +experiment=sweep     run an experiment; also: python -m odllm_controller ...
   odllm run --help                its settings, with examples
+  odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
 """
 
@@ -77,11 +79,15 @@ def _agenda(
     recorder: Recorder,
     console: Console,
 ) -> Agenda:
-    files = _prepare(experiment, agent, recorder, console)
-    trials = plan.trials(experiment, agent.device, files)
+    with console.status("looking ahead"):
+        forecasts = agent.forecast(plan.candidates(experiment, agent.device))
+    skips = plan.skips(agent.device, forecasts)
+    recorder.skipped(agent.device, skips)
+    files = _prepare(plan.runnable(forecasts), agent, recorder, console)
+    trials = plan.without(plan.trials(experiment, agent.device, files), skips)
     recorder.plan(agent.device, trials, experiment.rounds)
     finished = store.finished_rounds([trial.id for trial in trials])
-    checks = _checks(experiment, agent, files)
+    checks = plan.of_trials(_checks(experiment, agent, files), trials)
     checked = store.finished_checks([check.id for check in checks])
     return Agenda(
         steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
@@ -94,11 +100,11 @@ def _agenda(
 
 
 def _prepare(
-    experiment: config.Experiment, agent: RemoteAgent, recorder: Recorder, console: Console
+    requests: Sequence[ModelRequest], agent: RemoteAgent, recorder: Recorder, console: Console
 ) -> list[ModelFile]:
     files = []
     with console.status("preparing models") as status:
-        for request in plan.requests(experiment):
+        for request in requests:
             status.update(f"preparing {request.name} {request.quantization or ''}")
             prepared = agent.prepare(request)
             if isinstance(prepared, Failure):
@@ -118,6 +124,8 @@ def _checks(
 
 
 def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:
+    for skip in recorder.skips:
+        console.print(f"skipped: {skip}", style="yellow", markup=False, highlight=False)
     for failure in recorder.failures:
         console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
     console.print(
@@ -129,13 +137,26 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
 
 
 def _run(overrides: list[str]) -> int:
+    return _composed(overrides, lambda experiment: run(experiment, table.console()))
+
+
+def _plan(arguments: list[str]) -> int:
+    options = Options.of(arguments)
+
+    def told(experiment: config.Experiment) -> int:
+        return DONE if preview(experiment, options, table.console()) else SOME_FAILED
+
+    return _composed(list(options.overrides), told)
+
+
+def _composed(overrides: list[str], action: Callable[[config.Experiment], int]) -> int:
     """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
     statuses: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
     def job(composed: DictConfig) -> None:
         statuses.append(FAULT)
-        statuses[-1] = _guarded(lambda: run(config.experiment(composed), table.console()))
+        statuses[-1] = _guarded(lambda: action(config.experiment(composed)))
         if statuses[-1] == INTERRUPTED:
             sys.exit(INTERRUPTED)
 
@@ -173,6 +194,7 @@ def _help(_: list[str]) -> int:
 
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "plan": _plan,
     "explore": _explore,
     "help": _help,
     "--help": _help,

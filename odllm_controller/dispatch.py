@@ -27,8 +27,10 @@ from ray.exceptions import RayError
 from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
+    Candidate,
     Device,
     Failure,
+    Forecast,
     Measurement,
     ModelFile,
     ModelRequest,
@@ -59,6 +61,20 @@ class RemoteAgent:
 
     device: Device
     actor: Any
+
+    def forecast(
+        self, candidates: tuple[Candidate, ...], *, here: bool = True
+    ) -> tuple[Forecast, ...]:
+        """Tells what trials would need; nothing is made or fetched.
+
+        Args:
+            candidates: What to tell about.
+            here: Whether they would run on the agent's device, whose cache may have their files.
+        """
+        found: tuple[Forecast, ...] = _answer(
+            self.actor.forecast.remote(candidates, here=here), _MODEL_TIMEOUT_S
+        )
+        return found
 
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on the agent's device."""

@@ -6,17 +6,23 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from odllm_agent.contract import (
+    Candidate,
     Device,
     Engine,
+    Forecast,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Source,
     Trial,
     Workload,
+    to_json,
 )
+from odllm_agent.readable import why_unsupported
+from odllm_agent.room import why_too_large
 from odllm_agent.settings import check_settings
 from odllm_controller.config import AUTO, EngineConfig, Experiment, WorkloadConfig
+from odllm_controller.store import Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,53 @@ def trials(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -
         for workload in _workloads(experiment)
     )
     return tuple({trial.id: trial for trial in found}.values())
+
+
+def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
+    """Everything that an experiment asks of one device, before any model file is there, once."""
+    found = (
+        Candidate(request, engine, workload)
+        for request in requests(experiment)
+        for engine in _engines(experiment, device)
+        for workload in _workloads(experiment)
+    )
+    return tuple({to_json(candidate): candidate for candidate in found}.values())
+
+
+def why_not(forecast: Forecast) -> str | None:
+    """Why a candidate cannot run on its device, or `None` if nothing is known against it.
+
+    What must fit is what the windows need in memory all the time, and in any case the file. A
+    forecast that failed decides nothing: the attempt itself will tell.
+    """
+    if forecast.model is None or forecast.failure:
+        return None
+    unsupported = why_unsupported(forecast.candidate.engine.name, forecast.model)
+    if unsupported:
+        return unsupported
+    told_bytes = forecast.memory.needed_bytes if forecast.memory else 0
+    needed_bytes = max(told_bytes, forecast.model.file_bytes)
+    return why_too_large(needed_bytes, forecast.available_bytes)
+
+
+def skips(device: Device, forecasts: Sequence[Forecast]) -> tuple[Skip, ...]:
+    """What cannot run on a device, with the reasons."""
+    return tuple(
+        Skip(device.id, each.model, each.candidate.engine, each.candidate.workload, reason)
+        for each in forecasts
+        if each.model and (reason := why_not(each))
+    )
+
+
+def runnable(forecasts: Sequence[Forecast]) -> tuple[ModelRequest, ...]:
+    """The model files that something can run with, once each."""
+    return tuple(dict.fromkeys(each.candidate.request for each in forecasts if not why_not(each)))
+
+
+def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, ...]:
+    """The trials that are not skipped."""
+    left_out = set(map(_subject, skipped))
+    return tuple(trial for trial in planned if _subject(trial) not in left_out)
 
 
 def steps(
@@ -108,6 +161,16 @@ def checks(
         for file in files
         for engine in first.values()
     )
+
+
+def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[QualityCheck, ...]:
+    """The checks of files that some trial runs on the same engine; the others cannot run."""
+    runs = {(trial.model.sha256, trial.engine.name) for trial in planned}
+    return tuple(check for check in found if (check.model.sha256, check.engine.name) in runs)
+
+
+def _subject(of: Trial | Skip) -> str:
+    return to_json([of.model.name, of.model.quantization, of.engine, of.workload])
 
 
 def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:

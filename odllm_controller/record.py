@@ -5,6 +5,7 @@ import platform
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,13 +17,13 @@ from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Tri
 from odllm_agent.errors import StoreError
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import Result
-from odllm_controller.store import Run, Store
+from odllm_controller.store import Run, Skip, Store
 
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 
 
 class Recorder:
-    """Writes one run into a store, and remembers what failed.
+    """Writes one run into a store, and remembers what failed or was skipped.
 
     Args:
         store: Where to write.
@@ -33,6 +34,7 @@ class Recorder:
         self._store = store
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
+        self.skips: list[str] = []
         store.add_run(
             Run(
                 id=self.run_id,
@@ -50,6 +52,16 @@ class Recorder:
         """Records what a device is and what it has to do."""
         self._store.add_device(self.run_id, device)
         self._store.add_plan(self.run_id, trials, rounds)
+
+    def skipped(self, device: Device, skips: Sequence[Skip]) -> None:
+        """Records what is not tried on a device; what is alike is told in one line."""
+        self._store.add_skips(self.run_id, skips)
+        alike = Counter(
+            f"{skip.model.name} {skip.model.quantization} with {skip.engine.name} on "
+            f"{device.name}: {skip.reason}"
+            for skip in skips
+        )
+        self.skips += [f"{told} ({n} trials)" if n > 1 else told for told, n in alike.items()]
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""

@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""Tables on the terminal, such as that at the end of a run."""
 
 import os
 import sys
@@ -68,12 +68,17 @@ def print_results(console: Console, path: Path, run: str) -> None:
     if found.empty:
         return
     rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
-    for place, columns in enumerate(pages(_COLUMNS, rows, console.width)):
-        if place:
-            console.print()
-        console.print(_table(columns, rows))
+    print_rows(console, _COLUMNS, rows)
     for reason in sorted(found["energy_reason"].dropna().unique()):
         console.print(f"energy: unavailable, {reason}", highlight=False)
+
+
+def print_rows(console: Console, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    """Prints a line per row, in as many parts as the terminal's width asks for."""
+    for place, shown in enumerate(pages(columns, rows, console.width)):
+        if place:
+            console.print()
+        console.print(_table(shown, rows))
 
 
 def pages(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from odllm_agent.contract import (
+    Candidate,
     Device,
     DeviceKind,
     DeviceState,
@@ -10,19 +11,25 @@ from odllm_agent.contract import (
     Engine,
     Failure,
     Finished,
+    Forecast,
     Loaded,
+    Memory,
     MeterReport,
     Method,
     ModelFile,
+    ModelRequest,
     Phase,
     QualityCheck,
     QualityResult,
+    Quantization,
     Repeat,
     RoundResult,
+    Source,
     Stopped,
     Trial,
     Workload,
 )
+from odllm_controller.store import Skip
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -170,6 +177,38 @@ def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
         repeats=(repeat(0, warmup=True),),
         failure=Failure("WorkerDied", "the worker was killed", "try again", signal="SIGKILL"),
     )
+
+
+def forecast(model: ModelFile | None = None, of: Engine | None = None, **parts: int) -> Forecast:
+    """A forecast for a laptop with 12 GB free, of a worker that needs 60 MB but for its weights."""
+    foreseen = model or model_file()
+    request = ModelRequest(
+        foreseen.name, Source.REFERENCE, foreseen.name, Quantization(foreseen.quantization)
+    )
+    fields = {
+        "baseline_bytes": 50_000_000,
+        "mapped_bytes": foreseen.weight_bytes,
+        "unread_bytes": 0,
+        "loaded_bytes": 0,
+        "kv_bytes": 4_000_000,
+        "compute_bytes": 6_000_000,
+        "header_bytes": 40_000,
+    }
+    return Forecast(
+        candidate=Candidate(request, of or engine(), Workload("short", 128, 64)),
+        model=foreseen,
+        disk_bytes=foreseen.file_bytes,
+        memory=Memory(**(fields | parts)),
+        available_bytes=12 * 10**9,
+    )
+
+
+def skip(
+    of: Trial | None = None, reason: str = "OpenVINO's GGUF reader knows no tensor type Q2_K"
+) -> Skip:
+    """A trial that is not tried."""
+    left_out = of or trial()
+    return Skip(left_out.device_id, left_out.model, left_out.engine, left_out.workload, reason)
 
 
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:

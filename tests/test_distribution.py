@@ -60,4 +60,5 @@ def test_the_wheel_carries_configs_models_and_migrations(tmp_path: Path) -> None
     assert set(shipped) <= set(names)
     assert sum(name.endswith("-F16.gguf") for name in names) == 3
     assert any(re.fullmatch(r"odllm_controller/store/migrations/.*\.sql", name) for name in names)
+    assert "odllm_controller/store/views.sql" in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "training"))]

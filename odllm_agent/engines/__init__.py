@@ -6,11 +6,13 @@ from types import ModuleType
 from typing import cast
 
 from odllm_agent.contract import Engine, ModelFile
-from odllm_agent.engines.base import Session
+from odllm_agent.engines.base import MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
 
 _MODULES: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp"}
 _INSTALL: Mapping[str, str] = {"llama_cpp": "pip install llama-cpp-python"}
+# Those that can tell the memory of a model file before it is loaded, or even made.
+_MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}
 
 
 def load(engine: Engine, model: ModelFile, context_tokens: int) -> Session:
@@ -32,6 +34,23 @@ def versions() -> dict[str, str]:
         except EngineError:
             continue
     return found
+
+
+def why_untold(engine: Engine) -> str:
+    """Why an engine cannot tell its memory beforehand, or `""` if it can."""
+    if engine.name not in _MEMORY:
+        return f"{engine.name} does not tell its memory before it has loaded a model"
+    return memory(engine.name).why_untold(engine)
+
+
+def memory(name: str) -> MemoryTeller:
+    """The module in which an engine tells its memory beforehand; see `why_untold`.
+
+    Raises:
+        EngineError: The engine is not installed.
+    """
+    _module(name)
+    return cast(MemoryTeller, importlib.import_module(_MEMORY[name]))
 
 
 def _module(name: str) -> ModuleType:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from odllm_agent.contract import Engine, ModelFile, Workload
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +22,51 @@ class Prefill:
 
     prefill_s: float
     ttft_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One tensor of a model file.
+
+    Attributes:
+        name: The tensor's name.
+        type: The type of its weights by ggml's name, such as `Q4_K`.
+        shape: Its dimensions, the length of a row first.
+        n_bytes: The bytes of the weights.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextMemory:
+    """What a context takes beside the weights.
+
+    Attributes:
+        kv_bytes: The KV cache.
+        compute_bytes: The buffers for computing and for logits.
+    """
+
+    kv_bytes: int
+    compute_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightMemory:
+    """Where an engine keeps the weights of a model file.
+
+    Attributes:
+        mapped_bytes: Mapped from the file.
+        unread_bytes: The part of them that is not read again once the model is loaded.
+        loaded_bytes: In memory of the process's own.
+    """
+
+    mapped_bytes: int
+    unread_bytes: int
+    loaded_bytes: int
 
 
 class Session(Protocol):
@@ -60,3 +107,19 @@ class Session(Protocol):
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
+
+
+class MemoryTeller(Protocol):
+    """The module of an engine that can tell its memory without loading weights."""
+
+    def why_untold(self, engine: Engine) -> str:
+        """Why it cannot tell with these settings, or `""` if it can."""
+
+    def weight_memory(self, engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
+        """Where the weights of a file go."""
+
+    def rehearse(self, engine: Engine, model: ModelFile, workload: Workload) -> Session:
+        """A session without weights, in which nothing can be computed."""
+
+    def context_memory(self, log: str) -> ContextMemory:
+        """What a context takes, from what the engine said in a rehearsal."""

@@ -66,19 +66,28 @@ class LlamaCppSession:
         model: The file to load.
         settings: What llama.cpp is told.
         context_tokens: The size of the context.
+        weightless: Whether everything is set up but memory for weights, KV cache and computing,
+            so that nothing can be computed.
 
     Raises:
         EngineError: llama.cpp refuses the file or the settings.
         SettingError: This build cannot honour a setting.
     """
 
-    def __init__(self, model: ModelFile, settings: LlamaCppSettings, context_tokens: int) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        settings: LlamaCppSettings,
+        context_tokens: int,
+        *,
+        weightless: bool = False,
+    ) -> None:
         _refuse_what_this_build_lacks(settings)
         native.llama_log_set(_log, None)
         native.llama_backend_init()
         self._settings = settings
-        self._model = _load_model(model, settings)
-        self._context = _new_context(self._model, settings, context_tokens)
+        self._model = _load_model(model, settings, weightless=weightless)
+        self._context = _new_context(self._model, settings, context_tokens, weightless=weightless)
         self._threadpool = _attach_threadpool(self._context, settings.threads)
         self._memory = native.llama_get_memory(self._context)
         self._sampler = native.llama_sampler_init_greedy()
@@ -232,11 +241,14 @@ def _refuse_what_this_build_lacks(settings: LlamaCppSettings) -> None:
         )
 
 
-def _load_model(model: ModelFile, settings: LlamaCppSettings) -> int:
+def _load_model(model: ModelFile, settings: LlamaCppSettings, *, weightless: bool) -> int:
     params = native.llama_model_default_params()
     params.n_gpu_layers = settings.gpu_layers
     params.load_mode = native.LLAMA_LOAD_MODE_MMAP if settings.mmap else native.LLAMA_LOAD_MODE_NONE
     params.use_extra_bufts = settings.repack
+    if weightless:
+        params.no_alloc = True
+        params.load_mode = native.LLAMA_LOAD_MODE_NONE
     loaded = native.llama_model_load_from_file(model.path.encode(), params)
     if not loaded:
         raise EngineError(
@@ -246,7 +258,9 @@ def _load_model(model: ModelFile, settings: LlamaCppSettings) -> int:
     return int(loaded)
 
 
-def _new_context(model: int, settings: LlamaCppSettings, context_tokens: int) -> int:
+def _new_context(
+    model: int, settings: LlamaCppSettings, context_tokens: int, *, weightless: bool
+) -> int:
     params = native.llama_context_default_params()
     params.n_ctx = context_tokens
     params.n_batch = settings.batch_tokens
@@ -256,6 +270,9 @@ def _new_context(model: int, settings: LlamaCppSettings, context_tokens: int) ->
     params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
     params.type_k = _ggml_type(settings.kv_type_k)
     params.type_v = _ggml_type(settings.kv_type_v)
+    if weightless:
+        # Logits of a whole batch are set aside, of which a window touches those of one token.
+        params.n_outputs_max = 1
     context = native.llama_init_from_model(model, params)
     if not context:
         native.llama_model_free(model)

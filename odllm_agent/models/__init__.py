@@ -2,6 +2,6 @@
 
 from odllm_agent.models.cache import Cache
 from odllm_agent.models.header import Header, read_header
-from odllm_agent.models.sources import prepare
+from odllm_agent.models.sources import Foreseen, foresee, prepare
 
-__all__ = ["Cache", "Header", "prepare", "read_header"]
+__all__ = ["Cache", "Foreseen", "Header", "foresee", "prepare", "read_header"]

@@ -21,6 +21,8 @@ from odllm_agent.models.checksum import sha256_of
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256 = re.compile("[0-9a-f]{64}")
+# The least that the header of a model with a whole vocabulary takes.
+_SKELETON_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,28 @@ class Cache:
             with FileLock(self._locks / f"{derivation.key}.lock"):
                 return self._find(derivation) or self._make(derivation, make, at_least_bytes)
 
+    def skeleton(self, name: str, write: Callable[[Path], None]) -> Path:
+        """A file with a hole in the place of its weights, written anew.
+
+        Args:
+            name: What to call it.
+            write: Writes the file to the path that it is given.
+
+        Raises:
+            DiskFull: There is no room for the file's header.
+            UsageError: The cache's folder cannot be written to.
+        """
+        path = self.root / "skeletons" / f"{name}.gguf"
+        partial = path.with_name(f"{name}-{os.getpid()}.part")
+        with self._errors_told(_SKELETON_BYTES):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write(partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        return path
+
     def file(self, sha256: str) -> CachedFile | None:
         """The file of that content, or `None`; a file whose content is wrong is removed."""
         path = self._files / f"{sha256}.gguf"
@@ -109,13 +133,23 @@ class Cache:
         path.unlink()
         return None
 
+    def path_of(self, derivation: Derivation) -> Path | None:
+        """Where the file of a derivation lies, if it is there; its content is not checked."""
+        sha256 = self._noted(derivation)
+        path = self._files / f"{sha256}.gguf"
+        return path if sha256 and path.exists() else None
+
     def _find(self, derivation: Derivation) -> CachedFile | None:
+        sha256 = self._noted(derivation)
+        return self.file(sha256) if sha256 else None
+
+    def _noted(self, derivation: Derivation) -> str | None:
         try:
             told = json.loads((self._derived / f"{derivation.key}.json").read_bytes())
             sha256 = str(told["sha256"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return self.file(sha256) if _SHA256.fullmatch(sha256) else None
+        return sha256 if _SHA256.fullmatch(sha256) else None
 
     def _make(
         self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
@@ -125,8 +159,7 @@ class Cache:
         # that process, so it is removed, never written over.
         partial.unlink(missing_ok=True)
         try:
-            if shutil.disk_usage(self._files).free < at_least_bytes:
-                raise disk_full(self._files, at_least_bytes)
+            refuse_full_disk(self._files, at_least_bytes)
             make(partial)
             _flush(partial)
             return self._keep(partial, derivation)
@@ -163,6 +196,16 @@ class Cache:
                 f"the model cache {self.root} cannot be used: {error}",
                 f"set {ROOT_VARIABLE} to a folder that can be written to",
             ) from error
+
+
+def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
+    """Makes sure that so many bytes find room in a folder.
+
+    Raises:
+        DiskFull: They do not.
+    """
+    if shutil.disk_usage(folder).free < at_least_bytes:
+        raise disk_full(folder, at_least_bytes)
 
 
 def disk_full(folder: Path, at_least_bytes: int) -> DiskFull:

@@ -102,6 +102,10 @@ class Header:
             or one that its tensors belie, the type of most weights.
         context_tokens: The longest context that the model was made for.
         n_blocks: The number of transformer blocks.
+        n_pairs: The number of metadata pairs.
+        pairs_end_bytes: Where they end, counted from the start of the file.
+        alignment: What every tensor's place is a multiple of.
+        data_start_bytes: Where the data of the tensors starts, counted in the same way.
         tensors: Every tensor, in the order of the file.
     """
 
@@ -111,6 +115,10 @@ class Header:
     quantization: str
     context_tokens: int
     n_blocks: int
+    n_pairs: int
+    pairs_end_bytes: int
+    alignment: int
+    data_start_bytes: int
     tensors: tuple[Tensor, ...]
 
     @property
@@ -122,6 +130,11 @@ class Header:
     def n_weights(self) -> int:
         """The number of weights in all tensors."""
         return sum(tensor.n_weights for tensor in self.tensors)
+
+    @property
+    def tensor_types(self) -> tuple[str, ...]:
+        """The distinct types of the tensors, sorted."""
+        return tuple(sorted({tensor.type for tensor in self.tensors}))
 
     @property
     def quantized(self) -> bool:
@@ -137,6 +150,11 @@ def block_size(type_name: str) -> tuple[int, int]:
     """
     weights, n_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[type_name]]
     return int(weights), int(n_bytes)
+
+
+def aligned(position: int, alignment: int) -> int:
+    """The first place from a position on that is a multiple of the alignment."""
+    return -(-position // alignment) * alignment
 
 
 def read_header(path: Path) -> Header:
@@ -243,6 +261,7 @@ def _opened(path: Path) -> BinaryIO:
 def _parse(path: Path, data: _Bytes) -> Header:
     n_tensors, n_pairs = _preamble(data)
     values = _pairs(data, n_pairs)
+    pairs_end_bytes = data.position
     _refuse_split(values)
     alignment = _alignment(values)
     tensors = tuple(_tensor(data) for _ in range(n_tensors))
@@ -255,6 +274,10 @@ def _parse(path: Path, data: _Bytes) -> Header:
         quantization=_quantization(values.get("general.file_type"), tensors),
         context_tokens=_count(values, f"{architecture}.context_length"),
         n_blocks=_count(values, f"{architecture}.block_count"),
+        n_pairs=n_pairs,
+        pairs_end_bytes=pairs_end_bytes,
+        alignment=alignment,
+        data_start_bytes=aligned(data.position, alignment),
         tensors=tensors,
     )
 
@@ -365,7 +388,7 @@ def _refuse_bad_layout(tensors: tuple[Tensor, ...], alignment: int, data: _Bytes
     """Makes sure that the tensors follow one another without gap or overlap up to the end."""
     if len({tensor.name for tensor in tensors}) < len(tensors):
         raise _Nonsense("two of its tensors have the same name")
-    start = _aligned(data.position, alignment)
+    start = aligned(data.position, alignment)
     offset = 0
     for tensor in tensors:
         if tensor.offset_bytes != offset:
@@ -379,11 +402,7 @@ def _refuse_bad_layout(tensors: tuple[Tensor, ...], alignment: int, data: _Bytes
                 f"it is cut off after {data.file_bytes:,} bytes: its tensor {tensor.name} ends at "
                 f"byte {end:,}"
             )
-        offset = _aligned(offset + tensor.n_bytes, alignment)
-
-
-def _aligned(position: int, alignment: int) -> int:
-    return -(-position // alignment) * alignment
+        offset = aligned(offset + tensor.n_bytes, alignment)
 
 
 def _count(values: Mapping[str, Scalar], key: str) -> int:

@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("type", type=Quantization)
     parser.add_argument("--threads", type=int, default=0, help="0: as llama.cpp sees fit")
+    parser.add_argument("--dry-run", action="store_true", help="only tell every tensor's new type")
     options = parser.parse_args()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # llama-cpp-python's own callback drops most lines; the native one writes them to stderr.
@@ -30,6 +31,7 @@ def main() -> int:
     params = native.llama_model_quantize_default_params()
     params.ftype = RECIPES[options.type].file_type
     params.nthread = options.threads
+    params.dry_run = options.dry_run
     status = native.llama_model_quantize(
         os.fsencode(options.source), os.fsencode(options.target), ctypes.byref(params)
     )

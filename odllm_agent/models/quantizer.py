@@ -1,11 +1,12 @@
 """llama.cpp's own quantizer, run in a process of its own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,11 @@ _NEARLY_FULL_BYTES = 2**20
 _LOG_LINES = 20
 # The NTSTATUS codes of severity `error`, such as 0xC0000005 for an access violation.
 _FIRST_WINDOWS_CRASH = 0xC0000000
+# One tensor of a dry run; its new type is named only if it is another one.
+_TENSOR = re.compile(
+    r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
+    r"size = [^(]+(\((?P<new_type>\w+)\))?"
+)
 _SOURCE_REMEDY = "get the source file again, or convert it with a current llama.cpp"
 
 
@@ -94,14 +100,49 @@ def quantize(source: Header, target: Path, quantization: Quantization) -> None:
         DiskFull: There is no room for the target.
         EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
     """
+    log = _quantize(source, target, quantization, "--threads", str(_processors()))
+    if not _is_whole(target):
+        raise _error(source, target, quantization, 0, log)
+
+
+def tensor_types(source: Header, quantization: Quantization) -> dict[str, str]:
+    """The type that llama.cpp would give to every tensor of a quantized file, by tensor.
+
+    Nothing is made, and no weight is read: they may be a hole in the file.
+
+    Args:
+        source: The header of a file that is not quantized.
+        quantization: The type that would be made.
+
+    Raises:
+        ModelInvalid: llama.cpp refuses the source, or dies of it.
+        EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
+    """
+    nowhere = source.path.with_suffix(".never-written")
+    log = _quantize(source, nowhere, quantization, "--dry-run")
+    types = parse_types(log)
+    if types.keys() != {tensor.name for tensor in source.tensors}:
+        raise EngineError(
+            f"the dry run of the quantizer on {source.path} cannot be understood",
+            "install the version of llama-cpp-python that ODLLM's constraints name",
+        )
+    return types
+
+
+def parse_types(log: Iterable[str]) -> dict[str, str]:
+    """The types in the log of a dry run by ggml's names, by tensor."""
+    found = filter(None, map(_TENSOR.fullmatch, log))
+    return {match["name"]: (match["new_type"] or match["type"]).upper() for match in found}
+
+
+def _quantize(source: Header, target: Path, quantization: Quantization, *options: str) -> list[str]:
+    """Runs llama.cpp's quantizer in a process of its own; the lines of its log."""
     command = [sys.executable, "-m", "odllm_agent.models.quantize"]
-    command += [str(source.path), str(target), quantization, "--threads", str(_processors())]
+    command += [str(source.path), str(target), quantization, *options]
     status, log = _run(command, _deadline_s(source.file_bytes))
-    if status == 0 and _is_whole(target):
-        return
-    error = _error(source, target, quantization, status, log)
-    error.add_note("\n".join(log[-_LOG_LINES:]))
-    raise error
+    if status == 0:
+        return log
+    raise _error(source, target, quantization, status, log)
 
 
 def _run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
@@ -132,6 +173,14 @@ def _run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
 
 
 def _error(
+    source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
+) -> OdllmError:
+    error = _explained(source, target, quantization, status, log)
+    error.add_note("\n".join(log[-_LOG_LINES:]))
+    return error
+
+
+def _explained(
     source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
 ) -> OdllmError:
     what = f"{source.path} could not be quantized to {quantization}"

@@ -2,32 +2,53 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache as remembered
 from pathlib import Path
 from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
-from odllm_agent.models import quantizer
-from odllm_agent.models.cache import Cache, CachedFile, Derivation
+from odllm_agent.models import foresight, quantizer
+from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.models.checksum import sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
+from odllm_agent.room import why_too_large
 
-# Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for.
+# Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
+# that fetches or writes for that has `foresee(request, cache, folder) -> Origin` too, which fetches
+# headers at most, and writes into the folder alone.
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
+    Source.SHAPE: "odllm_agent.models.shape",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
-# Room for the KV cache, the compute buffers and the process itself: a floor below which no model
-# runs, not a prediction.
-_MARGIN_BYTES = 64 * 10**6
-_MARGIN_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A model file as `prepare` would give it.
+
+    Attributes:
+        header: Its header; the file that it was read from may have a hole where weights would be.
+        model: Its description, without path and checksum.
+        source: Where it would be made from, so that files of one model can be told from others.
+        download_bytes: What would have to be fetched.
+        disk_bytes: What would be newly written into the cache.
+    """
+
+    header: Header
+    model: ModelFile
+    source: Path
+    download_bytes: int
+    disk_bytes: int
 
 
 def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelFile:
-    """Gets a model file onto this device, quantized as asked, and checks it.
+    """Gets a model file onto this device, of the type asked for, and checks it.
 
     A file that is ready, or was made before, is only checked.
 
@@ -37,7 +58,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         available_bytes: The memory that the device has free for the model.
 
     Raises:
-        UsageError: There is no such reference model, or the source is quantized already.
+        UsageError: There is no such reference model or shape, or the source is quantized already.
         ModelMissing: There is no such file.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
@@ -48,22 +69,65 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     stated = _stated_checksum(request)
     origin = _locate(request, cache)
     source = read_header(origin.path)
-    wanted = _to_make(request, source)
+    wanted = _to_make(request, source, origin)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
     sha256 = _checksum(origin, stated)
     if wanted is None:
         return _described(request, source, sha256)
-    made = _quantized(source, sha256, wanted, cache)
+
+    def check_size(file_bytes: int) -> None:
+        _refuse_too_large(request, file_bytes, available_bytes)
+
+    made = _made(origin, source, sha256, wanted, cache, check_size)
     header = read_header(made.path)
-    _refuse_too_large(request, header.file_bytes, available_bytes)
-    return _described(request, header, made.sha256)
+    check_size(header.file_bytes)
+    return replace(_described(request, header, made.sha256), no_quality=origin.no_quality)
 
 
-def memory_bytes(file_bytes: int) -> int:
-    """The memory without which no model file of that size is tried."""
-    return file_bytes + int(file_bytes * _MARGIN_SHARE) + _MARGIN_BYTES
+def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
+    """Tells what `prepare` would give, and what it would cost, without making it.
+
+    Args:
+        request: What would be asked for.
+        cache: Where it may be already.
+        folder: Where files with headers alone may be written, which take no room.
+
+    Raises:
+        UsageError: There is no such reference model, or the source is quantized already.
+        ModelMissing: There is no such file.
+        ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
+        ChecksumMismatch: It is not the file that was named.
+        EngineError: The quantizer is missing or failed.
+    """
+    stated = _stated_checksum(request)
+    origin = _outline(request, cache, folder)
+    source = read_header(origin.path)
+    wanted = _to_make(request, source, origin)
+    if wanted is None:
+        return _foreseen(request, source, origin)
+    sha256 = _checksum_once(origin, stated)
+    there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
+    if there:
+        return _foreseen(request, read_header(there), origin)
+    header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
+    return _foreseen(request, header, origin, header.file_bytes)
+
+
+def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
+    module = importlib.import_module(_MODULES[request.source])
+    if hasattr(module, "foresee"):
+        return cast(Origin, module.foresee(request, cache, folder))
+    return cast(Origin, module.locate(request, cache))
+
+
+def _foreseen(
+    request: ModelRequest, header: Header, origin: Origin, made_bytes: int = 0
+) -> Foreseen:
+    model = replace(_described(request, header, sha256=""), path="", no_quality=origin.no_quality)
+    disk_bytes = origin.download_bytes + made_bytes
+    return Foreseen(header, model, origin.path, origin.download_bytes, disk_bytes)
 
 
 def _stated_checksum(request: ModelRequest) -> str | None:
@@ -83,9 +147,9 @@ def _locate(request: ModelRequest, cache: Cache) -> Origin:
     return cast(Origin, module.locate(request, cache))
 
 
-def _to_make(request: ModelRequest, source: Header) -> Quantization | None:
+def _to_make(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
     """The type that has to be made of the source, or `None` if the file is to be taken as it is."""
-    if request.quantization in {None, source.quantization}:
+    if request.quantization in {None, source.quantization} and origin.fill is None:
         return None
     if source.quantized:
         raise UsageError(
@@ -97,17 +161,18 @@ def _to_make(request: ModelRequest, source: Header) -> Quantization | None:
 
 
 def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: int) -> None:
-    needed_bytes = memory_bytes(file_bytes)
-    if needed_bytes > available_bytes:
+    reason = why_too_large(file_bytes, available_bytes)
+    if reason:
         kind = f" as {request.quantization}" if request.quantization else ""
         raise ModelTooLarge(
-            f"{request.name}{kind} ({request.location}) needs at least {_gb(needed_bytes)} of "
-            f"memory, and {_gb(available_bytes)} are free on this device",
+            f"{request.name}{kind} ({request.location}) {reason}",
             "choose fewer bits per weight or a smaller model, or close other programs",
         )
 
 
 def _checksum(origin: Origin, stated: str | None) -> str:
+    if origin.fill and origin.sha256:
+        return origin.sha256
     try:
         found = sha256_of(origin.path)
     except OSError as error:
@@ -125,9 +190,35 @@ def _checksum(origin: Origin, stated: str | None) -> str:
     return found
 
 
-def _quantized(source: Header, sha256: str, quantization: Quantization, cache: Cache) -> CachedFile:
+def _checksum_once(origin: Origin, stated: str | None) -> str:
+    """The checksum of a source, read through once for all types that are foreseen of it."""
+    if origin.sha256 and stated is None:
+        return origin.sha256
+    status = origin.path.stat()
+    return _remembered_checksum(origin, stated, status.st_size, status.st_mtime_ns)
+
+
+@remembered
+def _remembered_checksum(origin: Origin, stated: str | None, *_: int) -> str:
+    return _checksum(origin, stated)
+
+
+def _made(
+    origin: Origin,
+    source: Header,
+    sha256: str,
+    quantization: Quantization,
+    cache: Cache,
+    check_size: Callable[[int], None],
+) -> CachedFile:
     def make(target: Path) -> None:
-        quantizer.quantize(source, target, quantization)
+        if origin.fill is None:
+            quantizer.quantize(source, target, quantization)
+            return
+        header = foresight.foresee(source, quantization, target)
+        check_size(header.file_bytes)
+        refuse_full_disk(target.parent, header.file_bytes)
+        origin.fill(header)
 
     derivation = Derivation(sha256, quantization, quantizer.version())
     return cache.derived(derivation, make, quantizer.least_bytes(source, quantization))
@@ -144,8 +235,5 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         n_weights=header.n_weights,
         architecture=header.architecture,
         context_tokens=header.context_tokens,
+        tensor_types=header.tensor_types,
     )
-
-
-def _gb(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.2f} GB"

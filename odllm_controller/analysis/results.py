@@ -13,6 +13,7 @@ from odllm_controller import store
 _RESULTS = """
 SELECT * FROM results
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
+    OR (status = 'skipped' AND run = $run)
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, threads, settings,
     file_bpw DESC
 """
@@ -95,6 +96,11 @@ def measured(results: pd.DataFrame) -> pd.DataFrame:
 def failed(results: pd.DataFrame) -> pd.DataFrame:
     """The rows whose last attempt failed."""
     return results[results["status"] == "failed"]
+
+
+def skipped(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what cannot run."""
+    return results[results["status"] == "skipped"]
 
 
 def _unique_devices(results: pd.DataFrame) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from odllm_controller.store.database import read
 from odllm_controller.store.run import Run
+from odllm_controller.store.skip import Skip
 from odllm_controller.store.writer import Store
 
-__all__ = ["Run", "Store", "read"]
+__all__ = ["Run", "Skip", "Store", "read"]

@@ -14,9 +14,11 @@ from odllm_agent.contract import (
     Repeat,
     RoundResult,
     Trial,
+    Workload,
     to_json,
 )
 from odllm_controller.store.run import Run
+from odllm_controller.store.skip import Skip
 
 Row = dict[str, object]
 
@@ -53,21 +55,36 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    del row["path"]
+    for unstored in ("path", "tensor_types", "format", "no_quality"):
+        del row[unstored]
     return row
 
 
 def of_trial(trial: Trial) -> Row:
     """The row of a trial."""
-    workload = dataclasses.asdict(trial.workload)
     return {
         "trial_id": trial.id,
         "device_id": trial.device_id,
         "model_sha256": trial.model.sha256,
         "model_path": trial.model.path,
         **_of_engine(trial.engine),
-        "workload": workload.pop("name"),
-        **workload,
+        **_of_workload(trial.workload),
+    }
+
+
+def of_skip(skip: Skip, run_id: str) -> Row:
+    """The row of a trial that is not tried."""
+    return {
+        "run_id": run_id,
+        "device_id": skip.device_id,
+        "model": skip.model.name,
+        "quantization": skip.model.quantization,
+        "file_bytes": skip.model.file_bytes,
+        "weight_bytes": skip.model.weight_bytes,
+        "n_weights": skip.model.n_weights,
+        **_of_engine(skip.engine),
+        **_of_workload(skip.workload),
+        "reason": skip.reason,
     }
 
 
@@ -208,3 +225,8 @@ def _of_engine(engine: Engine) -> Row:
         "engine_version": engine.version,
         "settings": to_json(engine.settings),
     }
+
+
+def _of_workload(workload: Workload) -> Row:
+    row = dataclasses.asdict(workload)
+    return {"workload": row.pop("name"), **row}

@@ -1,4 +1,8 @@
-"""The schema's version, and the steps that lead to it from any older one."""
+"""The schema's version, and the steps that lead to it from any older one.
+
+Migrations change tables. Views hold no data, so they are made anew, from one file, after every
+migration: a migration need not know them, and an old one is never left on top of new tables.
+"""
 
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -17,9 +21,7 @@ _MOST_REPEATS = 500
 
 
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
-    folder = resources.files("odllm_controller.store") / "migrations"
-    connection.execute((folder / "1_tables.sql").read_text("utf-8"))
-    connection.execute((folder / "1_views.sql").read_text("utf-8"))
+    connection.execute(_text("migrations/1_tables.sql"))
     ranks = {n: found for n in range(_MOST_REPEATS + 1) if (found := median_ranks(n))}
     connection.execute(
         "INSERT INTO median_ranks (n, low_rank, high_rank)"
@@ -33,6 +35,7 @@ def _first(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 # Released migrations never change: a file's version is the number of them that it went through.
+# Views that change alone need one too, which does nothing.
 MIGRATIONS: tuple[Migration, ...] = (_first,)
 
 
@@ -59,12 +62,16 @@ def migrate(
     _refuse_newer(version, len(migrations), path)
     if version == 0:
         _refuse_foreign(connection, path)
+    if version == len(migrations):
+        return
+    _drop_views(connection)
     for number in range(version + 1, len(migrations) + 1):
         migrations[number - 1](connection)
         connection.execute(
             "INSERT INTO schema_versions (version, applied_at) VALUES (?, ?)",
             [number, now().replace(tzinfo=None)],
         )
+    connection.execute(_text("views.sql"))
 
 
 def check_current(
@@ -106,6 +113,16 @@ def _refuse_foreign(
             f"{path} is a DuckDB file of something else: it holds the table {min(foreign)}",
             "Name another file with store.path.",
         )
+
+
+def _drop_views(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    for (name,) in rows:
+        connection.execute(f'DROP VIEW "{name}"')
+
+
+def _text(name: str) -> str:
+    return (resources.files("odllm_controller.store") / name).read_text("utf-8")
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int:

@@ -23,6 +23,7 @@ from odllm_agent.errors import StoreError
 from odllm_controller.store import database, rows, schema
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
+from odllm_controller.store.skip import Skip
 
 _HAS_ROUND = """
 SELECT count(*) FROM rounds
@@ -106,6 +107,11 @@ class Store:
         with self._writing() as connection:
             _upsert_trials(connection, trials)
             _upsert(connection, "planned", planned)
+
+    def add_skips(self, run_id: str, skips: Sequence[Skip]) -> None:
+        """Stores what a run leaves out because it cannot run."""
+        with self._writing() as connection:
+            _insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
 
     def add_round(self, run_id: str, result: RoundResult) -> None:
         """Stores a round, whole or failed, unless it or a whole one of its kind is there."""

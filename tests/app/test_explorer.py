@@ -141,6 +141,17 @@ def test_failed_trials_are_listed_with_reason_and_remedy(path: Path) -> None:
     assert not charts(test)
 
 
+def test_skipped_trials_are_listed_with_their_reason(path: Path) -> None:
+    store = stores.measured(path, *rounds("Q4_0"))
+    left_out = support.trial(support.model_file(quantization="Q2_K"))
+    store.add_skips("run-1", [support.skip(left_out, "needs 9.00 GB")])
+    test = page()
+    assert "1 done, 1 skipped" in texts(test)
+    skipped = test.dataframe[0].value
+    assert skipped["Why it cannot run"].tolist() == ["needs 9.00 GB"]
+    assert skipped["Type"].tolist() == ["Q2_K"]
+
+
 def test_a_filter_narrows_charts_and_table(path: Path) -> None:
     small = rounds("Q4_0", "Q8_0")
     large = support.round_result(support.trial(support.model_file("reference-6M")))

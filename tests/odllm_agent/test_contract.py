@@ -5,8 +5,11 @@ import pytest
 
 from odllm_agent.contract import (
     Failure,
+    Forecast,
     Measurement,
+    Memory,
     QualityResult,
+    Rehearsal,
     RepeatPolicy,
     RoundResult,
     Workload,
@@ -30,6 +33,34 @@ def test_a_measurement_survives_json() -> None:
 def test_a_quality_result_survives_json() -> None:
     result = support.quality_result(value=None)
     assert from_json(QualityResult, to_json(result)) == result
+
+
+def test_a_forecast_and_the_order_for_a_rehearsal_survive_json() -> None:
+    found = support.forecast()
+    order = Rehearsal(support.model_file(), support.engine(), Workload("w", 1, 1), ("auto",))
+    assert from_json(Forecast, to_json(found)) == found
+    assert from_json(Rehearsal, to_json(order)) == order
+
+
+def test_peak_memory_is_that_of_loading_or_of_computing() -> None:
+    parts = {"baseline_bytes": 10, "mapped_bytes": 400, "unread_bytes": 300, "loaded_bytes": 200}
+    loading = Memory(**parts, kv_bytes=5, compute_bytes=6, header_bytes=50)
+    computing = Memory(**parts, kv_bytes=50, compute_bytes=6, header_bytes=20)
+    assert loading.peak_bytes == 10 + 400 + 200 + 50
+    assert computing.peak_bytes == 10 + 400 + 200 + 56
+
+
+def test_what_is_read_only_once_need_not_stay() -> None:
+    memory = Memory(
+        baseline_bytes=10,
+        mapped_bytes=400,
+        unread_bytes=300,
+        loaded_bytes=200,
+        kv_bytes=5,
+        compute_bytes=6,
+        header_bytes=1000,
+    )
+    assert memory.needed_bytes == 10 + 100 + 200 + 11
 
 
 def test_json_is_one_line() -> None:

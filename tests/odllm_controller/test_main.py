@@ -156,9 +156,6 @@ def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> 
     whole = bench.model.read_bytes()
     cut = bench.folder / "cut.gguf"
     cut.write_bytes(whole[: len(whole) // 2])
-    huge = bench.folder / "huge.gguf"
-    huge.write_bytes(whole)
-    os.truncate(huge, 10**14 if sys.platform != "linux" else psutil.virtual_memory().total * 2)
     tampered = bench.folder / "tampered.gguf"
     tampered.write_bytes(whole)
     overrides = [
@@ -166,7 +163,6 @@ def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> 
         for name, path, more in [
             ("missing", bench.folder / "none.gguf", ""),
             ("cut", cut, ""),
-            ("huge", huge, ""),
             ("tampered", tampered, ",sha256:" + "0" * 64),
         ]
     ]
@@ -176,7 +172,6 @@ def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> 
     for name, word in [
         ("missing", "none.gguf"),
         ("cut", "cut.gguf"),
-        ("huge", "memory"),
         ("tampered", "0" * 64),
     ]:
         told = ended.out.split(f"failed: {name}", 1)
@@ -185,8 +180,29 @@ def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> 
     results = bench.query("SELECT model, status, failure FROM results")
     assert results.loc[results["model"] == "file", "status"].tolist() == ["done", "done"]
     failed = results[results["status"] == "failed"]
-    assert set(failed["model"]) == {"missing", "cut", "huge", "tampered"}
+    assert set(failed["model"]) == {"missing", "cut", "tampered"}
     assert failed["failure"].notna().all()
+
+
+def test_what_cannot_run_is_skipped_with_its_reason_and_is_no_failure(bench: Bench) -> None:
+    huge = bench.folder / "huge.gguf"
+    huge.write_bytes(bench.model.read_bytes())
+    os.truncate(huge, 2 * psutil.virtual_memory().total)
+    ended = bench.run(
+        "rounds=1",
+        "quality=reference",
+        "quality.window_tokens=64",
+        f"+models.huge={{source:file,path:{huge},quantizations:as_is}}",
+    )
+    assert ended.status == 0, ended.out
+    (told,) = (line for line in ended.out.splitlines() if line.startswith("skipped: "))
+    assert "huge F16 with llama_cpp" in told
+    assert "GB are free" in told
+    results = bench.query("SELECT model, status, skip_reason FROM results ORDER BY ALL")
+    assert results["status"].tolist() == ["done", "done", "skipped"]
+    assert results["skip_reason"].iloc[2] in told
+    assert bench.query("SELECT status FROM runs")["status"].tolist() == ["done"]
+    assert len(bench.query("SELECT * FROM quality")) == 2
 
 
 def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Quantization, Trial, Workload
+from odllm_agent.contract import (
+    Engine,
+    Failure,
+    ModelRequest,
+    Quantization,
+    Source,
+    Trial,
+    Workload,
+)
 from odllm_controller import plan
 from tests import support
 from tests.odllm_controller.configs import experiment
@@ -54,6 +62,95 @@ def test_a_trial_states_every_setting_and_the_version_on_its_device() -> None:
 def test_what_is_listed_twice_is_measured_once() -> None:
     config = experiment("engines.llama_cpp.threads=[2,2]")
     assert len(plan.trials(config, support.device(), [support.model_file()])) == 1
+
+
+def test_a_candidate_per_type_engine_setting_and_workload_before_any_file_is_there() -> None:
+    config = experiment(
+        "quantizations=[Q4_0,Q8_0]",
+        "engines.llama_cpp.threads=[1,2,2]",
+        "workloads.short.depth_tokens=[0,512]",
+    )
+    found = plan.candidates(config, support.device())
+    assert len(found) == 3 * 2 * 2 * 2
+    assert {each.request for each in found} == set(plan.requests(config))
+
+
+def test_what_fits_runs() -> None:
+    assert plan.why_not(support.forecast()) is None
+
+
+def test_what_must_stay_in_memory_decides_and_not_the_peak() -> None:
+    forecast = support.forecast(mapped_bytes=8_000_000_000, loaded_bytes=8_000_000_000)
+    assert forecast.memory
+    assert forecast.memory.peak_bytes > 16_000_000_000
+    once_read = dataclasses.replace(forecast.memory, unread_bytes=8_000_000_000)
+    for memory, fits in ((forecast.memory, False), (once_read, True)):
+        told = dataclasses.replace(forecast, memory=memory, available_bytes=16_000_000_000)
+        assert (plan.why_not(told) is None) == fits
+
+
+def test_what_does_not_fit_names_what_it_needs_and_what_there_is() -> None:
+    forecast = support.forecast(mapped_bytes=8_000_000_000)
+    reason = plan.why_not(dataclasses.replace(forecast, available_bytes=6_000_000_000))
+    assert reason
+    assert "8.5" in reason
+    assert "6.00 GB are free" in reason
+
+
+def test_what_an_engine_cannot_read_is_skipped_whatever_its_size() -> None:
+    unreadable = dataclasses.replace(
+        support.model_file(quantization="Q2_K"), tensor_types=("F32", "Q2_K", "Q3_K")
+    )
+    openvino = Engine("openvino", "2026.4.1", {"threads": 2})
+    forecasts = [
+        support.forecast(model, engine)
+        for model in (support.model_file(), unreadable)
+        for engine in (support.engine(), openvino)
+    ]
+    (skip,) = plan.skips(support.device(), forecasts)
+    assert (skip.model, skip.engine) == (unreadable, openvino)
+    assert skip.workload == forecasts[3].candidate.workload
+    assert "Q2_K or Q3_K" in skip.reason
+
+
+def test_an_engine_that_cannot_tell_needs_at_least_the_file() -> None:
+    untold = dataclasses.replace(support.forecast(), memory=None, reason="not told before")
+    assert untold.model
+    file_bytes = untold.model.file_bytes
+    assert plan.why_not(untold) is None
+    assert plan.why_not(dataclasses.replace(untold, available_bytes=file_bytes))
+
+
+def test_a_forecast_that_failed_skips_nothing() -> None:
+    failure = Failure("ModelMissing", "no file")
+    for failed in (
+        dataclasses.replace(support.forecast(), model=None, memory=None, failure=failure),
+        dataclasses.replace(support.forecast(), memory=None, available_bytes=1, failure=failure),
+    ):
+        assert plan.skips(support.device(), [failed]) == ()
+        assert plan.runnable([failed]) == (failed.candidate.request,)
+
+
+def test_a_file_is_made_only_if_something_runs_with_it() -> None:
+    small, large = support.forecast(), support.forecast(mapped_bytes=10**12)
+    request = ModelRequest("large", Source.REFERENCE, "large", Quantization.F16)
+    large = dataclasses.replace(
+        large, candidate=dataclasses.replace(large.candidate, request=request)
+    )
+    assert plan.runnable([small, large, small]) == (small.candidate.request,)
+
+
+def test_skipped_trials_are_left_out_of_the_plan() -> None:
+    trials = [support.trial(threads=n) for n in (1, 2, 4)]
+    assert plan.without(trials, [support.skip(trials[1])]) == (trials[0], trials[2])
+
+
+def test_quality_is_checked_only_where_some_trial_runs() -> None:
+    config = experiment()
+    files = [support.model_file(), support.model_file(quantization="Q8_0")]
+    checks = plan.checks(config, support.device(), files, "text")
+    trials = plan.trials(config, support.device(), files)
+    assert plan.of_trials(checks, trials[1:]) == checks[1:]
 
 
 @given(st.permutations(TRIALS), st.integers(1, 5), st.integers(0, 2**32))

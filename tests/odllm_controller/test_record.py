@@ -58,6 +58,18 @@ def test_a_model_that_could_not_be_prepared_is_stored_and_named(
     assert (row["model"], row["kind"]) == ("mine", "ModelMissing")
 
 
+def test_skips_are_stored_and_told_in_one_line_each(path: Path, recorder: Recorder) -> None:
+    alike = [support.skip(support.trial(threads=n), "too large") for n in (1, 2)]
+    other = support.skip(support.trial(support.model_file(quantization="Q2_K")), "unreadable")
+    recorder.skipped(support.device(), [*alike, other])
+    assert recorder.skips == [
+        "reference-1.6M Q4_0 with llama_cpp on laptop: too large (2 trials)",
+        "reference-1.6M Q2_K with llama_cpp on laptop: unreadable",
+    ]
+    assert recorder.failures == []
+    assert len(store.read(path, "SELECT * FROM results WHERE status = 'skipped'")) == 3
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(None, "done"), (KeyboardInterrupt(), "interrupted"), (ValueError("a bug"), "failed")],

@@ -62,6 +62,27 @@ def test_an_older_file_is_brought_forward_with_its_rows(tmp_path: Path) -> None:
     assert results == [(pytest.approx(100.0),)]
 
 
+def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+
+    def _seconds_by_another_name(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("ALTER TABLE rounds DROP COLUMN anonymous_bytes")
+        connection.execute("ALTER TABLE rounds ADD COLUMN anonymous_bytes BIGINT DEFAULT 7")
+
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE OR REPLACE VIEW results AS SELECT 1 AS stale")
+        connection.execute("CREATE VIEW of_an_older_version AS SELECT peak_rss_bytes FROM rounds")
+    with database.writing(path) as connection:
+        schema.migrate(connection, path, (*schema.MIGRATIONS, _seconds_by_another_name))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute("SELECT status, anonymous_bytes FROM results").fetchall()
+        views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal")
+        names = {name for (name,) in views.fetchall()}
+    assert found == [("done", 7)]
+    assert names == {"rates", "intervals", "results"}
+
+
 def test_reading_an_older_file_asks_for_an_update(tmp_path: Path) -> None:
     path = tmp_path / "odllm.duckdb"
     stores.begun(path)

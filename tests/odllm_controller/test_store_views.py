@@ -61,6 +61,7 @@ PUBLIC = {
     "kld",
     "flags",
     "failure",
+    "skip_reason",
 }
 
 seconds = st.floats(min_value=1e-5, max_value=100, allow_subnormal=False)
@@ -352,6 +353,53 @@ def test_a_model_that_was_never_ready_is_a_failed_row(
     store.add_run(stores.run("run-3", stores.later(2)))
     fail_to_prepare(store, "run-3", quantization)
     assert sorted(row["status"] for row in result_rows(path)) == ["failed", "planned"]
+
+
+def test_what_cannot_run_is_a_skipped_row_with_its_reason(path: Path) -> None:
+    store = stores.begun(path)
+    left_out = support.trial(support.model_file(quantization="Q2_K"), threads=6)
+    store.add_skips("run-1", [support.skip(left_out, "needs 9.00 GB")])
+    row = only_row(path)
+    assert (row["trial_id"], row["status"], row["skip_reason"]) == (
+        None,
+        "skipped",
+        "needs 9.00 GB",
+    )
+    assert (row["device"], row["model"], row["quantization"]) == (
+        "laptop",
+        "reference-1.6M",
+        "Q2_K",
+    )
+    assert (row["engine"], row["threads"], row["prompt_tokens"]) == ("llama_cpp", 6, 128)
+    assert row["file_bpw"] == pytest.approx(left_out.model.file_bpw)
+    assert row["failure"] is None
+    assert row["repeats"] == 0
+
+
+def test_a_skip_is_history_once_a_later_run_plans_the_trial(path: Path) -> None:
+    store = stores.begun(path)
+    store.add_skips("run-1", [support.skip(support.trial())])
+    for run_id, hours in (("run-2", 1), ("run-3", 2)):
+        store.add_run(stores.run(run_id, stores.later(hours)))
+    store.add_skips("run-2", [support.skip(support.trial(), "needs even more")])
+    assert only_row(path)["skip_reason"] == "needs even more", "the latest reason counts"
+    store.add_plan("run-3", [support.trial(threads=6), support.trial()], 1)
+    assert [row["status"] for row in result_rows(path)] == ["planned", "planned"]
+
+
+def test_another_trial_of_the_same_file_leaves_a_skip_alone(path: Path) -> None:
+    store = stores.begun(path)
+    store.add_skips("run-1", [support.skip(support.trial(threads=6))])
+    store.add_run(stores.run("run-2", stores.later(1)))
+    store.add_plan("run-2", [support.trial(threads=2)], 1)
+    assert sorted(row["status"] for row in result_rows(path)) == ["planned", "skipped"]
+
+
+def test_what_was_measured_is_no_skip(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_run(stores.run("run-2", stores.later(1)))
+    store.add_skips("run-2", [support.skip(support.trial())])
+    assert only_row(path)["status"] == "done"
 
 
 def test_settings_are_readable_as_json(path: Path) -> None:

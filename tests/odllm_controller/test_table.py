@@ -110,6 +110,15 @@ def test_every_planned_trial_has_a_line_from_most_to_fewest_bits(store: Store) -
     assert "planned" not in text or text.count("planned") == 2
 
 
+def test_what_was_skipped_has_a_line_too(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    left_out = support.trial(support.model_file(quantization="Q2_K"))
+    store.add_skips("run-1", [support.skip(left_out)])
+    (line,) = (line for line in printed(store).splitlines() if "Q2_K" in line)
+    assert "skipped" in line
+    assert "3.00" in line
+
+
 def test_a_run_without_trials_prints_nothing(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "empty.duckdb")
     store.add_run(run("run-1"))

@@ -71,6 +71,27 @@ CREATE TABLE planned (
     PRIMARY KEY (run_id, trial_id)
 );
 
+-- What a run left out because it cannot run on the device. It may never have become a file, so the
+-- row says itself what the file would have been.
+CREATE TABLE skips (
+    run_id VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    quantization VARCHAR NOT NULL,
+    file_bytes BIGINT NOT NULL,
+    weight_bytes BIGINT NOT NULL,
+    n_weights BIGINT NOT NULL,
+    engine VARCHAR NOT NULL,
+    engine_version VARCHAR NOT NULL,
+    settings JSON NOT NULL,
+    workload VARCHAR NOT NULL,
+    prompt_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    depth_tokens BIGINT NOT NULL,
+    seed BIGINT NOT NULL,
+    reason VARCHAR NOT NULL
+);
+
 CREATE SEQUENCE round_ids;
 
 -- One row per worker process, so a round that failed and was tried again has several.

@@ -19,7 +19,7 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.models import Cache, prepare, quantizer, read_header
-from odllm_agent.models.sources import memory_bytes
+from odllm_agent.room import with_spare
 from tests.models import write_gguf
 
 PLENTY = 10**12
@@ -66,6 +66,7 @@ def test_bits_per_weight_are_those_of_the_tensors(
     assert made.quantization == quantization
     assert made.sha256 == sha256(made.path)
     assert made.n_weights == n_weights
+    assert made.tensor_types == tuple(sorted({tensor.tensor_type.name for tensor in tensors}))
     assert (made.architecture, made.context_tokens) == ("qwen2", 1024)
 
 
@@ -172,7 +173,7 @@ def test_a_model_beyond_memory_is_told_with_both_sizes(
 
 def test_what_is_made_is_measured_too(tiny: Path, cache: Cache) -> None:
     made = prepare(request(tiny, Quantization.Q2_K), cache, PLENTY)
-    enough = memory_bytes(made.file_bytes)
+    enough = with_spare(made.file_bytes)
     assert prepare(request(tiny, Quantization.Q2_K), cache, enough) == made
     with pytest.raises(ModelTooLarge):
         prepare(request(tiny, Quantization.Q2_K), cache, enough - 1)

@@ -96,10 +96,14 @@ SELECT
 FROM sorted
 LEFT JOIN median_ranks USING (n);
 
--- The public view: a row per trial, and one per model that could not be prepared.
+-- The public view: a row per trial, one per trial that cannot run, and one per model that could not
+-- be prepared.
 CREATE VIEW results AS
 WITH plan AS (
-    SELECT trial_id, arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds
+    SELECT
+        trial_id,
+        arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds,
+        max(runs.started_at) AS planned_at
     FROM planned
     JOIN runs USING (run_id)
     GROUP BY trial_id
@@ -310,7 +314,64 @@ unprepared AS (
     QUALIFY 1 = row_number() OVER (
         PARTITION BY device_id, model, quantization ORDER BY runs.started_at DESC, failure_id DESC
     )
+),
+tried AS (
+    SELECT
+        (
+            trials.device_id, models.name, models.quantization, trials.engine,
+            trials.settings::VARCHAR, trials.prompt_tokens, trials.output_tokens,
+            trials.depth_tokens, trials.seed
+        ) AS subject,
+        loads.trial_id IS NOT NULL AS measured,
+        plan.planned_at
+    FROM trials
+    JOIN models ON models.sha256 = trials.model_sha256
+    LEFT JOIN plan USING (trial_id)
+    LEFT JOIN loads USING (trial_id)
+),
+-- What cannot run, unless it was measured nevertheless or a later run plans it.
+skipped AS (
+    SELECT
+        skips.run_id AS run,
+        devices.name AS device,
+        devices.kind AS device_kind,
+        skips.engine,
+        skips.model,
+        skips.quantization,
+        'skipped' AS status,
+        8 * skips.weight_bytes / nullif(skips.n_weights, 0) AS file_bpw,
+        skips.file_bytes,
+        skips.prompt_tokens,
+        skips.output_tokens,
+        0 AS repeats,
+        skips.device_id,
+        skips.workload,
+        skips.depth_tokens,
+        skips.engine_version,
+        skips.settings,
+        (skips.settings ->> 'threads')::INTEGER AS threads,
+        0 AS rounds,
+        runs.started_at AS run_started_at,
+        skips.n_weights,
+        skips.reason AS skip_reason
+    FROM skips
+    JOIN runs USING (run_id)
+    LEFT JOIN devices USING (device_id)
+    ANTI JOIN tried
+        ON tried.subject = (
+            skips.device_id, skips.model, skips.quantization, skips.engine, skips.settings::VARCHAR,
+            skips.prompt_tokens, skips.output_tokens, skips.depth_tokens, skips.seed
+        )
+        AND (tried.measured OR tried.planned_at > runs.started_at)
+    QUALIFY 1 = row_number() OVER (
+        PARTITION BY
+            device_id, model, quantization, engine, settings::VARCHAR,
+            prompt_tokens, output_tokens, depth_tokens, skips.seed
+        ORDER BY runs.started_at DESC
+    )
 )
 SELECT * FROM of_trials
 UNION ALL BY NAME
-SELECT * FROM unprepared;
+SELECT * FROM unprepared
+UNION ALL BY NAME
+SELECT * FROM skipped;

@@ -1,0 +1,175 @@
+"""The memory that llama.cpp takes for a model file, told without loading its weights."""
+
+import ctypes
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from odllm_agent.contract import Engine, ModelFile, Workload
+from odllm_agent.engines.base import ContextMemory, WeightMemory, Weights
+from odllm_agent.engines.llama_cpp import LlamaCppSession
+from odllm_agent.engines.native import bound
+from odllm_agent.engines.native import llama as native
+from odllm_agent.errors import EngineError
+from odllm_agent.settings import LlamaCppSettings, check_settings
+
+_MIB = 2**20
+_CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
+_TOKENS = 512  # of the activations that llama.cpp asks with, in weight_buft_supported
+_KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
+_COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
+_LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
+_EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
+
+
+def why_untold(engine: Engine) -> str:
+    """Why the memory cannot be told, or `""` if it can."""
+    layers = _settings(engine).gpu_layers
+    return f"gpu_layers={layers} puts a part on the GPU that is not foreseen" if layers else ""
+
+
+def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
+    """Where the weights of a file go on this processor.
+
+    Args:
+        engine: llama.cpp with its settings.
+        weights: Every tensor of the file.
+    """
+    settings = _settings(engine)
+    total_bytes = sum(each.n_bytes for each in weights)
+    multiplied = list(_multiplied(weights))
+    repacked = [each for each in multiplied if settings.repack and is_repacked(each)]
+    repacked_bytes = sum(each.n_bytes for each in repacked)
+    # Embeddings that serve as the output too are needed in both layouts.
+    unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)
+    if settings.mmap:
+        return WeightMemory(total_bytes, unread_bytes, repacked_bytes)
+    return WeightMemory(0, 0, total_bytes - unread_bytes + repacked_bytes)
+
+
+def rehearse(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:
+    """A session without weights, in which nothing can be computed.
+
+    Its buffers are those that the workload touches: llama.cpp reserves them for a whole ubatch,
+    and a prompt that is shorter leaves the rest untouched, which costs address space, not memory.
+
+    Raises:
+        EngineError: llama.cpp refuses the file or the settings.
+        SettingError: A setting is unknown, or this build cannot honour it.
+    """
+    settings = _settings(engine)
+    tokens = min(settings.ubatch_tokens, max(workload.prompt_tokens, workload.depth_tokens))
+    smaller = replace(settings, ubatch_tokens=tokens)
+    return LlamaCppSession(model, smaller, workload.context_tokens, weightless=True)
+
+
+def context_memory(log: str) -> ContextMemory:
+    """What a context takes, from the log of a model that was loaded without weights.
+
+    Raises:
+        EngineError: The log does not tell.
+    """
+    kv, compute, logits = (sizes.findall(log) for sizes in (_KV, _COMPUTE, _LOGITS))
+    if not (kv and compute and logits):
+        raise EngineError(
+            "llama.cpp's log does not tell the sizes of its buffers",
+            "install the version of llama-cpp-python that ODLLM's constraints name",
+        )
+    return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits))
+
+
+def is_repacked(weights: Weights) -> bool:
+    """Whether llama.cpp keeps a copy of a matrix that is laid out anew for this processor."""
+    return len(weights.shape) == 2 and _any_layout_takes(weights.type, weights.shape)
+
+
+def _multiplied(weights: Sequence[Weights]) -> Iterator[Weights]:
+    """The matrices that activations are multiplied with; embeddings are only looked up."""
+    tied = all(each.name != _OUTPUT for each in weights)
+    return (each for each in weights if tied or each.name != _EMBEDDINGS)
+
+
+@cache
+def _any_layout_takes(type_name: str, shape: tuple[int, ...]) -> bool:
+    """Asks ggml as llama.cpp does when it chooses a buffer for a weight (`weight_buft_supported`).
+
+    A product with the matrix is described, the matrix is said to lie in a buffer of the layout, and
+    the CPU is asked whether it would compute that.
+    """
+    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    if kind is None:
+        return False
+    cpu = _pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
+    return any(_layout_takes(cpu, layout, kind, shape) for layout in _layouts(cpu))
+
+
+def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:
+    columns, rows = shape
+    context = _pointer("ggml-base", "ggml_init", _InitParams)(_InitParams(2**16, None, True))
+    buffer = _pointer(
+        "ggml-base", "ggml_backend_buft_alloc_buffer", ctypes.c_void_p, ctypes.c_size_t
+    )(layout, 0)
+    try:
+        new = _pointer("ggml-base", "ggml_new_tensor_2d", *_NEW_TENSOR)
+        matrix = new(context, kind, columns, rows)
+        activations = new(context, native.GGML_TYPE_F32, columns, _TOKENS)
+        _TensorStart.from_address(matrix).buffer = buffer
+        product = _pointer("ggml-base", "ggml_mul_mat", *_POINTERS)(context, matrix, activations)
+        return bool(
+            bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *_POINTERS[:2])(
+                cpu, product
+            )
+        )
+    finally:
+        bound("ggml-base", "ggml_backend_buffer_free", None, ctypes.c_void_p)(buffer)
+        bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
+
+
+def _layouts(cpu: int) -> list[int]:
+    """The buffer types of the CPU that lay weights out anew."""
+    registry = _pointer("ggml-base", "ggml_backend_dev_backend_reg", ctypes.c_void_p)(cpu)
+    ask = _pointer(
+        "ggml-base", "ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_char_p
+    )
+    address = ask(registry, b"ggml_backend_dev_get_extra_bufts")
+    if not address:
+        return []
+    listed = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(cpu)
+    found: list[int] = []
+    while listed and listed[len(found)]:
+        found.append(listed[len(found)])
+    return found
+
+
+class _InitParams(ctypes.Structure):
+    """`ggml_init_params` of ggml.h."""
+
+    _fields_ = (
+        ("mem_size", ctypes.c_size_t),
+        ("mem_buffer", ctypes.c_void_p),
+        ("no_alloc", ctypes.c_bool),
+    )
+
+
+class _TensorStart(ctypes.Structure):
+    """The start of `ggml_tensor` of ggml.h."""
+
+    _fields_ = (("type", ctypes.c_int), ("buffer", ctypes.c_void_p))
+
+
+_POINTERS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_NEW_TENSOR = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def _pointer(library: str, name: str, *takes: object) -> Any:
+    return bound(library, name, ctypes.c_void_p, *takes)
+
+
+def _settings(engine: Engine) -> LlamaCppSettings:
+    return LlamaCppSettings(**check_settings(engine.name, engine.settings))  # type: ignore[arg-type]
+
+
+def _total_bytes(mib: Sequence[str]) -> int:
+    return sum(int(float(each) * _MIB) for each in mib)

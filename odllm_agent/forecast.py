@@ -1,0 +1,117 @@
+"""What trials will need on this device, told before anything is made, fetched or measured."""
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain, groupby
+from pathlib import Path
+
+from odllm_agent import engines, models, state, worker
+from odllm_agent.contract import (
+    Candidate,
+    Engine,
+    Failure,
+    Forecast,
+    Memory,
+    ModelRequest,
+    Rehearsal,
+    Rehearsed,
+    Workload,
+)
+from odllm_agent.engines.base import Weights
+from odllm_agent.errors import OdllmError
+
+
+def forecast(
+    candidates: Sequence[Candidate],
+    cache: models.Cache | None,
+    meters: tuple[str, ...],
+    available_bytes: int,
+) -> tuple[Forecast, ...]:
+    """What each candidate will need.
+
+    Args:
+        candidates: What is to be told about.
+        cache: Where model files may be already, if anywhere.
+        meters: Names of the power meters that the trials read.
+        available_bytes: The memory that the device has free.
+
+    Returns:
+        A forecast per candidate; a failure is part of it, never raised.
+    """
+    groups = [tuple(alike) for _, alike in groupby(candidates, lambda each: each.request.location)]
+
+    def tell(group: tuple[Candidate, ...]) -> list[Forecast]:
+        with tempfile.TemporaryDirectory(prefix="odllm-forecast-") as folder:
+            forecaster = _Forecaster(cache, Path(folder), meters)
+            return [replace(forecaster.of(each), available_bytes=available_bytes) for each in group]
+
+    # Processes of their own do all of the work, so threads are enough to use every core.
+    with ThreadPoolExecutor(state.logical_cores()) as pool:
+        return tuple(chain.from_iterable(pool.map(tell, groups)))
+
+
+class _Forecaster:
+    """Remembers what candidates of one model have in common, so that it is found out once."""
+
+    def __init__(self, cache: models.Cache | None, folder: Path, meters: tuple[str, ...]) -> None:
+        self._cache = cache or models.Cache(folder / "cache")
+        self._folder = folder
+        self._meters = meters
+        self._foreseen: dict[ModelRequest, models.Foreseen | Failure] = {}
+        self._rehearsed: dict[object, Rehearsed | Failure] = {}
+
+    def of(self, candidate: Candidate) -> Forecast:
+        foreseen = self._foresee(candidate.request)
+        if isinstance(foreseen, Failure):
+            return Forecast(candidate, failure=foreseen)
+        told = Forecast(candidate, foreseen.model, foreseen.download_bytes, foreseen.disk_bytes)
+        try:
+            reason = engines.why_untold(candidate.engine)
+            if reason:
+                return replace(told, reason=reason)
+            rehearsed = self._rehearse(foreseen, candidate.engine, candidate.workload)
+            if isinstance(rehearsed, Failure):
+                return replace(told, failure=rehearsed)
+            return replace(told, memory=_memory(candidate.engine, foreseen.header, rehearsed))
+        except OdllmError as error:
+            return replace(told, failure=Failure.of(error))
+
+    def _foresee(self, request: ModelRequest) -> models.Foreseen | Failure:
+        if request not in self._foreseen:
+            try:
+                self._foreseen[request] = models.foresee(request, self._cache, self._folder)
+            except OdllmError as error:
+                self._foreseen[request] = Failure.of(error)
+        return self._foreseen[request]
+
+    def _rehearse(
+        self, foreseen: models.Foreseen, engine: Engine, workload: Workload
+    ) -> Rehearsed | Failure:
+        # What is not weights does not depend on their types.
+        key = (foreseen.source, engine.name, tuple(engine.settings.items()), workload)
+        if key not in self._rehearsed:
+            model = replace(foreseen.model, path=str(foreseen.header.path))
+            order = Rehearsal(model, engine, workload, self._meters)
+            self._rehearsed[key] = worker.run_rehearsal(order)
+        return self._rehearsed[key]
+
+
+def _memory(engine: Engine, header: models.Header, rehearsed: Rehearsed) -> Memory:
+    teller = engines.memory(engine.name)
+    tensors = [Weights(each.name, each.type, each.shape, each.n_bytes) for each in header.tensors]
+    weights = teller.weight_memory(engine, tensors)
+    context = teller.context_memory(rehearsed.log)
+    # A file is mapped as a whole; once the model is loaded, llama.cpp lets go of all but the part
+    # from the first weight to the last.
+    header_bytes = header.file_bytes - header.weight_bytes if weights.mapped_bytes else 0
+    return Memory(
+        baseline_bytes=rehearsed.baseline_bytes,
+        mapped_bytes=weights.mapped_bytes,
+        unread_bytes=weights.unread_bytes,
+        loaded_bytes=weights.loaded_bytes,
+        kv_bytes=context.kv_bytes,
+        compute_bytes=context.compute_bytes,
+        header_bytes=header_bytes,
+    )

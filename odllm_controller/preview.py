@@ -1,0 +1,210 @@
+"""`odllm plan`: what an experiment will need, before anything is made, fetched or measured."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from odllm_agent.contract import Device, from_json
+from odllm_agent.errors import UsageError
+from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
+from odllm_controller import plan
+from odllm_controller.analysis import speeds
+from odllm_controller.config import Experiment
+from odllm_controller.dispatch import RemoteAgent, local_fleet
+from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
+from odllm_controller.outlook import Row, Totals
+from odllm_controller.table import Column, print_rows
+
+_MB, _GB = 1e6, 1e9
+_UNKNOWN = "–"
+_EXAMPLES = """\
+examples:
+  odllm plan +experiment=sweep
+  odllm plan +experiment=sweep 'model=[file]' models.file.path=/models/mine-F16.gguf
+  odllm plan +experiment=sweep engines.llama_cpp.kv_type_k=q8_0 workloads.short.depth_tokens=8192
+  odllm plan +experiment=sweep --json > plan.json
+  odllm plan +experiment=sweep --device-file laptop.json    laptop.json: `odllm-agent describe`
+
+Overrides are those of `odllm run`, whose --help tells them all. Nothing is made, fetched or stored.
+Exit status: 0 done, 2 wrong usage, 3 of some trials nothing can be told.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `odllm plan` was asked beside the overrides.
+
+    Attributes:
+        as_json: Whether a script will read the answer.
+        device_file: A device to plan for instead of those that can be reached.
+        overrides: Of the experiment.
+    """
+
+    as_json: bool
+    device_file: Path | None
+    overrides: tuple[str, ...]
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> "Options":
+        """The options of a command line; it ends the process if they are wrong, or with help."""
+        parser = argparse.ArgumentParser(
+            prog="odllm plan",
+            usage="odllm plan +experiment=NAME [overrides] [--json] [--device-file FILE]",
+            description="Tells what an experiment will need on each device: bits per weight, disk, "
+            "memory and time, and what cannot run there.",
+            epilog=_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        parser.add_argument("--json", action="store_true", help="a list with an object per trial")
+        parser.add_argument(
+            "--device-file", type=Path, help="plan for the device that this file describes"
+        )
+        known, overrides = parser.parse_known_args(list(arguments))
+        return cls(known.json, known.device_file, tuple(overrides))
+
+
+def preview(experiment: Experiment, options: Options, console: Console) -> bool:
+    """Tells what an experiment will need.
+
+    Args:
+        experiment: What would be run.
+        options: For which device, and for whom it is told.
+        console: Where a table is printed.
+
+    Returns:
+        Whether something can be told of every trial.
+
+    Raises:
+        UsageError: The file describes no device.
+        DispatchError: The fleet cannot be reached.
+        StoreError: The store is there and cannot be read.
+    """
+    elsewhere = _read_device(options.device_file) if options.device_file else None
+    with local_fleet(experiment.power.meters) as fleet:
+        rows = [
+            row
+            for agent in (fleet[:1] if elsewhere else fleet)
+            for row in _rows(experiment, agent, elsewhere)
+        ]
+    if options.as_json:
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    else:
+        _print(console, rows, elsewhere)
+    return all(row.fits is not None for row in rows)
+
+
+def _rows(experiment: Experiment, agent: RemoteAgent, elsewhere: Device | None) -> list[Row]:
+    device = elsewhere or agent.device
+    forecasts = agent.forecast(plan.candidates(experiment, device), here=elsewhere is None)
+    if elsewhere:
+        available_bytes = assumed_available_bytes(elsewhere.ram_bytes)
+        forecasts = tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
+    known = speeds.load(experiment.store.path, device.id)
+    return [
+        Row.of(device, each, estimate(each, device, known, experiment.repeats, experiment.rounds))
+        for each in forecasts
+    ]
+
+
+def _read_device(path: Path) -> Device:
+    try:
+        return from_json(Device, path.read_bytes())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} describes no device: {error}",
+            "write it on the device with `odllm-agent describe > FILE`",
+        ) from error
+
+
+def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> None:
+    print_rows(console, _COLUMNS, [asdict(row) | {"label": _label(row, rows)} for row in rows])
+    for told in dict.fromkeys(_told(row) for row in rows if row.reason):
+        console.print(told, markup=False, highlight=False)
+    for name in dict.fromkeys(row.device for row in rows):
+        of_device = [row for row in rows if row.device == name]
+        console.print(_summary(name, of_device), markup=False, highlight=False)
+    if any(row.time_basis == TimeBasis.ASSUMED for row in rows):
+        console.print(f"time: nothing like it is stored, so {ASSUMPTIONS}", highlight=False)
+    if elsewhere:
+        console.print(
+            f"memory: on {elsewhere.name} {ASSUMED_SYSTEM_BYTES / _GB:.1f} of "
+            f"{elsewhere.ram_bytes / _GB:.1f} GB are assumed to be in use; what the process itself "
+            "takes, and how the engine lays out weights, is this machine's",
+            markup=False,
+            highlight=False,
+        )
+
+
+def _told(row: Row) -> str:
+    verdict = {True: "runs", False: "skipped", None: "unknown"}[row.fits]
+    return f"{verdict}: {row.model} {row.quantization} with {row.engine}: {row.reason}"
+
+
+def _summary(name: str, rows: Sequence[Row]) -> str:
+    totals = Totals.of(rows)
+    return (
+        f"{name}: {totals.trials} can run, {totals.skipped} cannot; "
+        f"disk {totals.disk_bytes / _GB:,.3f} GB, download {totals.download_bytes / _GB:,.3f} GB, "
+        f"time at most about {_duration(totals.estimate_s)} (estimated, without quality)"
+    )
+
+
+def _duration(seconds: float) -> str:
+    hours, rest_s = divmod(round(seconds), 3600)
+    minutes, seconds_left = divmod(rest_s, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds_left, "s"))
+    told = [f"{amount} {unit}" for amount, unit in parts if amount]
+    return " ".join(told[:2]) or "0 s"
+
+
+def _label(row: Row, rows: Sequence[Row]) -> str:
+    """The engine, and those of its settings in which the rows differ."""
+    alike = [each.settings for each in rows if each.engine == row.engine]
+    differing = [
+        f"{name} {value}"
+        for name, value in row.settings.items()
+        if any(other.get(name) != value for other in alike)
+    ]
+    return ", ".join([row.engine, *differing])
+
+
+def _figure(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
+    def cell(row: Mapping[str, Any]) -> str:
+        value = row[name]
+        return _UNKNOWN if value is None else f"{value / per_unit:,.{digits}f}"
+
+    return Column(heading, cell)
+
+
+def _words(heading: str, tell: Callable[[Mapping[str, Any]], object], **options: bool) -> Column:
+    return Column(heading, lambda row: str(tell(row)), text=True, **options)
+
+
+def _workload(row: Mapping[str, Any]) -> str:
+    sizes = f"{row['workload']}: {row['prompt_tokens']} in, {row['output_tokens']} out"
+    return f"{sizes}, {row['depth_tokens']} before" if row["depth_tokens"] else sizes
+
+
+_COLUMNS = (
+    _words("device", lambda row: row["device"], optional=True, key=True),
+    _words("model", lambda row: row["model"], key=True),
+    _words("type", lambda row: row["quantization"] or "as it is", key=True),
+    _words("workload", _workload, optional=True, key=True),
+    _words("engine", lambda row: row["label"], optional=True, key=True),
+    _figure("BPW", "file_bpw", 2),
+    _figure("file MB", "file_bytes", 1, _MB),
+    _figure("peak MB", "memory_bytes", 0, _MB),
+    _figure("must stay MB", "needed_bytes", 0, _MB),
+    _figure("KV MB", "kv_bytes", 1, _MB),
+    _words("fits", lambda row: {True: "yes", False: "no", None: "unknown"}[row["fits"]]),
+    _figure("disk MB", "disk_bytes", 1, _MB),
+    _figure("time s", "estimate_s", 0),
+    _words("time from", lambda row: row["time_basis"] or _UNKNOWN),
+)

@@ -1,0 +1,129 @@
+"""What llama.cpp is foreseen to hold, against what it says when it really loads."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odllm_agent.contract import Engine, ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.engines.base import ContextMemory, Weights
+from odllm_agent.engines.llama_cpp import load
+from odllm_agent.engines.llama_cpp_memory import (
+    context_memory,
+    is_repacked,
+    weight_memory,
+    why_untold,
+)
+from odllm_agent.errors import EngineError
+from odllm_agent.models import Cache, prepare, read_header
+from odllm_agent.settings import check_settings
+
+MIB = 2**20
+# What llama.cpp in llama-cpp-python 0.3.36 said of a model without weights.
+PLAIN = """\
+load_tensors:          CPU model buffer size =     0.00 MiB
+llama_context:        CPU  output buffer size =     0.58 MiB
+llama_kv_cache:        CPU KV buffer size =     0.00 MiB
+llama_kv_cache: size =    0.75 MiB (   256 cells,   3 layers,  1/1 seqs), K (f16):    0.38 MiB
+sched_reserve:        CPU compute buffer size =     2.63 MiB
+sched_reserve: graph: nodes = 123, splits = 1, input objects = 4, input tensors = 6
+"""
+# Models whose attention slides in some of their layers have a cache for each kind.
+TWO_CACHES = PLAIN.replace(
+    "sched_reserve:        CPU",
+    "llama_kv_cache: size =   12.25 MiB (  1024 cells,   3 layers,  1/1 seqs), K (q8_0):   6.13 MiB"
+    ", V (q8_0):   6.13 MiB\nsched_reserve:        CPU",
+)
+
+
+def engine(**settings: object) -> Engine:
+    return Engine("llama_cpp", "any", check_settings("llama_cpp", {"threads": 1, **settings}))
+
+
+def weights(path: Path) -> list[Weights]:
+    return [Weights(t.name, t.type, t.shape, t.n_bytes) for t in read_header(path).tensors]
+
+
+@pytest.mark.parametrize(("log", "kv_mib"), [(PLAIN, 0.75), (TWO_CACHES, 13.0)])
+def test_the_log_tells_what_a_context_takes(log: str, kv_mib: float) -> None:
+    found = context_memory(f"some line before\n{log}some line after\n")
+    assert found == ContextMemory(int(kv_mib * MIB), int(0.58 * MIB) + int(2.63 * MIB))
+
+
+@given(st.integers(0, PLAIN.index(" compute buffer size = ") + 30))
+def test_a_log_that_was_cut_off_is_not_half_believed(length: int) -> None:
+    with pytest.raises(EngineError, match="does not tell"):
+        context_memory(PLAIN[:length])
+
+
+def test_layers_on_a_gpu_are_not_foreseen() -> None:
+    assert why_untold(engine()) == ""
+    assert "gpu_layers=9" in why_untold(engine(gpu_layers=9))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+def prepared(quantization: Quantization, cache: Cache) -> ModelFile:
+    request = ModelRequest("mine", Source.REFERENCE, "reference-1.6M", quantization)
+    return prepare(request, cache, 10**10)
+
+
+def buffers(log: str) -> dict[str, float]:
+    return {
+        name: float(mib) * MIB
+        for name, mib in re.findall(r"load_tensors: +(\S+) model buffer size = +([\d.]+) MiB", log)
+    }
+
+
+@pytest.mark.parametrize("quantization", list(Quantization))
+@pytest.mark.parametrize("settings", [{}, {"repack": False}, {"mmap": False}])
+def test_weights_lie_where_llama_cpp_puts_them(
+    cache: Cache,
+    capfd: pytest.CaptureFixture[str],
+    quantization: Quantization,
+    settings: dict[str, object],
+) -> None:
+    file = prepared(quantization, cache)
+    foreseen = weight_memory(engine(**settings), weights(Path(file.path)))
+    capfd.readouterr()
+    with load(engine(**settings), file, 64):
+        real = buffers(capfd.readouterr().err)
+    repacked = real.get("CPU_REPACK", 0.0)
+    near = 0.02 * MIB
+    if settings.get("mmap", True):
+        assert foreseen.loaded_bytes == pytest.approx(repacked, abs=near)
+        assert foreseen.mapped_bytes == file.weight_bytes
+    else:
+        assert foreseen.loaded_bytes == pytest.approx(repacked + real["CPU"], abs=near)
+        assert foreseen.mapped_bytes == foreseen.unread_bytes == 0
+
+
+def test_output_weights_of_their_own_leave_the_embeddings_as_they_are() -> None:
+    rows = [
+        Weights("token_embd.weight", "Q4_0", (256, 512), 73_728),
+        Weights("blk.0.ffn_up.weight", "Q4_0", (256, 1024), 147_456),
+        Weights("blk.0.attn_norm.weight", "F32", (256,), 1024),
+    ]
+    output = Weights("output.weight", "Q4_0", (256, 512), 73_728)
+    if not is_repacked(output):
+        pytest.skip("this processor has no layout of its own for Q4_0")
+    tied, untied = (weight_memory(engine(), each) for each in (rows, [*rows, output]))
+    # Embeddings that are looked up and multiplied with too are there in both layouts.
+    assert (tied.loaded_bytes, tied.unread_bytes) == (147_456 + 73_728, 147_456)
+    assert (untied.loaded_bytes, untied.unread_bytes) == (147_456 + 73_728, 147_456 + 73_728)
+    read = weight_memory(engine(mmap=False), rows)
+    assert read.loaded_bytes == sum(each.n_bytes for each in rows) + 73_728
+
+
+@pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
+def test_what_no_layout_takes_is_not_repacked(shape: tuple[int, ...]) -> None:
+    assert not is_repacked(Weights("blk.0.ffn_up.weight", "Q4_0", shape, 0))
+
+
+def test_an_unknown_type_is_not_repacked() -> None:
+    assert not is_repacked(Weights("blk.0.ffn_up.weight", "Q9_9", (256, 1024), 0))
