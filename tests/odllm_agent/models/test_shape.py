@@ -63,10 +63,13 @@ def request(
     quantization: Quantization | None = Quantization.Q4_0,
     **changes: object,
 ) -> ModelRequest:
-    return replace(
-        ModelRequest("a shape", Source.SHAPE, name, quantization),
-        **changes,
-    )
+    fields: dict[str, object] = {
+        "name": "a shape",
+        "source": Source.SHAPE,
+        "location": name,
+        "quantization": quantization,
+    }
+    return ModelRequest(**(fields | changes))  # type: ignore[arg-type]
 
 
 def files(cache: Cache) -> list[Path]:
