@@ -50,7 +50,8 @@ def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
 
 def _shape() -> Subject:
     request = ModelRequest(SHAPE, Source.SHAPE, "qwen2.5-0.5B", QUANTIZATION)
-    return Subject(_ready(request), repeats=5, least_ratio=0.99, most_ratio=1.01)
+    # Few repeats, so that both sides of a pair lie close together on a machine that drifts.
+    return Subject(_ready(request), repeats=2, least_ratio=0.99, most_ratio=1.01)
 
 
 def _reference(name: str) -> Subject:
