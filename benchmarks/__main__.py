@@ -11,7 +11,7 @@ from benchmarks import comparison, overhead
 from benchmarks.comparison import Comparison, Pair
 from benchmarks.overhead import OverheadReport
 from benchmarks.report import Report, print_report, to_json
-from benchmarks.subject import RANDOM, Subject, default_names, subjects
+from benchmarks.subject import SHAPE, Subject, default_names, subjects
 from benchmarks.sweep import last_sweep
 from benchmarks.tool import build
 from odllm_agent import device
@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         metavar="NAME",
-        help=f"a reference model, or {RANDOM}; may be given again (the largest reference model, "
-        f"and {RANDOM})",
+        help=f"a reference model, or {SHAPE}; may be given again (the largest reference model, "
+        f"and {SHAPE})",
     )
     parser.add_argument("--threads", type=int, help="threads of both sides (the physical cores)")
     parser.add_argument(

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.random_model import QWEN2_5_0_5B, prepared
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.models import Cache, ladder, prepare
 from odllm_agent.state import available_bytes
 
-RANDOM = "random-0.5B"
-"""A file with random weights in the shape of Qwen2.5-0.5B."""
+SHAPE = "shape-qwen2.5-0.5B"
+"""The shape of Qwen2.5-0.5B with random weights."""
 
 QUANTIZATION = Quantization.Q4_0
 
@@ -32,13 +31,13 @@ class Subject:
 
 
 def default_names() -> tuple[str, ...]:
-    """The largest reference model and the random one.
+    """The largest reference model and the shape.
 
     The smaller ones take a prompt in 2 ms, of which llama.cpp spends a tenth on a graph for it
     whenever a prompt follows a decode. In ODLLM every prompt does, as in use; in llama-bench none.
     """
     *_, largest = ladder.origins()
-    return largest, RANDOM
+    return largest, SHAPE
 
 
 def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
@@ -50,16 +49,19 @@ def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
         DiskFull: There is no room for a file.
         EngineError: The quantizer failed.
     """
-    return tuple(_random() if name == RANDOM else _reference(name) for name in names)
+    return tuple(_shape() if name == SHAPE else _reference(name) for name in names)
 
 
-def _random() -> Subject:
-    model = prepared(RANDOM, QWEN2_5_0_5B, QUANTIZATION)
-    return Subject(model, repeats=5, least_ratio=0.99, most_ratio=1.01)
+def _shape() -> Subject:
+    request = ModelRequest(SHAPE, Source.SHAPE, "qwen2.5-0.5B", QUANTIZATION)
+    return Subject(_ready(request), repeats=5, least_ratio=0.99, most_ratio=1.01)
 
 
 def _reference(name: str) -> Subject:
     request = ModelRequest(name, Source.REFERENCE, name, QUANTIZATION)
-    model = prepare(request, Cache.of_this_device(), available_bytes())
     # A repeat takes hundredths of a second, so many are needed to last longer than a hiccup.
-    return Subject(model, repeats=50, least_ratio=0.97)
+    return Subject(_ready(request), repeats=50, least_ratio=0.97)
+
+
+def _ready(request: ModelRequest) -> ModelFile:
+    return prepare(request, Cache.of_this_device(), available_bytes())

@@ -39,9 +39,10 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
         ModelRequest(
             name=name,
             source=Source(model.source),
-            location=model.path or name,
+            location=model.location(name),
             quantization=quantization,
             sha256=model.sha256,
+            seed=model.seed or 0,
         )
         for name, model in experiment.models.items()
         for quantization in model.quantizations or experiment.quantizations
@@ -142,7 +143,8 @@ def checks(
     """Every quality check of an experiment on one device: one per metric, file and engine.
 
     Quality does not depend on how fast an engine is made to run, so each engine is checked with
-    the first of its settings only.
+    the first of its settings only. A file whose quality cannot be told is not checked: it says
+    itself why.
     """
     first = {engine.name: engine for engine in reversed(tuple(_engines(experiment, device)))}
     quality = experiment.quality
@@ -159,6 +161,7 @@ def checks(
         )
         for metric in quality.metrics
         for file in files
+        if not file.no_quality
         for engine in first.values()
     )
 

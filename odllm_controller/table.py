@@ -1,5 +1,6 @@
 """Tables on the terminal, such as that at the end of a run."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,13 @@ from rich.table import Table
 
 from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.scaling import Scaling, scalings
 
 _GAP = 2
 _PIPE_WIDTH = 1000
 _MISSING = "–"
 _MB = 1e6
+_MS = 1e-3
 _METRICS = {metric.name: metric for metric in METRICS}
 
 Row = Mapping[str, Any]
@@ -69,8 +72,20 @@ def print_results(console: Console, path: Path, run: str) -> None:
         return
     rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
     print_rows(console, _COLUMNS, rows)
-    for reason in sorted(found["energy_reason"].dropna().unique()):
-        console.print(f"energy: unavailable, {reason}", highlight=False)
+    for figure in ("energy", "perplexity"):
+        for reason in sorted(found[f"{figure}_reason"].dropna().unique()):
+            console.print(f"{figure}: unavailable, {reason}", highlight=False)
+    _print_scalings(console, scalings(found))
+
+
+def _print_scalings(console: Console, found: Sequence[Scaling]) -> None:
+    """Prints how time per token grows with BPW, if any model was measured at enough types."""
+    if all(scaling.slope_s is None for scaling in found):
+        return
+    console.print("\nTime per token against BPW: slope, time at no bits, and fit (least squares)")
+    print_rows(console, _SCALING_COLUMNS, [dataclasses.asdict(scaling) for scaling in found])
+    for reason in sorted({scaling.reason for scaling in found} - {""}):
+        console.print(f"no line: {reason}", highlight=False)
 
 
 def print_rows(console: Console, columns: Sequence[Column], rows: Sequence[Row]) -> None:
@@ -185,4 +200,17 @@ _COLUMNS = (
     _metric("peak", "peak_rss_bytes", 0),
     _metric("perplexity", "perplexity", 3),
     _energy(),
+)
+
+_SCALING_COLUMNS = (
+    _words("device", "device", optional=True),
+    _words("model", "model"),
+    _words("workload", "workload_label", optional=True),
+    _words("engine", "configuration", optional=True),
+    _words("phase", "phase"),
+    _words("types", "types"),
+    _number("n", "n", 0),
+    _number("ms/tok per bit", "slope_s", 3, _MS),
+    _number("ms/tok at 0", "intercept_s", 3, _MS),
+    _number("R2", "r2", 3),
 )

@@ -117,8 +117,7 @@ def pool(seed: int, kind: str) -> NDArray[np.uint8]:
     """
     if kind not in _BLOCKS:
         raise EngineError(
-            f"there is no way to fill weights of the type {kind}",
-            "choose another quantization",
+            f"there is no way to fill weights of the type {kind}", "choose another quantization"
         )
     random = _per_byte(_BLOCKS[kind], "random")
     drawn = hashlib.shake_128(f"odllm {seed} {kind}".encode()).digest(_POOL_BLOCKS * len(random))

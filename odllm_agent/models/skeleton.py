@@ -4,6 +4,7 @@ The tokenizer has as many tokens as the published one, but not its words: text c
 as the real model would.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,14 @@ def write_skeleton(path: Path, name: str, architecture: Architecture) -> Header:
     Raises:
         OSError: The file cannot be written.
     """
-    writer = GGUFWriter(path, architecture.family.name)
-    writer.add_name(name)
-    _add_shape(writer, architecture)
-    _add_tokenizer(writer, architecture)
-    tensors = [_added(writer, *each) for each in architecture.tensor_shapes()]
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    writer.close()
+    with closing(GGUFWriter(path, architecture.family.name)) as writer:
+        writer.add_name(name)
+        _add_shape(writer, architecture)
+        _add_tokenizer(writer, architecture)
+        tensors = [_added(writer, *each) for each in architecture.tensor_shapes()]
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
     with path.open("ab") as file:
         end_in_hole(file, tensors, writer.data_alignment)
     return read_header(path)

@@ -262,8 +262,10 @@ of_trials AS (
         loads.anonymous_bytes,
         measured.energy_reason,
         perplexities.perplexity_se,
-        CASE WHEN perplexities.perplexity IS NULL THEN perplexities.failed_with END
-            AS perplexity_reason,
+        CASE
+            WHEN perplexities.perplexity IS NULL
+                THEN coalesce(nullif(models.no_quality, ''), perplexities.failed_with)
+        END AS perplexity_reason,
         last_failures.kind AS failure_kind,
         last_failures.remedy,
         runs.started_at AS run_started_at,

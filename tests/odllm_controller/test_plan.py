@@ -35,6 +35,14 @@ def test_a_file_taken_as_it_is_has_no_type_to_make() -> None:
     assert wanted.location == "/m.gguf"
 
 
+def test_a_shape_is_asked_for_by_its_architecture_and_seed() -> None:
+    (wanted,) = plan.requests(experiment("model=[shape-qwen2.5-0.5B]", "quantizations=[Q4_0]"))
+    assert (wanted.source, wanted.location, wanted.seed) == (Source.SHAPE, "qwen2.5-0.5B", 0)
+    mine = "+models.mine={source: shape, architecture: llama3.2-1B, seed: 3}"
+    asked = plan.requests(experiment("model=[]", mine, "quantizations=[Q4_0]"))
+    assert [(each.name, each.location, each.seed) for each in asked] == [("mine", "llama3.2-1B", 3)]
+
+
 def test_lists_are_swept_in_every_combination() -> None:
     config = experiment(
         "engines.llama_cpp.threads=[1,2]",
@@ -189,6 +197,12 @@ def test_quality_is_checked_once_per_file_whatever_is_swept() -> None:
     checks = plan.checks(config, support.device(), files, "text")
     assert len(checks) == 2
     assert {check.engine.settings["threads"] for check in checks} == {1}
+
+
+def test_what_has_no_quality_is_not_checked() -> None:
+    shape = dataclasses.replace(support.model_file("shape"), no_quality="its weights are random")
+    checks = plan.checks(experiment(), support.device(), [support.model_file(), shape], "text")
+    assert [check.model.name for check in checks] == ["reference-1.6M"]
 
 
 def test_no_metric_no_check() -> None:

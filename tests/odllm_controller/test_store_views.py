@@ -329,6 +329,13 @@ def test_a_failed_check_leaves_its_reason(path: Path) -> None:
     assert (row["perplexity"], row["perplexity_reason"]) == (None, failure.message)
 
 
+def test_a_model_without_quality_says_why(path: Path) -> None:
+    model = replace(support.model_file(), no_quality="its weights are random")
+    stores.measured(path, support.round_result(support.trial(model)))
+    row = only_row(path)
+    assert (row["perplexity"], row["perplexity_reason"]) == (None, "its weights are random")
+
+
 def fail_to_prepare(store: Store, run_id: str, quantization: Quantization | None) -> None:
     request = ModelRequest("reference-1.6M", Source.FILE, "/gone", quantization)
     failure = Failure("ModelMissing", "no file at /gone", "put it there")

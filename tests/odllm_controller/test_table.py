@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,32 @@ def test_what_was_skipped_has_a_line_too(store: Store) -> None:
     (line,) = (line for line in printed(store).splitlines() if "Q2_K" in line)
     assert "skipped" in line
     assert "3.00" in line
+
+
+def test_enough_types_show_how_time_grows_with_bits(store: Store) -> None:
+    for kind, token_s in (("F16", 0.034), ("Q8_0", 0.019), ("Q4_0", 0.011), ("Q2_K", 0.008)):
+        trial = support.trial(support.model_file(quantization=kind))
+        store.add_plan("run-1", [trial], rounds=1)
+        repeats = tuple(support.repeat(index, token_s=token_s) for index in range(1, 8))
+        store.add_round("run-1", support.round_result(trial, repeats=repeats))
+    text = printed(store)
+    head, *lines = text[text.index("ms/tok per bit") :].splitlines()
+    assert head.split()[-1] == "R2"
+    assert [line.split() for line in lines if "decode" in line] == [
+        ["reference-1.6M", "decode", "all", "4", "2.000", "2.000", "1.000"],
+        ["reference-1.6M", "decode", "without", "F16", "3", "2.000", "2.000", "1.000"],
+    ]
+
+
+def test_too_few_types_show_no_line(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    assert "least squares" not in printed(store)
+
+
+def test_a_shape_says_why_it_has_no_quality(store: Store) -> None:
+    model = replace(support.model_file("shape"), no_quality="its weights are random")
+    store.add_plan("run-1", [support.trial(model)], rounds=1)
+    assert "perplexity: unavailable, its weights are random" in printed(store)
 
 
 def test_a_run_without_trials_prints_nothing(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ CREATE TABLE models (
     weight_bytes BIGINT NOT NULL,
     n_weights BIGINT NOT NULL,
     architecture VARCHAR NOT NULL,
-    context_tokens BIGINT NOT NULL
+    context_tokens BIGINT NOT NULL,
+    no_quality VARCHAR NOT NULL        -- why its quality cannot be told, or empty
 );
 
 CREATE TABLE trials (
