@@ -73,7 +73,6 @@ class OpenVinoSettings:
         cpu_pinning: Whether each thread stays on one core.
         hyper_threading: Whether two threads may share a core.
         core_type: The cores of a hybrid CPU that compute.
-        max_prompt_tokens: The size that an NPU pads every prompt to.
     """
 
     device: Literal["CPU", "GPU", "NPU"] = "CPU"
@@ -84,7 +83,6 @@ class OpenVinoSettings:
     cpu_pinning: Literal["auto", "on", "off"] = "auto"
     hyper_threading: Literal["auto", "on", "off"] = "auto"
     core_type: Literal["any", "performance", "efficiency"] = "any"
-    max_prompt_tokens: int = field(default=1024, metadata={"at_least": 1})
 
     def __post_init__(self) -> None:
         """Refuses values of the wrong type; what a device cannot honour, the engine refuses."""

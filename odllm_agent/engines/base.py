@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from odllm_agent.errors import EngineError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -60,3 +62,21 @@ class Session(Protocol):
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
+
+
+def refuse_overflow(n_tokens: int, held: int, context_tokens: int) -> None:
+    """Refuses tokens that a context has no room for.
+
+    Args:
+        n_tokens: The tokens to come.
+        held: Those that are in the context.
+        context_tokens: The most that may be in it.
+
+    Raises:
+        EngineError: There is no room.
+    """
+    if held + n_tokens > context_tokens:
+        raise EngineError(
+            f"{n_tokens} more tokens do not fit in a context of {context_tokens} that holds {held}",
+            "load the model with a larger context",
+        )

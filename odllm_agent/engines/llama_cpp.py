@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Engine, ModelFile
-from odllm_agent.engines.base import Prefill
+from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
 from odllm_agent.errors import EngineError, SettingError
@@ -174,12 +174,7 @@ class LlamaCppSession:
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         """llama.cpp ends the process over a batch that is larger than its context."""
-        if self._position + n_tokens > self._context_tokens:
-            raise EngineError(
-                f"{n_tokens} more tokens do not fit in a context of {self._context_tokens} that "
-                f"holds {self._position}",
-                "load the model with a larger context",
-            )
+        refuse_overflow(n_tokens, self._position, self._context_tokens)
 
     def _chunks(self, tokens: Sequence[int]) -> list[Sequence[int]]:
         self._refuse_overflow(len(tokens))
@@ -199,6 +194,10 @@ class LlamaCppSession:
         native.llama_synchronize(self._context)
         if status:
             raise _decode_error(status)
+
+
+def prepare(model: ModelFile) -> None:
+    """Nothing: llama.cpp reads a model file as it is."""
 
 
 def load(engine: Engine, model: ModelFile, context_tokens: int) -> LlamaCppSession:
