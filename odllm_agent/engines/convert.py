@@ -10,6 +10,7 @@ import openvino_genai
 
 from odllm_agent.child import end_with_parent
 from odllm_agent.engines.gguf_to_ir import REFUSED
+from odllm_agent.engines.rope import put_right, read_rope
 
 
 def main() -> int:
@@ -25,9 +26,11 @@ def main() -> int:
     threading.Thread(target=end_with_parent, daemon=True).start()
     beside = _linked(options.source, options.target / "model.gguf")
     try:
+        rope = read_rope(beside)
         # It has no call that only converts: it also compiles what it has written.
         openvino_genai.LLMPipeline(str(beside), "CPU", enable_save_ov_model=True)
-    except (RuntimeError, IndexError) as error:
+        put_right(options.target, rope)
+    except (RuntimeError, IndexError, ValueError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return REFUSED
     finally:

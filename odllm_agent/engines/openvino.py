@@ -34,6 +34,7 @@ _SWITCHES = {"on": True, "off": False}
 _CORE_TYPES = {"performance": "PCORE_ONLY", "efficiency": "ECORE_ONLY"}
 _CPU_ONLY = ("threads", "cpu_pinning", "hyper_threading", "core_type")
 _TOLD = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION")
+_INPUTS = {"input_ids", "attention_mask", "position_ids", "beam_idx"}
 _WANTED = "wanted_positions"
 _WARM_UP_TOKENS = 32
 
@@ -216,11 +217,14 @@ def _folder(model: ModelFile) -> Path:
 def _read(core: openvino.Core, folder: Path) -> openvino.Model:
     try:
         model = core.read_model(folder / MODEL)
+        missing = _INPUTS - {port.any_name for port in model.inputs}
+        if missing:
+            raise RuntimeError(f"it has no input {', '.join(sorted(missing))}")
         _compute_only_wanted_logits(model)
     except RuntimeError as error:
         raise EngineError(
-            f"OpenVINO refuses the model in {folder}: {_last_line(error)}",
-            "it has to be a language model with a state, exported for openvino-genai",
+            f"OpenVINO cannot run the model in {folder}: {_last_line(error)}",
+            "it has to be a language model with a state, as exported for openvino-genai",
         ) from error
     return model
 
@@ -231,11 +235,13 @@ def _compute_only_wanted_logits(model: openvino.Model) -> None:
     Without it the logits of a whole prompt would be computed, which llama.cpp and openvino-genai's
     own pipelines don't do either.
     """
-    last = model.output("logits").node.input_value(0).node
+    projection = model.output("logits").node
+    while projection.get_type_name() != "MatMul":
+        projection = projection.input_value(0).node
     wanted = opset13.parameter([-1], np.int64, name=_WANTED)
     wanted.output(0).set_names({_WANTED})
-    hidden = opset13.gather(last.input_value(0), wanted, opset13.constant(1, np.int64))
-    last.input(0).replace_source_output(hidden.output(0))
+    hidden = opset13.gather(projection.input_value(0), wanted, opset13.constant(1, np.int64))
+    projection.input(0).replace_source_output(hidden.output(0))
     model.add_parameters([wanted])
     model.validate_nodes_and_infer_types()
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
-from odllm_agent.models import quantizer
+from odllm_agent.models import ir_folder, quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation
 from odllm_agent.models.checksum import sha256_of
 from odllm_agent.models.header import Header, read_header
@@ -47,6 +47,8 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     """
     stated = _stated_checksum(request)
     origin = _locate(request, cache)
+    if ir_folder.is_ir_folder(origin.path):
+        return _folder(request, origin.path, stated, available_bytes)
     source = read_header(origin.path)
     wanted = _to_make(request, source)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
@@ -59,6 +61,15 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     header = read_header(made.path)
     _refuse_too_large(request, header.file_bytes, available_bytes)
     return _described(request, header, made.sha256)
+
+
+def _folder(
+    request: ModelRequest, path: Path, stated: str | None, available_bytes: int
+) -> ModelFile:
+    described = ir_folder.describe(request, path)
+    _refuse_too_large(request, described.file_bytes, available_bytes)
+    _refuse_other_content(path, described.sha256, stated)
+    return described
 
 
 def memory_bytes(file_bytes: int) -> int:
@@ -116,13 +127,17 @@ def _checksum(origin: Origin, stated: str | None) -> str:
             "check that it is still there and that its disk is sound",
         ) from error
     for expected in (stated, origin.sha256):
-        if expected not in {None, found}:
-            raise ChecksumMismatch(
-                f"{origin.path} is not the file that was named: its SHA-256 is {found}, and it "
-                f"should be {expected}",
-                "get the file again, or correct the checksum if another file is meant",
-            )
+        _refuse_other_content(origin.path, found, expected)
     return found
+
+
+def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
+    if expected not in {None, found}:
+        raise ChecksumMismatch(
+            f"{path} is not the file that was named: its SHA-256 is {found}, and it should be "
+            f"{expected}",
+            "get the file again, or correct the checksum if another file is meant",
+        )
 
 
 def _quantized(source: Header, sha256: str, quantization: Quantization, cache: Cache) -> CachedFile:
