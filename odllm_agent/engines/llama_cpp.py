@@ -18,6 +18,7 @@ from odllm_agent.contract import Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
+from odllm_agent.engines.vocabulary import Vocabulary
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
 
@@ -86,8 +87,9 @@ class LlamaCppSession:
         self._columns = _columns(self._batch, settings.batch_tokens)
         self._position = 0
         self._context_tokens = context_tokens
-        self._vocab = native.llama_model_get_vocab(self._model)
-        self.vocabulary = int(native.llama_vocab_n_tokens(self._vocab))
+        vocab = native.llama_model_get_vocab(self._model)
+        self._vocabulary = Vocabulary(vocab)
+        self.vocabulary = int(native.llama_vocab_n_tokens(vocab))
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
 
@@ -114,9 +116,11 @@ class LlamaCppSession:
 
     def prefill(self, tokens: Sequence[int]) -> Prefill:
         """Puts the prompt into the context in one go and chooses the first output token."""
-        chunks = self._chunks(tokens)
+        first, *rest = self._chunks(tokens)
+        self._stage(first)
         start = monotonic_ns()
-        for chunk in chunks:
+        self._run()
+        for chunk in rest:
             self._stage(chunk)
             self._run()
         ready = monotonic_ns()
@@ -153,16 +157,7 @@ class LlamaCppSession:
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
-        raw = text.encode()
-        room = len(raw) + 8
-        ids = (native.llama_token * room)()
-        n_ids = native.llama_tokenize(self._vocab, raw, len(raw), ids, room, False, False)
-        if n_ids < 0:
-            raise EngineError(
-                f"llama.cpp could not tokenize a text of {len(raw)} bytes",
-                "check the tokenizer's metadata in the model file",
-            )
-        return list(ids[:n_ids])
+        return self._vocabulary.tokenize(text)
 
     def _chunk_logits(self, chunk: Sequence[int]) -> "NDArray[np.float32]":
         import numpy as np  # noqa: PLC0415 - as above

@@ -10,10 +10,10 @@ The first inferences compile kernels and lay the weights out anew, so loading en
 
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino
@@ -27,6 +27,9 @@ from odllm_agent.engines.gguf_to_ir import converted
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.ir import MODEL, read_graph
 from odllm_agent.settings import OpenVinoSettings, check_settings
+
+if TYPE_CHECKING:
+    from odllm_agent.engines.vocabulary import Vocabulary
 
 # Asked for here so that its absence is found together with the runtime's.
 _GENAI_VERSION = metadata.version("openvino-genai")
@@ -43,8 +46,8 @@ class OpenVinoSession:
     """A model loaded by OpenVINO, with a context up to a fixed size.
 
     Args:
-        folder: The model in OpenVINO's own form.
-        n_weights: The number of weights in it.
+        model: The model.
+        folder: The same in OpenVINO's own form.
         settings: What OpenVINO is told.
         context_tokens: The most tokens in the context.
 
@@ -54,14 +57,14 @@ class OpenVinoSession:
     """
 
     def __init__(
-        self, folder: Path, n_weights: int, settings: OpenVinoSettings, context_tokens: int
+        self, model: ModelFile, folder: Path, settings: OpenVinoSettings, context_tokens: int
     ) -> None:
         core = openvino.Core()
         _refuse_missing_device(core, settings.device)
         _refuse_settings_of_the_cpu(settings)
-        model = _read(core, folder)
-        self._folder = folder
-        self._compiled = _compile(core, model, settings)
+        graph = _read(core, folder)
+        self._model = model
+        self._compiled = _compile(core, graph, settings)
         self._request = self._compiled.create_infer_request()
         self._inputs = {port.any_name: place for place, port in enumerate(self._compiled.inputs)}
         self._context_tokens = context_tokens
@@ -72,8 +75,8 @@ class OpenVinoSession:
         self._places = np.arange(context_tokens, dtype=np.int64)[np.newaxis]
         self._one_place = np.zeros((1, 1), np.int64)
         self._first_beam = np.zeros(1, np.int32)
-        self.vocabulary = int(model.output("logits").partial_shape[-1].get_length())
-        self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / n_weights
+        self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
+        self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / model.n_weights
         self.system = _system(core, self._compiled, settings.device)
         self._give("beam_idx", self._first_beam)
         self._warm_up()
@@ -99,8 +102,8 @@ class OpenVinoSession:
     def prefill(self, tokens: Sequence[int]) -> Prefill:
         """Puts the prompt into the context in one go and chooses the first output token."""
         self._refuse_overflow(len(tokens))
-        start = monotonic_ns()
         self._stage(tokens, self._places[0, len(tokens) - 1 : len(tokens)])
+        start = monotonic_ns()
         self._run()
         ready = monotonic_ns()
         self._choose()
@@ -127,22 +130,51 @@ class OpenVinoSession:
         self._position = start + len(tokens)
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
 
-    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """The logits after every token of a fresh context; see `Session.logits`."""
+    def logits(self, tokens: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+        """The logits after each token of a fresh context, from a position on.
+
+        Returns:
+            Shape (len(tokens) - first, vocabulary); the caller's own.
+        """
         self.reset()
         self._refuse_overflow(len(tokens))
-        self._stage(tokens, self._places[0, : len(tokens)])
+        self._stage(tokens, self._places[0, first : len(tokens)])
         self._run()
-        found: NDArray[np.float32] = self._request.get_output_tensor(0).data[0].copy()
-        return found
+        return self._answered().copy()
+
+    def extend(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Puts tokens into the context and gives the logits after the last, shape (vocabulary,)."""
+        self.fill(tokens)
+        last: NDArray[np.float32] = self._answered()[-1].copy()
+        return last
+
+    @property
+    def start_token(self) -> int | None:
+        """The token that the model wants at the start of every text, or `None`."""
+        return self._words.start_token
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
-        import openvino_genai  # noqa: PLC0415 - only a text needs it, and it takes half a second
+        return self._words.tokenize(text)
 
-        tokenizer = openvino_genai.Tokenizer(str(self._folder))
-        encoded = tokenizer.encode(text, add_special_tokens=False).input_ids
-        return [int(token) for token in encoded.data[0]]
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; special tokens have none."""
+        return self._words.detokenize(tokens)
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends what a model has to say."""
+        return self._words.ends(token)
+
+    @cached_property
+    def _words(self) -> "Vocabulary | FolderVocabulary":
+        """Loaded once a text needs it: no window does, and its memory is not the model's."""
+        # OpenVINO's tokenizer takes text that looks like a special token for one, so that ids
+        # would differ from those on llama.cpp.
+        if self._model.format is Format.GGUF:
+            from odllm_agent.engines.vocabulary import Vocabulary  # noqa: PLC0415 - as above
+
+            return Vocabulary.of_file(self._model.path)
+        return FolderVocabulary(self._model.path)
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         refuse_overflow(n_tokens, self._position, self._context_tokens)
@@ -175,8 +207,55 @@ class OpenVinoSession:
     def _run(self) -> None:
         self._request.infer(share_outputs=True)
 
+    def _answered(self) -> NDArray[np.float32]:
+        """A view of the logits that the last run gave, shape (wanted, vocabulary)."""
+        logits: NDArray[np.float32] = self._request.get_output_tensor(0).data[0]
+        return logits
+
     def _choose(self) -> int:
-        return int(self._request.get_output_tensor(0).data[0, -1].argmax())
+        return int(self._answered()[-1].argmax())
+
+
+class FolderVocabulary:
+    """Text to token ids and back, by the tokenizer in a folder of OpenVINO's form.
+
+    Text that looks like a special token is taken for one.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        EngineError: It holds no tokenizer that openvino-genai can read.
+    """
+
+    def __init__(self, folder: str) -> None:
+        import openvino_genai  # noqa: PLC0415 - only a text needs it, and it takes half a second
+
+        try:
+            self._tokenizer = openvino_genai.Tokenizer(folder)
+        except RuntimeError as error:
+            raise EngineError(
+                f"openvino-genai finds no tokenizer in {folder}: {_last_line(error)}",
+                "export it with its tokenizer: openvino_tokenizer.xml and .bin",
+            ) from error
+        begins = self._encoded("", add_special_tokens=True)[:1]
+        self.start_token = begins[0] if begins == [self._tokenizer.get_bos_token_id()] else None
+
+    def tokenize(self, text: str) -> list[int]:
+        """The token ids of a text, without any added at its start or end."""
+        return self._encoded(text, add_special_tokens=False)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; special tokens have none."""
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends what a model has to say."""
+        return token == int(self._tokenizer.get_eos_token_id())
+
+    def _encoded(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        encoded = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        return [int(token) for token in encoded.input_ids.data[0]]
 
 
 def prepare(model: ModelFile) -> None:
@@ -201,7 +280,7 @@ def load(engine: Engine, model: ModelFile, context_tokens: int) -> OpenVinoSessi
     """
     values: dict[str, Any] = dict(check_settings(engine.name, engine.settings))
     settings = OpenVinoSettings(**values)
-    return OpenVinoSession(_folder(model), model.n_weights, settings, context_tokens)
+    return OpenVinoSession(model, _folder(model), settings, context_tokens)
 
 
 @cache

@@ -263,7 +263,9 @@ def test_a_text_has_the_token_ids_of_llama_cpp() -> None:
     odd = " leading, trailing \n\n\t<|endoftext|> 12345 'tis ÄÖ é e\u0301 \u65e5\u672c \U0001f600 "
     with load(model) as ours, engines.load(asked("llama_cpp"), model, CONTEXT) as theirs:
         for each in (text, odd, ""):
-            assert ours.tokenize(each) == theirs.tokenize(each)
+            tokens = ours.tokenize(each)
+            assert tokens == theirs.tokenize(each)
+            assert ours.detokenize(tokens) == each  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
