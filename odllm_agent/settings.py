@@ -57,7 +57,44 @@ class LlamaCppSettings:
             )
 
 
-ENGINE_SETTINGS: Mapping[str, type[LlamaCppSettings]] = {"llama_cpp": LlamaCppSettings}
+@dataclass(frozen=True, slots=True)
+class OpenVinoSettings:
+    """What OpenVINO is told; the defaults are its own.
+
+    Attributes:
+        device: What computes.
+        threads: Threads of the CPU; 0 leaves their number to OpenVINO.
+        performance_hint: What OpenVINO arranges its threads for. Our windows hold one request at a
+            time, so `THROUGHPUT` may leave threads idle that it keeps for others.
+        inference_precision: The type that is computed with; `auto` leaves it to OpenVINO, which
+            takes bf16 on a CPU that has it.
+        kv_cache_precision: The type of keys and values in the KV cache; `auto` leaves it to
+            OpenVINO, which takes u8 on a CPU unless the model asks for more.
+        cpu_pinning: Whether each thread stays on one core.
+        hyper_threading: Whether two threads may share a core.
+        core_type: The cores of a hybrid CPU that compute.
+    """
+
+    device: Literal["CPU", "GPU", "NPU"] = "CPU"
+    threads: int = field(default=0, metadata={"at_least": 0})
+    performance_hint: Literal["LATENCY", "THROUGHPUT"] = "LATENCY"
+    inference_precision: Literal["auto", "f32", "f16", "bf16"] = "auto"
+    kv_cache_precision: Literal["auto", "f32", "f16", "bf16", "u8"] = "auto"
+    cpu_pinning: Literal["auto", "on", "off"] = "auto"
+    hyper_threading: Literal["auto", "on", "off"] = "auto"
+    core_type: Literal["any", "performance", "efficiency"] = "any"
+
+    def __post_init__(self) -> None:
+        """Refuses values of the wrong type; what a device cannot honour, the engine refuses."""
+        _check_types(self)
+
+
+EngineSettings = LlamaCppSettings | OpenVinoSettings
+
+ENGINE_SETTINGS: Mapping[str, type[EngineSettings]] = {
+    "llama_cpp": LlamaCppSettings,
+    "openvino": OpenVinoSettings,
+}
 
 
 def check_settings(engine: str, values: Mapping[str, object]) -> dict[str, Scalar]:
@@ -85,7 +122,7 @@ def check_settings(engine: str, values: Mapping[str, object]) -> dict[str, Scala
     return dataclasses.asdict(kind(**arguments))
 
 
-def _check_types(settings: LlamaCppSettings) -> None:
+def _check_types(settings: EngineSettings) -> None:
     hints = typing.get_type_hints(type(settings))
     for setting in dataclasses.fields(settings):
         value = getattr(settings, setting.name)

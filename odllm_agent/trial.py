@@ -66,6 +66,7 @@ def measure(order: Measurement, say: Say) -> None:
         OdllmError: The engine refuses the model or fails; what was said before stays valid.
     """
     workload = order.trial.workload
+    engines.prepare(order.trial.engine, order.trial.model)
     start = monotonic_ns()
     with engines.load(order.trial.engine, order.trial.model, workload.context_tokens) as session:
         say(Loaded(seconds_since(start), session.runtime_bpw, session.system))

@@ -181,7 +181,9 @@ def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:
         for values in _combinations(engine):
             chosen = dict(values)
             if chosen.get("threads") == AUTO:
-                chosen["threads"] = min(device.physical_cores, device.logical_cores)
+                on_cpu = chosen.get("device", "CPU") == "CPU"
+                cores = min(device.physical_cores, device.logical_cores)
+                chosen["threads"] = cores if on_cpu else 0
             version = device.engines.get(name, "not installed")
             yield Engine(name, version, check_settings(name, chosen))
 

@@ -28,6 +28,8 @@ class Shape:
         ffn: The width of the feed-forward part.
         vocabulary: The number of tokens, from 257 to 900.
         context_tokens: The longest context that the header states.
+        architecture: `qwen2`, `qwen3` or `llama`.
+        rope_factors: Whether rotary frequencies are stretched, as those of Llama 3 are.
     """
 
     width: int = 256
@@ -35,13 +37,15 @@ class Shape:
     ffn: int = 256
     vocabulary: int = 512
     context_tokens: int = 1024
+    architecture: str = "qwen2"
+    rope_factors: bool = False
 
 
 TINY = Shape()
 
 
 def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0) -> Path:
-    """Writes a model with the architecture of Qwen2 and random weights; 1.1 MB as F16 in `TINY`.
+    """Writes a model with random weights; 1.1 MB as F16 in `TINY`.
 
     Args:
         path: The file to write.
@@ -53,7 +57,7 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
         The path.
     """
     file_type, tensor_type = _FILE_TYPES[kind]
-    writer = gguf.GGUFWriter(path, "qwen2")
+    writer = gguf.GGUFWriter(path, shape.architecture)
     writer.add_file_type(file_type)
     _add_shape(writer, shape)
     _add_tokenizer(writer, shape.vocabulary)
@@ -77,16 +81,23 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"blk.{block}.attn_norm.weight", (width,)
         for part, rows in (("q", width), ("k", kv), ("v", kv)):
             yield f"blk.{block}.attn_{part}.weight", (rows, width)
-            yield f"blk.{block}.attn_{part}.bias", (rows,)
+            if shape.architecture == "qwen2":
+                yield f"blk.{block}.attn_{part}.bias", (rows,)
+            if shape.architecture == "qwen3" and part != "v":
+                yield f"blk.{block}.attn_{part}_norm.weight", (_HEAD_WIDTH,)
         yield f"blk.{block}.attn_output.weight", (width, width)
         yield f"blk.{block}.ffn_norm.weight", (width,)
         yield f"blk.{block}.ffn_gate.weight", (shape.ffn, width)
         yield f"blk.{block}.ffn_up.weight", (shape.ffn, width)
         yield f"blk.{block}.ffn_down.weight", (width, shape.ffn)
     yield "output_norm.weight", (width,)
+    if shape.rope_factors:
+        yield "rope_freqs.weight", (_HEAD_WIDTH // 2,)
 
 
 def _weights(rng: np.random.Generator, name: str, size: tuple[int, ...]) -> NDArray[np.float32]:
+    if name == "rope_freqs.weight":
+        return np.linspace(1, 8, *size, dtype=np.float32)
     values = rng.standard_normal(size, dtype=np.float32) * np.float32(0.05)
     return values + 1 if name.endswith("norm.weight") else values
 
@@ -99,6 +110,10 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_feed_forward_length(shape.ffn)
     writer.add_head_count(heads)
     writer.add_head_count_kv(heads // 2)
+    writer.add_vocab_size(shape.vocabulary)
+    writer.add_rope_dimension_count(_HEAD_WIDTH)
+    writer.add_key_length(_HEAD_WIDTH)
+    writer.add_value_length(_HEAD_WIDTH)
     writer.add_rope_freq_base(10_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
 

@@ -9,10 +9,30 @@ from odllm_agent.contract import Engine, ModelFile
 from odllm_agent.engines.base import MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
 
-_MODULES: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp"}
-_INSTALL: Mapping[str, str] = {"llama_cpp": "pip install llama-cpp-python"}
+_MODULES: Mapping[str, str] = {
+    "llama_cpp": "odllm_agent.engines.llama_cpp",
+    "openvino": "odllm_agent.engines.openvino",
+}
+_INSTALL: Mapping[str, str] = {
+    "llama_cpp": "pip install llama-cpp-python",
+    "openvino": 'pip install "odllm[openvino]"',
+}
+
 # Those that can tell the memory of a model file before it is loaded, or even made.
 _MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}
+
+
+def prepare(engine: Engine, model: ModelFile) -> None:
+    """Makes what an engine needs of a model file, once on this device.
+
+    Loading does it too; done before, it is in no load's time.
+
+    Raises:
+        EngineError: The engine is not installed, or cannot run the file.
+        ModelInvalid: The file cannot be converted.
+        DiskFull: There is no room for what has to be made.
+    """
+    _module(engine.name).prepare(model)
 
 
 def load(engine: Engine, model: ModelFile, context_tokens: int) -> Session:

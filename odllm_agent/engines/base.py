@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from odllm_agent.contract import Engine, ModelFile, Workload
+from odllm_agent.errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,3 +124,21 @@ class MemoryTeller(Protocol):
 
     def context_memory(self, log: str) -> ContextMemory:
         """What a context takes, from what the engine said in a rehearsal."""
+
+
+def refuse_overflow(n_tokens: int, held: int, context_tokens: int) -> None:
+    """Refuses tokens that a context has no room for.
+
+    Args:
+        n_tokens: The tokens to come.
+        held: Those that are in the context.
+        context_tokens: The most that may be in it.
+
+    Raises:
+        EngineError: There is no room.
+    """
+    if held + n_tokens > context_tokens:
+        raise EngineError(
+            f"{n_tokens} more tokens do not fit in a context of {context_tokens} that holds {held}",
+            "load the model with a larger context",
+        )

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Engine, ModelFile
-from odllm_agent.engines.base import Prefill
+from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
+from odllm_agent.engines.vocabulary import Vocabulary
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
 
@@ -95,8 +96,9 @@ class LlamaCppSession:
         self._columns = _columns(self._batch, settings.batch_tokens)
         self._position = 0
         self._context_tokens = context_tokens
-        self._vocab = native.llama_model_get_vocab(self._model)
-        self.vocabulary = int(native.llama_vocab_n_tokens(self._vocab))
+        vocab = native.llama_model_get_vocab(self._model)
+        self._vocabulary = Vocabulary(vocab)
+        self.vocabulary = int(native.llama_vocab_n_tokens(vocab))
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
 
@@ -164,16 +166,7 @@ class LlamaCppSession:
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
-        raw = text.encode()
-        room = len(raw) + 8
-        ids = (native.llama_token * room)()
-        n_ids = native.llama_tokenize(self._vocab, raw, len(raw), ids, room, False, False)
-        if n_ids < 0:
-            raise EngineError(
-                f"llama.cpp could not tokenize a text of {len(raw)} bytes",
-                "check the tokenizer's metadata in the model file",
-            )
-        return list(ids[:n_ids])
+        return self._vocabulary.tokenize(text)
 
     def _chunk_logits(self, chunk: Sequence[int]) -> "NDArray[np.float32]":
         import numpy as np  # noqa: PLC0415 - as above
@@ -185,12 +178,7 @@ class LlamaCppSession:
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         """llama.cpp ends the process over a batch that is larger than its context."""
-        if self._position + n_tokens > self._context_tokens:
-            raise EngineError(
-                f"{n_tokens} more tokens do not fit in a context of {self._context_tokens} that "
-                f"holds {self._position}",
-                "load the model with a larger context",
-            )
+        refuse_overflow(n_tokens, self._position, self._context_tokens)
 
     def _chunks(self, tokens: Sequence[int]) -> list[Sequence[int]]:
         self._refuse_overflow(len(tokens))
@@ -210,6 +198,10 @@ class LlamaCppSession:
         native.llama_synchronize(self._context)
         if status:
             raise _decode_error(status)
+
+
+def prepare(model: ModelFile) -> None:
+    """Nothing: llama.cpp reads a model file as it is."""
 
 
 def load(engine: Engine, model: ModelFile, context_tokens: int) -> LlamaCppSession:

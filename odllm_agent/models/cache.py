@@ -1,6 +1,5 @@
 """The device's own store of model files that were made here, by content."""
 
-import errno
 import hashlib
 import json
 import os
@@ -11,15 +10,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
 from odllm_agent.contract import Quantization
-from odllm_agent.errors import DiskFull, UsageError
 from odllm_agent.models.checksum import sha256_of
+from odllm_agent.place import cache_root, disk_full, write_error
 
-ROOT_VARIABLE = "ODLLM_CACHE_DIR"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256 = re.compile("[0-9a-f]{64}")
 # The least that the header of a model with a whole vocabulary takes.
 _SKELETON_BYTES = 2_000_000
@@ -77,9 +73,7 @@ class Cache:
     @classmethod
     def of_this_device(cls) -> "Cache":
         """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches."""
-        chosen = os.environ.get(ROOT_VARIABLE)
-        root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
-        return cls(root.absolute())
+        return cls(cache_root())
 
     def derived(
         self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
@@ -190,12 +184,7 @@ class Cache:
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
-                raise disk_full(self._files, at_least_bytes) from error
-            raise UsageError(
-                f"the model cache {self.root} cannot be used: {error}",
-                f"set {ROOT_VARIABLE} to a folder that can be written to",
-            ) from error
+            raise write_error(self._files, error, at_least_bytes) from error
 
 
 def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
@@ -206,22 +195,6 @@ def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
     """
     if shutil.disk_usage(folder).free < at_least_bytes:
         raise disk_full(folder, at_least_bytes)
-
-
-def disk_full(folder: Path, at_least_bytes: int) -> DiskFull:
-    """The error that tells how much room is missing in a folder.
-
-    Args:
-        folder: Where something had to be written.
-        at_least_bytes: What it needed at the least.
-    """
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    free_bytes = shutil.disk_usage(there).free
-    return DiskFull(
-        f"there is no room in {folder}: at least {at_least_bytes:,} bytes are needed, "
-        f"{free_bytes:,} are free",
-        f"free some disk space, or set {ROOT_VARIABLE} to a folder on a larger disk",
-    )
 
 
 def _flush(path: Path) -> None:

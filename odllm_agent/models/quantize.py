@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+from odllm_agent.child import end_with_parent
 from odllm_agent.contract import Quantization
 from odllm_agent.engines.native import llama as native
 from odllm_agent.models.quantizer import RECIPES, REFUSED
@@ -25,7 +26,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="0: as llama.cpp sees fit")
     parser.add_argument("--dry-run", action="store_true", help="only tell every tensor's new type")
     options = parser.parse_args()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     # llama-cpp-python's own callback drops most lines; the native one writes them to stderr.
     native.llama_log_set(native.llama_log_callback(), None)
     params = native.llama_model_quantize_default_params()
@@ -36,13 +37,6 @@ def main() -> int:
         os.fsencode(options.source), os.fsencode(options.target), ctypes.byref(params)
     )
     return REFUSED if status else 0
-
-
-def _end_with_parent() -> None:
-    # Not through `sys.stdin`: its lock, held by a waiting thread, aborts Python at its end.
-    while os.read(0, 4096):
-        continue
-    os._exit(1)
 
 
 if __name__ == "__main__":

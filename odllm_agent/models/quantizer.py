@@ -3,8 +3,6 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +10,11 @@ from pathlib import Path
 
 from gguf import LlamaFileType
 
-import odllm_agent
-from odllm_agent import engines
+from odllm_agent import child, engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError
-from odllm_agent.models.cache import disk_full
 from odllm_agent.models.header import Header, block_size, read_header
+from odllm_agent.place import disk_full
 
 REFUSED = 3
 """The exit status of the quantizing process when llama.cpp refuses the file."""
@@ -27,8 +24,6 @@ _SLOWEST_BYTES_PER_S = 4_000_000
 _LEAST_DEADLINE_S = 120.0
 _NEARLY_FULL_BYTES = 2**20
 _LOG_LINES = 20
-# The NTSTATUS codes of severity `error`, such as 0xC0000005 for an access violation.
-_FIRST_WINDOWS_CRASH = 0xC0000000
 # One tensor of a dry run; its new type is named only if it is another one.
 _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
@@ -139,37 +134,10 @@ def _quantize(source: Header, target: Path, quantization: Quantization, *options
     """Runs llama.cpp's quantizer in a process of its own; the lines of its log."""
     command = [sys.executable, "-m", "odllm_agent.models.quantize"]
     command += [str(source.path), str(target), quantization, *options]
-    status, log = _run(command, _deadline_s(source.file_bytes))
+    status, log = child.run(command, _deadline_s(source.file_bytes))
     if status == 0:
         return log
     raise _error(source, target, quantization, status, log)
-
-
-def _run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
-    """Runs the process to its end.
-
-    Returns:
-        Its exit status, `None` if it was ended for taking too long, and the lines of its log.
-    """
-    held, kept = os.pipe()
-    try:
-        # The process ends itself once its standard input closes, so it never outlives this one.
-        done = subprocess.run(  # noqa: S603
-            command,
-            stdin=held,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=deadline_s,
-            check=False,
-            # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
-            env=os.environ | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"},
-        )
-    except subprocess.TimeoutExpired as late:
-        return None, _lines(late.stdout or b"")
-    finally:
-        os.close(held)
-        os.close(kept)
-    return done.returncode, _lines(done.stdout)
 
 
 def _error(
@@ -190,7 +158,7 @@ def _explained(
         limit_s = _deadline_s(source.file_bytes)
         return EngineError(f"{what} within {limit_s:.0f} s", "look whether the disk answers")
     last = log[-1] if log else "it said nothing"
-    death = _death(status)
+    death = child.death(status)
     if death == "SIGKILL":
         return EngineError(
             f"{what}: the process was killed, most likely for want of memory",
@@ -203,13 +171,6 @@ def _explained(
         f"{what}: the quantizer ended with status {status} ({last})",
         "install llama-cpp-python again",
     )
-
-
-def _death(status: int) -> str:
-    """What ended a process from outside or by a crash, or nothing if it ended itself."""
-    if status < 0:
-        return signal.Signals(-status).name
-    return f"{status:#x}" if status >= _FIRST_WINDOWS_CRASH else ""
 
 
 def _out_of_room(folder: Path, log: list[str]) -> bool:
@@ -235,13 +196,3 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _python_path() -> str:
-    """Lets the process find this very package, however this process found it."""
-    here = str(Path(odllm_agent.__file__).parent.parent)
-    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-
-
-def _lines(raw: bytes) -> list[str]:
-    return [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]

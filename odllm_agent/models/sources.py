@@ -10,7 +10,7 @@ from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
-from odllm_agent.models import foresight, quantizer
+from odllm_agent.models import foresight, ir_folder, quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.models.checksum import sha256_of
 from odllm_agent.models.header import Header, read_header
@@ -68,6 +68,8 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     """
     stated = _stated_checksum(request)
     origin = _locate(request, cache)
+    if ir_folder.is_ir_folder(origin.path):
+        return _folder(request, origin.path, stated, available_bytes)
     source = read_header(origin.path)
     wanted = _to_make(request, source, origin)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
@@ -130,6 +132,15 @@ def _foreseen(
     return Foreseen(header, model, origin.path, origin.download_bytes, disk_bytes)
 
 
+def _folder(
+    request: ModelRequest, path: Path, stated: str | None, available_bytes: int
+) -> ModelFile:
+    described = ir_folder.describe(request, path)
+    _refuse_too_large(request, described.file_bytes, available_bytes)
+    _refuse_other_content(path, described.sha256, stated)
+    return described
+
+
 def _stated_checksum(request: ModelRequest) -> str | None:
     if request.sha256 is None:
         return None
@@ -181,13 +192,17 @@ def _checksum(origin: Origin, stated: str | None) -> str:
             "check that it is still there and that its disk is sound",
         ) from error
     for expected in (stated, origin.sha256):
-        if expected not in {None, found}:
-            raise ChecksumMismatch(
-                f"{origin.path} is not the file that was named: its SHA-256 is {found}, and it "
-                f"should be {expected}",
-                "get the file again, or correct the checksum if another file is meant",
-            )
+        _refuse_other_content(origin.path, found, expected)
     return found
+
+
+def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
+    if expected not in {None, found}:
+        raise ChecksumMismatch(
+            f"{path} is not the file that was named: its SHA-256 is {found}, and it should be "
+            f"{expected}",
+            "get the file again, or correct the checksum if another file is meant",
+        )
 
 
 def _checksum_once(origin: Origin, stated: str | None) -> str:

@@ -1,0 +1,135 @@
+"""A GGUF file in OpenVINO's own form: made once on this device, kept beside other cached models.
+
+openvino-genai's reader makes it, in a process of its own, because a hostile file may kill it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from odllm_agent import child
+from odllm_agent.contract import ModelFile
+from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+from odllm_agent.ir import MODEL, WEIGHTS
+from odllm_agent.place import cache_root, disk_full, write_error
+from odllm_agent.readable import why_unsupported
+
+REFUSED = 3
+"""The exit status of the converting process when the reader refuses the file."""
+
+_CHECKSUMS = "checksums.json"
+# Slower than any laptop with any disk, so that only a process that hangs is ended.
+_SLOWEST_BYTES_PER_S = 4_000_000
+_LEAST_DEADLINE_S = 120.0
+_NEARLY_FULL_BYTES = 2**20
+_LOG_LINES = 20
+
+
+def converted(model: ModelFile, version: str) -> Path:
+    """The folder of a GGUF file's converted form: the one that is there and whole, or a new one.
+
+    Several processes may ask for it at once; one of them makes it.
+
+    Args:
+        model: The file; its checksum names the folder.
+        version: The version of the reader, which names it too.
+
+    Raises:
+        EngineError: The reader knows its architecture or a type of its tensors not, or takes too
+            long, or was killed.
+        ModelInvalid: The reader refuses the file, or dies of it.
+        DiskFull: There is no room for the converted form.
+    """
+    reason = why_unsupported("openvino", model)
+    if reason:
+        raise EngineError(reason, "run this file on llama_cpp, or make another type of the model")
+    root = cache_root() / "openvino"
+    folder = root / hashlib.sha256(f"{model.sha256} {version}".encode()).hexdigest()[:32]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not _is_whole(folder):
+                _make(model, folder)
+    except OSError as error:
+        raise write_error(root, error, model.weight_bytes) from error
+    return folder
+
+
+def _make(model: ModelFile, folder: Path) -> None:
+    partial = folder.with_suffix(".part")
+    for left in (folder, partial):
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir()
+    try:
+        if shutil.disk_usage(partial).free < model.weight_bytes:
+            raise disk_full(folder.parent, model.weight_bytes)
+        _convert(model, partial)
+        _flush(partial)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _convert(model: ModelFile, target: Path) -> None:
+    command = [sys.executable, "-m", "odllm_agent.engines.convert", model.path, str(target)]
+    deadline_s = _LEAST_DEADLINE_S + model.file_bytes / _SLOWEST_BYTES_PER_S
+    status, log = child.run(command, deadline_s)
+    if status == 0 and all((target / name).exists() for name in (MODEL, WEIGHTS)):
+        return
+    error = _error(model, target, status, log)
+    error.add_note("\n".join(log[-_LOG_LINES:]))
+    raise error
+
+
+def _error(model: ModelFile, target: Path, status: int | None, log: list[str]) -> OdllmError:
+    what = f"{model.path} could not be converted for OpenVINO"
+    if shutil.disk_usage(target).free < _NEARLY_FULL_BYTES:
+        return disk_full(target.parent, model.weight_bytes)
+    if status is None:
+        return EngineError(f"{what}: it took too long", "look whether the disk answers")
+    last = log[-1] if log else "it said nothing"
+    death = child.death(status)
+    if death == "SIGKILL":
+        return EngineError(
+            f"{what}: the process was killed, most likely for want of memory",
+            "close other programs, or take a smaller model",
+        )
+    if death or status == REFUSED:
+        how = f"died with {death}" if death else "refuses it"
+        return ModelInvalid(
+            f"{what}: openvino-genai {how} ({last})",
+            "get the file again, or run it on llama_cpp",
+        )
+    return EngineError(
+        f"{what}: the converter ended with status {status} ({last})",
+        'pip install "odllm[openvino]"',
+    )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file is there with the content that it was made with."""
+    try:
+        stated: dict[str, str] = json.loads((folder / _CHECKSUMS).read_bytes())
+        return all(_sha256(folder / name) == sha256 for name, sha256 in stated.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _flush(folder: Path) -> None:
+    """Writes down what every file holds, and makes all of it last before it gets its name."""
+    files = sorted(folder.iterdir())
+    content = json.dumps({file.name: _sha256(file) for file in files}, indent=1)
+    (folder / _CHECKSUMS).write_text(content + "\n")
+    for file in folder.iterdir():
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

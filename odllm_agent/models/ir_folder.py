@@ -1,0 +1,65 @@
+"""A folder of OpenVINO's own form as a model: found, checked and described."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from odllm_agent.contract import Format, ModelFile, ModelRequest
+from odllm_agent.errors import ModelInvalid, UsageError
+from odllm_agent.ir import MODEL, read_graph
+from odllm_agent.models.checksum import sha256_of
+
+_CONFIG = "config.json"
+# What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
+_COUNTED = ("openvino_model.*", "openvino_tokenizer.*", _CONFIG)
+
+
+def is_ir_folder(path: Path) -> bool:
+    """Whether a path is a folder that holds a model in OpenVINO's form."""
+    return (path / MODEL).is_file()
+
+
+def describe(request: ModelRequest, folder: Path) -> ModelFile:
+    """The model in a folder, described by its own graph.
+
+    Its checksum is that of the list of its files' checksums, one a line with the file's name.
+
+    Raises:
+        UsageError: It was asked for as another type.
+        ModelInvalid: The graph or `config.json` is missing or makes no sense.
+    """
+    graph = read_graph(folder)
+    if request.quantization is not None:
+        raise UsageError(
+            f"{folder} is {graph.precision} in OpenVINO's form and cannot be made "
+            f"{request.quantization}",
+            "name the model's GGUF file, or set its quantizations to as_is",
+        )
+    files = sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
+    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    architecture, context_tokens = _config(folder)
+    return ModelFile(
+        name=request.name,
+        quantization=graph.precision,
+        sha256=hashlib.sha256(listed.encode()).hexdigest(),
+        path=str(folder),
+        file_bytes=sum(file.stat().st_size for file in files),
+        weight_bytes=graph.weight_bytes,
+        n_weights=graph.n_weights,
+        architecture=architecture,
+        context_tokens=context_tokens,
+        tensor_types=graph.types,
+        format=Format.OPENVINO_IR,
+    )
+
+
+def _config(folder: Path) -> tuple[str, int]:
+    """The architecture, and the longest context that the model was made for."""
+    try:
+        content = json.loads((folder / _CONFIG).read_bytes())
+        return str(content["model_type"]), int(content["max_position_embeddings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelInvalid(
+            f"{folder / _CONFIG} does not tell what model this is: {error!r}",
+            f"export the model again: {_CONFIG} states model_type and max_position_embeddings",
+        ) from error

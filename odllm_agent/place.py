@@ -1,0 +1,52 @@
+"""Where the files that this device makes or fetches lie."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import platformdirs
+
+from odllm_agent.errors import DiskFull, UsageError
+
+ROOT_VARIABLE = "ODLLM_CACHE_DIR"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def cache_root() -> Path:
+    """The folder in `ODLLM_CACHE_DIR`, or the one that this system has for caches."""
+    chosen = os.environ.get(ROOT_VARIABLE)
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
+    return root.absolute()
+
+
+def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull | UsageError:
+    """The error that tells why nothing can be written to a folder of the cache.
+
+    Args:
+        folder: Where something had to be written.
+        error: What the system says.
+        at_least_bytes: What it needed at the least.
+    """
+    if error.errno in _FULL:
+        return disk_full(folder, at_least_bytes)
+    return UsageError(
+        f"the model cache {folder} cannot be used: {error}",
+        f"set {ROOT_VARIABLE} to a folder that can be written to",
+    )
+
+
+def disk_full(folder: Path, at_least_bytes: int) -> DiskFull:
+    """The error that tells how much room is missing in a folder.
+
+    Args:
+        folder: Where something had to be written.
+        at_least_bytes: What it needed at the least.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free_bytes = shutil.disk_usage(there).free
+    return DiskFull(
+        f"there is no room in {folder}: at least {at_least_bytes:,} bytes are needed, "
+        f"{free_bytes:,} are free",
+        f"free some disk space, or set {ROOT_VARIABLE} to a folder on a larger disk",
+    )

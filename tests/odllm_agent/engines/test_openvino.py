@@ -1,0 +1,405 @@
+"""The real OpenVINO beside the real llama.cpp, on small model files."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+from numpy.typing import NDArray
+
+from odllm_agent import engines
+from odllm_agent.contract import (
+    Engine,
+    Measurement,
+    ModelFile,
+    ModelRequest,
+    Quantization,
+    RepeatPolicy,
+    Source,
+    Trial,
+    Workload,
+)
+from odllm_agent.engines import openvino as engine
+from odllm_agent.engines.base import Session
+from odllm_agent.errors import EngineError, SettingError
+from odllm_agent.models import Cache, prepare, read_header
+from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.quality.text import read_text
+from odllm_agent.settings import OpenVinoSettings, check_settings
+from odllm_agent.worker import run_round
+from tests.models import TINY, Shape, write_gguf
+
+PLENTY = 10**12
+PROMPT = tuple(range(40))
+CONTEXT = 256
+# Without them both engines round keys, values and activations, each in its own way.
+EXACT = {"inference_precision": "f32", "kv_cache_precision": "f32"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All tests of a run share what was converted, whichever process they run in."""
+    base = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ROOT_VARIABLE, str(base.parent / "openvino-cache"))
+        yield
+
+
+def described(path: Path) -> ModelFile:
+    request = ModelRequest(path.stem, Source.FILE, str(path))
+    return prepare(request, Cache.of_this_device(), PLENTY)
+
+
+def reference(quantization: str) -> ModelFile:
+    name = "reference-1.6M"
+    request = ModelRequest(name, Source.REFERENCE, name, Quantization(quantization))
+    return prepare(request, Cache.of_this_device(), PLENTY)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    return described(write_gguf(tmp_path_factory.mktemp("model") / "tiny-F16.gguf"))
+
+
+def asked(name: str = "openvino", **settings: int | str) -> Engine:
+    checked = check_settings(name, {"threads": 1, **settings})
+    return Engine(name, engines.versions()[name], checked)
+
+
+def load(model: ModelFile, **settings: int | str) -> Session:
+    return engines.load(asked(**(EXACT | settings)), model, CONTEXT)
+
+
+@pytest.fixture
+def session(model: ModelFile) -> Iterator[Session]:
+    with load(model) as opened:
+        yield opened
+
+
+def last_logits(session: Session) -> NDArray[np.float32]:
+    last: NDArray[np.float32] = session._request.get_output_tensor(0).data[0, -1].copy()  # type: ignore[attr-defined]
+    return last
+
+
+def of_llama_cpp(model: ModelFile, tokens: list[int]) -> NDArray[np.float32]:
+    exact = {"flash_attention": "off", "kv_type_k": "f32", "kv_type_v": "f32"}
+    with engines.load(asked("llama_cpp", **exact), model, CONTEXT) as session:
+        return session.logits(tokens)
+
+
+class VirtualClock:
+    """A clock that only OpenVINO's own work moves, so that windows can be told to the digit."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.inferred: list[int] = []
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def infer(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """10 ms, and 1 ms for each token."""
+
+        def priced(request: openvino.InferRequest, **options: Any) -> Any:
+            answer = call(request, **options)
+            n_tokens = request.get_tensor("input_ids").shape[1]
+            self.inferred.append(n_tokens)
+            self.now_ns += 10_000_000 + 1_000_000 * n_tokens
+            return answer
+
+        return priced
+
+    def choose(self, call: Callable[..., int]) -> Callable[..., int]:
+        """5 ms."""
+
+        def priced(session: engine.OpenVinoSession) -> int:
+            self.now_ns += 5_000_000
+            return call(session)
+
+        return priced
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    clock = VirtualClock()
+    kind = engine.OpenVinoSession
+    monkeypatch.setattr(openvino.InferRequest, "infer", clock.infer(openvino.InferRequest.infer))
+    monkeypatch.setattr(kind, "_choose", clock.choose(kind._choose))
+    monkeypatch.setattr(engine, "monotonic_ns", clock)
+    return clock
+
+
+def test_prefill_times_every_token_of_the_prompt_and_waits_for_the_logits(
+    session: Session, clock: VirtualClock
+) -> None:
+    assert session.prefill(PROMPT).prefill_s == pytest.approx(0.040 + 0.010)
+
+
+def test_time_to_first_token_is_prefill_and_the_choice_of_a_token(
+    session: Session, clock: VirtualClock
+) -> None:
+    assert session.prefill(PROMPT).ttft_s == pytest.approx(0.040 + 0.010 + 0.005)
+
+
+def test_each_decoded_token_is_timed_alone_and_nothing_else_is(
+    session: Session, clock: VirtualClock
+) -> None:
+    session.prefill(PROMPT)
+    assert session.decode((1, 2, 3)) == pytest.approx((0.011, 0.011, 0.011))
+    assert clock.inferred == [40, 1, 1, 1]
+
+
+def test_what_fills_the_context_is_in_no_window(session: Session, clock: VirtualClock) -> None:
+    session.fill(range(100))
+    assert session.prefill(PROMPT).prefill_s == pytest.approx(0.050)
+
+
+def test_kernels_are_compiled_while_loading(model: ModelFile, clock: VirtualClock) -> None:
+    with load(model):
+        assert clock.inferred == [32, 1, 1]
+
+
+def test_a_load_leaves_an_empty_context(model: ModelFile) -> None:
+    with load(model) as session:
+        session.prefill(PROMPT)
+        first = last_logits(session)
+        assert np.allclose(first, session.logits(PROMPT)[-1], atol=1e-3)
+
+
+def test_the_first_token_is_the_likeliest(session: Session) -> None:
+    session.prefill(PROMPT)
+    assert session._choose() == session.logits(PROMPT)[-1].argmax()  # type: ignore[attr-defined]
+
+
+def test_of_a_prompt_only_the_last_logits_are_computed(session: Session) -> None:
+    session.prefill(PROMPT)
+    assert session._request.get_output_tensor(0).shape == [1, 1, TINY.vocabulary]  # type: ignore[attr-defined]
+
+
+def test_decoding_is_what_prefill_would_have_computed(session: Session) -> None:
+    text = [5, 250, 17, 99, 3, 42]
+    session.prefill(text[:2])
+    session.decode(text[2:])
+    last, whole = last_logits(session), session.logits(text)
+    assert np.allclose(last, whole[-1], atol=1e-3)
+    assert not np.allclose(last, whole[-2], atol=1e-3)
+
+
+def test_depth_counts_as_context(session: Session) -> None:
+    text = [5, 250, 17, 99, 3, 42]
+    session.fill(text[:2])
+    session.prefill(text[2:])
+    deep = last_logits(session)
+    assert np.allclose(deep, session.logits(text)[-1], atol=1e-3)
+    assert not np.allclose(deep, session.logits(text[2:])[-1], atol=1e-3)
+
+
+def test_a_reset_empties_the_context(session: Session) -> None:
+    first = session.logits(PROMPT)
+    session.reset()
+    session.prefill(PROMPT[:9])
+    assert np.array_equal(session.logits(PROMPT), first)
+
+
+def test_more_tokens_than_the_context_holds_is_an_error(session: Session) -> None:
+    with pytest.raises(EngineError, match="do not fit"):
+        session.fill([1] * (CONTEXT + 1))
+    session.fill([1] * CONTEXT)
+    with pytest.raises(EngineError, match="do not fit"):
+        session.decode([1])
+
+
+# F16 is computed with the same weights; what is left is the order of sums and llama.cpp's f16
+# activations. Q8_0 and Q4_0 keep their weights, but both engines quantize activations, each in its
+# own groups. Of Q4_K OpenVINO's reader rounds the minima to whole steps of the scale.
+@pytest.mark.parametrize(
+    ("quantization", "most_nats", "least_agreement"),
+    [("F16", 1e-6, 1.0), ("Q8_0", 1e-4, 0.99), ("Q4_0", 1e-4, 0.99), ("Q4_K_M", 1e-2, 0.96)],
+)
+def test_the_reference_model_answers_as_on_llama_cpp(
+    quantization: str, most_nats: float, least_agreement: float
+) -> None:
+    model = reference(quantization)
+    with load(model) as session:
+        tokens = session.tokenize(read_text("reference"))[:CONTEXT]
+        ours = session.logits(tokens)
+    theirs = of_llama_cpp(model, tokens)
+    assert divergence(theirs, ours) < most_nats
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= least_agreement
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(layers=2),
+        Shape(layers=2, architecture="qwen3"),
+        Shape(layers=2, architecture="llama"),
+        Shape(layers=2, architecture="llama", rope_factors=True),
+    ],
+    ids=["qwen2", "qwen3", "llama", "llama-3"],
+)
+def test_late_tokens_are_where_they_are_on_llama_cpp(shape: Shape, tmp_path: Path) -> None:
+    """With wrong angles the divergence of this test is above 1e-4, and 1e-2 without factors."""
+    model = described(write_gguf(tmp_path / "rope.gguf", shape, seed=3))
+    tokens = [int(token) for token in np.random.default_rng(1).integers(0, 512, CONTEXT)]
+    with load(model) as session:
+        ours = session.logits(tokens)
+    assert divergence(of_llama_cpp(model, tokens), ours) < 1e-5
+
+
+def divergence(p_logits: NDArray[np.float32], q_logits: NDArray[np.float32]) -> float:
+    """The mean KL divergence in nats."""
+    p, q = (each - np.logaddexp.reduce(each, axis=1)[:, None] for each in (p_logits, q_logits))
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+def test_a_text_has_the_token_ids_of_llama_cpp() -> None:
+    model = reference("F16")
+    text = read_text("reference")
+    odd = " leading, trailing \n\n\t<|endoftext|> 12345 'tis ÄÖ é e\u0301 \u65e5\u672c \U0001f600 "
+    with load(model) as ours, engines.load(asked("llama_cpp"), model, CONTEXT) as theirs:
+        for each in (text, odd, ""):
+            tokens = ours.tokenize(each)
+            assert tokens == theirs.tokenize(each)
+            assert ours.detokenize(tokens) == each  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "expected_bpw"),
+    [("F16", 16.0), ("Q8_0", 8.75), ("Q4_0", 4.625), ("Q4_K_M", 4.625)],
+)
+def test_runtime_bits_per_weight_are_those_of_the_converted_form(
+    quantization: str, expected_bpw: float
+) -> None:
+    """The embedding of the mixed types is Q6_K: 9.5 bits in groups of 16."""
+    model = reference(quantization)
+    bits = {"Q8_0": 8.75, "Q4_0": 4.625, "Q4_K": 4.625, "Q6_K": 9.5, "F16": 16.0, "F32": 32.0}
+    with load(model) as session:
+        found = session.runtime_bpw
+    tensors = tensors_of(model)
+    vectors_in_f16 = {"F32": 16.0} if quantization == "F16" else {}
+    predicted = sum(n * (bits | vectors_in_f16)[kind] for kind, n in tensors) / model.n_weights
+    assert found == pytest.approx(predicted, abs=0.01)
+    assert found is not None
+    assert found > expected_bpw - 0.001
+
+
+def tensors_of(model: ModelFile) -> list[tuple[str, int]]:
+    return [(tensor.type, tensor.n_weights) for tensor in read_header(Path(model.path)).tensors]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "prop", "found"),
+    [
+        ("threads", 2, "INFERENCE_NUM_THREADS", 2),
+        ("performance_hint", "THROUGHPUT", "PERFORMANCE_HINT", "THROUGHPUT"),
+        ("kv_cache_precision", "u8", "KV_CACHE_PRECISION", openvino.Type.u8),
+        ("kv_cache_precision", "bf16", "KV_CACHE_PRECISION", openvino.Type.bf16),
+        ("inference_precision", "f32", "INFERENCE_PRECISION_HINT", openvino.Type.f32),
+        ("cpu_pinning", "off", "ENABLE_CPU_PINNING", False),
+        ("cpu_pinning", "on", "ENABLE_CPU_PINNING", True),
+        ("hyper_threading", "off", "ENABLE_HYPER_THREADING", False),
+    ],
+)
+def test_every_setting_reaches_openvino(
+    model: ModelFile, setting: str, value: int | str, prop: str, found: object
+) -> None:
+    with load(model, **{setting: value}) as session:
+        assert session._compiled.get_property(prop) == found  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"threads": 4096}, "threads=4096 cannot be had on this CPU"),
+        ({"device": "NPU"}, "device=NPU cannot be had"),
+    ],
+)
+def test_what_this_device_cannot_honour_is_refused_by_name(
+    model: ModelFile, settings: dict[str, int | str], told: str
+) -> None:
+    with pytest.raises(SettingError, match=told) as caught:
+        load(model, **settings)
+    assert caught.value.remedy
+
+
+def test_a_gpu_that_is_not_there_is_refused(model: ModelFile) -> None:
+    if any(name.startswith("GPU") for name in openvino.Core().available_devices):
+        pytest.skip("there is a GPU that OpenVINO can use")
+    with pytest.raises(SettingError, match="device=GPU cannot be had: OpenVINO finds only CPU"):
+        load(model, device="GPU", threads=0)
+
+
+def test_a_precision_that_this_cpu_lacks_is_refused(model: ModelFile) -> None:
+    if "FP16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU computes with f16")
+    with pytest.raises(SettingError, match="inference_precision=f16 cannot be had"):
+        load(model, inference_precision="f16")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"threads": 2},
+        {"cpu_pinning": "on"},
+        {"hyper_threading": "off"},
+        {"core_type": "efficiency"},
+    ],
+)
+def test_what_is_of_the_cpu_is_refused_with_a_gpu(setting: dict[str, Any]) -> None:
+    (name,) = setting
+    with pytest.raises(SettingError, match=f"{name}=.* with device=GPU"):
+        engine._refuse_settings_of_the_cpu(OpenVinoSettings(device="GPU", **setting))
+    engine._refuse_settings_of_the_cpu(OpenVinoSettings(device="GPU"))
+
+
+def test_the_system_says_what_was_left_to_openvino(session: Session) -> None:
+    assert "INFERENCE_NUM_THREADS = 1" in session.system
+    assert "KV_CACHE_PRECISION = f32" in session.system
+
+
+def test_version_names_both_packages_and_the_build() -> None:
+    version = engines.versions()["openvino"]
+    assert openvino.get_version() in version
+    assert "+genai.20" in version
+
+
+def test_a_round_comes_back_whole_and_loads_what_was_converted_before(model: ModelFile) -> None:
+    workload = Workload("short", prompt_tokens=8, output_tokens=4, depth_tokens=3)
+    order = Measurement(Trial("d", model, asked(), workload), 0, RepeatPolicy(1, 2, 2))
+    result = run_round(order)
+    assert result.failure is None
+    assert [len(repeat.token_s) for repeat in result.repeats] == [4, 4, 4]
+    assert result.loaded is not None
+    assert result.loaded.runtime_bpw is not None
+
+
+def test_a_model_in_openvino_s_form_runs_where_it_lies(model: ModelFile, tmp_path: Path) -> None:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for file in engine._folder(model).iterdir():
+        (folder / file.name).symlink_to(file)
+    config = {"model_type": "qwen2", "max_position_embeddings": 1024}
+    (folder / "config.json").write_text(json.dumps(config))
+    found = described(folder)
+    with load(found) as ours, load(model) as same:
+        assert ours.runtime_bpw == pytest.approx(found.file_bpw)
+        assert np.array_equal(ours.logits(PROMPT), same.logits(PROMPT))
+
+
+def test_a_graph_that_is_no_language_model_is_refused(tmp_path: Path) -> None:
+    values = openvino.opset13.parameter([2, 3], np.float32, name="x")
+    graph = openvino.Model([openvino.opset13.relu(values)], [values], "plain")
+    openvino.save_model(graph, tmp_path / "openvino_model.xml")
+    with pytest.raises(EngineError, match="it has no input attention_mask"):
+        engine._read(openvino.Core(), tmp_path)
+
+
+def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
+    wrong = dataclasses.replace(asked(), settings={"threads": 1, "mmap": True})
+    with pytest.raises(SettingError, match="'mmap'"):
+        engines.load(wrong, model, CONTEXT)
