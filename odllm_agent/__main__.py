@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TextIO
 
 from odllm_agent import device, worker
+from odllm_agent.commands import DONE, FAULT, SOME_FAILED, WRONG_USAGE, models
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
-
-DONE, FAULT, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 
 _EXAMPLES = """\
 examples:
   odllm-agent describe                            what this device is, as JSON
   odllm-agent run trials.jsonl                    measure, results to standard output
   odllm-agent run trials.jsonl --out results.jsonl
+  odllm-agent models list                         the models in this device's cache
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("trials", type=Path, help="a file with one measurement per line")
     run.add_argument("--out", type=Path, help="where the results go; standard output unless told")
     run.set_defaults(command=_run)
+    models.add_to(commands)
     return parser
 
 

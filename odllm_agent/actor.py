@@ -1,6 +1,7 @@
 """The agent as a Ray actor: what a controller may ask of a device."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import ray
 
@@ -31,7 +32,11 @@ class AgentActor:
 
     def __init__(self, meters: Sequence[str]) -> None:
         self._meters = tuple(meters)
-        self._cache = models.Cache.of_this_device()
+
+    @cached_property
+    def _cache(self) -> models.Cache:
+        # Not before a model is asked for, so that a limit that is no size becomes a failure there.
+        return models.Cache.of_this_device()
 
     def device(self) -> Device:
         """What this device is."""

@@ -46,6 +46,11 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Size = Annotated[int, Field(ge=1, strict=True)]
 EngineConfig = Mapping[str, Swept[Any]]
 
+_MODEL_KEYS: Mapping[Source, tuple[str, ...]] = {
+    Source.FILE: ("path",),
+    Source.HUB: ("repository", "file", "revision"),
+}
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -56,8 +61,27 @@ class ModelConfig(_Section):
 
     source: Source
     path: str | None = None
+    repository: str | None = None
+    file: str | None = None
+    revision: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     quantizations: Swept[Wanted] | None = None
+
+    @model_validator(mode="after")
+    def _of_its_source(self) -> "ModelConfig":
+        needed = _MODEL_KEYS.get(self.source, ())
+        for key in (key for keys in _MODEL_KEYS.values() for key in keys):
+            if (getattr(self, key) is None) == (key in needed):
+                raise ValueError(
+                    f"source={self.source} {'needs' if key in needed else 'has no'} {key}"
+                )
+        return self
+
+    def location(self, name: str) -> str:
+        """Where the source finds the model of that name; see `ModelRequest`."""
+        if self.source is Source.HUB:
+            return f"{self.repository}/{self.file}@{self.revision}"
+        return self.path or name
 
 
 class WorkloadConfig(_Section):

@@ -33,7 +33,7 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
         ModelRequest(
             name=name,
             source=Source(model.source),
-            location=model.path or name,
+            location=model.location(name),
             quantization=quantization,
             sha256=model.sha256,
         )

@@ -10,7 +10,7 @@ from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
 from odllm_agent.models import quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation
-from odllm_agent.models.checksum import sha256_of
+from odllm_agent.models.checksum import joint_sha256, sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 
@@ -18,6 +18,7 @@ from odllm_agent.models.origin import Origin
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
+    Source.HUB: "odllm_agent.models.hub",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
 # Room for the KV cache, the compute buffers and the process itself: a floor below which no model
@@ -37,12 +38,15 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         available_bytes: The memory that the device has free for the model.
 
     Raises:
-        UsageError: There is no such reference model, or the source is quantized already.
-        ModelMissing: There is no such file.
+        UsageError: There is no such reference model, the source is quantized already, or a file
+            of a hub is not pinned.
+        ModelMissing: There is no such file, or a part of it is missing.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
+        AccessDenied: A hub does not give the file to whoever asks.
+        DownloadFailed: A hub did not give all of it.
         ModelTooLarge: The file asked for does not fit in `available_bytes`.
-        DiskFull: There is no room for a quantized file.
+        DiskFull: There is no room for a fetched or quantized file.
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
@@ -52,7 +56,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
-    sha256 = _checksum(origin, stated)
+    sha256 = _checksum(source, stated, origin.sha256)
     if wanted is None:
         return _described(request, source, sha256)
     made = _quantized(source, sha256, wanted, cache)
@@ -107,19 +111,21 @@ def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: i
         )
 
 
-def _checksum(origin: Origin, stated: str | None) -> str:
+def _checksum(source: Header, *expected: str | None) -> str:
+    """The checksum of a source, which must be each that is expected."""
     try:
-        found = sha256_of(origin.path)
+        found = joint_sha256([sha256_of(part) for part in source.parts])
     except OSError as error:
         raise ModelInvalid(
-            f"the model file {origin.path} cannot be read through: {error.strerror}",
+            f"the model file {error.filename or source.path} cannot be read through: "
+            f"{error.strerror}",
             "check that it is still there and that its disk is sound",
         ) from error
-    for expected in (stated, origin.sha256):
-        if expected not in {None, found}:
+    for wanted in expected:
+        if wanted not in {None, found}:
             raise ChecksumMismatch(
-                f"{origin.path} is not the file that was named: its SHA-256 is {found}, and it "
-                f"should be {expected}",
+                f"{source.path} is not the file that was named: its SHA-256 is {found}, and it "
+                f"should be {wanted}",
                 "get the file again, or correct the checksum if another file is meant",
             )
     return found
