@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from odllm_agent import device, worker
-from odllm_agent.commands import DONE, FAULT, SOME_FAILED, WRONG_USAGE, models
+from odllm_agent.commands import DONE, FAULT, INTERRUPTED, SOME_FAILED, WRONG_USAGE, models
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
 
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the agent.
 
     Returns:
-        The exit status: 0 done, 1 a fault, 2 wrong usage, 3 some trials failed.
+        The exit status: 0 done, 1 a fault or a check not met, 2 wrong usage, 3 some trials failed,
+        130 interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OdllmError as error:
         sys.stderr.write(f"odllm-agent: {error}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
+    except KeyboardInterrupt:
+        sys.stderr.write("odllm-agent: interrupted\n")
+        return INTERRUPTED
     return status
 
 

@@ -31,12 +31,14 @@ class Fault:
         status: Answered in place of the file, if not 0.
         headers: Sent along.
         break_after_bytes: The connection ends after so many bytes of the body.
+        held: The connection ends only once this is set.
         body: Sent in place of the real one.
     """
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     break_after_bytes: int | None = None
+    held: threading.Event | None = None
     body: bytes | None = None
 
 
@@ -256,6 +258,8 @@ class _StorageHandler(_Handler):
             body = body[: fault.break_after_bytes]
             self.close_connection = True
         self._send(206 if start else 200, body, headers)
+        if fault.held:
+            fault.held.wait(timeout=30)
 
     def _start(self) -> int:
         """Where a range request wants to go on."""

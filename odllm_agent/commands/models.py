@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tqdm import tqdm
+
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
@@ -92,7 +94,7 @@ def _add_remove(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
-    entries = cache.shelf.entries()
+    entries = cache.entries()
     origins = cache.shelf.made_from()
     rows = [_row(entry, origins.get(entry.key, ())) for entry in reversed(entries)]
     total_bytes = sum(entry.file_bytes for entry in entries)
@@ -127,8 +129,9 @@ def _pull(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
-    models = [entry for entry in cache.shelf.entries() if entry.finished]
-    damaged = [entry for entry in models if not cache.shelf.is_right(entry.key)]
+    models = [entry for entry in cache.entries() if entry.finished]
+    looked_at = tqdm(models, disable=None, unit="model", leave=False)
+    damaged = [entry for entry in looked_at if not cache.shelf.is_right(entry.key)]
     removed = [entry for entry in damaged if options.fix and cache.shelf.remove(entry)]
     if options.json:
         answer = {
@@ -146,25 +149,25 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
-    chosen = _chosen(cache.shelf.entries(), options)
+    chosen = _chosen(cache.entries(), options)
     if not (options.yes or _agreed(chosen)):
         return DONE
     removed = [entry for entry in chosen if cache.shelf.remove(entry)]
     if options.json:
         return _tell_json({"removed": [entry.key for entry in removed]})
     for entry in chosen:
-        print(f"{'removed' if entry in removed else 'in use, not removed'}: {entry.key}")
+        print(f"{'removed' if entry in removed else 'not removed, in use'}: {entry.key}")
     return DONE if len(removed) == len(chosen) else FAULT
 
 
 def _request(model: str, quantization: str | None, sha256: str | None) -> ModelRequest:
     """What a text on the command line asks for."""
     kind, colon, location = model.partition(":")
-    source = Source(kind) if colon and kind in {"hub", "file"} else Source.REFERENCE
+    named = bool(colon) and kind in set(Source)
     return ModelRequest(
         name=model,
-        source=source,
-        location=model if source is Source.REFERENCE else location,
+        source=Source(kind) if named else Source.REFERENCE,
+        location=location if named else model,
         quantization=_quantization(quantization),
         sha256=sha256,
     )

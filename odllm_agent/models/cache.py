@@ -192,7 +192,7 @@ class Cache:
 
     def find(self, source: Provenance) -> CachedFile | None:
         """The model that was made or fetched so before, if it is there and its content is right."""
-        sha256 = self.shelf.note(self._note_path(source))
+        sha256 = self.shelf.noted_sha256(source.folder, source.key)
         return self.file(sha256) if sha256 else None
 
     def file(self, sha256: str) -> CachedFile | None:
@@ -207,6 +207,15 @@ class Cache:
             if len(paths) == 1:
                 paths[0].unlink()
             return None
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that takes room, the least recently used first.
+
+        Raises:
+            UsageError: The cache's folder cannot be read.
+        """
+        with self._errors_told(0):
+            return self.shelf.entries()
 
     def _given_out(self, path: Path, sha256: str) -> CachedFile:
         self._given.add(sha256)
@@ -310,12 +319,9 @@ class Cache:
     def _partial(self, key: str) -> Path:
         return self.shelf.unfinished / f"{key}.part"
 
-    def _note_path(self, source: Provenance) -> Path:
-        return self.shelf.notes[source.folder] / f"{source.key}.json"
-
     def _write_note(self, source: Provenance, sha256: str, file_bytes: int) -> None:
         content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes}
-        path = self._note_path(source)
+        path = self.shelf.note_path(source.folder, source.key)
         partial = path.with_suffix(".part")
         try:
             partial.write_text(json.dumps(content, indent=1) + "\n")

@@ -130,14 +130,15 @@ def _described(source: HubFile, name: str) -> tuple[str, RemoteFile]:
     """The commit that a revision stands for, and the file of that name at it."""
     with _errors_told(source, name):
         found = get_hf_file_metadata(_url(source, name), headers=_headers(), retry_on_errors=True)
-    if not (found.commit_hash and found.etag and found.size is not None):
+    at = replace(source, revision=found.commit_hash or "")
+    if not at.pinned or found.etag is None or found.size is None:
         raise _no_hub(source)
     if not _SHA256.fullmatch(found.etag):
         raise DownloadFailed(
             f"the hub states no SHA-256 for {source.repository}/{name}, so it could not be checked",
             "fetch it by hand, and name it as a file of this device",
         )
-    return found.commit_hash, RemoteFile(name, found.etag, found.size)
+    return at.revision, RemoteFile(name, found.etag, found.size)
 
 
 def _url(source: HubFile, name: str) -> str:

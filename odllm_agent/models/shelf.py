@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,14 +52,14 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self.files = root / "files"
         self.unfinished = root / "unfinished"
-        self.notes = {kind: root / kind for kind in ("derived", "fetched")}
+        self._notes = {kind: root / kind for kind in ("derived", "fetched")}
         self._used = root / "used"
         self._locks = root / "locks"
 
     def open(self) -> None:
         """Makes the folders that are not there."""
         for folder in (
-            self.files, self.unfinished, self._used, self._locks, *self.notes.values()
+            self.files, self.unfinished, self._used, self._locks, *self._notes.values()
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -81,9 +81,11 @@ class Shelf:
         return ()
 
     def is_right(self, sha256: str) -> bool:
-        """Whether the model with that checksum is there and really has it."""
+        """Whether the model with that checksum is there, can be read, and really has it."""
         paths = self.parts(sha256)
-        return bool(paths) and joint_sha256([sha256_of(path) for path in paths]) == sha256
+        with suppress(OSError):
+            return bool(paths) and joint_sha256([sha256_of(path) for path in paths]) == sha256
+        return False
 
     def touch(self, sha256: str) -> None:
         """Remembers that the model was asked for just now, where that can be written down."""
@@ -121,21 +123,21 @@ class Shelf:
             return False
         return True
 
-    def note(self, path: Path) -> str | None:
-        """The checksum that a note names, or `None` if there is none to be read."""
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            sha256 = str(json.loads(path.read_bytes())["sha256"])
-            return sha256 if _SHA256.fullmatch(sha256) else None
-        return None
+    def noted_sha256(self, kind: str, key: str) -> str | None:
+        """The checksum of the model that a note tells of, or `None` if there is no such note."""
+        note = _read_note(self.note_path(kind, key))
+        return str(note["sha256"]) if note else None
 
-    def made_from(self) -> Mapping[str, tuple[Mapping[str, object], ...]]:
+    def note_path(self, kind: str, key: str) -> Path:
+        """Where a note of that kind and key belongs."""
+        return self._notes[kind] / f"{key}.json"
+
+    def made_from(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
         """What the notes say of each model, by its checksum."""
-        found: defaultdict[str, tuple[Mapping[str, object], ...]] = defaultdict(tuple)
+        found: defaultdict[str, list[Mapping[str, object]]] = defaultdict(list)
         for _, note in self._read_notes():
-            told = {
-                key: value for key, value in note.items() if key not in {"sha256", "file_bytes"}
-            }
-            found[str(note["sha256"])] += (told,)
+            told = {key: note[key] for key in note if key not in {"sha256", "file_bytes"}}
+            found[str(note["sha256"])].append(told)
         return found
 
     def _entry(
@@ -150,10 +152,19 @@ class Shelf:
         )
 
     def _read_notes(self) -> Iterator[tuple[Path, Mapping[str, object]]]:
-        for folder in self.notes.values():
+        for folder in self._notes.values():
             for path, _ in _files_in(folder):
-                if self.note(path) is not None:
-                    yield path, json.loads(path.read_bytes())
+                if note := _read_note(path):
+                    yield path, note
+
+
+def _read_note(path: Path) -> Mapping[str, object] | None:
+    """What a note says; nothing if it is not there, or not one that was written whole."""
+    with suppress(FileNotFoundError, ValueError):
+        note = json.loads(path.read_bytes())
+        if isinstance(note, dict) and _SHA256.fullmatch(str(note.get("sha256"))):
+            return note
+    return None
 
 
 def _unfinished(path: Path, found: os.stat_result) -> Entry:

@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from odllm_agent.__main__ import main
 from odllm_agent.contract import ModelFile, from_json
 from odllm_agent.models import Cache
 from odllm_agent.models.cache import Download, RemoteFile
-from tests.hub_server import COMMIT, Hub, sha256
+from tests.hub_server import COMMIT, Fault, Hub, sha256
 from tests.models import write_gguf, write_split_gguf
 
 REPOSITORY = "ACME/Tiny-1M-GGUF"
@@ -303,3 +305,37 @@ def test_two_who_pull_the_same_at_once_fetch_it_once(
     assert [process.wait() for process in started] == [0, 0]
     assert len(hub.stored) == 1
     assert [entry.finished for entry in Cache(root).shelf.entries()] == [True]
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_a_pull_that_was_ended_goes_on_where_it_was(
+    hub: Hub, root: Path, source: Path, tmp_path: Path, told: Told, end: signal.Signals
+) -> None:
+    content = source.read_bytes()
+    hub.add(REPOSITORY, {FILE: content})
+    held = threading.Event()
+    hub.storage_faults.append(Fault(break_after_bytes=500_000, held=held))
+    program = (
+        "import sys\n"
+        "from odllm_agent.models import hub_client\n"
+        "from odllm_agent.__main__ import main\n"
+        "hub_client.constants.DOWNLOAD_CHUNK_SIZE = 100_000\n"
+        f"sys.exit(main(['models', 'pull', '{LOCATION}@{COMMIT}']))\n"
+    )
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        partial = root / "unfinished" / f"{sha256(content)}.part"
+        while not (partial.exists() and partial.stat().st_size):
+            assert process.poll() is None
+        process.send_signal(end)
+        _, last_words = process.communicate(timeout=30)
+    held.set()
+    assert process.returncode == (130 if end is signal.SIGINT else -end)
+    assert last_words == ("odllm-agent: interrupted\n" if end is signal.SIGINT else "")
+    assert not list((root / "files").iterdir())
+    begun_bytes = partial.stat().st_size
+    assert told("pull", f"{LOCATION}@{COMMIT}")
+    assert hub.stored[-1].headers["range"] == f"bytes={begun_bytes}-"
+    assert [path.name for path in (root / "files").iterdir()] == [f"{sha256(content)}.gguf"]

@@ -3,12 +3,24 @@
 import hashlib
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from huggingface_hub import constants
+from hypothesis import given
+from hypothesis import strategies as st
 
-from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.contract import (
+    Engine,
+    Measurement,
+    ModelFile,
+    ModelRequest,
+    Quantization,
+    RepeatPolicy,
+    Source,
+    Trial,
+    Workload,
+)
 from odllm_agent.errors import (
     AccessDenied,
     ChecksumMismatch,
@@ -18,6 +30,9 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.models import Cache, prepare
+from odllm_agent.models.hub_file import HubFile
+from odllm_agent.settings import check_settings
+from odllm_agent.worker import run_round
 from tests.hub_server import COMMIT, LATER_COMMIT, Fault, Hub, Repository
 from tests.models import write_gguf, write_split_gguf
 
@@ -64,6 +79,13 @@ def begin(cache: Cache, content: bytes, start: bytes) -> None:
     """Lets the cache hold the start of a file, as a process that was killed leaves it."""
     cache.shelf.open()
     (cache.shelf.unfinished / f"{digest(content)}.part").write_bytes(start)
+
+
+def runs(model: ModelFile) -> bool:
+    """Whether the real engine runs the model."""
+    engine = Engine("llama_cpp", "any", check_settings("llama_cpp", {"threads": 1}))
+    trial = Trial("here", model, engine, Workload("w", prompt_tokens=8, output_tokens=4))
+    return run_round(Measurement(trial, 0, RepeatPolicy(0, 1, 1))).failure is None
 
 
 def test_a_pinned_file_is_fetched_once_and_checked(
@@ -214,6 +236,32 @@ def test_a_name_that_no_hub_has_is_refused_before_anything_is_asked(
     assert caught.value.remedy
     assert not hub.asked
     assert not cache.root.exists()
+
+
+_ODD = st.text(alphabet="aZ09-_.+/\\:@%? ~\0\n\u00e9", max_size=40)
+
+
+@given(location=st.one_of(st.text(), _ODD, _ODD.map(lambda text: f"ACME/Tiny/{text}.gguf@main")))
+def test_whatever_is_accepted_stays_below_its_folder(location: str) -> None:
+    try:
+        file = HubFile.of(location)
+    except UsageError:
+        return
+    assert str(file) == location
+    for name in (file.repository, *file.parts, file.revision):
+        assert name.isascii()
+        assert name.isprintable()
+        assert not any(odd in name for odd in ("..", "\\", ":", "@", " ", "//"))
+        assert not PurePosixPath(name).is_absolute()
+
+
+def test_an_answer_that_names_no_commit_is_no_hub_s(
+    hub: Hub, repository: Repository, cache: Cache
+) -> None:
+    repository.commits["../../main"] = repository.commits[COMMIT]
+    repository.branches["main"] = "../../main"
+    with pytest.raises(DownloadFailed, match="does not answer as a hub"):
+        get(cache, revision="main")
 
 
 def test_a_broken_connection_is_gone_on_with(
@@ -455,6 +503,7 @@ def test_parts_are_fetched_as_one_model(hub: Hub, tiny: Path, cache: Cache, tmp_
     assert get(cache, file=parts[0].name, revision="main", sha256=joint) == made
     assert len(hub.asked) == asked
     assert get(cache, file=parts[0].name, quantization=Quantization.Q4_0).quantization == "Q4_0"
+    assert runs(made)
 
 
 def test_of_a_model_in_parts_only_what_is_missing_or_damaged_is_fetched(
