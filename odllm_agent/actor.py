@@ -1,7 +1,6 @@
 """The agent as a Ray actor: what a controller may ask of a device."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import ray
 
@@ -32,11 +31,7 @@ class AgentActor:
 
     def __init__(self, meters: Sequence[str]) -> None:
         self._meters = tuple(meters)
-
-    @cached_property
-    def _cache(self) -> models.Cache:
-        # Not before a model is asked for, so that a limit that is no size becomes a failure there.
-        return models.Cache.of_this_device()
+        self._cache: models.Cache | None = None
 
     def device(self) -> Device:
         """What this device is."""
@@ -52,6 +47,8 @@ class AgentActor:
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""
         try:
+            # Not opened before, so that a limit that is no size becomes a failure of the model.
+            self._cache = self._cache or models.Cache.of_this_device()
             return models.prepare(request, self._cache, device.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
