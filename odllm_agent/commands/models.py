@@ -154,9 +154,10 @@ def _remove(options: argparse.Namespace) -> int:
         return DONE
     removed = [entry for entry in chosen if cache.shelf.remove(entry)]
     if options.json:
-        return _tell_json({"removed": [entry.key for entry in removed]})
-    for entry in chosen:
-        print(f"{'removed' if entry in removed else 'not removed, in use'}: {entry.key}")
+        _tell_json({"removed": [entry.key for entry in removed]})
+    else:
+        for entry in chosen:
+            print(f"{'removed' if entry in removed else 'not removed, in use'}: {entry.key}")
     return DONE if len(removed) == len(chosen) else FAULT
 
 

@@ -232,7 +232,7 @@ class Cache:
         try:
             self._have_room(at_least_bytes)
             make(partial)
-            self._have_room(0)
+            self._keep_limit(0)
             _flush(partial)
             return self._keep(partial, derivation)
         finally:
@@ -266,6 +266,7 @@ class Cache:
                 partial.unlink(missing_ok=True)
                 raise
             except ModelError:
+                # Nothing came, or more than the file has.
                 if not _bytes_there(partial, file.file_bytes):
                     partial.unlink(missing_ok=True)
                 raise

@@ -297,6 +297,14 @@ def test_a_storage_without_ranges_starts_anew(
     assert get(cache).sha256 == digest(content)
 
 
+def test_what_had_come_whole_is_not_fetched_again(
+    hub: Hub, repository: Repository, content: bytes, cache: Cache
+) -> None:
+    begin(cache, content, content)
+    assert get(cache).sha256 == digest(content)
+    assert not hub.stored
+
+
 def test_what_is_longer_than_the_file_is_no_start_of_it(
     hub: Hub, repository: Repository, content: bytes, cache: Cache
 ) -> None:
@@ -373,6 +381,23 @@ def test_a_repository_that_asks_for_consent_is_told(
     with pytest.raises(AccessDenied, match="consent") as caught:
         get(cache)
     assert "HF_TOKEN" in caught.value.remedy
+
+
+def test_a_token_that_the_hub_does_not_take_is_told(
+    hub: Hub, repository: Repository, cache: Cache
+) -> None:
+    reason = {"X-Error-Message": "Invalid credentials in Authorization header"}
+    hub.faults.append(Fault(401, reason))
+    with pytest.raises(AccessDenied, match=FILE) as caught:
+        get(cache)
+    assert "HF_TOKEN" in caught.value.remedy
+
+
+def test_a_repository_that_was_renamed_is_followed(hub: Hub, content: bytes, cache: Cache) -> None:
+    hub.add("ACME/Renamed", {FILE: content})
+    moved = Fault(307, {"Location": f"/ACME/Renamed/resolve/{COMMIT}/{FILE}"})
+    hub.faults.extend([moved, Fault(), moved])
+    assert get(cache).sha256 == digest(content)
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, AccessDenied), (403, AccessDenied)])
@@ -486,6 +511,22 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     with pytest.raises(DiskFull, match=f"at least {len(content):,} bytes"):
         get(cache)
     assert not hub.stored
+    assert not kept(cache)
+
+
+def test_a_disk_that_fills_meanwhile_is_told_and_left_clean(
+    hub: Hub, repository: Repository, content: bytes, small_disk: Callable[[int], Path]
+) -> None:
+    disk = small_disk(4 * 1024 * 1024)
+
+    def fill(_name: str, _done_bytes: int, _total_bytes: int) -> None:
+        if not (disk / "ballast").exists():
+            (disk / "ballast").write_bytes(bytes(3_700_000))
+
+    cache = Cache(disk / "cache", progress=fill)
+    with pytest.raises(DiskFull, match="no room"):
+        get(cache)
+    assert hub.stored
     assert not kept(cache)
 
 
