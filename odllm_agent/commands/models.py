@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
@@ -12,9 +13,9 @@ from tqdm import tqdm
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
-from odllm_agent.errors import ModelError, UsageError
-from odllm_agent.models import Cache, prepare, read_header
-from odllm_agent.models.shelf import Entry
+from odllm_agent.errors import ModelError, ModelMissing, UsageError
+from odllm_agent.models import Cache, ladder, prepare, read_header
+from odllm_agent.models.shelf import Entry, Note
 from odllm_agent.models.size import bytes_text
 
 _EXAMPLES = """\
@@ -95,8 +96,8 @@ def _add_remove(parser: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
     entries = cache.entries()
-    origins = cache.shelf.made_from()
-    rows = [_row(entry, origins.get(entry.key, ())) for entry in reversed(entries)]
+    notes = cache.shelf.made_from()
+    rows = [_row(entry, notes.get(entry.key, ())) for entry in reversed(entries)]
     total_bytes = sum(entry.file_bytes for entry in entries)
     if options.json:
         answer = {
@@ -106,7 +107,7 @@ def _list(options: argparse.Namespace) -> int:
             "models": rows,
         }
         return _tell_json(answer)
-    _print_table(rows)
+    _print_table(rows, _known_names(notes))
     limit = f"of {bytes_text(cache.limit_bytes)}" if cache.limit_bytes else "without a limit"
     print(f"{bytes_text(total_bytes)} {limit} in {cache.root}")
     return DONE
@@ -210,13 +211,13 @@ def _agreed(entries: Sequence[Entry]) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _row(entry: Entry, origins: Sequence[Mapping[str, object]]) -> dict[str, Any]:
+def _row(entry: Entry, notes: Sequence[Note]) -> dict[str, Any]:
     return {
         "sha256": entry.key,
         "quantization": _type(entry),
         "file_bytes": entry.file_bytes,
         "used_at": entry.used_at.isoformat(timespec="seconds"),
-        "made_from": list(origins),
+        "made_from": list(notes),
         "paths": [str(path) for path in entry.paths],
     }
 
@@ -230,20 +231,35 @@ def _type(entry: Entry) -> str:
         return "damaged"
 
 
-def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    print(f"{'sha256':{_SHOWN_DIGITS}}  {'type':10}  {'size':>10}  {'last used':25}  made from")
+def _known_names(notes: Mapping[str, Sequence[Note]]) -> dict[str, str]:
+    """What people call the models that others were made of, by checksum."""
+    fetched = {
+        sha256: str(note["location"])
+        for sha256, told in notes.items()
+        for note in told
+        if "location" in note
+    }
+    shipped: dict[str, str] = {}
+    with suppress(ModelMissing):
+        shipped = {str(origin.sha256): name for name, origin in ladder.origins().items()}
+    return fetched | shipped
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    print(f"{'sha256':{_SHOWN_DIGITS}}  {'type':10}  {'size':>10}  {'last used':25}  from")
     for row in rows:
-        origins = "; ".join(_origin_text(origin) for origin in row["made_from"])
         print(
             f"{row['sha256'][:_SHOWN_DIGITS]}  {row['quantization']:10}  "
-            f"{bytes_text(row['file_bytes']):>10}  {row['used_at']:25}  {origins}"
+            f"{bytes_text(row['file_bytes']):>10}  {row['used_at']:25}  "
+            f"{'; '.join(_note_text(note, names) for note in row['made_from'])}"
         )
 
 
-def _origin_text(origin: Mapping[str, object]) -> str:
-    if "location" in origin:
-        return str(origin["location"])
-    return " ".join(_short(str(value)) for value in origin.values())
+def _note_text(note: Note, names: Mapping[str, str]) -> str:
+    if "location" in note:
+        return str(note["location"])
+    texts = (str(value) for value in note.values())
+    return ", ".join(names.get(text, _short(text)) for text in texts)
 
 
 def _short(text: str) -> str:

@@ -27,7 +27,7 @@ from gguf import (
 
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import ModelInvalid, ModelMissing
-from odllm_agent.models.split import first_name, numbered_name, part_names
+from odllm_agent.models.split import numbered_name, part_names
 
 # The longest known vocabularies, half a million merges included, make headers of about 20 MB.
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -416,12 +416,12 @@ def _refuse_wrong_name(first: _File) -> None:
     if number != 0:
         raise _Nonsense(
             f"it is part {number + 1} of {count} of a split model",
-            f"name the first part, {first_name(first.path.name)}",
+            f"name its first part, such as {numbered_name('MODEL', 1, count)}",
         )
     if len(part_names(first.path.name)) != count:
         raise _Nonsense(
             f"it is the first of {count} parts of a split model, and its name does not say so",
-            f"name the parts as llama.cpp does: {numbered_name('MODEL', 1, count)} and so on",
+            f"give the parts their names again: {numbered_name('MODEL', 1, count)} and so on",
         )
 
 

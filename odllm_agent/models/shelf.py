@@ -18,6 +18,9 @@ from odllm_agent.models.split import numbered_names, part_names
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"([0-9a-f]{64})(?:-\d{5}-of-\d{5})?\.gguf")
 
+Note = Mapping[str, object]
+"""What is known of where a model of the cache comes from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -132,9 +135,9 @@ class Shelf:
         """Where a note of that kind and key belongs."""
         return self._notes[kind] / f"{key}.json"
 
-    def made_from(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
+    def made_from(self) -> Mapping[str, Sequence[Note]]:
         """What the notes say of each model, by its checksum."""
-        found: defaultdict[str, list[Mapping[str, object]]] = defaultdict(list)
+        found: defaultdict[str, list[Note]] = defaultdict(list)
         for _, note in self._read_notes():
             told = {key: note[key] for key in note if key not in {"sha256", "file_bytes"}}
             found[str(note["sha256"])].append(told)
@@ -151,14 +154,14 @@ class Shelf:
             finished=bool(self.parts(sha256)),
         )
 
-    def _read_notes(self) -> Iterator[tuple[Path, Mapping[str, object]]]:
+    def _read_notes(self) -> Iterator[tuple[Path, Note]]:
         for folder in self._notes.values():
             for path, _ in _files_in(folder):
                 if note := _read_note(path):
                     yield path, note
 
 
-def _read_note(path: Path) -> Mapping[str, object] | None:
+def _read_note(path: Path) -> Note | None:
     """What a note says; nothing if it is not there, or not one that was written whole."""
     with suppress(FileNotFoundError, ValueError):
         note = json.loads(path.read_bytes())

@@ -97,7 +97,7 @@ def test_what_is_pulled_is_listed_with_where_it_comes_from(
     assert listed["total_bytes"] == pulled.file_bytes + made.file_bytes
     assert listed["limit_bytes"] == 10**9
     shown = told("list")
-    assert f"{LOCATION}@{COMMIT}" in shown
+    assert shown.count(f"{LOCATION}@{COMMIT}") == 2
     assert "of 1.00 GB" in shown
     assert all(row["sha256"][:12] in shown for row in listed["models"])
 
@@ -115,6 +115,7 @@ def test_a_reference_model_is_pulled_by_its_name(root: Path, told: Told) -> None
     assert "Q8_0" in shown
     assert "BPW" in shown
     assert str(root) in shown
+    assert "reference-1.6M, Q8_0, " in told("list")
 
 
 def test_a_file_in_parts_is_one_model_of_the_list(
@@ -199,6 +200,13 @@ def test_everything_is_removed_unfinished_files_too(root: Path, told: Told) -> N
     assert len(told.json("remove", "--all", "--yes")["removed"]) == 2
     left = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == []
+
+
+def test_what_is_being_fetched_is_not_removed(root: Path, told: Told) -> None:
+    (key,) = hold(root, b"a")
+    with Cache(root).shelf.lock(key):
+        assert f"not removed, in use: {key}" in told("remove", "--all", "--yes", status=1)
+    assert len(told.json("list")["models"]) == 1
 
 
 class Terminal(io.StringIO):

@@ -103,7 +103,7 @@ def test_a_missing_part_is_named(parts: tuple[Path, ...], number: int) -> None:
 def test_a_later_part_is_refused_with_the_first_one_s_name(parts: tuple[Path, ...]) -> None:
     with pytest.raises(ModelInvalid, match="part 2 of 3") as caught:
         read_header(parts[1])
-    assert parts[0].name in caught.value.remedy
+    assert "-00001-of-00003.gguf" in caught.value.remedy
 
 
 def test_a_name_that_llama_cpp_would_not_take_is_refused(parts: tuple[Path, ...]) -> None:
