@@ -38,6 +38,9 @@ from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMi
 from odllm_agent.models.cache import Progress, RemoteFile
 from odllm_agent.models.hub_file import HubFile
 
+# The client writes whole chunks only, of 10 MiB; a line that breaks sooner would bring nothing.
+constants.DOWNLOAD_CHUNK_SIZE = 2**20
+
 _SHA256 = re.compile("[0-9a-f]{64}")
 _NAMES_SHOWN = 12
 _GET_ACCESS = "get access on its page, then set HF_TOKEN to a token of that account"

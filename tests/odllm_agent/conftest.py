@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session, constants
 
+import odllm_agent.models.hub_client  # noqa: F401 - sets the client up, before a test does
 from tests import hub_server
 
 
@@ -18,7 +19,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.
         monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    # What of a body is written at once; small enough for the small models of the tests.
+    # What of a body is written at once: small enough for the small models of the tests.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setattr(time, "sleep", lambda _: None)
