@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ray
 
-from odllm_agent import device, models, worker
+from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Device,
     Failure,
@@ -49,7 +49,7 @@ class AgentActor:
         try:
             # Not opened before, so that a limit that is no size becomes a failure of the model.
             self._cache = self._cache or models.Cache.of_this_device()
-            return models.prepare(request, self._cache, device.available_bytes())
+            return models.prepare(request, self._cache, state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Session(Protocol):
             The seconds of each token until its logits were ready, shape (len(tokens),).
         """
 
-    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """The logits after every token of a fresh context, shape (len(tokens), vocabulary)."""
 
     def tokenize(self, text: str) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from huggingface_hub import constants
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import (
@@ -241,7 +241,6 @@ def test_a_name_that_no_hub_has_is_refused_before_anything_is_asked(
 _ODD = st.text(alphabet="aZ09-_.+/\\:@%? ~\0\n\u00e9", max_size=40)
 
 
-@settings(deadline=None)
 @given(location=st.one_of(st.text(), _ODD, _ODD.map(lambda text: f"ACME/Tiny/{text}.gguf@main")))
 def test_whatever_is_accepted_stays_below_its_folder(location: str) -> None:
     try:

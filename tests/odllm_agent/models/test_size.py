@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
@@ -31,7 +31,6 @@ def test_what_is_no_size_is_refused(text: str) -> None:
     assert "20GiB" in caught.value.remedy
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**15))
 def test_what_is_shown_is_what_it_is(n_bytes: int) -> None:
     shown = bytes_text(n_bytes).replace(",", "").removesuffix(" bytes")

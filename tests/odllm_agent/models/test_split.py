@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import (
@@ -52,7 +52,6 @@ def swap(path: Path, key: str, old: int, new: int, form: str = "<H") -> None:
     path.write_bytes(changed)
 
 
-@settings(deadline=None)
 @given(stem=st.text(min_size=1), count=st.integers(2, 200), number=st.integers(0, 199))
 def test_a_part_s_name_tells_those_of_all(stem: str, count: int, number: int) -> None:
     names = numbered_names(stem, count)
