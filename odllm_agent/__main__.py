@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TextIO
 
 from odllm_agent import device, worker
+from odllm_agent.commands import DONE, FAULT, INTERRUPTED, SOME_FAILED, WRONG_USAGE, models
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
-
-DONE, FAULT, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 
 _EXAMPLES = """\
 examples:
   odllm-agent describe                            what this device is, as JSON
   odllm-agent run trials.jsonl                    measure, results to standard output
   odllm-agent run trials.jsonl --out results.jsonl
+  odllm-agent models list                         the models in this device's cache
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the agent.
 
     Returns:
-        The exit status: 0 done, 1 a fault, 2 wrong usage, 3 some trials failed.
+        The exit status: 0 done, 1 a fault or a check not met, 2 wrong usage, 3 some trials failed,
+        130 interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OdllmError as error:
         sys.stderr.write(f"odllm-agent: {error}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
+    except KeyboardInterrupt:
+        sys.stderr.write("odllm-agent: interrupted\n")
+        return INTERRUPTED
     return status
 
 
@@ -54,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("trials", type=Path, help="a file with one measurement per line")
     run.add_argument("--out", type=Path, help="where the results go; standard output unless told")
     run.set_defaults(command=_run)
+    models.add_to(commands)
     return parser
 
 

@@ -34,7 +34,7 @@ class AgentActor:
 
     def __init__(self, meters: Sequence[str]) -> None:
         self._meters = tuple(meters)
-        self._cache = models.Cache.of_this_device()
+        self._cache: models.Cache | None = None
 
     def device(self) -> Device:
         """What this device is."""
@@ -57,6 +57,8 @@ class AgentActor:
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""
         try:
+            # Not opened before, so that a limit that is no size becomes a failure of the model.
+            self._cache = self._cache or models.Cache.of_this_device()
             return models.prepare(request, self._cache, state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)

@@ -27,6 +27,7 @@ class Source(StrEnum):
     REFERENCE = "reference"
     FILE = "file"
     SHAPE = "shape"
+    HUB = "hub"
 
 
 class Format(StrEnum):
@@ -87,9 +88,11 @@ class ModelRequest:
     Attributes:
         name: The model's name in the experiment, such as `reference-1.6M`.
         source: Where the unquantized (or ready) file comes from.
-        location: The reference model's name, a path on the device, or an architecture's name.
+        location: The reference model's name, a path on the device, an architecture's name, or a
+            file of a hub as `OWNER/REPOSITORY/FILE@REVISION`. Of a split model it names the first
+            part.
         quantization: The type to make, or `None` to take the file as it is.
-        sha256: The checksum that the source file must have, or `None` if none was stated.
+        sha256: The checksum that the source must have, or `None` if none was stated.
         seed: What the weights of a shape are drawn from.
     """
 
@@ -108,9 +111,10 @@ class ModelFile:
     Attributes:
         name: The model's name in the experiment.
         quantization: The type by llama.cpp's name; of a ready file, what its header says.
-        sha256: The checksum of the file's bytes.
-        path: Where the file lies on the device; not part of a trial's identity.
-        file_bytes: The size of the file.
+        sha256: The checksum of the file's bytes; of a split model, that of the list of its parts'
+            checksums, one a line.
+        path: Where the file, or the first part, lies on the device; not part of a trial's identity.
+        file_bytes: The size of the file, or of all parts.
         weight_bytes: The bytes of all weight tensors.
         n_weights: The number of weights in them.
         architecture: The architecture's name in the header, such as `qwen2`.

@@ -7,6 +7,8 @@
     │   ├── ModelMissing    there is no such file
     │   ├── ModelInvalid    the file is not a whole GGUF file that the engine can read
     │   ├── ChecksumMismatch  the file is not the one that was named
+    │   ├── AccessDenied    a hub does not give the file to whoever asks
+    │   ├── DownloadFailed  the file, or all of it, could not be fetched
     │   └── ModelTooLarge   the file does not fit in this device's free memory
     ├── EngineError         an engine is missing, refused to load, or failed while running
     ├── WorkerDied          the process of a trial ended without an answer
@@ -58,6 +60,14 @@ class ModelInvalid(ModelError):
 
 class ChecksumMismatch(ModelError):
     """The file's bytes are not those that were named."""
+
+
+class AccessDenied(ModelError):
+    """A hub does not give the file to whoever asks."""
+
+
+class DownloadFailed(ModelError):
+    """The file, or all of it, could not be fetched."""
 
 
 class ModelTooLarge(ModelError):

@@ -49,6 +49,7 @@ EngineConfig = Mapping[str, Swept[Any]]
 _MODEL_KEYS: Mapping[Source, tuple[str, ...]] = {
     Source.FILE: ("path",),
     Source.SHAPE: ("architecture",),
+    Source.HUB: ("repository", "file", "revision"),
 }
 
 
@@ -63,6 +64,9 @@ class ModelConfig(_Section):
     path: str | None = None
     architecture: str | None = None
     seed: Count | None = None
+    repository: str | None = None
+    file: str | None = None
+    revision: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     quantizations: Swept[Wanted] | None = None
 
@@ -80,6 +84,8 @@ class ModelConfig(_Section):
 
     def location(self, name: str) -> str:
         """Where the source finds the model of that name; see `ModelRequest`."""
+        if self.source is Source.HUB:
+            return f"{self.repository}/{self.file}@{self.revision}"
         return self.path or self.architecture or name
 
 

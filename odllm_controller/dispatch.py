@@ -43,7 +43,8 @@ from odllm_agent.errors import DispatchError, UsageError
 from odllm_controller.plan import Step
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_MODEL_TIMEOUT_S = 3600
+# A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
+_MODEL_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
 
 Order = Measurement | QualityCheck

@@ -56,8 +56,33 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
     Returns:
         The path.
     """
+    _write(gguf.GGUFWriter(path, shape.architecture), shape, kind, seed)
+    return path
+
+
+def write_split_gguf(
+    folder: Path, *, tensors: int = 5, seed: int = 0, first_empty: bool = False
+) -> tuple[Path, ...]:
+    """Writes the model of `write_gguf` in parts, as llama.cpp's own tools split it.
+
+    Args:
+        folder: Where the parts go.
+        tensors: The most tensors of a part; the model has 14.
+        seed: As of `write_gguf`.
+        first_empty: Whether the first part holds metadata only.
+
+    Returns:
+        The paths of the parts.
+    """
+    writer = gguf.GGUFWriter(
+        folder / "tiny.gguf", "qwen2", split_max_tensors=tensors, small_first_shard=first_empty
+    )
+    _write(writer, TINY, "F16", seed)
+    return tuple(sorted(folder.glob("tiny-*-of-*.gguf")))
+
+
+def _write(writer: gguf.GGUFWriter, shape: Shape, kind: str, seed: int) -> None:
     file_type, tensor_type = _FILE_TYPES[kind]
-    writer = gguf.GGUFWriter(path, shape.architecture)
     writer.add_file_type(file_type)
     _add_shape(writer, shape)
     _add_tokenizer(writer, shape.vocabulary)
@@ -70,7 +95,6 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
 def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -1,79 +1,137 @@
-"""The device's own store of model files that were made here, by content."""
+"""The device's own store of model files that were made or fetched here, by content."""
 
 import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from filelock import FileLock
+from typing import ClassVar
 
 from odllm_agent.contract import Quantization
-from odllm_agent.models.checksum import sha256_of
+from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
+from odllm_agent.models.checksum import joint_sha256, sha256_of
+from odllm_agent.models.shelf import Entry, Shelf
+from odllm_agent.models.size import bytes_text, parse_bytes
 from odllm_agent.place import cache_root, disk_full, write_error
 
-_SHA256 = re.compile("[0-9a-f]{64}")
+LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.
 _SKELETON_BYTES = 2_000_000
 
+Progress = Callable[[str, int, int], None]
+"""Is told the name of a file that is on its way, the bytes that are there and those of all."""
+
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Provenance:
+    """Where a model of the cache comes from."""
+
+    folder: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """A name for it that any file system takes."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation(Provenance):
     """What a file was made from, and how: the same derivation gives the same bytes on a device.
 
     Attributes:
-        source_sha256: The checksum of the file that it was made from.
+        source_sha256: The checksum of the model that it was made from.
         quantization: The type that was made.
         quantizer: The version of the program that made it.
     """
+
+    folder: ClassVar[str] = "derived"
 
     source_sha256: str
     quantization: Quantization
     quantizer: str
 
-    @property
-    def key(self) -> str:
-        """A name for the derivation that any file system takes."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
+
+@dataclass(frozen=True, slots=True)
+class Download(Provenance):
+    """Where a model was fetched from.
+
+    Attributes:
+        location: A place whose bytes never change, such as a file of a hub at a commit.
+    """
+
+    folder: ClassVar[str] = "fetched"
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of a model as its server describes it.
+
+    Attributes:
+        name: What the server calls it.
+        sha256: The checksum of its bytes.
+        file_bytes: Its size.
+    """
+
+    name: str
+    sha256: str
+    file_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """A file of the cache whose content was found right.
+    """A model of the cache whose content was found right.
 
     Attributes:
-        path: Where it lies.
-        sha256: The checksum of its bytes.
+        path: Where its file, or the first of its parts, lies.
+        sha256: The checksum that stands for it.
     """
 
     path: Path
     sha256: str
 
 
-class Cache:
-    """A folder of model files, each named by the checksum of its bytes.
+def no_progress(_name: str, _done_bytes: int, _total_bytes: int) -> None:
+    """Tells nobody."""
 
-    Several processes may use one folder at the same time. The files lie in `files`; `derived` has
-    one small file per derivation that tells which file it gave.
+
+class Cache:
+    """A folder of model files, each named by the checksum of its content.
+
+    Several processes may use one folder at the same time. With a limit, the models that were not
+    used for the longest time make room for new ones; those that this object has given out, or is
+    making, stay.
 
     Args:
         root: The folder; made when it is first written to.
+        limit_bytes: What all of its files together may take, or `None` for no limit.
+        progress: Is told how far a download is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, limit_bytes: int | None = None, progress: Progress = no_progress
+    ) -> None:
         self.root = root
-        self._files = root / "files"
-        self._derived = root / "derived"
-        self._locks = root / "locks"
+        self.limit_bytes = limit_bytes
+        self.progress = progress
+        self.shelf = Shelf(root)
+        self._given: set[str] = set()
+        self._busy: set[str] = set()
 
     @classmethod
-    def of_this_device(cls) -> "Cache":
-        """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches."""
-        return cls(cache_root())
+    def of_this_device(cls, progress: Progress = no_progress) -> "Cache":
+        """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches.
+
+        Its limit is `ODLLM_CACHE_MAX_BYTES`, such as 50GB; there is none where that is not set.
+
+        Raises:
+            UsageError: The limit is no size.
+        """
+        return cls(cache_root(), _limit_bytes(), progress)
 
     def derived(
         self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
@@ -86,14 +144,52 @@ class Cache:
             at_least_bytes: The disk space that the file surely needs.
 
         Raises:
-            DiskFull: There is no room for the file.
+            DiskFull: There is no room for the file, on the disk or within the limit.
             UsageError: The cache's folder cannot be written to.
         """
-        with self._errors_told(at_least_bytes):
-            for folder in (self._files, self._derived, self._locks):
-                folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._locks / f"{derivation.key}.lock"):
-                return self._find(derivation) or self._make(derivation, make, at_least_bytes)
+        with self._writing(derivation.key, at_least_bytes):
+            return self.find(derivation) or self._make(derivation, make, at_least_bytes)
+
+    def fetched(
+        self,
+        download: Download,
+        files: Sequence[RemoteFile],
+        fetch: Callable[[RemoteFile, Path], None],
+    ) -> CachedFile:
+        """The model of a download: what of it is there and right stays, the rest is fetched.
+
+        What was fetched of a file when the connection broke, or the process ended, stays too, and
+        the next call goes on from there.
+
+        Args:
+            download: Where the model comes from.
+            files: All files of the model, in the order of its parts.
+            fetch: Adds the rest of a file to what the path that it is given holds already.
+
+        Raises:
+            ChecksumMismatch: What came is not what the server describes.
+            DiskFull: There is no room for the model, on the disk or within the limit.
+            UsageError: The cache's folder cannot be written to.
+        """
+        sha256 = joint_sha256([file.sha256 for file in files])
+        places = self.shelf.places(sha256, len(files))
+        all_bytes = sum(file.file_bytes for file in files)
+        with self._writing(sha256, all_bytes):
+            missing = {
+                file: place
+                for file, place in zip(files, places, strict=True)
+                if not (place.exists() and sha256_of(place) == file.sha256)
+            }
+            self._have_room(sum(self._missing_bytes(file) for file in missing))
+            for file, place in missing.items():
+                self._fetch(file, place, fetch)
+            self._write_note(download, sha256, all_bytes)
+            return self._given_out(places[0], sha256)
+
+    def find(self, source: Provenance) -> CachedFile | None:
+        """The model that was made or fetched so before, if it is there and its content is right."""
+        sha256 = self.shelf.noted_sha256(source.folder, source.key)
+        return self.file(sha256) if sha256 else None
 
     def skeleton(self, name: str, write: Callable[[Path], None]) -> Path:
         """A file with a hole in the place of its weights, written anew.
@@ -118,43 +214,49 @@ class Cache:
         return path
 
     def file(self, sha256: str) -> CachedFile | None:
-        """The file of that content, or `None`; a file whose content is wrong is removed."""
-        path = self._files / f"{sha256}.gguf"
-        if not path.exists():
+        """The model of that content, or `None`; a file whose content is wrong is removed.
+
+        Of a split model only its server knows which part is wrong: `fetched` gets that one again.
+        """
+        with self._errors_told(0):
+            paths = self.shelf.parts(sha256)
+            if self.shelf.is_right(sha256):
+                return self._given_out(paths[0], sha256)
+            if len(paths) == 1:
+                paths[0].unlink()
             return None
-        if sha256_of(path) == sha256:
-            return CachedFile(path, sha256)
-        path.unlink()
-        return None
 
-    def path_of(self, derivation: Derivation) -> Path | None:
-        """Where the file of a derivation lies, if it is there; its content is not checked."""
-        sha256 = self._noted(derivation)
-        path = self._files / f"{sha256}.gguf"
-        return path if sha256 and path.exists() else None
+    def path_of(self, source: Provenance) -> Path | None:
+        """Where a model that was made or fetched so lies, if it is there; not checked."""
+        sha256 = self.shelf.noted_sha256(source.folder, source.key)
+        parts = self.shelf.parts(sha256) if sha256 else ()
+        return parts[0] if parts and all(part.exists() for part in parts) else None
 
-    def _find(self, derivation: Derivation) -> CachedFile | None:
-        sha256 = self._noted(derivation)
-        return self.file(sha256) if sha256 else None
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that takes room, the least recently used first.
 
-    def _noted(self, derivation: Derivation) -> str | None:
-        try:
-            told = json.loads((self._derived / f"{derivation.key}.json").read_bytes())
-            sha256 = str(told["sha256"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-        return sha256 if _SHA256.fullmatch(sha256) else None
+        Raises:
+            UsageError: The cache's folder cannot be read.
+        """
+        with self._errors_told(0):
+            return self.shelf.entries()
+
+    def _given_out(self, path: Path, sha256: str) -> CachedFile:
+        self._given.add(sha256)
+        self.shelf.touch(sha256)
+        return CachedFile(path, sha256)
 
     def _make(
         self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
     ) -> CachedFile:
-        partial = self._files / f"{derivation.key}.part"
+        partial = self._partial(derivation.key)
         # One may have been left by a process that was killed. It may still be open in a child of
         # that process, so it is removed, never written over.
         partial.unlink(missing_ok=True)
         try:
-            refuse_full_disk(self._files, at_least_bytes)
+            self._have_room(at_least_bytes)
             make(partial)
+            self._keep_limit(0)
             _flush(partial)
             return self._keep(partial, derivation)
         finally:
@@ -162,29 +264,146 @@ class Cache:
 
     def _keep(self, partial: Path, derivation: Derivation) -> CachedFile:
         sha256 = sha256_of(partial)
-        # The index comes first: if it cannot be written, no file lies about that nothing names.
-        self._write_index(derivation, sha256, partial.stat().st_size)
-        path = self._files / f"{sha256}.gguf"
-        partial.replace(path)
-        _flush_folder(self._files)
-        return CachedFile(path, sha256)
+        # The note comes first: if it cannot be written, no file lies about that nothing names.
+        self._write_note(derivation, sha256, partial.stat().st_size)
+        (place,) = self.shelf.places(sha256)
+        self._put(partial, place)
+        return self._given_out(place, sha256)
 
-    def _write_index(self, derivation: Derivation, sha256: str, file_bytes: int) -> None:
-        content = asdict(derivation) | {"sha256": sha256, "file_bytes": file_bytes}
-        partial = self._derived / f"{derivation.key}.part"
+    def _missing_bytes(self, file: RemoteFile) -> int:
+        """What has still to be fetched of a file."""
+        return file.file_bytes - _bytes_there(self._partial(file.sha256), file.file_bytes)
+
+    def _fetch(
+        self, file: RemoteFile, place: Path, fetch: Callable[[RemoteFile, Path], None]
+    ) -> None:
+        partial = self._partial(file.sha256)
+        if not _bytes_there(partial, file.file_bytes):
+            partial.unlink(missing_ok=True)
+        with self._using(file.sha256):
+            try:
+                fetch(file, partial)
+                _flush(partial)
+                _refuse_other_content(file, partial)
+            except (OSError, ChecksumMismatch):
+                # A disk that is full would stay so, and what is wrong is the start of nothing.
+                partial.unlink(missing_ok=True)
+                raise
+            except ModelError:
+                # Nothing came, or more than the file has.
+                if not _bytes_there(partial, file.file_bytes):
+                    partial.unlink(missing_ok=True)
+                raise
+            self._put(partial, place)
+
+    def _put(self, partial: Path, place: Path) -> None:
+        partial.replace(place)
+        _flush_folder(place.parent)
+
+    def _have_room(self, more_bytes: int) -> None:
+        """Makes sure that so many bytes more find room, on the disk and within the limit.
+
+        Raises:
+            DiskFull: They do not.
+        """
+        self._keep_limit(more_bytes)
+        refuse_full_disk(self.shelf.files, more_bytes)
+
+    def _keep_limit(self, more_bytes: int) -> None:
+        """Removes the least recently used models until so many bytes more are within the limit."""
+        if self.limit_bytes is None:
+            return
+        with self.shelf.lock("room"):
+            entries = self.shelf.entries()
+            over_bytes = sum(entry.file_bytes for entry in entries) + more_bytes - self.limit_bytes
+            free = [entry for entry in entries if entry.key not in self._given | self._busy]
+            freed_bytes = sum(entry.file_bytes for entry in free)
+            # Nothing is removed for what would not fit even so.
+            if freed_bytes >= over_bytes:
+                freed_bytes = self._remove_oldest(free, over_bytes)
+            if freed_bytes < over_bytes:
+                raise self._too_large(over_bytes - freed_bytes)
+
+    def _remove_oldest(self, entries: Sequence[Entry], at_least_bytes: int) -> int:
+        """Removes entries in their order until so many bytes are free, and tells how many are."""
+        removed_bytes = 0
+        for entry in entries:
+            if removed_bytes < at_least_bytes and self.shelf.remove(entry):
+                removed_bytes += entry.file_bytes
+        return removed_bytes
+
+    def _too_large(self, over_bytes: int) -> DiskFull:
+        limit_bytes = self.limit_bytes or 0
+        return DiskFull(
+            f"the model cache {self.root} may hold {bytes_text(limit_bytes)}, and what is needed "
+            f"in it at once takes {bytes_text(limit_bytes + over_bytes)}",
+            f"raise {LIMIT_VARIABLE}, or ask for fewer or smaller models in one go",
+        )
+
+    def _partial(self, key: str) -> Path:
+        return self.shelf.unfinished / f"{key}.part"
+
+    def _write_note(self, source: Provenance, sha256: str, file_bytes: int) -> None:
+        content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes}
+        path = self.shelf.note_path(source.folder, source.key)
+        partial = path.with_suffix(".part")
         try:
             partial.write_text(json.dumps(content, indent=1) + "\n")
             _flush(partial)
-            partial.replace(partial.with_suffix(".json"))
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _using(self, key: str) -> Iterator[None]:
+        """Keeps what lies under a key from being removed to make room."""
+        added = {key} - self._busy
+        self._busy |= added
+        try:
+            yield
+        finally:
+            self._busy -= added
+
+    @contextmanager
+    def _writing(self, key: str, at_least_bytes: int) -> Iterator[None]:
+        """Holds a key's lock; whatever lies under the key is in use meanwhile."""
+        with self._errors_told(at_least_bytes):
+            self.shelf.open()
+            with self.shelf.lock(key), self._using(key):
+                yield
 
     @contextmanager
     def _errors_told(self, at_least_bytes: int) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise write_error(self._files, error, at_least_bytes) from error
+            raise write_error(self.shelf.files, error, at_least_bytes) from error
+
+
+def _limit_bytes() -> int | None:
+    chosen = os.environ.get(LIMIT_VARIABLE)
+    if not chosen:
+        return None
+    try:
+        return parse_bytes(chosen)
+    except UsageError as error:
+        raise UsageError(f"{LIMIT_VARIABLE}: {error.message}", error.remedy) from error
+
+
+def _bytes_there(partial: Path, all_bytes: int) -> int:
+    """How much of a file is there; nothing of it if what is there can't be its start."""
+    there_bytes = partial.stat().st_size if partial.exists() else 0
+    return there_bytes if there_bytes <= all_bytes else 0
+
+
+def _refuse_other_content(file: RemoteFile, partial: Path) -> None:
+    found = sha256_of(partial)
+    if found != file.sha256:
+        raise ChecksumMismatch(
+            f"what came as {file.name} has the SHA-256 {found}, and its server states "
+            f"{file.sha256}; it was removed",
+            "try again; if it comes again, ask who runs the server, or the proxy before it",
+        )
 
 
 def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from odllm_agent.clock import now
@@ -31,3 +32,17 @@ def sha256_of(path: Path) -> str:
     if settled:
         _known[identity] = digest
     return digest
+
+
+def joint_sha256(parts: Sequence[str]) -> str:
+    """The SHA-256 that stands for a model of so many files.
+
+    Of one file it is the file's own. Of a split model it is that of the list of the parts'
+    checksums, one a line: `sha256sum NAME-*-of-*.gguf | cut -c1-64 | sha256sum` prints it.
+
+    Args:
+        parts: The checksum of each file, in the order of the parts.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()

@@ -11,7 +11,8 @@ import os
 import stat
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,6 +27,7 @@ from gguf import (
 
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import ModelInvalid, ModelMissing
+from odllm_agent.models.split import numbered_name, part_names
 
 # The longest known vocabularies, half a million merges included, make headers of about 20 MB.
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -64,7 +66,7 @@ class Tensor:
         name: The tensor's name.
         type: The type of its weights by ggml's name, such as `Q4_K`.
         shape: Its dimensions as the file lists them, the length of a row first.
-        offset_bytes: Where its data starts, counted from the start of all tensor data.
+        offset_bytes: Where its data starts, counted from the start of all tensor data in its file.
     """
 
     name: str
@@ -92,24 +94,24 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a whole GGUF file.
+    """The header of a whole GGUF model.
 
     Attributes:
-        path: The file.
-        file_bytes: Its size.
+        parts: Its file or, of a split model, all of them in their order.
+        file_bytes: The size of all of them.
         architecture: The architecture's name, such as `qwen2`.
         quantization: The type by llama.cpp's name, such as `Q4_K_M`. Where the header states none,
             or one that its tensors belie, the type of most weights.
         context_tokens: The longest context that the model was made for.
         n_blocks: The number of transformer blocks.
-        n_pairs: The number of metadata pairs.
-        pairs_end_bytes: Where they end, counted from the start of the file.
+        n_pairs: The number of metadata pairs, in the first file.
+        pairs_end_bytes: Where they end, counted from the start of that file.
         alignment: What every tensor's place is a multiple of.
-        data_start_bytes: Where the data of the tensors starts, counted in the same way.
-        tensors: Every tensor, in the order of the file.
+        data_start_bytes: Where the data of its tensors starts, counted in the same way.
+        tensors: Every tensor, in the order of the files.
     """
 
-    path: Path
+    parts: tuple[Path, ...]
     file_bytes: int
     architecture: str
     quantization: str
@@ -120,6 +122,11 @@ class Header:
     alignment: int
     data_start_bytes: int
     tensors: tuple[Tensor, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file that an engine is told to load: it finds the other parts by itself."""
+        return self.parts[0]
 
     @property
     def weight_bytes(self) -> int:
@@ -160,23 +167,110 @@ def aligned(position: int, alignment: int) -> int:
 def read_header(path: Path) -> Header:
     """Reads the header of a GGUF file and makes sure that all of the file is there.
 
+    Of a split model it reads the headers of all parts, which must lie beside the first.
+
     Raises:
-        ModelMissing: There is no such file.
-        ModelInvalid: It is not a GGUF file, is cut off, is a part of a split one, cannot be read,
-            or its header makes no sense.
+        ModelMissing: There is no such file, or a part of the model is not there.
+        ModelInvalid: It is not a GGUF file, is cut off, is not the first of its parts, cannot be
+            read, or its header makes no sense; or one of its parts belongs to another model.
     """
+    files = _read_all(path)
+    with _nonsense_told(path):
+        return _header(files)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What one file says.
+
+    Attributes:
+        path: The file.
+        file_bytes: Its size.
+        values: Its metadata without arrays.
+        n_pairs: The number of metadata pairs, arrays among them.
+        pairs_end_bytes: Where they end.
+        alignment: What every tensor's place is a multiple of.
+        data_start_bytes: Where the data of the tensors starts.
+        tensors: Its tensors.
+    """
+
+    path: Path
+    file_bytes: int
+    values: Mapping[str, Scalar]
+    n_pairs: int
+    pairs_end_bytes: int
+    alignment: int
+    data_start_bytes: int
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def split(self) -> tuple[int, int, int]:
+        """Which part it says it is, from 0, of how many, and the tensors in all of them."""
+        return (
+            self._number("split.no"),
+            self._number("split.count"),
+            self._number("split.tensors.count"),
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file is a model by itself."""
+        return self.split[1] in {0, 1}
+
+    def _number(self, key: str) -> int:
+        value = self.values.get(key, 0)
+        return value if type(value) is int else -1
+
+
+def _read_all(path: Path) -> tuple[_File, ...]:
+    first = _read(path)
+    if first.whole:
+        return (first,)
+    with _nonsense_told(path):
+        _refuse_wrong_name(first)
+    names = part_names(path.name)
+    others = enumerate(names[1:], start=1)
+    return (first, *(_read_part(path.with_name(name), number, first) for number, name in others))
+
+
+def _read_part(path: Path, number: int, first: _File) -> _File:
+    _, count, n_tensors = first.split
     try:
-        with _opened(path) as file:
-            return _parse(path, _Bytes(file, os.fstat(file.fileno()).st_size))
-    except FileNotFoundError as error:
+        part = _read(path)
+    except ModelMissing as error:
         raise ModelMissing(
-            f"there is no model file {path}", "check the path; it must be on this very device"
+            f"part {number + 1} of {count} of the split model {first.path} is not there: {path}",
+            "get all parts, and let them lie beside each other under their own names",
         ) from error
-    except OSError as error:
+    if part.split != (number, count, n_tensors):
         raise ModelInvalid(
-            f"the model file {path} cannot be read: {error.strerror}",
-            "check that it is a file and that the agent's user may read it",
-        ) from error
+            f"{path} does not belong to the split model {first.path}: as number, parts and tensors "
+            f"in all it states {part.split}, where {(number, count, n_tensors)} is needed",
+            "get all parts anew from one place",
+        )
+    return part
+
+
+def _read(path: Path) -> _File:
+    with _nonsense_told(path):
+        try:
+            with _opened(path) as file:
+                return _parse(path, _Bytes(file, os.fstat(file.fileno()).st_size))
+        except FileNotFoundError as error:
+            raise ModelMissing(
+                f"there is no model file {path}", "check the path; it must be on this very device"
+            ) from error
+        except OSError as error:
+            raise ModelInvalid(
+                f"the model file {path} cannot be read: {error.strerror}",
+                "check that it is a file and that the agent's user may read it",
+            ) from error
+
+
+@contextmanager
+def _nonsense_told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except _Nonsense as error:
         raise ModelInvalid(f"{path} is no usable GGUF file: {error}", error.remedy) from error
 
@@ -258,26 +352,41 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _parse(path: Path, data: _Bytes) -> Header:
+def _parse(path: Path, data: _Bytes) -> _File:
     n_tensors, n_pairs = _preamble(data)
     values = _pairs(data, n_pairs)
     pairs_end_bytes = data.position
-    _refuse_split(values)
     alignment = _alignment(values)
     tensors = tuple(_tensor(data) for _ in range(n_tensors))
     _refuse_bad_layout(tensors, alignment, data)
-    architecture = str(values.get("general.architecture", ""))
-    return Header(
+    return _File(
         path=path,
         file_bytes=data.file_bytes,
-        architecture=architecture,
-        quantization=_quantization(values.get("general.file_type"), tensors),
-        context_tokens=_count(values, f"{architecture}.context_length"),
-        n_blocks=_count(values, f"{architecture}.block_count"),
+        values=values,
         n_pairs=n_pairs,
         pairs_end_bytes=pairs_end_bytes,
         alignment=alignment,
         data_start_bytes=aligned(data.position, alignment),
+        tensors=tensors,
+    )
+
+
+def _header(files: Sequence[_File]) -> Header:
+    values = files[0].values
+    tensors = tuple(tensor for file in files for tensor in file.tensors)
+    _refuse_wrong_number(tensors, files[0])
+    architecture = str(values.get("general.architecture", ""))
+    return Header(
+        parts=tuple(file.path for file in files),
+        file_bytes=sum(file.file_bytes for file in files),
+        architecture=architecture,
+        quantization=_quantization(values.get("general.file_type"), tensors),
+        context_tokens=_count(values, f"{architecture}.context_length"),
+        n_blocks=_count(values, f"{architecture}.block_count"),
+        n_pairs=files[0].n_pairs,
+        pairs_end_bytes=files[0].pairs_end_bytes,
+        alignment=files[0].alignment,
+        data_start_bytes=files[0].data_start_bytes,
         tensors=tensors,
     )
 
@@ -294,8 +403,6 @@ def _preamble(data: _Bytes) -> tuple[int, int]:
             "convert the model again with the converter of a current llama.cpp",
         )
     n_tensors, n_pairs = data.number(_U64), data.number(_U64)
-    if n_tensors == 0:
-        raise _Nonsense("it holds no tensors", "name a file with weights, not only a vocabulary")
     if max(n_tensors, n_pairs) > _MAX_ENTRIES:
         raise _Nonsense(
             f"it claims {n_tensors:,} tensors and {n_pairs:,} metadata pairs, of which more than "
@@ -343,13 +450,29 @@ def _number_form(kind: int, key: str) -> struct.Struct:
     return _NUMBERS[kind]
 
 
-def _refuse_split(values: Mapping[str, Scalar]) -> None:
-    parts = values.get("split.count", 1)
-    if parts not in {0, 1}:
+def _refuse_wrong_name(first: _File) -> None:
+    """Refuses what llama.cpp would not load as the first part of a split model."""
+    number, count, _ = first.split
+    if number != 0:
         raise _Nonsense(
-            f"it is one of {parts} parts of a split model",
-            "join the parts with llama.cpp's `llama-gguf-split --merge` and name the joined file",
+            f"it is part {number + 1} of {count} of a split model",
+            f"name its first part, such as {numbered_name('MODEL', 1, count)}",
         )
+    if len(part_names(first.path.name)) != count:
+        raise _Nonsense(
+            f"it is the first of {count} parts of a split model, and its name does not say so",
+            f"give the parts their names again: {numbered_name('MODEL', 1, count)} and so on",
+        )
+
+
+def _refuse_wrong_number(tensors: Sequence[Tensor], first: _File) -> None:
+    if not tensors:
+        raise _Nonsense("it holds no tensors", "name a file with weights, not only a vocabulary")
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise _Nonsense("two of its tensors have the same name")
+    _, _, n_tensors = first.split
+    if not first.whole and n_tensors != len(tensors):
+        raise _Nonsense(f"its parts hold {len(tensors):,} tensors, and {n_tensors:,} are stated")
 
 
 def _alignment(values: Mapping[str, Scalar]) -> int:

@@ -4,7 +4,6 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache as remembered
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +11,7 @@ from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
 from odllm_agent.models import foresight, ir_folder, quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
-from odllm_agent.models.checksum import sha256_of
+from odllm_agent.models.checksum import joint_sha256, sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
@@ -24,6 +23,7 @@ _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
     Source.SHAPE: "odllm_agent.models.shape",
+    Source.HUB: "odllm_agent.models.hub",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -58,12 +58,15 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         available_bytes: The memory that the device has free for the model.
 
     Raises:
-        UsageError: There is no such reference model or shape, or the source is quantized already.
-        ModelMissing: There is no such file.
+        UsageError: There is no such reference model or shape, the source is quantized already, or
+            a file of a hub is not pinned.
+        ModelMissing: There is no such file, or a part of it is missing.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
+        AccessDenied: A hub does not give the file to whoever asks.
+        DownloadFailed: A hub did not give all of it.
         ModelTooLarge: The file asked for does not fit in `available_bytes`.
-        DiskFull: There is no room for a quantized file.
+        DiskFull: There is no room for a fetched or quantized file.
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
@@ -75,7 +78,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
-    sha256 = _checksum(origin, stated)
+    sha256 = _checksum(source, origin, stated)
     if wanted is None:
         return _described(request, source, sha256)
 
@@ -109,7 +112,7 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     wanted = _to_make(request, source, origin)
     if wanted is None:
         return _foreseen(request, source, origin)
-    sha256 = _checksum_once(origin, stated)
+    sha256 = _checksum_once(source, origin, stated)
     there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
     if there:
         return _foreseen(request, read_header(there), origin)
@@ -181,18 +184,20 @@ def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: i
         )
 
 
-def _checksum(origin: Origin, stated: str | None) -> str:
+def _checksum(source: Header, origin: Origin, stated: str | None) -> str:
+    """The checksum of a source, which must be each that is expected."""
     if origin.fill and origin.sha256:
         return origin.sha256
     try:
-        found = sha256_of(origin.path)
+        found = joint_sha256([sha256_of(part) for part in source.parts])
     except OSError as error:
         raise ModelInvalid(
-            f"the model file {origin.path} cannot be read through: {error.strerror}",
+            f"the model file {error.filename or source.path} cannot be read through: "
+            f"{error.strerror}",
             "check that it is still there and that its disk is sound",
         ) from error
     for expected in (stated, origin.sha256):
-        _refuse_other_content(origin.path, found, expected)
+        _refuse_other_content(source.path, found, expected)
     return found
 
 
@@ -205,17 +210,11 @@ def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
         )
 
 
-def _checksum_once(origin: Origin, stated: str | None) -> str:
+def _checksum_once(source: Header, origin: Origin, stated: str | None) -> str:
     """The checksum of a source, read through once for all types that are foreseen of it."""
     if origin.sha256 and stated is None:
         return origin.sha256
-    status = origin.path.stat()
-    return _remembered_checksum(origin, stated, status.st_size, status.st_mtime_ns)
-
-
-@remembered
-def _remembered_checksum(origin: Origin, stated: str | None, *_: int) -> str:
-    return _checksum(origin, stated)
+    return _checksum(source, origin, stated)
 
 
 def _made(

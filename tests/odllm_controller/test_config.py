@@ -53,6 +53,8 @@ def test_the_engine_file_states_every_setting_at_its_default() -> None:
         ),
         ("+models.mine={source: reference, seed: 1}", "source=reference has no seed"),
         ("+models.mine={source: shape, architecture: a, seed: -1}", "models.mine.seed=-1"),
+        ("+models.mine={source: hub, repository: a/b, file: c.gguf}", "source=hub needs revision"),
+        ("+models.mine={source: reference, path: /m.gguf}", "source=reference has no path"),
         ("quality.metrics=[beauty]", "beauty"),
         ("+surprise=1", "surprise=1"),
         ("name=???", "name"),

@@ -14,9 +14,10 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.models.hub_file import HubFile
 from odllm_controller import plan
 from tests import support
-from tests.odllm_controller.configs import experiment
+from tests.odllm_controller.configs import CONF, experiment
 
 TRIALS = tuple(
     dataclasses.replace(support.trial(), workload=Workload("w", 1, size)) for size in range(1, 25)
@@ -41,6 +42,33 @@ def test_a_shape_is_asked_for_by_its_architecture_and_seed() -> None:
     mine = "+models.mine={source: shape, architecture: llama3.2-1B, seed: 3}"
     asked = plan.requests(experiment("model=[]", mine, "quantizations=[Q4_0]"))
     assert [(each.name, each.location, each.seed) for each in asked] == [("mine", "llama3.2-1B", 3)]
+
+
+def test_a_file_of_a_hub_is_asked_for_by_repository_file_and_revision() -> None:
+    (wanted,) = plan.requests(
+        experiment(
+            "model=[hub]",
+            "models.hub.repository=ACME/Tiny-GGUF",
+            "models.hub.file=parts/tiny-00001-of-00002.gguf",
+            "models.hub.revision=main",
+        )
+    )
+    assert wanted.source is Source.HUB
+    assert wanted.location == "ACME/Tiny-GGUF/parts/tiny-00001-of-00002.gguf@main"
+    assert wanted.quantization is None
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (CONF / "model").glob("*[0-9]b.yaml"))
+)
+def test_every_published_model_is_named_as_a_hub_does_and_says_that_it_is_untried(
+    name: str,
+) -> None:
+    wanted = plan.requests(experiment(f"model=[{name}]"))
+    assert {each.quantization for each in wanted} == set(Quantization)
+    (location,) = {each.location for each in wanted}
+    assert str(HubFile.of(location)) == location
+    assert "Not yet tried" in (CONF / "model" / f"{name}.yaml").read_text()
 
 
 def test_lists_are_swept_in_every_combination() -> None:

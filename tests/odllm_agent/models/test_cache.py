@@ -104,7 +104,7 @@ def test_what_a_killed_process_left_is_not_written_into(cache: Cache) -> None:
     take(cache, Maker())
     (made,) = (cache.root / "files").iterdir()
     made.unlink()
-    left = cache.root / "files" / f"{DERIVATION.key}.part"
+    left = cache.root / "unfinished" / f"{DERIVATION.key}.part"
     left.write_bytes(b"left")
     with left.open("rb") as still_open:
         take(cache, Maker())

@@ -179,7 +179,7 @@ def test_a_changed_header_is_read_or_refused(
         (file_of(pairs=(*WHOLE, text("k") + struct.pack("<IIQ", ARRAY, ARRAY, 1))), "kind 9"),
         (file_of(pairs=(*WHOLE, number("general.alignment", 0))), "alignment"),
         (file_of(pairs=(*WHOLE, number("general.alignment", 48))), "alignment"),
-        (file_of(pairs=(*WHOLE, number("split.count", 3))), "one of 3 parts"),
+        (file_of(pairs=(*WHOLE, number("split.count", 3))), "first of 3 parts"),
         (file_of(pairs=WHOLE[:1] + WHOLE[2:]), "context_length"),
         (file_of(pairs=WHOLE[:2]), "block_count"),
         (file_of(tensors=(tensor("n" * 64),)), "longer than 63"),

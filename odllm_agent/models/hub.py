@@ -1,0 +1,65 @@
+"""The source `hub`: a model file of a repository on the Hugging Face hub, or on one like it."""
+
+from odllm_agent.contract import ModelRequest
+from odllm_agent.errors import ChecksumMismatch, UsageError
+from odllm_agent.models import hub_client
+from odllm_agent.models.cache import Cache, CachedFile, Download
+from odllm_agent.models.checksum import joint_sha256
+from odllm_agent.models.hub_client import Resolved
+from odllm_agent.models.hub_file import HubFile
+from odllm_agent.models.origin import Origin
+
+
+def locate(request: ModelRequest, cache: Cache) -> Origin:
+    """The file in the cache, fetched if it is not there yet.
+
+    What is there and certain to be what is asked for is taken without any network.
+
+    Raises:
+        UsageError: A name is no name of a hub, or neither a commit nor a checksum is stated.
+        ModelMissing: There is no such repository, revision or file.
+        AccessDenied: The hub does not give the file to whoever asks.
+        ChecksumMismatch: It is not the file that was named, or came damaged.
+        DownloadFailed: The hub could not be reached, or did not give all of the file.
+        DiskFull: There is no room for it.
+    """
+    wanted = HubFile.of(request.location)
+    stated = request.sha256.lower() if request.sha256 else None
+    found = _cached(wanted, stated, cache) or _fetched(wanted, stated, cache)
+    return Origin(found.path, found.sha256)
+
+
+def _cached(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile | None:
+    found = cache.find(_download(wanted)) if wanted.pinned else None
+    return found or (cache.file(stated) if stated else None)
+
+
+def _fetched(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile:
+    resolved = hub_client.resolve(wanted)
+    sha256 = joint_sha256([file.sha256 for file in resolved.files])
+    if stated is None and not wanted.pinned:
+        raise _unpinned(wanted, resolved, sha256)
+    if stated not in {None, sha256}:
+        raise ChecksumMismatch(
+            f"{wanted} is not the file that was named: at the commit {resolved.at.revision} its "
+            f"SHA-256 is {sha256}, and it should be {stated}",
+            "name the commit that held it, or correct the checksum if the newer file is meant",
+        )
+
+    return cache.fetched(
+        _download(resolved.at),
+        resolved.files,
+        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.progress),
+    )
+
+
+def _download(file: HubFile) -> Download:
+    return Download(f"hub:{file}")
+
+
+def _unpinned(wanted: HubFile, resolved: Resolved, sha256: str) -> UsageError:
+    return UsageError(
+        f"{wanted} may be another file tomorrow: {wanted.revision!r} is no commit",
+        f"name the revision {resolved.at.revision}, which it stands for now, or state its "
+        f"sha256, {sha256}",
+    )

@@ -1,0 +1,253 @@
+"""What is asked of a hub, through its own client.
+
+Only this module imports the client, and only the source `hub` imports this module. The client reads
+`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and its other variables by itself, and tries again by
+itself where that can help. Its download function is not used: it keeps a cache of its own, and
+drops what it has when it fails.
+"""
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# Read once, when the client is imported. Otherwise it fetches a list of programs that it looks
+# for on the device, tells the hub which of them it found, and writes the list into a folder.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import (
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported lazily
+
+from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMissing
+from odllm_agent.models.cache import Progress, RemoteFile
+from odllm_agent.models.hub_file import HubFile
+
+# The client writes whole chunks only, of 10 MiB; a line that breaks sooner would bring nothing.
+constants.DOWNLOAD_CHUNK_SIZE = 2**20
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_NAMES_SHOWN = 12
+_GET_ACCESS = "get access on its page, then set HF_TOKEN to a token of that account"
+_AGAIN = "run the command again: it goes on where it stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a hub says of a model.
+
+    Attributes:
+        at: The file, with the commit that its revision stands for.
+        files: All files of the model, in the order of its parts.
+    """
+
+    at: HubFile
+    files: tuple[RemoteFile, ...]
+
+
+def resolve(wanted: HubFile) -> Resolved:
+    """Asks which commit a revision stands for, and what is stored there.
+
+    Raises:
+        ModelMissing: There is no such repository, revision or file, or it can't be looked for.
+        AccessDenied: The hub does not tell whoever asks.
+        DownloadFailed: The hub cannot be reached, or does not answer as one.
+    """
+    commit, first = _described(wanted, wanted.file)
+    at = replace(wanted, revision=commit)
+    others = (_described(at, part)[1] for part in wanted.parts[1:])
+    return Resolved(at, (first, *others))
+
+
+def fetch(source: HubFile, file: RemoteFile, target: Path, progress: Progress) -> None:
+    """Fetches what is missing of a file.
+
+    Args:
+        source: The model that the file belongs to, at a commit.
+        file: The file.
+        target: Where it goes; what is there already is taken for its start.
+        progress: Is told how far it is.
+
+    Raises:
+        AccessDenied: The hub does not give it to whoever asks.
+        DownloadFailed: Not all of it came; what did come stays.
+        OSError: The target cannot be written.
+    """
+    _refuse_too_long(source, file)
+
+    def bar(*, initial: int, **_: Any) -> _Bar:
+        return _Bar(progress, file, initial)
+
+    with _errors_told(source, file.name), target.open("ab") as out:
+        http_get(
+            _url(source, file.name),
+            out,
+            resume_size=target.stat().st_size,
+            headers=_headers(),
+            expected_size=file.file_bytes,
+            tqdm_class=bar,  # type: ignore[arg-type]
+        )
+
+
+class _Bar:
+    """Takes the place of the progress bar that the client would draw."""
+
+    def __init__(self, progress: Progress, file: RemoteFile, done_bytes: int) -> None:
+        self._progress = progress
+        self._file = file
+        self._done_bytes = 0
+        self.update(done_bytes)
+
+    def update(self, more_bytes: int) -> None:
+        self._done_bytes += more_bytes
+        self._progress(self._file.name, self._done_bytes, self._file.file_bytes)
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Has nothing to close."""
+
+
+def _described(source: HubFile, name: str) -> tuple[str, RemoteFile]:
+    """The commit that a revision stands for, and the file of that name at it."""
+    with _errors_told(source, name):
+        found = get_hf_file_metadata(_url(source, name), headers=_headers(), retry_on_errors=True)
+    at = replace(source, revision=found.commit_hash or "")
+    if not at.pinned or found.etag is None or found.size is None:
+        raise _no_hub(source)
+    if not _SHA256.fullmatch(found.etag):
+        raise DownloadFailed(
+            f"the hub states no SHA-256 for {source.repository}/{name}, so it could not be checked",
+            "fetch it by hand, and name it as a file of this device",
+        )
+    return at.revision, RemoteFile(name, found.etag, found.size)
+
+
+def _url(source: HubFile, name: str) -> str:
+    return hf_hub_url(source.repository, name, revision=source.revision)
+
+
+def _headers() -> dict[str, str]:
+    version = importlib.metadata.version("odllm")
+    # Bytes that a server compresses on the way cannot be counted, and so not be gone on with.
+    identity = {"Accept-Encoding": "identity"}
+    return build_hf_headers(library_name="odllm", library_version=version, headers=identity)
+
+
+def _refuse_too_long(source: HubFile, file: RemoteFile) -> None:
+    if file.file_bytes > constants.MAX_HTTP_DOWNLOAD_SIZE:
+        raise DownloadFailed(
+            f"{source.repository}/{file.name} has {file.file_bytes:,} bytes, and a hub gives no "
+            f"more than {constants.MAX_HTTP_DOWNLOAD_SIZE:,} in one file",
+            "name a repository that holds the model in parts, or fetch it by hand with `hf "
+            "download` and name it as a file of this device",
+        )
+
+
+@contextmanager
+def _errors_told(source: HubFile, name: str) -> Iterator[None]:
+    """Turns what the client raises into errors of ours that name the culprit and the remedy."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        raise _refused(source, name, error) from error
+    except OfflineModeIsEnabled as error:
+        raise ModelMissing(
+            f"{source} is not in this device's cache, and HF_HUB_OFFLINE is set",
+            "unset HF_HUB_OFFLINE, or fetch the model while there is a network",
+        ) from error
+    except FileMetadataError as error:
+        raise _no_hub(source) from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise DownloadFailed(
+            f"{source.repository}/{name} could not be fetched from {constants.ENDPOINT}: "
+            f"{error or type(error).__name__}",
+            f"look whether the network is there and HF_ENDPOINT is right; then {_AGAIN}",
+        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # The client has no error of its own for a body that is shorter or longer than stated.
+        raise DownloadFailed(
+            f"{source.repository}/{name} did not come whole: {str(error).splitlines()[0]}", _AGAIN
+        ) from error
+
+
+def _refused(source: HubFile, name: str, error: HfHubHTTPError) -> ModelError:
+    status = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        return AccessDenied(
+            f"the repository {source.repository} asks for consent first", _GET_ACCESS
+        )
+    if missing := _missing(source, name, error):
+        return missing
+    if status in {401, 403}:
+        return AccessDenied(
+            f"the hub refuses {source.repository}/{name} (status {status})", _GET_ACCESS
+        )
+    busy = "was asked too often" if status == 429 else "fails"
+    return DownloadFailed(
+        f"{source.repository}/{name} could not be fetched: the hub {busy} (status {status})",
+        f"wait some minutes (a hub allows more to those who set HF_TOKEN), then {_AGAIN}",
+    )
+
+
+def _missing(source: HubFile, name: str, error: HfHubHTTPError) -> ModelMissing | None:
+    """What the hub says is not there, if that is the error."""
+    if isinstance(error, RepositoryNotFoundError):
+        return ModelMissing(
+            f"there is no repository {source.repository} on {constants.ENDPOINT}, or it is private",
+            "check its name; for a private one set HF_TOKEN",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return ModelMissing(
+            f"the repository {source.repository} has no revision {source.revision!r}",
+            "name a commit that the page of its history shows, or `main`",
+        )
+    if isinstance(error, RemoteEntryNotFoundError):
+        return ModelMissing(
+            f"the repository {source.repository} has no file {name} at {source.revision}",
+            _names_remedy(source),
+        )
+    return None
+
+
+def _names_remedy(source: HubFile) -> str:
+    """What the model files of a repository are, if it tells."""
+    try:
+        names = HfApi().list_repo_files(source.repository, revision=source.revision)
+    except (httpx2.HTTPError, OSError, ValueError):
+        names = []
+    models = sorted(name for name in names if name.endswith(".gguf"))
+    if not models:
+        return "name one of the .gguf files that its page shows"
+    more = f" and {len(models) - _NAMES_SHOWN} more" if len(models) > _NAMES_SHOWN else ""
+    return f"it has {', '.join(models[:_NAMES_SHOWN])}{more}"
+
+
+def _no_hub(source: HubFile) -> DownloadFailed:
+    return DownloadFailed(
+        f"{constants.ENDPOINT} does not answer as a hub when asked for {source}",
+        "correct HF_ENDPOINT, or look for a proxy or firewall that answers in its place",
+    )
