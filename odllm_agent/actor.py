@@ -56,5 +56,5 @@ class AgentActor:
         return worker.run_round(order)
 
     def check(self, order: QualityCheck) -> QualityResult:
-        """Computes one quality metric."""
+        """Carries out one quality check."""
         return worker.run_check(order)

@@ -8,6 +8,7 @@
     │   ├── ModelInvalid    the file is not a whole GGUF file that the engine can read
     │   ├── ChecksumMismatch  the file is not the one that was named
     │   └── ModelTooLarge   the file does not fit in this device's free memory
+    ├── DataMissing         a text or a task's questions cannot be had
     ├── EngineError         an engine is missing, refused to load, or failed while running
     ├── WorkerDied          the process of a trial ended without an answer
     ├── DiskFull            there is no room where something had to be written
@@ -62,6 +63,10 @@ class ChecksumMismatch(ModelError):
 
 class ModelTooLarge(ModelError):
     """The model does not fit in this device's free memory."""
+
+
+class DataMissing(OdllmError):
+    """A text, or the questions of a task, cannot be had."""
 
 
 class EngineError(OdllmError):

@@ -83,7 +83,7 @@ def run_round(order: Measurement) -> RoundResult:
 
 
 def run_check(check: QualityCheck) -> QualityResult:
-    """Computes one quality metric in a process of its own; a failure is part of the result."""
+    """Carries out a quality check in a process of its own; a failure is part of the result."""
     start = monotonic_ns()
     ended = _run("check", to_json(check), check.deadline_s)
     found = ended.last_of(QualityResult) or QualityResult(check)

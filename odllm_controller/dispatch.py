@@ -37,11 +37,11 @@ from odllm_agent.contract import (
     RepeatPolicy,
     RoundResult,
 )
-from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.errors import DataMissing, DispatchError, UsageError
 from odllm_controller.plan import Step
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_MODEL_TIMEOUT_S = 3600
+_FETCH_TIMEOUT_S = 3600
 _ANSWER_TIMEOUT_S = 120
 
 Order = Measurement | QualityCheck
@@ -63,7 +63,7 @@ class RemoteAgent:
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on the agent's device."""
         prepared: ModelFile | Failure = _answer(
-            self.actor.prepare.remote(request), _MODEL_TIMEOUT_S
+            self.actor.prepare.remote(request), _FETCH_TIMEOUT_S
         )
         return prepared
 
@@ -72,11 +72,10 @@ class RemoteAgent:
 
         Raises:
             UsageError: There is no such text.
+            DataMissing: It cannot be fetched.
         """
-        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _ANSWER_TIMEOUT_S)
-        if isinstance(found, Failure):
-            raise UsageError(found.message, found.remedy)
-        return found
+        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _FETCH_TIMEOUT_S)
+        return _raised(found)
 
 
 class Agenda:
@@ -228,6 +227,14 @@ def _result(ready: Any, order: Order) -> Result:
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
         return QualityResult(order, failure=failure)
     return result
+
+
+def _raised(found: str | Failure) -> str:
+    """What an agent found, its failure raised again as the error that it was."""
+    if isinstance(found, Failure):
+        kind = DataMissing if found.kind == DataMissing.__name__ else UsageError
+        raise kind(found.message, found.remedy)
+    return found
 
 
 def _answer(reference: Any, timeout_s: float) -> Any:

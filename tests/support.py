@@ -17,8 +17,10 @@ from odllm_agent.contract import (
     Phase,
     QualityCheck,
     QualityResult,
+    Reading,
     Repeat,
     RoundResult,
+    Score,
     Stopped,
     Trial,
     Workload,
@@ -172,15 +174,18 @@ def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
     )
 
 
+def quality_check(of: ModelFile | None = None, **changes: object) -> QualityCheck:
+    """Perplexity on the reference text."""
+    reading = Reading("reference", "text", 256, None, ("perplexity",))
+    fields: dict[str, object] = {
+        "device_id": "id-of-laptop",
+        "model": of or model_file(),
+        "engine": engine(),
+        "reading": reading,
+    }
+    return QualityCheck(**(fields | changes))  # type: ignore[arg-type]
+
+
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:
     """A perplexity on the reference text."""
-    check = QualityCheck(
-        device_id="id-of-laptop",
-        model=of or model_file(),
-        engine=engine(),
-        metric="perplexity",
-        text="reference",
-        text_sha256="text",
-        window_tokens=256,
-    )
-    return QualityResult(check, value, standard_error=0.2, n_tokens=10_000, wall_s=1.0)
+    return QualityResult(quality_check(of), (Score("perplexity", value, 0.2, 10_000),), wall_s=1.0)

@@ -90,6 +90,8 @@ class LlamaCppSession:
         self._context_tokens = context_tokens
         self._vocab = native.llama_model_get_vocab(self._model)
         self.vocabulary = int(native.llama_vocab_n_tokens(self._vocab))
+        wants_start = native.llama_vocab_get_add_bos(self._vocab)
+        self.start_token = int(native.llama_vocab_bos(self._vocab)) if wants_start else None
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
 
@@ -145,11 +147,25 @@ class LlamaCppSession:
         self._position += len(tokens) - 1
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
 
-    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """The logits after every token of a fresh context; see `Session.logits`."""
+    def logits(self, tokens: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+        """The logits after each token of a fresh context; see `Session.logits`."""
         self.reset()
-        found = [self._chunk_logits(chunk) for chunk in self._chunks(tokens)]
-        return np.concatenate(found)
+        found = np.empty((len(tokens) - first, self.vocabulary), np.float32)
+        n_filled = 0
+        for chunk in self._chunks(tokens):
+            wanted_from = max(first - self._position, 0)
+            self._stage(chunk, wanted_from)
+            self._run()
+            n_wanted = max(len(chunk) - wanted_from, 0)
+            if n_wanted:
+                found[n_filled : n_filled + n_wanted] = self._answered(n_wanted)
+                n_filled += n_wanted
+        return found
+
+    def extend(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Puts tokens into the context and gives the logits after the last one."""
+        self.fill(tokens)
+        return self._answered(1)[0].copy()
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
@@ -164,11 +180,27 @@ class LlamaCppSession:
             )
         return list(ids[:n_ids])
 
-    def _chunk_logits(self, chunk: Sequence[int]) -> NDArray[np.float32]:
-        self._stage(chunk, all_logits=True)
-        self._run()
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; see `Session.detokenize`."""
+        ids = (native.llama_token * len(tokens))(*tokens)
+        room = 16 * len(tokens) + 64
+        while True:
+            text = ctypes.create_string_buffer(room)
+            length = native.llama_detokenize(
+                self._vocab, ids, len(tokens), text, room, False, False
+            )
+            if length >= 0:
+                return text.raw[:length].decode("utf-8", "replace")
+            room = -length
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends what a model has to say."""
+        return bool(native.llama_vocab_is_eog(self._vocab, token))
+
+    def _answered(self, n_rows: int) -> NDArray[np.float32]:
+        """A view of the logits that the last batch gave, shape (n_rows, vocabulary)."""
         raw = native.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(raw, shape=(len(chunk), self.vocabulary)).copy()
+        return np.ctypeslib.as_array(raw, shape=(n_rows, self.vocabulary))
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         """llama.cpp ends the process over a batch that is larger than its context."""
@@ -184,13 +216,14 @@ class LlamaCppSession:
         size = min(self._settings.batch_tokens, self._context_tokens)
         return [tokens[start : start + size] for start in range(0, len(tokens), size)]
 
-    def _stage(self, tokens: Sequence[int], *, all_logits: bool = False) -> None:
+    def _stage(self, tokens: Sequence[int], wanted_from: int | None = None) -> None:
+        """Fills the batch; logits are wanted after the last token, or from a place in it on."""
         n_tokens = len(tokens)
         self._batch.n_tokens = n_tokens
         self._columns.token[:n_tokens] = tokens
         self._columns.position[:n_tokens] = range(self._position, self._position + n_tokens)
-        self._columns.wanted[:n_tokens] = all_logits
-        self._columns.wanted[n_tokens - 1] = True
+        self._columns.wanted[:n_tokens] = False
+        self._columns.wanted[n_tokens - 1 if wanted_from is None else wanted_from : n_tokens] = True
         self._position += n_tokens
 
     def _run(self) -> None:

@@ -2,6 +2,6 @@
 
 from odllm_agent.models.cache import Cache
 from odllm_agent.models.header import Header, read_header
-from odllm_agent.models.sources import prepare
+from odllm_agent.models.sources import memory_bytes, prepare
 
-__all__ = ["Cache", "Header", "prepare", "read_header"]
+__all__ = ["Cache", "Header", "memory_bytes", "prepare", "read_header"]
