@@ -19,6 +19,7 @@ from odllm_agent.clock import now
 from odllm_agent.contract import Trial
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.meters import AUTO
+from odllm_controller.table import console
 
 Tell = Callable[[str], None]
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(to_json(report) + "\n")
     else:
-        print_report(Console(), report)
+        print_report(console(), report)
     return _LIMIT_NOT_MET if report.unmet() else _DONE
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from odllm_agent import device
+from odllm_agent import state
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
 
@@ -29,9 +29,9 @@ def watched() -> Iterator[Disturbance]:
     before, start = _state(), monotonic_ns()
     yield found
     wall_s, after = seconds_since(start), _state()
-    found.flags = device.flags(before, after, wall_s, device.logical_cores())
+    found.flags = state.flags(before, after, wall_s, state.logical_cores())
 
 
 def _state() -> DeviceState:
     """The device's state, the work of ended children counted as this process's own."""
-    return dataclasses.replace(device.read_state(), own_cpu_s=sum(os.times()[:4]))
+    return dataclasses.replace(state.read_state(), own_cpu_s=sum(os.times()[:4]))

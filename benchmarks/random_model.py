@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from benchmarks.folder import cache_folder
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
-from odllm_agent.device import available_bytes
 from odllm_agent.models import Cache, prepare
+from odllm_agent.state import available_bytes
 
 # Of no power of two, so that no two rows of a matrix are the same.
 _POOL_WEIGHTS = 4_000_037

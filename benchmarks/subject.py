@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from benchmarks.random_model import QWEN2_5_0_5B, prepared
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
-from odllm_agent.device import available_bytes
 from odllm_agent.models import Cache, ladder, prepare
+from odllm_agent.state import available_bytes
 
 RANDOM = "random-0.5B"
 """A file with random weights in the shape of Qwen2.5-0.5B."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ray
 
-from odllm_agent import device, models, worker
+from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Device,
     Failure,
@@ -47,7 +47,7 @@ class AgentActor:
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""
         try:
-            return models.prepare(request, self._cache, device.available_bytes())
+            return models.prepare(request, self._cache, state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from odllm_agent import device, engines, meters
+from odllm_agent import engines, meters, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Finished,
@@ -114,13 +114,13 @@ def _repeat(
 ) -> Repeat:
     session.reset()
     session.fill(tokens.depth)
-    started_at, before, start = now(), device.read_state(), monotonic_ns()
+    started_at, before, start = now(), state.read_state(), monotonic_ns()
     at_start = meters.read(opened)
     prefill = session.prefill(tokens.prompt)
     at_first_token = meters.read(opened)
     token_s = session.decode(tokens.output)
     at_end = meters.read(opened)
-    wall_s, after = seconds_since(start), device.read_state()
+    wall_s, after = seconds_since(start), state.read_state()
     return Repeat(
         index=index,
         warmup=warmup,
@@ -134,5 +134,5 @@ def _repeat(
         ),
         before=before,
         after=after,
-        flags=device.flags(before, after, wall_s, device.logical_cores()),
+        flags=state.flags(before, after, wall_s, state.logical_cores()),
     )

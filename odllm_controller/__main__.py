@@ -13,12 +13,11 @@ from rich.console import Console
 
 from odllm_agent.contract import Failure, ModelFile, QualityCheck, RepeatPolicy
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_controller import config, plan
+from odllm_controller import config, plan, table
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
-from odllm_controller.table import print_results
 
 # The exit statuses; the last is what shells give for Ctrl-C.
 DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -59,7 +58,7 @@ def run(experiment: config.Experiment, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
         return INTERRUPTED
-    print_results(console, experiment.store.path, recorder.run_id)
+    table.print_results(console, experiment.store.path, recorder.run_id)
     return _farewell(experiment, recorder, console)
 
 
@@ -145,7 +144,7 @@ def _run(overrides: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
     def job(composed: DictConfig) -> None:
         statuses.append(FAULT)
-        statuses[-1] = _guarded(lambda: run(config.experiment(composed), Console()))
+        statuses[-1] = _guarded(lambda: run(config.experiment(composed), table.console()))
         if statuses[-1] == INTERRUPTED:
             sys.exit(INTERRUPTED)
 

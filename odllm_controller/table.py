@@ -1,17 +1,22 @@
 """The table at the end of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import METRICS, Metric
 
+_GAP = 2
+_PIPE_WIDTH = 1000
 _MISSING = "–"
 _MB = 1e6
 _METRICS = {metric.name: metric for metric in METRICS}
@@ -28,12 +33,24 @@ class Column:
         cell: How a row's value is written.
         optional: Whether it is left out where all rows agree.
         text: Whether it holds words, which stand at its left.
+        key: Whether it tells what a row is, so that every part of a wide table has it.
     """
 
     heading: str
     cell: Callable[[Row], str]
     optional: bool = False
     text: bool = False
+    key: bool = False
+
+    def width(self, rows: Sequence[Row]) -> int:
+        """The cells that it takes on a terminal."""
+        return max(cell_len(text) for text in (self.heading, *map(self.cell, rows)))
+
+
+def console() -> Console:
+    """Standard output; a pipe or a file has no width that a table would have to fit."""
+    terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if terminal else _PIPE_WIDTH)
 
 
 def print_results(console: Console, path: Path, run: str) -> None:
@@ -51,16 +68,43 @@ def print_results(console: Console, path: Path, run: str) -> None:
     if found.empty:
         return
     rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
-    console.print(_table(rows))
+    for place, columns in enumerate(pages(_COLUMNS, rows, console.width)):
+        if place:
+            console.print()
+        console.print(_table(columns, rows))
     for reason in sorted(found["energy_reason"].dropna().unique()):
         console.print(f"energy: unavailable, {reason}", highlight=False)
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def pages(
+    columns: Sequence[Column], rows: Sequence[Row], width: int
+) -> Iterator[tuple[Column, ...]]:
+    """The columns in as few parts as fit below each other, since a cut figure is worse than none.
+
+    Args:
+        columns: All columns, those that tell what a row is among them.
+        rows: What they show.
+        width: The cells of the terminal.
+
+    Yields:
+        The columns of each part; a single one that is too wide stands alone.
+    """
+    shown = [column for column in columns if not column.optional or _differs(column, rows)]
+    keys = tuple(column for column in shown if column.key)
+    page = keys
+    for column in (column for column in shown if not column.key):
+        wanted = sum(each.width(rows) + _GAP for each in (*page, column)) - _GAP
+        if wanted > width and page != keys:
+            yield page
+            page = keys
+        page = (*page, column)
+    yield page
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [column for column in _COLUMNS if not column.optional or _differs(column, rows)]
     for column in columns:
-        table.add_column(column.heading, justify="left" if column.text else "right")
+        table.add_column(column.heading, justify="left" if column.text else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(column.cell(row) for column in columns))
     return table
@@ -70,11 +114,11 @@ def _differs(column: Column, rows: Sequence[Row]) -> bool:
     return len({column.cell(row) for row in rows}) > 1
 
 
-def _words(heading: str, name: str, *, optional: bool = False) -> Column:
+def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
     def cell(row: Row) -> str:
         return _MISSING if pd.isna(row[name]) else str(row[name])
 
-    return Column(heading, cell, optional, text=True)
+    return Column(heading, cell, optional, text=True, key=key)
 
 
 def _number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
@@ -117,7 +161,8 @@ def _energy() -> Column:
             return f"{value / metric.per_unit:.3g}"
         return _MISSING if pd.isna(row["energy_method"]) else str(row["energy_method"])
 
-    return Column(f"decode {metric.unit}/tok", cell)
+    # The reason that all rows share stands below the table.
+    return Column(f"decode {metric.unit}/tok", cell, optional=True)
 
 
 _COLUMNS = (
@@ -126,7 +171,7 @@ _COLUMNS = (
     _words("type", "quantization"),
     _words("workload", "workload_label", optional=True),
     _words("engine", "configuration", optional=True),
-    _words("status", "status", optional=True),
+    _words("status", "status", optional=True, key=False),
     _number("BPW", "file_bpw", 2),
     _number("file MB", "file_bytes", 1, _MB),
     _metric("TTFT", "ttft_s", 2),

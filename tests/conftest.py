@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a shared machine makes up examples says nothing about the code.
+settings.register_profile("odllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("odllm")
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,14 @@ class Session(Protocol):
             The seconds of each token until its logits were ready, shape (len(tokens),).
         """
 
-    def logits(self, tokens: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+    def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
         """The logits after each token of a fresh context, from a position on.
 
         Returns:
             Shape (len(tokens) - first, vocabulary); the caller's own.
         """
 
-    def extend(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def extend(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """Puts tokens into the context and gives the logits after the last, shape (vocabulary,)."""
 
     def tokenize(self, text: str) -> list[int]:

@@ -8,25 +8,23 @@ not used, because its Python work per token would be measured as if it were the 
 import ctypes
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
-from pathlib import Path
-from typing import Any, cast
-
-import llama_cpp
-import numpy as np
-from llama_cpp import llama_cpp as native
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Engine, ModelFile
 from odllm_agent.engines.base import Prefill
+from odllm_agent.engines.native import bound
+from odllm_agent.engines.native import llama as native
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
 
-_LIBRARIES = Path(llama_cpp.__file__).parent / "lib"
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _MAX_THREADS = 512
 _LOGGED = (2, 3, 4)  # GGML_LOG_LEVEL_INFO, _WARN and _ERROR of ggml.h
@@ -56,9 +54,9 @@ class _ThreadpoolParams(ctypes.Structure):
 class _Columns:
     """The arrays of a `llama_batch`, to be filled a column at a time."""
 
-    token: NDArray[np.int32]
-    position: NDArray[np.int32]
-    wanted: NDArray[np.int8]
+    token: Any
+    position: Any
+    wanted: Any
 
 
 class LlamaCppSession:
@@ -102,7 +100,7 @@ class LlamaCppSession:
         native.llama_batch_free(self._batch)
         native.llama_sampler_free(self._sampler)
         native.llama_free(self._context)
-        _bound("ggml-cpu", "ggml_threadpool_free", None, ctypes.c_void_p)(self._threadpool)
+        bound("ggml-cpu", "ggml_threadpool_free", None, ctypes.c_void_p)(self._threadpool)
         native.llama_model_free(self._model)
 
     def reset(self) -> None:
@@ -147,23 +145,24 @@ class LlamaCppSession:
         self._position += len(tokens) - 1
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
 
-    def logits(self, tokens: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+    def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
         """The logits after each token of a fresh context; see `Session.logits`."""
+        import numpy as np  # noqa: PLC0415 - no window needs it, and a trial starts without it
+
         self.reset()
         found = np.empty((len(tokens) - first, self.vocabulary), np.float32)
-        n_filled = 0
+        n_found = 0
         for chunk in self._chunks(tokens):
-            wanted_from = max(first - self._position, 0)
-            self._stage(chunk, wanted_from)
+            n_wanted = min(max(self._position + len(chunk) - first, 0), len(chunk))
+            self._stage(chunk, n_wanted)
             self._run()
-            n_wanted = max(len(chunk) - wanted_from, 0)
             if n_wanted:
-                found[n_filled : n_filled + n_wanted] = self._answered(n_wanted)
-                n_filled += n_wanted
+                found[n_found : n_found + n_wanted] = self._answered(n_wanted)
+            n_found += n_wanted
         return found
 
-    def extend(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Puts tokens into the context and gives the logits after the last one."""
+    def extend(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """Puts tokens into the context; see `Session.extend`."""
         self.fill(tokens)
         return self._answered(1)[0].copy()
 
@@ -197,8 +196,10 @@ class LlamaCppSession:
         """Whether a token ends what a model has to say."""
         return bool(native.llama_vocab_is_eog(self._vocab, token))
 
-    def _answered(self, n_rows: int) -> NDArray[np.float32]:
+    def _answered(self, n_rows: int) -> "NDArray[np.float32]":
         """A view of the logits that the last batch gave, shape (n_rows, vocabulary)."""
+        import numpy as np  # noqa: PLC0415 - as above
+
         raw = native.llama_get_logits(self._context)
         return np.ctypeslib.as_array(raw, shape=(n_rows, self.vocabulary))
 
@@ -216,14 +217,13 @@ class LlamaCppSession:
         size = min(self._settings.batch_tokens, self._context_tokens)
         return [tokens[start : start + size] for start in range(0, len(tokens), size)]
 
-    def _stage(self, tokens: Sequence[int], wanted_from: int | None = None) -> None:
-        """Fills the batch; logits are wanted after the last token, or from a place in it on."""
+    def _stage(self, tokens: Sequence[int], n_wanted: int = 1) -> None:
+        """Fills the batch; logits are wanted after so many of its last tokens."""
         n_tokens = len(tokens)
         self._batch.n_tokens = n_tokens
         self._columns.token[:n_tokens] = tokens
         self._columns.position[:n_tokens] = range(self._position, self._position + n_tokens)
-        self._columns.wanted[:n_tokens] = False
-        self._columns.wanted[n_tokens - 1 if wanted_from is None else wanted_from : n_tokens] = True
+        self._columns.wanted[:n_tokens] = [False] * (n_tokens - n_wanted) + [True] * n_wanted
         self._position += n_tokens
 
     def _run(self) -> None:
@@ -247,7 +247,9 @@ def load(engine: Engine, model: ModelFile, context_tokens: int) -> LlamaCppSessi
 @cache
 def version() -> str:
     """The version of llama-cpp-python and the llama.cpp commit inside it."""
-    commit = _bound("ggml-base", "ggml_commit", ctypes.c_char_p)()
+    from importlib import metadata  # noqa: PLC0415 - a worker starts sooner without it
+
+    commit = bound("ggml-base", "ggml_commit", ctypes.c_char_p)()
     return f"{metadata.version('llama-cpp-python')}+{commit.decode()}"
 
 
@@ -298,45 +300,34 @@ def _attach_threadpool(context: int, threads: int) -> int:
     """Gives the context threads that live as long as it does, as llama-bench does."""
     params = _ThreadpoolParams()
     by_reference = ctypes.POINTER(_ThreadpoolParams)
-    _bound("ggml-base", "ggml_threadpool_params_init", None, by_reference, ctypes.c_int)(
+    bound("ggml-base", "ggml_threadpool_params_init", None, by_reference, ctypes.c_int)(
         params, threads
     )
-    pool = _bound("ggml-cpu", "ggml_threadpool_new", ctypes.c_void_p, by_reference)(params)
+    pool = bound("ggml-cpu", "ggml_threadpool_new", ctypes.c_void_p, by_reference)(params)
     pointers = (ctypes.c_void_p,) * 3
-    _bound("llama", "llama_attach_threadpool", None, *pointers)(context, pool, None)
+    bound("llama", "llama_attach_threadpool", None, *pointers)(context, pool, None)
     return int(pool)
 
 
-def _columns(batch: native.llama_batch, size: int) -> _Columns:
+def _columns(batch: Any, size: int) -> _Columns:
     """Views of a batch whose every row belongs to sequence 0."""
-    np.ctypeslib.as_array(batch.n_seq_id, (size,))[:] = 1
+    _column(batch.n_seq_id, size)[:] = [1] * size
     for row in range(size):
         batch.seq_id[row][0] = 0
     return _Columns(
-        token=np.ctypeslib.as_array(batch.token, (size,)),
-        position=np.ctypeslib.as_array(batch.pos, (size,)),
-        wanted=np.ctypeslib.as_array(batch.logits, (size,)),
+        token=_column(batch.token, size),
+        position=_column(batch.pos, size),
+        wanted=_column(batch.logits, size),
     )
+
+
+def _column(pointer: Any, size: int) -> Any:
+    """The array that a pointer leads to; slices of it can be assigned."""
+    return ctypes.cast(pointer, ctypes.POINTER(pointer._type_ * size)).contents
 
 
 def _ggml_type(name: str) -> int:
     return int(getattr(native, f"GGML_TYPE_{name.upper()}"))
-
-
-def _bound(library: str, name: str, returns: object, *takes: object) -> Callable[..., Any]:
-    """A function that llama-cpp-python ships but does not bind."""
-    function = getattr(_library(library), name)
-    function.restype = returns
-    function.argtypes = takes
-    return cast(Callable[..., Any], function)
-
-
-@cache
-def _library(name: str) -> ctypes.CDLL:
-    """One of the shared libraries beside llama-cpp-python's own."""
-    names = (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll")
-    found = next(path for path in (_LIBRARIES / file for file in names) if path.exists())
-    return ctypes.CDLL(str(found))
 
 
 def _decode_error(status: int) -> EngineError:

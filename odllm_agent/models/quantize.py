@@ -7,9 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
-from llama_cpp import llama_cpp as native
-
 from odllm_agent.contract import Quantization
+from odllm_agent.engines.native import llama as native
 from odllm_agent.models.quantizer import RECIPES, REFUSED
 
 

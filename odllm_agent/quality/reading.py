@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent import device, engines
+from odllm_agent import engines, state
 from odllm_agent.contract import QualityCheck, Reading, Score
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import UsageError
@@ -133,7 +133,7 @@ def _why_not_compared(check: QualityCheck) -> str:
     if check.base is None or check.base.sha256 == check.model.sha256:
         return check.base_reason
     needed_bytes = memory_bytes(check.model.file_bytes) + memory_bytes(check.base.file_bytes)
-    available_bytes = device.available_bytes()
+    available_bytes = state.available_bytes()
     if needed_bytes <= available_bytes:
         return ""
     return (

@@ -149,6 +149,13 @@ def test_a_setting_that_cannot_be_honoured_comes_back_as_data(model: ModelFile) 
     assert "'warp'" in result.failure.message
 
 
+def test_a_trial_loads_nothing_that_would_be_counted_to_its_model() -> None:
+    code = "import sys, odllm_agent.worker, odllm_agent.trial, odllm_agent.engines.llama_cpp;"
+    code += "print(*{'numpy', 'jinja2', 'diskcache', 'gguf', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_a_worker_ends_when_its_agent_is_gone(model: ModelFile) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-m", "odllm_agent.worker", "measure"],

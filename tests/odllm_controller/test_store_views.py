@@ -100,9 +100,7 @@ def uneven(each: Repeat, times: list[float]) -> Repeat:
     return replace(each, token_s=tuple(times))
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_results_tell_what_the_raw_values_tell(path: Path, data: st.DataObject) -> None:
     path.unlink(missing_ok=True)

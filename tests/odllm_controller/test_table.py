@@ -2,11 +2,13 @@ import io
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from odllm_agent.contract import RoundResult
 from odllm_controller.store import Store
-from odllm_controller.table import print_results
+from odllm_controller.table import Column, console, pages, print_results
 from tests import support
 from tests.stores import run
 
@@ -22,9 +24,9 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def printed(store: Store) -> str:
+def printed(store: Store, width: int = 200) -> str:
     paper = io.StringIO()
-    print_results(Console(file=paper, width=200), store.path, "run-1")
+    print_results(Console(file=paper, width=width), store.path, "run-1")
     return paper.getvalue()
 
 
@@ -49,7 +51,6 @@ def test_what_was_not_measured_is_a_dash_and_energy_says_why(store: Store) -> No
     store.add_round("run-1", measured(0))
     text = printed(store)
     assert "–" in text
-    assert "unavailable" in text
     assert "energy: unavailable, no powercap here" in text
     assert " 0.0 " not in text
 
@@ -63,6 +64,44 @@ def test_energy_is_shown_where_it_was_measured(store: Store) -> None:
     text = printed(store)
     assert "10" in text
     assert "unavailable" not in text
+
+
+def test_energy_that_some_trials_lack_is_a_column(store: Store) -> None:
+    energy = support.some_energy(1.0, 0.64)
+    repeats = tuple(support.repeat(index, energy=energy) for index in range(1, 8))
+    store.add_round("run-1", support.round_result(support.trial(MODELS[0]), repeats=repeats))
+    store.add_round("run-1", measured(1))
+    text = printed(store)
+    assert "decode mJ/tok" in text
+    assert " unavailable" in text
+
+
+def test_a_narrow_terminal_gets_every_figure_whole_below_each_other(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    wide, narrow = printed(store), printed(store, width=60)
+    assert "…" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert set(wide.split()) == set(narrow.split())
+    assert narrow.count("reference-1.6M  Q8_0") > 1
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(10, 120))
+def test_parts_hold_every_column_once_in_order_and_fit(widths: list[int], width: int) -> None:
+    key = Column("name", lambda _: "n", key=True)
+    columns = [Column("x" * each, lambda _: "") for each in widths]
+    parts = list(pages([key, *columns], [{}], width))
+    assert all(part[0] is key for part in parts)
+    assert [each for part in parts for each in part[1:]] == columns
+    for part in parts:
+        taken = sum(each.width([{}]) + 2 for each in part) - 2
+        assert taken <= width or len(part) == 2
+
+
+def test_a_pipe_has_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console().width >= 1000
+    monkeypatch.setenv("COLUMNS", "90")
+    assert console().width == 90
 
 
 def test_every_planned_trial_has_a_line_from_most_to_fewest_bits(store: Store) -> None:

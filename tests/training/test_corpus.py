@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training import arithmetic, facts, stories
@@ -53,7 +53,6 @@ def sums_in(text: str) -> list[arithmetic.Sum]:
 
 
 class TestText:
-    @settings(deadline=None)
     @given(SEEDS)
     def test_is_the_same_for_the_same_seed(self, seed: int) -> None:
         first, second = (list(islice(training_documents(seed), 2)) for _ in range(2))
@@ -92,7 +91,6 @@ class TestText:
         ]
         assert wrong == []
 
-    @settings(deadline=None)
     @given(SEEDS)
     def test_of_held_out_is_as_long_as_asked(self, seed: int) -> None:
         assert 5_000 <= len(held_out_text(seed, 5_000)) < 6_000
@@ -109,13 +107,11 @@ class TestHeldOut:
         assert found
         assert all(sum_.is_held_out for sum_ in found)
 
-    @settings(deadline=None)
     @given(st.integers(1, 60), st.integers(1, 60))
     def test_additions_are_kept_out_in_both_orders(self, left: int, right: int) -> None:
         mirrored = arithmetic.Sum(right, "+", left)
         assert arithmetic.Sum(left, "+", right).is_held_out == mirrored.is_held_out
 
-    @settings(deadline=None)
     @given(st.integers(2, 12), st.integers(2, 12))
     def test_products_are_kept_out_in_one_order_at_most(self, left: int, right: int) -> None:
         both = (arithmetic.Sum(left, "*", right), arithmetic.Sum(right, "*", left))
@@ -170,7 +166,6 @@ class TestHeldOut:
 
 
 class TestStory:
-    @settings(deadline=None)
     @given(SEEDS)
     def test_names_hero_and_friend_again_at_its_end(self, seed: int) -> None:
         dice = Dice(seed, "test")
@@ -179,7 +174,6 @@ class TestStory:
         assert told.count(cast.hero) >= 2
         assert told.endswith(f"{cast.pronoun} thanked {cast.friend} the {cast.friend_animal}.")
 
-    @settings(deadline=None)
     @given(SEEDS)
     def test_never_gives_two_roles_to_one_name(self, seed: int) -> None:
         cast = stories.draw_cast(Dice(seed, "test"), held_out=False)
@@ -235,7 +229,6 @@ class TestQuestions:
                 needed = [tool for trouble, tool in tools.items() if trouble in question.prompt]
                 assert answer in question.prompt or [answer] == needed
 
-    @settings(deadline=None)
     @given(SEEDS)
     def test_are_the_same_for_the_same_seed(self, seed: int) -> None:
         assert questions(seed, 6) == questions(seed, 6)
