@@ -113,9 +113,7 @@ def _checks(
 ) -> tuple[QualityCheck, ...]:
     with console.status("preparing the quality checks"):
         subjects = _subjects(experiment.quality, agent)
-        bases = {
-            request.name: agent.prepare(request) for request in plan.base_requests(experiment)
-        }
+        bases = {request.name: agent.prepare(request) for request in plan.base_requests(experiment)}
     return plan.checks(experiment, agent.device, files, subjects, bases)
 
 

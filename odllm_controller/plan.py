@@ -102,7 +102,9 @@ def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
     """
     if _ALONE.issuperset(experiment.quality.metrics):
         return ()
-    sources = {request.name: replace(request, quantization=None) for request in requests(experiment)}
+    sources = {
+        request.name: replace(request, quantization=None) for request in requests(experiment)
+    }
     return tuple(sources.values())
 
 

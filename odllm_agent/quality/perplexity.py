@@ -60,7 +60,7 @@ def surprises(logits: Logits, targets: Sequence[int]) -> PerToken:
 
 
 def perplexity(surprise: PerToken) -> Score:
-    """exp of the mean surprise, and its standard error by the delta method.
+    """Exp of the mean surprise, and its standard error by the delta method.
 
     The formulas are llama-perplexity's (`perplexity` in llama.cpp's tools/perplexity).
 
