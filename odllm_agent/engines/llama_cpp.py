@@ -164,7 +164,8 @@ class LlamaCppSession:
     def extend(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
         """Puts tokens into the context; see `Session.extend`."""
         self.fill(tokens)
-        return self._answered(1)[0].copy()
+        last: NDArray[np.float32] = self._answered(1)[0].copy()
+        return last
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""

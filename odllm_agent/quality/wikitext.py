@@ -5,7 +5,6 @@ format, and because figures can then be laid beside published ones: they rest on
 """
 
 import zipfile
-from typing import cast
 
 from odllm_agent.errors import DataMissing
 
@@ -38,21 +37,21 @@ def test_text() -> str:
 def _archive() -> str:
     try:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - only for who asks for it
-        from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+        from huggingface_hub.errors import (  # type: ignore[attr-defined] # noqa: PLC0415
+            HTTPError,
+            LocalEntryNotFoundError,
+        )
     except ImportError as error:
         raise DataMissing(
             "WikiText-2 comes from the hub, and huggingface_hub is not installed on this device",
             "pip install huggingface_hub",
         ) from error
     try:
-        return cast(
-            str,
-            hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset", local_files_only=True),
-        )
+        return hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset", local_files_only=True)
     except LocalEntryNotFoundError:
         pass
     try:
-        return cast(str, hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset"))
+        return hf_hub_download(REPOSITORY, ARCHIVE, repo_type="dataset")
     except (HTTPError, OSError, ValueError) as error:
         raise DataMissing(
             f"WikiText-2 cannot be fetched ({REPOSITORY}, {ARCHIVE}): {error}", _REMEDY

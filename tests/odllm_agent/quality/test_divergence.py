@@ -11,7 +11,9 @@ from odllm_agent.quality.divergence import SCORES, Divergence, compare, joined, 
 seeds = st.integers(0, 2**32 - 1)
 
 
-def drawn(seed: int, n: int = 6, vocabulary: int = 40) -> tuple[NDArray[np.float32], ...]:
+def drawn(
+    seed: int, n: int = 6, vocabulary: int = 40
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """A base's logits, those of a model near it, and targets."""
     chance = np.random.default_rng(seed)
     base = (chance.normal(size=(n, vocabulary)) * 3).astype(np.float32)
@@ -21,7 +23,8 @@ def drawn(seed: int, n: int = 6, vocabulary: int = 40) -> tuple[NDArray[np.float
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     exact = logits.astype(np.float64)
-    return exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    logged: NDArray[np.float64] = exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    return logged
 
 
 @given(seeds)
