@@ -7,6 +7,7 @@ import ray
 from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Device,
+    Exam,
     Failure,
     Measurement,
     ModelFile,
@@ -43,6 +44,10 @@ class AgentActor:
             return text_sha256(name)
         except OdllmError as error:
             return Failure.of(error)
+
+    def look_up(self, exam: Exam, deadline_s: float) -> Exam | Failure:
+        """An exam with the checksum of its content, fetched if it must be."""
+        return worker.run_look_up(exam, deadline_s)
 
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""

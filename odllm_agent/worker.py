@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
+    Exam,
     Failure,
     Finished,
     Loaded,
@@ -37,7 +38,7 @@ from odllm_agent.errors import WorkerDied
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
-    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Failure)
+    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Failure)
 }
 
 
@@ -88,6 +89,21 @@ def run_check(check: QualityCheck) -> QualityResult:
     ended = _run("check", to_json(check), check.deadline_s)
     found = ended.last_of(QualityResult) or QualityResult(check)
     return replace(found, wall_s=seconds_since(start), failure=ended.failure)
+
+
+def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
+    """Finds out what a task asks, in a process of its own, since a task may run code of its own.
+
+    Args:
+        exam: The task.
+        deadline_s: The time after which the process is ended.
+
+    Returns:
+        The exam with the checksum of its content, or why it cannot be had.
+    """
+    ended = _run("look_up", to_json(exam), deadline_s)
+    found: Exam | None = ended.last_of(Exam)
+    return found or ended.failure or Failure.of(WorkerDied("the worker said nothing"))
 
 
 def _run(task: str, order: str, deadline_s: float) -> Ended:
@@ -200,9 +216,16 @@ def _check(order: str, say: Callable[[object], None]) -> None:
     say(evaluate(from_json(QualityCheck, order)))
 
 
+def _look_up(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.quality.examining import look_up  # noqa: PLC0415 - as above
+
+    say(look_up(from_json(Exam, order)))
+
+
 _TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
     "measure": _measure,
     "check": _check,
+    "look_up": _look_up,
 }
 
 

@@ -119,9 +119,10 @@ def _checks(
 
 def _subjects(quality: config.QualityConfig, agent: RemoteAgent) -> list[plan.Subject]:
     """What the files are checked on, its content known by its checksum."""
+    exams = [agent.look_up(exam) for exam in plan.exams(quality)]
     if not quality.metrics:
-        return []
-    return [plan.reading(quality, agent.text_sha256(quality.text))]
+        return [*exams]
+    return [plan.reading(quality, agent.text_sha256(quality.text)), *exams]
 
 
 def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:

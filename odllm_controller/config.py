@@ -100,6 +100,10 @@ class QualityConfig(_Section):
     # Below it the second half of a window has too few tokens for a standard error.
     window_tokens: Annotated[int, Field(ge=6, strict=True)]
     max_windows: Size | None
+    tasks: tuple[str, ...]
+    # A share of a single answer has no standard error.
+    limit: Annotated[int, Field(ge=2, strict=True)] | None
+    allow_code_execution: tuple[str, ...]
 
 
 class FleetConfig(_Section):

@@ -7,7 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
 # otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
@@ -28,6 +28,7 @@ from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Device,
+    Exam,
     Failure,
     Measurement,
     ModelFile,
@@ -44,6 +45,7 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 _FETCH_TIMEOUT_S = 3600
 _ANSWER_TIMEOUT_S = 120
 
+T = TypeVar("T")
 Order = Measurement | QualityCheck
 Result = RoundResult | QualityResult
 
@@ -75,6 +77,18 @@ class RemoteAgent:
             DataMissing: It cannot be fetched.
         """
         found: str | Failure = _answer(self.actor.text_sha256.remote(name), _FETCH_TIMEOUT_S)
+        return _raised(found)
+
+    def look_up(self, exam: Exam) -> Exam:
+        """An exam with the checksum of its content on the agent's device.
+
+        Raises:
+            UsageError: The task is unknown or wrong, or runs code without leave.
+            DataMissing: Its questions cannot be had.
+        """
+        found: Exam | Failure = _answer(
+            self.actor.look_up.remote(exam, _FETCH_TIMEOUT_S), _FETCH_TIMEOUT_S
+        )
         return _raised(found)
 
 
@@ -229,7 +243,7 @@ def _result(ready: Any, order: Order) -> Result:
     return result
 
 
-def _raised(found: str | Failure) -> str:
+def _raised(found: T | Failure) -> T:
     """What an agent found, its failure raised again as the error that it was."""
     if isinstance(found, Failure):
         kind = DataMissing if found.kind == DataMissing.__name__ else UsageError

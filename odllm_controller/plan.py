@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from odllm_agent.contract import (
     Device,
     Engine,
+    Exam,
     Failure,
     ModelFile,
     ModelRequest,
@@ -26,7 +27,7 @@ from odllm_controller.config import (
     WorkloadConfig,
 )
 
-Subject = Reading
+Subject = Reading | Exam
 Bases = Mapping[str, ModelFile | Failure]
 
 # The scores that need no unquantized file to compare with.
@@ -124,6 +125,14 @@ def reading(quality: QualityConfig, text_sha256: str) -> Reading:
     )
 
 
+def exams(quality: QualityConfig) -> tuple[Exam, ...]:
+    """The tasks of an experiment, their content not yet known."""
+    return tuple(
+        Exam(task, "", quality.limit, task in quality.allow_code_execution)
+        for task in quality.tasks
+    )
+
+
 def checks(
     experiment: Experiment,
     device: Device,
@@ -160,9 +169,12 @@ def _check(
     bases: Bases,
     deadline_s: float,
 ) -> QualityCheck:
+    check = QualityCheck(device.id, file, engine, deadline_s=deadline_s)
+    if isinstance(subject, Exam):
+        return replace(check, exam=subject)
     alone = _ALONE.issuperset(subject.metrics)
     base, reason = (None, "") if alone else _base(bases[file.name])
-    return QualityCheck(device.id, file, engine, subject, None, base, reason, deadline_s)
+    return replace(check, reading=subject, base=base, base_reason=reason)
 
 
 def _base(found: ModelFile | Failure) -> tuple[ModelFile | None, str]:

@@ -2,7 +2,7 @@
 
 from odllm_agent.contract import QualityCheck, QualityResult
 from odllm_agent.errors import UsageError
-from odllm_agent.quality import reading
+from odllm_agent.quality import examining, reading
 
 
 def evaluate(check: QualityCheck) -> QualityResult:
@@ -15,4 +15,6 @@ def evaluate(check: QualityCheck) -> QualityResult:
     """
     if check.reading:
         return QualityResult(check, reading.evaluate(check, check.reading))
+    if check.exam:
+        return QualityResult(check, examining.evaluate(check, check.exam))
     raise UsageError("a quality check needs a text or a task", "name one of them")
