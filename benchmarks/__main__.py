@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         metavar="NAME",
-        help=f"a reference model, or {RANDOM}; may be given again (the smallest and the largest "
-        f"reference model, and {RANDOM})",
+        help=f"a reference model, or {RANDOM}; may be given again (the largest reference model, "
+        f"and {RANDOM})",
     )
     parser.add_argument("--threads", type=int, help="threads of both sides (the physical cores)")
     parser.add_argument(

@@ -16,7 +16,7 @@ from odllm_agent.errors import EngineError
 ROUNDS_PER_TRIAL = 3
 """The rounds of the reference sweep."""
 
-LEAST_ROUNDS = 9
+LEAST_ROUNDS = 5
 LIMIT_S = 0.5
 """The most that is wanted of a whole trial, in seconds."""
 
