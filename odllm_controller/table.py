@@ -180,5 +180,6 @@ _COLUMNS = (
     _metric("peak", "peak_rss_bytes", 0),
     _metric("perplexity", "perplexity", 3),
     _metric("KLD", "kld", 2),
+    _metric("accuracy", "accuracy", 1),
     _energy(),
 )

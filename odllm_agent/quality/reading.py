@@ -52,12 +52,8 @@ def evaluate(check: QualityCheck, reading: Reading) -> tuple[Score, ...]:
             engines.load(check.engine, check.model, reading.window_tokens)
         )
         parts = windows(session.tokenize(text), reading, session.start_token)
-        if reason or check.base is None:
-            return scores(reading.metrics, _read(session, parts), reason)
-        if check.base.sha256 == check.model.sha256:
-            return scores(reading.metrics, _read_beside(session, session, parts))
-        base = opened.enter_context(engines.load(check.engine, check.base, reading.window_tokens))
-        return scores(reading.metrics, _read_beside(session, base, parts))
+        base = None if reason else _base(check, reading, session, opened)
+        return scores(reading.metrics, read(session, parts, base), reason)
 
 
 def windows(tokens: Sequence[int], reading: Reading, start_token: int | None) -> list[Window]:
@@ -80,6 +76,26 @@ def windows(tokens: Sequence[int], reading: Reading, start_token: int | None) ->
         )
     starts = range(0, len(whole) - size + 1, size)[: reading.max_windows]
     return [_window(whole[start : start + size], start_token) for start in starts]
+
+
+def read(
+    session: Session, parts: Sequence[Window], base: Session | None = None
+) -> PerToken | Divergence:
+    """Reads a text window by window.
+
+    Args:
+        session: The model.
+        parts: The text.
+        base: The model to compare with, which may be the same, or `None`.
+
+    Returns:
+        The surprise at each token, or the whole comparison with the base.
+    """
+    if base is not None:
+        return divergence.joined(list(_compared(session, base, parts)))
+    return np.concatenate(
+        [surprises(session.logits(part.tokens, part.first)[:-1], part.targets) for part in parts]
+    )
 
 
 def scores(
@@ -111,20 +127,19 @@ def _window(tokens: Sequence[int], start_token: int | None) -> Window:
     return Window(given, first, tokens[first + 1 :])
 
 
-def _read(session: Session, parts: Sequence[Window]) -> PerToken:
-    return np.concatenate(
-        [surprises(session.logits(part.tokens, part.first)[:-1], part.targets) for part in parts]
-    )
-
-
-def _read_beside(session: Session, base: Session, parts: Sequence[Window]) -> Divergence:
-    return divergence.joined(list(_compared(session, base, parts)))
+def _base(
+    check: QualityCheck, reading: Reading, session: Session, opened: ExitStack
+) -> Session | None:
+    """The base, loaded; the unquantized file is its own."""
+    if check.base is None or check.base.sha256 == check.model.sha256:
+        return session if check.base else None
+    return opened.enter_context(engines.load(check.engine, check.base, reading.window_tokens))
 
 
 def _compared(session: Session, base: Session, parts: Sequence[Window]) -> Iterator[Divergence]:
     for part in parts:
         logits = session.logits(part.tokens, part.first)[:-1]
-        # The unquantized file is its own base, and needs to be read once only.
+        # A base of its own needs to be read once only.
         other = logits if base is session else base.logits(part.tokens, part.first)[:-1]
         yield compare(logits, other, part.targets)
 

@@ -4,6 +4,7 @@ import pickle
 import pytest
 
 from odllm_agent.contract import (
+    Exam,
     Failure,
     Measurement,
     QualityResult,
@@ -64,6 +65,16 @@ def test_a_quality_check_is_another_as_soon_as_it_reads_in_another_way(
     assert check.reading is not None
     other = dataclasses.replace(check.reading, **changed)  # type: ignore[arg-type]
     assert dataclasses.replace(check, reading=other).id != check.id
+
+
+def test_a_task_is_another_with_other_questions_or_another_limit_but_not_another_name() -> None:
+    def identity(exam: Exam) -> str:
+        return support.quality_check(reading=None, exam=exam).id
+
+    first = identity(Exam("/mine.jsonl", "a", 9))
+    assert identity(Exam("/moved.jsonl", "a", 9)) == first
+    assert identity(Exam("/mine.jsonl", "b", 9)) != first
+    assert identity(Exam("/mine.jsonl", "a", None)) != first
 
 
 def test_a_quality_check_is_another_with_another_base() -> None:

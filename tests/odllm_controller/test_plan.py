@@ -149,6 +149,23 @@ def test_without_an_unquantized_file_the_check_says_why(
     assert told in check.base_reason
 
 
+def test_every_task_is_a_check_of_its_own_and_code_is_allowed_by_name() -> None:
+    config = experiment(
+        "quality.tasks=[humaneval,gsm8k]",
+        "quality.limit=5",
+        "quality.allow_code_execution=[humaneval]",
+    )
+    exams = plan.exams(config.quality)
+    assert [(each.task, each.limit, each.allow_code) for each in exams] == [
+        ("humaneval", 5, True),
+        ("gsm8k", 5, False),
+    ]
+    checks = plan.checks(config, support.device(), [support.model_file()], exams, {})
+    assert [(check.exam, check.reading, check.base) for check in checks] == [
+        (exam, None, None) for exam in exams
+    ]
+
+
 def test_perplexity_alone_needs_no_unquantized_file() -> None:
     config = experiment("quality.metrics=[perplexity]")
     assert plan.base_requests(config) == ()

@@ -1,5 +1,6 @@
 """The numbers of the views, against the same numbers worked out here from the raw values."""
 
+import json
 import statistics
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import (
     Energy,
+    Exam,
     Failure,
     Finished,
     Method,
@@ -377,6 +379,48 @@ def test_a_check_that_failed_does_not_hide_an_earlier_one(path: Path) -> None:
     store.add_quality("run-2", failed)
     row = only_row(path)
     assert (row["quality_text"], row["perplexity"], row["kld"]) == ("reference", 2.0, 4.0)
+
+
+def examined(task: str, accuracy: float | None, reason: str = "") -> QualityResult:
+    """A check on a task, with a metric beside the accuracy as lm-eval has them."""
+    check = support.quality_check(reading=None, exam=Exam(task, task, None))
+    scores = (
+        Score("accuracy", accuracy, None if accuracy is None else 0.3, 10, reason),
+        Score("acc,none", 0.1, 0.01, 10),
+    )
+    return QualityResult(check, scores)
+
+
+def test_accuracy_is_the_mean_over_tasks_and_each_is_told(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    for task, value in (("a", 0.25), ("b", 0.75)):
+        store.add_quality("run-1", examined(task, value))
+    store.add_quality("run-1", compared("reference", 2.0))
+    row = only_row(path)
+    assert row["accuracy"] == 0.5
+    assert row["accuracy_se"] == pytest.approx((0.3**2 + 0.3**2) ** 0.5 / 2)
+    assert json.loads(row["accuracies"]) == {"a": 0.25, "b": 0.75}
+    assert row["perplexity"] == 2
+
+
+def test_a_mean_over_tasks_is_not_told_where_one_of_them_failed(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", examined("a", 0.25))
+    store.add_quality("run-1", examined("b", None, "no such metric"))
+    row = only_row(path)
+    assert (row["accuracy"], row["accuracy_reason"]) == (None, "no such metric")
+    assert json.loads(row["accuracies"]) == {"a": 0.25, "b": None}
+
+
+def test_of_a_task_that_was_asked_again_the_latest_counts(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", examined("a", 0.25))
+    store.add_run(stores.run("run-2", stores.later(1)))
+    again = examined("a", 0.5)
+    store.add_quality(
+        "run-2", replace(again, check=replace(again.check, exam=Exam("a", "edited", None)))
+    )
+    assert only_row(path)["accuracy"] == 0.5
 
 
 def test_a_score_without_a_base_says_why(path: Path) -> None:

@@ -42,7 +42,9 @@ output_type: generate_until
 doc_to_text: "{{{{prompt}}}}"
 doc_to_target: "{{{{choices[answer]}}}}"
 generation_kwargs: {{until: ["\\n"], max_gen_toks: 6, do_sample: {sample}}}
-filter_list: [{{name: stripped, filter: [{{function: remove_whitespace}}, {{function: take_first}}]}}]
+filter_list:
+  - name: stripped
+    filter: [{{function: remove_whitespace}}, {{function: take_first}}]
 metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
 """
 TEXTS = """
@@ -53,7 +55,8 @@ test_split: test
 output_type: loglikelihood_rolling
 doc_to_text: ""
 doc_to_target: "{{{{prompt}}}}"
-metric_list: [{{metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}}]
+metric_list:
+  - {{metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}}
 """
 
 
