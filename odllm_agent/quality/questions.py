@@ -108,9 +108,10 @@ def parse(text: str, name: str, kind: str | None = None) -> tuple[Question, ...]
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         try:
-            content = _fields(line) if line.strip() else None
-            if content and kind in {None, content.get("kind")}:
-                found.append(_question(content))
+            if line.strip():
+                content = _fields(line)
+                if kind in {None, content.get("kind")}:
+                    found.append(_question(content))
         except _Wrong as reason:
             wrong.append(f"line {number}: {reason}")
     if wrong:

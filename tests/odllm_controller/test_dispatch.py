@@ -109,7 +109,7 @@ def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:
     assert missing.kind == "ModelMissing"
     with pytest.raises(UsageError, match="no such text"):
         agent.text_sha256("no such text")
-    with pytest.raises(DataMissing, match="none.jsonl"):
+    with pytest.raises(DataMissing, match=r"none\.jsonl"):
         agent.look_up(Exam(str(folder / "none.jsonl"), "", None))
 
 
