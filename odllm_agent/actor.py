@@ -8,6 +8,7 @@ from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Candidate,
     Device,
+    Exam,
     Failure,
     Forecast,
     Measurement,
@@ -54,6 +55,10 @@ class AgentActor:
         cache = self._cache if here else None
         return forecast(candidates, cache, self._meters, state.available_bytes())
 
+    def look_up(self, exam: Exam, deadline_s: float) -> Exam | Failure:
+        """An exam with the checksum of its content, fetched if it must be."""
+        return worker.run_look_up(exam, deadline_s)
+
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""
         try:
@@ -68,5 +73,5 @@ class AgentActor:
         return worker.run_round(order)
 
     def check(self, order: QualityCheck) -> QualityResult:
-        """Computes one quality metric."""
+        """Carries out one quality check."""
         return worker.run_check(order)

@@ -10,6 +10,7 @@
     │   ├── AccessDenied    a hub does not give the file to whoever asks
     │   ├── DownloadFailed  the file, or all of it, could not be fetched
     │   └── ModelTooLarge   the file does not fit in this device's free memory
+    ├── DataMissing         a text or a task's questions cannot be had
     ├── EngineError         an engine is missing, refused to load, or failed while running
     ├── WorkerDied          the process of a trial ended without an answer
     ├── DiskFull            there is no room where something had to be written
@@ -72,6 +73,10 @@ class DownloadFailed(ModelError):
 
 class ModelTooLarge(ModelError):
     """The model does not fit in this device's free memory."""
+
+
+class DataMissing(OdllmError):
+    """A text, or the questions of a task, cannot be had."""
 
 
 class EngineError(OdllmError):

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
+    Exam,
     Failure,
     Finished,
     Loaded,
@@ -39,7 +40,8 @@ from odllm_agent.errors import WorkerDied
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
-    kind.__name__: kind for kind in (Loaded, Repeat, Finished, QualityResult, Rehearsed, Failure)
+    kind.__name__: kind
+    for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Rehearsed, Failure)
 }
 
 
@@ -87,7 +89,7 @@ def run_round(order: Measurement) -> RoundResult:
 
 
 def run_check(check: QualityCheck) -> QualityResult:
-    """Computes one quality metric in a process of its own; a failure is part of the result."""
+    """Carries out a quality check in a process of its own; a failure is part of the result."""
     start = monotonic_ns()
     ended = _run("check", to_json(check), check.deadline_s)
     found = ended.last_of(QualityResult) or QualityResult(check)
@@ -101,6 +103,21 @@ def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
     if found is None or ended.failure:
         return ended.failure or Failure.of(WorkerDied("the worker ended without an answer"))
     return replace(found, log=ended.log)
+
+
+def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
+    """Finds out what a task asks, in a process of its own, since a task may run code of its own.
+
+    Args:
+        exam: The task.
+        deadline_s: The time after which the process is ended.
+
+    Returns:
+        The exam with the checksum of its content, or why it cannot be had.
+    """
+    ended = _run("look_up", to_json(exam), deadline_s)
+    found: Exam | None = ended.last_of(Exam)
+    return found or ended.failure or Failure.of(WorkerDied("the worker said nothing"))
 
 
 def _run(task: str, order: str, deadline_s: float) -> Ended:
@@ -220,10 +237,17 @@ def _rehearse(order: str, say: Callable[[object], None]) -> None:
     say(rehearse(from_json(Rehearsal, order)))
 
 
+def _look_up(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.quality.examining import look_up  # noqa: PLC0415 - as above
+
+    say(look_up(from_json(Exam, order)))
+
+
 _TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
     "measure": _measure,
     "check": _check,
     "rehearse": _rehearse,
+    "look_up": _look_up,
 }
 
 

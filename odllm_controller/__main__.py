@@ -87,7 +87,7 @@ def _agenda(
     trials = plan.without(plan.trials(experiment, agent.device, files), skips)
     recorder.plan(agent.device, trials, experiment.rounds)
     finished = store.finished_rounds([trial.id for trial in trials])
-    checks = plan.of_trials(_checks(experiment, agent, files), trials)
+    checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
     checked = store.finished_checks([check.id for check in checks])
     return Agenda(
         steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
@@ -115,12 +115,20 @@ def _prepare(
 
 
 def _checks(
-    experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile]
+    experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile], console: Console
 ) -> tuple[QualityCheck, ...]:
-    if not experiment.quality.metrics:
-        return ()
-    text_sha256 = agent.text_sha256(experiment.quality.text)
-    return plan.checks(experiment, agent.device, files, text_sha256)
+    with console.status("preparing the quality checks"):
+        subjects = _subjects(experiment.quality, agent)
+        bases = {request.name: agent.prepare(request) for request in plan.base_requests(experiment)}
+    return plan.checks(experiment, agent.device, files, subjects, bases)
+
+
+def _subjects(quality: config.QualityConfig, agent: RemoteAgent) -> list[plan.Subject]:
+    """What the files are checked on, its content known by its checksum."""
+    exams = [agent.look_up(exam) for exam in plan.exams(quality)]
+    if not quality.metrics:
+        return [*exams]
+    return [plan.reading(quality, agent.text_sha256(quality.text)), *exams]
 
 
 def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:

@@ -118,12 +118,21 @@ class PowerConfig(_Section):
     meters: tuple[str, ...]
 
 
-class QualityConfig(_Section):
-    """Which quality metrics are computed, and on what."""
+TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]
 
-    metrics: tuple[Literal["perplexity"], ...]
+
+class QualityConfig(_Section):
+    """Which scores are computed on a text, and which tasks are solved; see docs/quality.md."""
+
+    metrics: tuple[TextMetric, ...]
     text: str
-    window_tokens: Annotated[int, Field(ge=4, strict=True)]
+    # Below it the second half of a window has too few tokens for a standard error.
+    window_tokens: Annotated[int, Field(ge=6, strict=True)]
+    max_windows: Size | None
+    tasks: tuple[str, ...]
+    # A share of a single answer has no standard error.
+    limit: Annotated[int, Field(ge=2, strict=True)] | None
+    allow_code_execution: tuple[str, ...]
 
 
 class FleetConfig(_Section):

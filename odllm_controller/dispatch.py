@@ -7,7 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
 # otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
@@ -29,6 +29,7 @@ from odllm_agent.clock import now
 from odllm_agent.contract import (
     Candidate,
     Device,
+    Exam,
     Failure,
     Forecast,
     Measurement,
@@ -39,14 +40,15 @@ from odllm_agent.contract import (
     RepeatPolicy,
     RoundResult,
 )
-from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.errors import DataMissing, DispatchError, UsageError
 from odllm_controller.plan import Step
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
-_MODEL_TIMEOUT_S = 24 * 3600
+_FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
 
+T = TypeVar("T")
 Order = Measurement | QualityCheck
 Result = RoundResult | QualityResult
 
@@ -73,14 +75,14 @@ class RemoteAgent:
             here: Whether they would run on the agent's device, whose cache may have their files.
         """
         found: tuple[Forecast, ...] = _answer(
-            self.actor.forecast.remote(candidates, here=here), _MODEL_TIMEOUT_S
+            self.actor.forecast.remote(candidates, here=here), _FETCH_TIMEOUT_S
         )
         return found
 
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on the agent's device."""
         prepared: ModelFile | Failure = _answer(
-            self.actor.prepare.remote(request), _MODEL_TIMEOUT_S
+            self.actor.prepare.remote(request), _FETCH_TIMEOUT_S
         )
         return prepared
 
@@ -89,11 +91,22 @@ class RemoteAgent:
 
         Raises:
             UsageError: There is no such text.
+            DataMissing: It cannot be fetched.
         """
-        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _ANSWER_TIMEOUT_S)
-        if isinstance(found, Failure):
-            raise UsageError(found.message, found.remedy)
-        return found
+        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _FETCH_TIMEOUT_S)
+        return _raised(found)
+
+    def look_up(self, exam: Exam) -> Exam:
+        """An exam with the checksum of its content on the agent's device.
+
+        Raises:
+            UsageError: The task is unknown or wrong, or runs code without leave.
+            DataMissing: Its questions cannot be had.
+        """
+        found: Exam | Failure = _answer(
+            self.actor.look_up.remote(exam, _FETCH_TIMEOUT_S), _FETCH_TIMEOUT_S
+        )
+        return _raised(found)
 
 
 class Agenda:
@@ -245,6 +258,14 @@ def _result(ready: Any, order: Order) -> Result:
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
         return QualityResult(order, failure=failure)
     return result
+
+
+def _raised(found: T | Failure) -> T:
+    """What an agent found, its failure raised again as the error that it was."""
+    if isinstance(found, Failure):
+        kind = DataMissing if found.kind == DataMissing.__name__ else UsageError
+        raise kind(found.message, found.remedy)
+    return found
 
 
 def _answer(reference: Any, timeout_s: float) -> Any:

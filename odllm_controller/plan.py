@@ -2,17 +2,20 @@
 
 import itertools
 import random
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from odllm_agent.contract import (
     Candidate,
     Device,
     Engine,
+    Exam,
+    Failure,
     Forecast,
     ModelFile,
     ModelRequest,
     QualityCheck,
+    Reading,
     Source,
     Trial,
     Workload,
@@ -21,8 +24,21 @@ from odllm_agent.contract import (
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
 from odllm_agent.settings import check_settings
-from odllm_controller.config import AUTO, EngineConfig, Experiment, WorkloadConfig
+from odllm_controller.config import (
+    AUTO,
+    EngineConfig,
+    Experiment,
+    QualityConfig,
+    WorkloadConfig,
+)
 from odllm_controller.store import Skip
+
+Subject = Reading | Exam
+Bases = Mapping[str, ModelFile | Failure]
+
+# The scores that need no unquantized file to compare with.
+_ALONE = frozenset({"perplexity"})
+_UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,35 +150,97 @@ def steps(
     )
 
 
+def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
+    """The files that quantized ones are compared with: each model's source as it is, once.
+
+    None where no score asked for needs one.
+    """
+    if _ALONE.issuperset(experiment.quality.metrics):
+        return ()
+    sources = {
+        request.name: replace(request, quantization=None) for request in requests(experiment)
+    }
+    return tuple(sources.values())
+
+
+def reading(quality: QualityConfig, text_sha256: str) -> Reading:
+    """How an experiment's text is read.
+
+    Args:
+        quality: What the experiment asks for.
+        text_sha256: The checksum of its text.
+    """
+    return Reading(
+        text=quality.text,
+        sha256=text_sha256,
+        window_tokens=quality.window_tokens,
+        max_windows=quality.max_windows,
+        metrics=quality.metrics,
+    )
+
+
+def exams(quality: QualityConfig) -> tuple[Exam, ...]:
+    """The tasks of an experiment, their content not yet known."""
+    return tuple(
+        Exam(task, "", quality.limit, task in quality.allow_code_execution)
+        for task in quality.tasks
+    )
+
+
 def checks(
     experiment: Experiment,
     device: Device,
     files: Sequence[ModelFile],
-    text_sha256: str,
+    subjects: Sequence[Subject],
+    bases: Bases,
 ) -> tuple[QualityCheck, ...]:
-    """Every quality check of an experiment on one device: one per metric, file and engine.
+    """Every quality check of an experiment on one device: one per subject, file and engine.
 
     Quality does not depend on how fast an engine is made to run, so each engine is checked with
     the first of its settings only. A file whose quality cannot be told is not checked: it says
     itself why.
+
+    Args:
+        experiment: What is asked for.
+        device: Where.
+        files: The model files.
+        subjects: What each is checked on.
+        bases: What the device gave for each of `base_requests`, by the model's name.
     """
     first = {engine.name: engine for engine in reversed(tuple(_engines(experiment, device)))}
-    quality = experiment.quality
     return tuple(
-        QualityCheck(
-            device_id=device.id,
-            model=file,
-            engine=engine,
-            metric=metric,
-            text=quality.text,
-            text_sha256=text_sha256,
-            window_tokens=quality.window_tokens,
-            deadline_s=experiment.deadline_s,
-        )
-        for metric in quality.metrics
+        _check(device, file, engine, subject, bases, experiment.deadline_s)
         for file in files
         if not file.no_quality
         for engine in first.values()
+        for subject in subjects
+    )
+
+
+def _check(
+    device: Device,
+    file: ModelFile,
+    engine: Engine,
+    subject: Subject,
+    bases: Bases,
+    deadline_s: float,
+) -> QualityCheck:
+    check = QualityCheck(device.id, file, engine, deadline_s=deadline_s)
+    if isinstance(subject, Exam):
+        return replace(check, exam=subject)
+    alone = _ALONE.issuperset(subject.metrics)
+    base, reason = (None, "") if alone else _base(bases[file.name])
+    return replace(check, reading=subject, base=base, base_reason=reason)
+
+
+def _base(found: ModelFile | Failure) -> tuple[ModelFile | None, str]:
+    """The file to compare with, or why there is none."""
+    if isinstance(found, Failure):
+        return None, found.message
+    if found.quantization in _UNQUANTIZED:
+        return found, ""
+    return None, (
+        f"its source is a {found.quantization} file: there is no unquantized one to compare with"
     )
 
 

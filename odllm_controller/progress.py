@@ -62,7 +62,7 @@ class RunProgress:
         if isinstance(order, Measurement):
             model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
         else:
-            model, what = order.model, order.metric
+            model, what = order.model, f"quality on {order.subject}"
         self._bar.update(
             self._task, description=f"{device.name}: {model.name} {model.quantization}, {what}"
         )

@@ -76,7 +76,7 @@ class Recorder:
             model, what = result.trial.model, f"round {result.round + 1}"
         else:
             self._store.add_quality(self.run_id, result)
-            model, what = result.check.model, result.check.metric
+            model, what = result.check.model, result.check.subject
         if result.failure:
             self.failures.append(
                 _told(f"{model.name} {model.quantization}, {what}", result.failure)

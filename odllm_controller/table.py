@@ -199,6 +199,8 @@ _COLUMNS = (
     _with_interval("decode", "decode_tok_s"),
     _metric("peak", "peak_rss_bytes", 0),
     _metric("perplexity", "perplexity", 3),
+    _metric("KLD", "kld", 2),
+    _metric("accuracy", "accuracy", 1),
     _energy(),
 )
 

@@ -22,8 +22,10 @@ from odllm_agent.contract import (
     QualityCheck,
     QualityResult,
     Quantization,
+    Reading,
     Repeat,
     RoundResult,
+    Score,
     Source,
     Stopped,
     Trial,
@@ -211,15 +213,18 @@ def skip(
     return Skip(left_out.device_id, left_out.model, left_out.engine, left_out.workload, reason)
 
 
+def quality_check(of: ModelFile | None = None, **changes: object) -> QualityCheck:
+    """Perplexity on the reference text."""
+    reading = Reading("reference", "text", 256, None, ("perplexity",))
+    fields: dict[str, object] = {
+        "device_id": "id-of-laptop",
+        "model": of or model_file(),
+        "engine": engine(),
+        "reading": reading,
+    }
+    return QualityCheck(**(fields | changes))  # type: ignore[arg-type]
+
+
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:
     """A perplexity on the reference text."""
-    check = QualityCheck(
-        device_id="id-of-laptop",
-        model=of or model_file(),
-        engine=engine(),
-        metric="perplexity",
-        text="reference",
-        text_sha256="text",
-        window_tokens=256,
-    )
-    return QualityResult(check, value, standard_error=0.2, n_tokens=10_000, wall_s=1.0)
+    return QualityResult(quality_check(of), (Score("perplexity", value, 0.2, 10_000),), wall_s=1.0)

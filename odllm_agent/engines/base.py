@@ -75,11 +75,13 @@ class Session(Protocol):
 
     Attributes:
         vocabulary: The number of token ids.
+        start_token: The token that the model wants at the start of every text, or `None`.
         runtime_bpw: Bits per weight of what the engine holds, or `None` if it does not tell.
         system: What the engine says of the processor features it uses.
     """
 
     vocabulary: int
+    start_token: int | None
     runtime_bpw: float | None
     system: str
 
@@ -103,11 +105,24 @@ class Session(Protocol):
             The seconds of each token until its logits were ready, shape (len(tokens),).
         """
 
-    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
-        """The logits after every token of a fresh context, shape (len(tokens), vocabulary)."""
+    def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
+        """The logits after each token of a fresh context, from a position on.
+
+        Returns:
+            Shape (len(tokens) - first, vocabulary); the caller's own.
+        """
+
+    def extend(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """Puts tokens into the context and gives the logits after the last, shape (vocabulary,)."""
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; special tokens have none."""
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends what a model has to say."""
 
 
 class MemoryTeller(Protocol):

@@ -99,6 +99,7 @@ class LlamaCppSession:
         vocab = native.llama_model_get_vocab(self._model)
         self._vocabulary = Vocabulary(vocab)
         self.vocabulary = int(native.llama_vocab_n_tokens(vocab))
+        self.start_token = self._vocabulary.start_token
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
 
@@ -156,25 +157,46 @@ class LlamaCppSession:
         self._position += len(tokens) - 1
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
 
-    def logits(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
-        """The logits after every token of a fresh context; see `Session.logits`."""
+    def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
+        """The logits after each token of a fresh context; see `Session.logits`."""
         import numpy as np  # noqa: PLC0415 - no window needs it, and a trial starts without it
 
         self.reset()
-        found = [self._chunk_logits(chunk) for chunk in self._chunks(tokens)]
-        return np.concatenate(found)
+        found = np.empty((len(tokens) - first, self.vocabulary), np.float32)
+        n_found = 0
+        for chunk in self._chunks(tokens):
+            n_wanted = min(max(self._position + len(chunk) - first, 0), len(chunk))
+            self._stage(chunk, n_wanted)
+            self._run()
+            if n_wanted:
+                found[n_found : n_found + n_wanted] = self._answered(n_wanted)
+            n_found += n_wanted
+        return found
+
+    def extend(self, tokens: Sequence[int]) -> "NDArray[np.float32]":
+        """Puts tokens into the context; see `Session.extend`."""
+        self.fill(tokens)
+        last: NDArray[np.float32] = self._answered(1)[0].copy()
+        return last
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, without any added at its start or end."""
         return self._vocabulary.tokenize(text)
 
-    def _chunk_logits(self, chunk: Sequence[int]) -> "NDArray[np.float32]":
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; see `Session.detokenize`."""
+        return self._vocabulary.detokenize(tokens)
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends what a model has to say."""
+        return self._vocabulary.ends(token)
+
+    def _answered(self, n_rows: int) -> "NDArray[np.float32]":
+        """A view of the logits that the last batch gave, shape (n_rows, vocabulary)."""
         import numpy as np  # noqa: PLC0415 - as above
 
-        self._stage(chunk, all_logits=True)
-        self._run()
         raw = native.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(raw, shape=(len(chunk), self.vocabulary)).copy()
+        return np.ctypeslib.as_array(raw, shape=(n_rows, self.vocabulary))
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         """llama.cpp ends the process over a batch that is larger than its context."""
@@ -185,12 +207,13 @@ class LlamaCppSession:
         size = min(self._settings.batch_tokens, self._context_tokens)
         return [tokens[start : start + size] for start in range(0, len(tokens), size)]
 
-    def _stage(self, tokens: Sequence[int], *, all_logits: bool = False) -> None:
+    def _stage(self, tokens: Sequence[int], n_wanted: int = 1) -> None:
+        """Fills the batch; logits are wanted after so many of its last tokens."""
         n_tokens = len(tokens)
         self._batch.n_tokens = n_tokens
         self._columns.token[:n_tokens] = tokens
         self._columns.position[:n_tokens] = range(self._position, self._position + n_tokens)
-        self._columns.wanted[:n_tokens] = [all_logits] * (n_tokens - 1) + [True]
+        self._columns.wanted[:n_tokens] = [False] * (n_tokens - n_wanted) + [True] * n_wanted
         self._position += n_tokens
 
     def _run(self) -> None:

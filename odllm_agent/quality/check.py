@@ -1,22 +1,20 @@
-"""One quality check: load the model, read the text, compute the metric."""
+"""One quality check: a text to read, or a task to solve."""
 
-from odllm_agent import engines
 from odllm_agent.contract import QualityCheck, QualityResult
 from odllm_agent.errors import UsageError
-from odllm_agent.quality.perplexity import perplexity
-from odllm_agent.quality.text import read_text
+from odllm_agent.quality import examining, reading
 
 
 def evaluate(check: QualityCheck) -> QualityResult:
-    """Computes a quality metric.
+    """Carries out a quality check.
 
     Raises:
-        UsageError: The metric or the text is unknown, or the text is too short.
+        UsageError: The text or task is unknown, too short or wrong.
+        DataMissing: What it needs cannot be fetched.
         EngineError: The engine refuses the model.
     """
-    if check.metric != "perplexity":
-        raise UsageError(f"there is no metric named {check.metric!r}", "known: perplexity")
-    text = read_text(check.text)
-    with engines.load(check.engine, check.model, check.window_tokens) as session:
-        found = perplexity(session, session.tokenize(text), check.window_tokens)
-    return QualityResult(check, found.value, found.standard_error, found.n_tokens)
+    if check.reading:
+        return QualityResult(check, reading.evaluate(check, check.reading))
+    if check.exam:
+        return QualityResult(check, examining.evaluate(check, check.exam))
+    raise UsageError("a quality check needs a text or a task", "name one of them")

@@ -1,60 +1,48 @@
-"""Perplexity of a text, by the convention of llama.cpp's own `llama-perplexity`."""
+"""How surprised a model is by each token of a text, and what follows for the text as a whole."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odllm_agent.engines.base import Session
-from odllm_agent.errors import UsageError
+from odllm_agent.contract import Score
+
+Logits = NDArray[np.float32]
+PerToken = NDArray[np.float64]
+
+# About a megabyte: blocks of rows that stay in a processor's cache from one pass to the next.
+_BLOCK_VALUES = 2**18
 
 
-@dataclass(frozen=True, slots=True)
-class Perplexity:
-    """The perplexity of a text.
-
-    Attributes:
-        value: exp of the mean negative log likelihood per token.
-        standard_error: Of the value, by the delta method.
-        n_tokens: The tokens that were predicted.
-    """
-
-    value: float
-    standard_error: float
-    n_tokens: int
-
-
-def perplexity(session: Session, tokens: Sequence[int], window_tokens: int) -> Perplexity:
-    """How surprised a model is by a text.
-
-    The text is cut into windows of equal size; in each, the second half is predicted, so that
-    every prediction rests on at least half a window of context.
+def blocks(n_rows: int, vocabulary: int) -> Iterator[slice]:
+    """Cuts rows of logits into blocks that are quick to work on.
 
     Args:
-        session: The model, with room for a window.
-        tokens: The text's token ids.
-        window_tokens: Tokens per window; what is left over at the end is not used.
-
-    Raises:
-        UsageError: The text is shorter than one window.
+        n_rows: The number of rows.
+        vocabulary: The length of a row.
     """
-    if len(tokens) < window_tokens:
-        raise UsageError(
-            f"the text has {len(tokens)} tokens, fewer than one window of {window_tokens}",
-            "take a longer text or a smaller quality.window_tokens",
-        )
-    surprises = np.concatenate(list(_surprises(session, tokens, window_tokens)))
-    value = math.exp(surprises.mean())
-    spread = surprises.std(ddof=1) / math.sqrt(len(surprises))
-    return Perplexity(value, float(value * spread), len(surprises))
+    size = max(1, _BLOCK_VALUES // vocabulary)
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
 
 
-def negative_log_likelihoods(
-    logits: NDArray[np.float32], targets: Sequence[int]
-) -> NDArray[np.float64]:
-    """The surprise at each target, in nats.
+def log_sums(logits: Logits) -> PerToken:
+    """log(sum(exp(row))) of each row, shape (n,).
+
+    Single values stay in float32, as the engine made them; they are summed up in float64.
+
+    Args:
+        logits: Shape (n, vocabulary).
+    """
+    highest = logits.max(axis=1, keepdims=True)
+    shares = np.exp(logits - highest)
+    sums: PerToken = np.log(shares.sum(axis=1, dtype=np.float64)) + highest[:, 0]
+    return sums
+
+
+def surprises(logits: Logits, targets: Sequence[int]) -> PerToken:
+    """The surprise at each target: -log(probability), in nats.
 
     Args:
         logits: Shape (n, vocabulary).
@@ -63,17 +51,22 @@ def negative_log_likelihoods(
     Returns:
         Shape (n,).
     """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_sums = np.log(np.exp(shifted).sum(axis=1))
-    surprises: NDArray[np.float64] = log_sums - shifted[np.arange(len(targets)), list(targets)]
-    return surprises
+    found = np.empty(len(targets))
+    wanted = np.asarray(targets)
+    for rows in blocks(*logits.shape):
+        block = logits[rows]
+        found[rows] = log_sums(block) - block[np.arange(len(block)), wanted[rows]]
+    return found
 
 
-def _surprises(
-    session: Session, tokens: Sequence[int], window_tokens: int
-) -> Iterator[NDArray[np.float64]]:
-    first = window_tokens // 2
-    for start in range(0, len(tokens) - window_tokens + 1, window_tokens):
-        window = tokens[start : start + window_tokens]
-        logits = session.logits(window)
-        yield negative_log_likelihoods(logits[first:-1], window[first + 1 :])
+def perplexity(surprise: PerToken) -> Score:
+    """Exp of the mean surprise, and its standard error by the delta method.
+
+    The formulas are llama-perplexity's (`perplexity` in llama.cpp's tools/perplexity).
+
+    Args:
+        surprise: At each predicted token, in nats; at least two.
+    """
+    value = math.exp(surprise.mean())
+    spread = float(surprise.std(ddof=1)) / math.sqrt(len(surprise))
+    return Score("perplexity", value, value * spread, len(surprise))

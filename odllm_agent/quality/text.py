@@ -1,29 +1,76 @@
-"""The texts that quality is computed on."""
+"""The texts that quality is computed on: by name, or any text file on the device."""
 
 import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from odllm_agent.errors import UsageError
+from odllm_agent.quality import wikitext
 
-_TEXTS = {"reference": "heldout.txt"}
 
+def read_text(name: str, sha256: str | None = None) -> str:
+    """A text by name, or by the path of its file.
 
-def read_text(name: str) -> str:
-    """A text by name.
+    Args:
+        name: `reference`, `wikitext-2`, or a path on this device.
+        sha256: The checksum that it must have, or `None`.
 
     Raises:
-        UsageError: There is no such text.
+        UsageError: There is no such text, it is not UTF-8, or it is not the one that was meant.
+        DataMissing: It cannot be fetched.
     """
-    if name not in _TEXTS:
-        raise UsageError(f"there is no text named {name!r}", f"known texts: {', '.join(_TEXTS)}")
-    folder = resources.files("odllm_agent.models") / "reference"
-    return (folder / _TEXTS[name]).read_text(encoding="utf-8")
+    text = _TEXTS[name]() if name in _TEXTS else _read_file(name)
+    if sha256 not in {None, _digest(text)}:
+        raise UsageError(
+            f"the text {name} has changed since the run was planned",
+            "leave it alone while a run goes on, and run the command again",
+        )
+    return text
 
 
 def text_sha256(name: str) -> str:
-    """The checksum of a text's UTF-8 bytes.
+    """The checksum of a text's UTF-8 bytes; a text from the hub is fetched for it.
 
     Raises:
-        UsageError: There is no such text.
+        UsageError: There is no such text, or it is not UTF-8.
+        DataMissing: It cannot be fetched.
     """
-    return hashlib.sha256(read_text(name).encode()).hexdigest()
+    return _digest(read_text(name))
+
+
+def _reference() -> str:
+    folder = resources.files("odllm_agent.models") / "reference"
+    return (folder / "heldout.txt").read_text(encoding="utf-8")
+
+
+_TEXTS: Mapping[str, Callable[[], str]] = {
+    "reference": cache(_reference),
+    "wikitext-2": wikitext.test_text,
+}
+
+
+def _read_file(name: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        # Line ends are kept as they are: a text is what its bytes say.
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no text named {name!r}, nor a file of that name on this device",
+            f"known texts: {', '.join(_TEXTS)}; or give the path of a text file",
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"the text file {path} cannot be read: {error.strerror}", "name a text file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the text file {path} is not UTF-8: byte {error.start:,} cannot be read",
+            "save it as UTF-8",
+        ) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

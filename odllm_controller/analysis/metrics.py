@@ -91,10 +91,30 @@ class Metric:
 _MS = 1e-3
 _MB = 1e6
 _MJ = 1e-3
+_MILLI = 1e-3
+_PERCENT = 1e-2
+# The other scores of a text are missing for the same reason as the KL divergence.
+_REASONED = frozenset({"perplexity", "accuracy"})
 
 
 def _energy(name: str, label: str, unit: str, per_unit: float = 1.0) -> Metric:
     return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, reason="energy_reason")
+
+
+def _quality(
+    name: str, label: str, unit: str = "", per_unit: float = 1.0, better: Better = Better.LOWER
+) -> Metric:
+    return Metric(
+        name,
+        label,
+        unit,
+        per_unit,
+        better,
+        Group.QUALITY,
+        Basis.CHECK,
+        missing="no such quality check was run on this file",
+        reason=f"{name if name in _REASONED else 'kld'}_reason",
+    )
 
 
 METRICS: tuple[Metric, ...] = (
@@ -104,17 +124,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
     Metric("load_s", "Load time", "ms", _MS, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
-    Metric(
-        "perplexity",
-        "Perplexity",
-        "",
-        1,
-        Better.LOWER,
-        Group.QUALITY,
-        Basis.CHECK,
-        missing="no quality check was run on this file",
-        reason="perplexity_reason",
-    ),
+    _quality("accuracy", "Accuracy, mean over tasks", "%", _PERCENT, Better.HIGHER),
+    _quality("perplexity", "Perplexity"),
+    _quality("kld", "KL divergence", "mnat", _MILLI),
+    _quality("top1_agreement", "Same likeliest token", "%", _PERCENT, Better.HIGHER),
+    _quality("delta_p", "Change of the right token's probability", "%", _PERCENT, Better.HIGHER),
+    _quality("delta_p_rms", "The same, root mean square", "%", _PERCENT),
     _energy("decode_j_per_token", "Decode energy per token", "mJ", _MJ),
     _energy("mean_w", "Mean power", "W"),
     _energy("prefill_w", "Prefill power", "W"),

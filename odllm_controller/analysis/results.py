@@ -9,6 +9,7 @@ import pandas as pd
 
 from odllm_agent.clock import now
 from odllm_controller import store
+from odllm_controller.analysis.metrics import METRICS, Basis
 
 _RESULTS = """
 SELECT * FROM results
@@ -30,7 +31,7 @@ GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
-# Of a normal distribution: a perplexity is a mean over thousands of tokens.
+# Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
 _Z_95 = 1.96
 
 
@@ -55,17 +56,15 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
         run: The run whose trials to load, measured in it or before; all rows unless told.
 
     Returns:
-        The columns of `results`; `perplexity_low` and `perplexity_high`; and as text `device`
+        The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
         (made unique), `workload_label` and `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
     """
     results = store.read(path, _RESULTS, {"run": run})
-    margin = _Z_95 * results["perplexity_se"]
     return results.assign(
-        perplexity_low=results["perplexity"] - margin,
-        perplexity_high=results["perplexity"] + margin,
+        **_quality_intervals(results),
         device=_unique_devices(results),
         workload_label=_workload_labels(results),
         configuration=_configurations(results),
@@ -101,6 +100,17 @@ def failed(results: pd.DataFrame) -> pd.DataFrame:
 def skipped(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of what cannot run."""
     return results[results["status"] == "skipped"]
+
+
+def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
+    """The 95 % interval of every score, from its standard error."""
+    intervals = {}
+    for metric in METRICS:
+        if metric.basis is Basis.CHECK:
+            margin = _Z_95 * results[f"{metric.name}_se"]
+            intervals[metric.low] = results[metric.name] - margin
+            intervals[metric.high] = results[metric.name] + margin
+    return intervals
 
 
 def _unique_devices(results: pd.DataFrame) -> pd.Series:

@@ -10,9 +10,11 @@ from odllm_agent.contract import (
     Failure,
     ModelFile,
     ModelRequest,
+    QualityCheck,
     QualityResult,
     Repeat,
     RoundResult,
+    Score,
     Trial,
     Workload,
     to_json,
@@ -159,24 +161,24 @@ def of_device_states(repeat: Repeat, round_id: int) -> Iterator[Row]:
         }
 
 
-def of_quality(result: QualityResult, run_id: str) -> Row:
-    """The row of a quality check, whether it gave a value or not."""
-    check = result.check
-    return {
-        "check_id": check.id,
-        "run_id": run_id,
-        "device_id": check.device_id,
-        "model_sha256": check.model.sha256,
-        **_of_engine(check.engine),
-        "metric": check.metric,
-        "text": check.text,
-        "text_sha256": check.text_sha256,
-        "window_tokens": check.window_tokens,
-        "value": result.value,
-        "standard_error": result.standard_error,
-        "n_tokens": result.n_tokens,
-        "wall_s": result.wall_s,
-    }
+def of_quality(result: QualityResult, run_id: str) -> Iterator[Row]:
+    """A row per score that was asked for, whether there is one or not."""
+    check, failure = result.check, result.failure
+    missing = failure.message if failure else "the check gave no such score"
+    asked = {metric: Score(metric, None, None, 0, missing) for metric in check.metrics}
+    found = asked | {score.metric: score for score in result.scores}
+    for score in found.values():
+        yield {
+            "check_id": check.id,
+            "run_id": run_id,
+            "device_id": check.device_id,
+            "model_sha256": check.model.sha256,
+            **_of_engine(check.engine),
+            **_of_subject(check),
+            **dataclasses.asdict(score),
+            "complete": _complete(result),
+            "wall_s": result.wall_s,
+        }
 
 
 def of_unprepared(request: ModelRequest, device_id: str) -> Row:
@@ -230,3 +232,24 @@ def _of_engine(engine: Engine) -> Row:
 def _of_workload(workload: Workload) -> Row:
     row = dataclasses.asdict(workload)
     return {"workload": row.pop("name"), **row}
+
+
+def _of_subject(check: QualityCheck) -> Row:
+    reading, exam = check.reading, check.exam
+    return {
+        "kind": "text" if reading else "task",
+        "subject": check.subject,
+        "subject_sha256": reading.sha256 if reading else exam.sha256 if exam else "",
+        "window_tokens": reading.window_tokens if reading else None,
+        "most": reading.max_windows if reading else exam.limit if exam else None,
+        "base_sha256": check.base.sha256 if check.base else None,
+    }
+
+
+def _complete(result: QualityResult) -> bool:
+    """Whether trying again would bring nothing new.
+
+    A score that is missing although there is a file to compare with wanted only memory.
+    """
+    missing = any(score.value is None for score in result.scores)
+    return result.failure is None and not (result.check.base and missing)

@@ -202,17 +202,56 @@ figures AS (
     FROM intervals
     GROUP BY trial_id
 ),
--- Quality hangs on the file and the engine, not on how fast the engine was made to run.
-perplexities AS (
+-- Quality hangs on the file and the engine, not on how fast the engine was made to run. Of all
+-- checks on a text the latest counts that gave anything, and so of all on the same task: figures
+-- of different texts are never mixed.
+checks AS (
     SELECT
-        device_id, model_sha256, engine,
-        arg_max(value, runs.started_at) FILTER (value IS NOT NULL) AS perplexity,
-        arg_max(standard_error, runs.started_at) FILTER (value IS NOT NULL) AS perplexity_se,
-        arg_max(message, runs.started_at) FILTER (value IS NULL) AS failed_with
+        check_id, run_id, device_id, model_sha256, engine, kind, subject,
+        row_number() OVER (
+            PARTITION BY device_id, model_sha256, engine, kind, if(kind = 'task', subject, '')
+            ORDER BY count(value) > 0 DESC, max(started_at) DESC, check_id
+        ) AS place
     FROM quality
     JOIN runs USING (run_id)
-    LEFT JOIN (SELECT check_id, run_id, message FROM failures) USING (check_id, run_id)
-    WHERE metric = 'perplexity'
+    GROUP BY check_id, run_id, device_id, model_sha256, engine, kind, subject
+),
+scores AS (
+    SELECT quality.*
+    FROM quality
+    SEMI JOIN (FROM checks WHERE place = 1) AS latest USING (check_id, run_id)
+),
+text_quality AS (
+    SELECT
+        device_id, model_sha256, engine,
+        any_value(subject) AS quality_text,
+        max(value) FILTER (metric = 'perplexity') AS perplexity,
+        max(standard_error) FILTER (metric = 'perplexity') AS perplexity_se,
+        max(nullif(reason, '')) FILTER (metric = 'perplexity') AS perplexity_reason,
+        max(value) FILTER (metric = 'kld') AS kld,
+        max(standard_error) FILTER (metric = 'kld') AS kld_se,
+        max(nullif(reason, '')) FILTER (metric <> 'perplexity') AS kld_reason,
+        max(value) FILTER (metric = 'top1_agreement') AS top1_agreement,
+        max(standard_error) FILTER (metric = 'top1_agreement') AS top1_agreement_se,
+        max(value) FILTER (metric = 'delta_p') AS delta_p,
+        max(standard_error) FILTER (metric = 'delta_p') AS delta_p_se,
+        max(value) FILTER (metric = 'delta_p_rms') AS delta_p_rms,
+        max(standard_error) FILTER (metric = 'delta_p_rms') AS delta_p_rms_se
+    FROM scores
+    WHERE kind = 'text'
+    GROUP BY device_id, model_sha256, engine
+),
+-- A mean over tasks is told only where every one of them has a figure.
+task_quality AS (
+    SELECT
+        device_id, model_sha256, engine,
+        CASE WHEN count(value) = count(*) THEN avg(value) END AS accuracy,
+        CASE WHEN count(value) = count(*) THEN sqrt(sum(standard_error ** 2)) / count(*) END
+            AS accuracy_se,
+        max(nullif(reason, '')) AS accuracy_reason,
+        json_group_object(subject, value) AS accuracies
+    FROM scores
+    WHERE kind = 'task' AND metric = 'accuracy'
     GROUP BY device_id, model_sha256, engine
 ),
 last_failures AS (
@@ -243,8 +282,8 @@ of_trials AS (
         loads.peak_rss_bytes,
         measured.energy_method,
         NULL::DOUBLE AS mbu,
-        perplexities.perplexity,
-        NULL::DOUBLE AS kld,
+        text_quality.perplexity,
+        text_quality.kld,
         measured.flags,
         last_failures.message AS failure,
         trials.trial_id,
@@ -261,11 +300,23 @@ of_trials AS (
         loads.load_s,
         loads.anonymous_bytes,
         measured.energy_reason,
-        perplexities.perplexity_se,
-        CASE
-            WHEN perplexities.perplexity IS NULL
-                THEN coalesce(nullif(models.no_quality, ''), perplexities.failed_with)
-        END AS perplexity_reason,
+        text_quality.perplexity_se,
+        coalesce(nullif(models.no_quality, ''), text_quality.perplexity_reason)
+            AS perplexity_reason,
+        text_quality.kld_se,
+        coalesce(nullif(models.no_quality, ''), text_quality.kld_reason) AS kld_reason,
+        text_quality.top1_agreement,
+        text_quality.top1_agreement_se,
+        text_quality.delta_p,
+        text_quality.delta_p_se,
+        text_quality.delta_p_rms,
+        text_quality.delta_p_rms_se,
+        text_quality.quality_text,
+        task_quality.accuracy,
+        task_quality.accuracy_se,
+        coalesce(nullif(models.no_quality, ''), task_quality.accuracy_reason)
+            AS accuracy_reason,
+        task_quality.accuracies,
         last_failures.kind AS failure_kind,
         last_failures.remedy,
         runs.started_at AS run_started_at,
@@ -280,7 +331,8 @@ of_trials AS (
     LEFT JOIN loads USING (trial_id)
     LEFT JOIN measured USING (trial_id)
     LEFT JOIN figures USING (trial_id)
-    LEFT JOIN perplexities USING (device_id, model_sha256, engine)
+    LEFT JOIN text_quality USING (device_id, model_sha256, engine)
+    LEFT JOIN task_quality USING (device_id, model_sha256, engine)
     LEFT JOIN last_failures ON last_failures.round_id = progress.failed_round_id
 ),
 -- A model that could not be prepared, unless a later run got it ready.

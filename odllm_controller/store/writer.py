@@ -29,7 +29,7 @@ _HAS_ROUND = """
 SELECT count(*) FROM rounds
 WHERE trial_id = ? AND round = ? AND (complete OR started_at = ?)
 """
-_HAS_CHECK = "SELECT count(*) FROM quality WHERE check_id = ? AND (value IS NOT NULL OR run_id = ?)"
+_HAS_CHECK = "SELECT count(*) FROM quality WHERE check_id = ? AND (complete OR run_id = ?)"
 _HAS_UNPREPARED = """
 SELECT count(*) FROM failures
 WHERE stage = 'prepare' AND run_id = $run_id AND device_id = $device_id AND model = $model
@@ -39,7 +39,7 @@ _FINISHED_ROUNDS = """
 SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, trial_id)
 """
 _FINISHED_CHECKS = """
-SELECT DISTINCT check_id FROM quality WHERE value IS NOT NULL AND list_contains(?, check_id)
+SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
 """
 _DECODE_TOK_S = """
 SELECT trial_id, list(decode_tok_s ORDER BY round, repeat) AS speeds FROM rates
@@ -126,13 +126,13 @@ class Store:
             _insert_round(connection, run_id, result, round_id)
 
     def add_quality(self, run_id: str, result: QualityResult) -> None:
-        """Stores a quality check, unless its value is there or it failed in this run before."""
+        """Stores a quality check, unless it is there already or was tried in this run before."""
         check = result.check
         with self._writing() as connection:
             if _count(connection, _HAS_CHECK, [check.id, run_id]):
                 return
             _upsert(connection, "models", [rows.of_model(check.model)])
-            _insert(connection, "quality", [rows.of_quality(result, run_id)])
+            _insert(connection, "quality", list(rows.of_quality(result, run_id)))
             if result.failure:
                 failure = rows.of_failure(result.failure, run_id)
                 _insert(connection, "failures", [failure | rows.of_unchecked(result)])
@@ -159,7 +159,7 @@ class Store:
         return {trial_id: tuple(map(float, speeds)) for trial_id, speeds in pairs}
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
-        """Which of these quality checks have a value."""
+        """Which of these quality checks need not be tried again."""
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
 

@@ -4,6 +4,7 @@ import pickle
 import pytest
 
 from odllm_agent.contract import (
+    Exam,
     Failure,
     Forecast,
     Measurement,
@@ -31,7 +32,10 @@ def test_a_measurement_survives_json() -> None:
 
 
 def test_a_quality_result_survives_json() -> None:
-    result = support.quality_result(value=None)
+    base = support.model_file(quantization="F16")
+    result = dataclasses.replace(
+        support.quality_result(value=None), check=support.quality_check(base=base)
+    )
     assert from_json(QualityResult, to_json(result)) == result
 
 
@@ -61,6 +65,52 @@ def test_what_is_read_only_once_need_not_stay() -> None:
         header_bytes=1000,
     )
     assert memory.needed_bytes == 10 + 100 + 200 + 11
+
+
+def test_a_quality_check_is_the_same_wherever_its_files_lie() -> None:
+    check = support.quality_check(base=support.model_file(quantization="F16"))
+    assert check.reading is not None
+    assert check.base is not None
+    moved = dataclasses.replace(
+        check,
+        model=dataclasses.replace(check.model, path="/elsewhere.gguf"),
+        reading=dataclasses.replace(check.reading, text="/renamed.txt"),
+        base=dataclasses.replace(check.base, path="/elsewhere-F16.gguf"),
+    )
+    assert moved.id == check.id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sha256": "another text"},
+        {"window_tokens": 512},
+        {"max_windows": 3},
+        {"metrics": ("perplexity", "kld")},
+    ],
+)
+def test_a_quality_check_is_another_as_soon_as_it_reads_in_another_way(
+    changed: dict[str, object],
+) -> None:
+    check = support.quality_check()
+    assert check.reading is not None
+    other = dataclasses.replace(check.reading, **changed)  # type: ignore[arg-type]
+    assert dataclasses.replace(check, reading=other).id != check.id
+
+
+def test_a_task_is_another_with_other_questions_or_another_limit_but_not_another_name() -> None:
+    def identity(exam: Exam) -> str:
+        return support.quality_check(reading=None, exam=exam).id
+
+    first = identity(Exam("/mine.jsonl", "a", 9))
+    assert identity(Exam("/moved.jsonl", "a", 9)) == first
+    assert identity(Exam("/mine.jsonl", "b", 9)) != first
+    assert identity(Exam("/mine.jsonl", "a", None)) != first
+
+
+def test_a_quality_check_is_another_with_another_base() -> None:
+    bases = [None, support.model_file(quantization="F16"), support.model_file("b", "F16")]
+    assert len({support.quality_check(base=base).id for base in bases}) == 3
 
 
 def test_json_is_one_line() -> None:

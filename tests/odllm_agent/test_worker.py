@@ -15,7 +15,7 @@ import pytest
 from odllm_agent.contract import (
     Measurement,
     ModelFile,
-    QualityCheck,
+    Reading,
     RepeatPolicy,
     RoundResult,
     Stopped,
@@ -175,16 +175,9 @@ def test_a_worker_ends_when_its_agent_is_gone(model: ModelFile) -> None:
 
 
 def test_a_quality_check_runs_in_a_worker_too(model: ModelFile) -> None:
-    check = QualityCheck(
-        device_id="d",
-        model=model,
-        engine=order(model, RepeatPolicy()).trial.engine,
-        metric="perplexity",
-        text="no such text",
-        text_sha256="",
-        window_tokens=64,
-    )
-    result = run_check(check)
-    assert result.value is None
+    engine = order(model, RepeatPolicy()).trial.engine
+    reading = Reading("no such text", "", 64, None, ("perplexity",))
+    result = run_check(support.quality_check(model, engine=engine, reading=reading))
+    assert result.scores == ()
     assert result.failure is not None
     assert "no such text" in result.failure.message

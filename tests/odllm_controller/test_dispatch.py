@@ -10,6 +10,7 @@ import pytest
 
 from odllm_agent.contract import (
     Device,
+    Exam,
     Failure,
     Measurement,
     ModelFile,
@@ -21,7 +22,7 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
-from odllm_agent.errors import UsageError
+from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.settings import check_settings
 from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
 from odllm_controller.plan import Step
@@ -108,6 +109,8 @@ def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:
     assert missing.kind == "ModelMissing"
     with pytest.raises(UsageError, match="no such text"):
         agent.text_sha256("no such text")
+    with pytest.raises(DataMissing, match=r"none\.jsonl"):
+        agent.look_up(Exam(str(folder / "none.jsonl"), "", None))
 
 
 def _killing_the_agent_in_its_first_trial(

@@ -121,7 +121,8 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
     bench: Bench,
 ) -> None:
-    first = bench.run("quality=reference", "quality.window_tokens=64")
+    quality = ("quality=reference", "quality.window_tokens=64", "quality.limit=3")
+    first = bench.run(*quality)
     assert first.status == 0, first.err
     results = bench.query("SELECT * FROM results ORDER BY file_bpw")
     assert results["quantization"].tolist() == ["Q4_0", "Q8_0"]
@@ -130,12 +131,24 @@ def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
     assert (results["decode_tok_s"] > 0).all()
     assert (results["ttft_s"] > 0).all()
     assert (results["perplexity"] > 1).all()
+    assert results["kld"].is_monotonic_decreasing
+    assert (results["kld"] > 0).all()
+    assert results["accuracy"].between(0, 1).all()
     assert results["prefill_j"].isna().all() == (results["energy_method"] == "unavailable").all()
-    for word in ("Q4_0", "Q8_0", "BPW", "TTFT ms", "perplexity", "odllm explore --store"):
+    for word in (
+        "Q4_0",
+        "Q8_0",
+        "BPW",
+        "TTFT ms",
+        "perplexity",
+        "KLD",
+        "accuracy",
+        "odllm explore --store",
+    ):
         assert word in first.out
 
     before = bench.query(DATA_ROWS)
-    again = bench.run("quality=reference", "quality.window_tokens=64")
+    again = bench.run(*quality)
     assert again.status == 0, again.err
     assert bench.query(DATA_ROWS).equals(before)
     assert "Q4_0" in again.out
@@ -281,6 +294,7 @@ def test_multirun_makes_each_job_a_run_in_the_same_store(bench: Bench) -> None:
         (["engines.llama_cpp.threads=many"], "threads='many'"),
         (["rounds=three"], "rounds='three'"),
         (["quality.text=nonsense", "quality=reference"], "nonsense"),
+        (["quality.tasks=[humaneval]"], "allow_code_execution=[humaneval]"),
     ],
 )
 def test_a_wrong_word_on_the_command_line_is_wrong_usage(

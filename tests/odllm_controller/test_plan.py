@@ -8,14 +8,18 @@ from hypothesis import strategies as st
 from odllm_agent.contract import (
     Engine,
     Failure,
+    ModelFile,
     ModelRequest,
+    QualityCheck,
     Quantization,
+    Reading,
     Source,
     Trial,
     Workload,
 )
 from odllm_agent.models.hub_file import HubFile
 from odllm_controller import plan
+from odllm_controller.config import Experiment
 from tests import support
 from tests.odllm_controller.configs import CONF, experiment
 
@@ -184,7 +188,7 @@ def test_skipped_trials_are_left_out_of_the_plan() -> None:
 def test_quality_is_checked_only_where_some_trial_runs() -> None:
     config = experiment()
     files = [support.model_file(), support.model_file(quantization="Q8_0")]
-    checks = plan.checks(config, support.device(), files, "text")
+    checks = checks_of(config, *files)
     trials = plan.trials(config, support.device(), files)
     assert plan.of_trials(checks, trials[1:]) == checks[1:]
 
@@ -222,20 +226,87 @@ def test_leaving_out_what_is_finished_keeps_the_order_of_the_rest(
 def test_quality_is_checked_once_per_file_whatever_is_swept() -> None:
     config = experiment("engines.llama_cpp.threads=[1,2]")
     files = [support.model_file(), support.model_file(quantization="Q8_0")]
-    checks = plan.checks(config, support.device(), files, "text")
+    checks = checks_of(config, *files)
     assert len(checks) == 2
     assert {check.engine.settings["threads"] for check in checks} == {1}
 
 
 def test_what_has_no_quality_is_not_checked() -> None:
     shape = dataclasses.replace(support.model_file("shape"), no_quality="its weights are random")
-    checks = plan.checks(experiment(), support.device(), [support.model_file(), shape], "text")
+    checks = checks_of(experiment(), support.model_file(), shape)
     assert [check.model.name for check in checks] == ["reference-1.6M"]
 
 
+def checks_of(
+    config: Experiment, *files: ModelFile, base: ModelFile | Failure | None = None
+) -> tuple[QualityCheck, ...]:
+    """The checks on the experiment's text, with the F16 file as the base unless told."""
+    subjects = [plan.reading(config.quality, "text")] if config.quality.metrics else []
+    found = base or support.model_file(quantization="F16")
+    return plan.checks(
+        config, support.device(), files, subjects, {file.name: found for file in files}
+    )
+
+
 def test_no_metric_no_check() -> None:
-    config = experiment("quality=none")
-    assert plan.checks(config, support.device(), [support.model_file()], "text") == ()
+    assert checks_of(experiment("quality=none"), support.model_file()) == ()
+
+
+def test_one_check_reads_the_text_once_for_all_its_scores() -> None:
+    config = experiment("quality.max_windows=7", "quality.window_tokens=64")
+    (check,) = checks_of(config, support.model_file())
+    assert check.reading == Reading("reference", "text", 64, 7, config.quality.metrics)
+    assert {"perplexity", "kld"} <= set(check.metrics)
+
+
+def test_a_file_is_compared_with_its_source_as_it_is() -> None:
+    config = experiment("model=[file]", "models.file.path=/m.gguf", "quantizations=[Q4_0,Q8_0]")
+    (wanted,) = plan.base_requests(config)
+    assert (wanted.location, wanted.quantization) == ("/m.gguf", None)
+    base = support.model_file(quantization="F16")
+    (check,) = checks_of(config, support.model_file(), base=base)
+    assert (check.base, check.base_reason) == (base, "")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (support.model_file(quantization="Q8_0"), "its source is a Q8_0 file"),
+        (Failure("ModelTooLarge", "needs 9 GB"), "needs 9 GB"),
+    ],
+)
+def test_without_an_unquantized_file_the_check_says_why(
+    found: ModelFile | Failure, told: str
+) -> None:
+    (check,) = checks_of(experiment(), support.model_file(), base=found)
+    assert check.base is None
+    assert told in check.base_reason
+
+
+def test_every_task_is_a_check_of_its_own_and_code_is_allowed_by_name() -> None:
+    config = experiment(
+        "quality.tasks=[humaneval,gsm8k]",
+        "quality.limit=5",
+        "quality.allow_code_execution=[humaneval]",
+    )
+    exams = plan.exams(config.quality)
+    assert [(each.task, each.limit, each.allow_code) for each in exams] == [
+        ("humaneval", 5, True),
+        ("gsm8k", 5, False),
+    ]
+    checks = plan.checks(config, support.device(), [support.model_file()], exams, {})
+    assert [(check.exam, check.reading, check.base) for check in checks] == [
+        (exam, None, None) for exam in exams
+    ]
+
+
+def test_perplexity_alone_needs_no_unquantized_file() -> None:
+    config = experiment("quality.metrics=[perplexity]")
+    assert plan.base_requests(config) == ()
+    files = [support.model_file()]
+    subject = plan.reading(config.quality, "text")
+    (check,) = plan.checks(config, support.device(), files, [subject], {})
+    assert (check.base, check.base_reason) == (None, "")
 
 
 @pytest.mark.parametrize("seed", [0, 3])

@@ -23,12 +23,12 @@ def test_it_shows_the_trial_under_way_what_is_done_and_what_failed() -> None:
     assert "left" in text
 
 
-def test_a_quality_check_is_shown_by_its_metric() -> None:
+def test_a_quality_check_is_shown_by_its_text() -> None:
     paper = io.StringIO()
     with RunProgress(Console(file=paper, width=160, force_terminal=True), total=1) as progress:
         progress.started(support.device(), support.quality_result().check)
         progress.finished(support.quality_result())
-    assert "reference-1.6M Q4_0, perplexity" in paper.getvalue()
+    assert "reference-1.6M Q4_0, quality on reference" in paper.getvalue()
 
 
 def test_nothing_to_do_shows_nothing() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.contract import Failure, ModelRequest, Quantization, RoundResult, Source
+from odllm_agent.contract import Failure, ModelRequest, Quantization, RoundResult, Score, Source
 from odllm_controller.store import Store, read
 from tests import stores, support
 
@@ -143,10 +143,10 @@ def test_a_round_without_a_plan_brings_its_trial_along(path: Path) -> None:
     assert (row["status"], row["model"]) == ("done", "reference-1.6M")
 
 
-def test_a_check_is_finished_once_it_has_a_value(path: Path) -> None:
+def test_a_check_is_finished_once_it_was_carried_out(path: Path) -> None:
     store = stores.begun(path)
     good = support.quality_result()
-    bad = replace(good, value=None, standard_error=None, failure=LOST)
+    bad = replace(good, scores=(), failure=LOST)
     store.add_quality("run-1", bad)
     store.add_quality("run-1", bad)
     assert store.finished_checks([good.check.id]) == frozenset()
@@ -154,9 +154,23 @@ def test_a_check_is_finished_once_it_has_a_value(path: Path) -> None:
 
     store.add_run(stores.run("run-2", stores.later(1)))
     store.add_quality("run-2", good)
-    store.add_quality("run-2", replace(good, value=99.0))
+    store.add_quality("run-2", support.quality_result(value=99.0))
     assert store.finished_checks([good.check.id, "unknown"]) == {good.check.id}
     assert read(path, "SELECT value FROM quality")["value"].dropna().tolist() == [12.5]
+
+
+def test_a_score_that_only_wanted_memory_is_tried_again(path: Path) -> None:
+    store = stores.begun(path)
+    no_kld = Score("kld", None, None, 0, "no room for it")
+    missing = replace(support.quality_result(), scores=(no_kld,))
+    for_ever = replace(missing, check=support.quality_check(base=None))
+    for_now = replace(
+        missing, check=support.quality_check(base=support.model_file(quantization="F16"))
+    )
+    for result in (for_ever, for_now):
+        store.add_quality("run-1", result)
+    ids = [for_ever.check.id, for_now.check.id]
+    assert store.finished_checks(ids) == {for_ever.check.id}
 
 
 def test_a_model_that_could_not_be_prepared_is_kept_once_per_run(path: Path) -> None:

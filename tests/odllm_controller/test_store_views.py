@@ -1,5 +1,6 @@
 """The numbers of the views, against the same numbers worked out here from the raw values."""
 
+import json
 import statistics
 from dataclasses import replace
 from datetime import timedelta
@@ -12,14 +13,19 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import (
     Energy,
+    Exam,
     Failure,
     Finished,
     Method,
     ModelRequest,
     Phase,
+    QualityCheck,
+    QualityResult,
     Quantization,
+    Reading,
     Repeat,
     RoundResult,
+    Score,
     Source,
     Stopped,
 )
@@ -324,7 +330,7 @@ def test_perplexity_belongs_to_the_file_whatever_the_threads(path: Path) -> None
 def test_a_failed_check_leaves_its_reason(path: Path) -> None:
     store = stores.measured(path, support.round_result())
     failure = Failure("WorkerDied", "killed while reading the text")
-    store.add_quality("run-1", replace(support.quality_result(value=None), failure=failure))
+    store.add_quality("run-1", replace(support.quality_result(), scores=(), failure=failure))
     row = only_row(path)
     assert (row["perplexity"], row["perplexity_reason"]) == (None, failure.message)
 
@@ -334,6 +340,106 @@ def test_a_model_without_quality_says_why(path: Path) -> None:
     stores.measured(path, support.round_result(support.trial(model)))
     row = only_row(path)
     assert (row["perplexity"], row["perplexity_reason"]) == (None, "its weights are random")
+
+
+def compared(text: str, value: float, window_tokens: int = 256) -> QualityResult:
+    """A check that gives every score of a text as multiples of a value."""
+    names = ("perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms")
+    reading = Reading(text, text, window_tokens, None, names)
+    scores = tuple(Score(name, value * (i + 1), value / 10, 99) for i, name in enumerate(names))
+    return QualityResult(support.quality_check(reading=reading), scores)
+
+
+def test_every_score_of_a_text_is_a_column_with_its_error(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", compared("reference", 2.0))
+    row = only_row(path)
+    names = ("perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms")
+    assert [row[name] for name in names] == [2, 4, 6, 8, 10]
+    assert {row[f"{name}_se"] for name in names} == {0.2}
+    assert (row["quality_text"], row["perplexity_reason"], row["kld_reason"]) == (
+        "reference",
+        None,
+        None,
+    )
+
+
+def test_figures_of_different_texts_are_never_mixed_and_the_latest_counts(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", compared("reference", 2.0))
+    store.add_run(stores.run("run-2", stores.later(1)))
+    only_perplexity = replace(support.quality_result(value=30.0), check=another_text())
+    store.add_quality("run-2", only_perplexity)
+    row = only_row(path)
+    assert (row["quality_text"], row["perplexity"], row["kld"]) == ("/mine.txt", 30.0, None)
+    assert row["kld_reason"] is None
+
+
+def another_text() -> QualityCheck:
+    return support.quality_check(reading=Reading("/mine.txt", "m", 256, None, ("perplexity",)))
+
+
+def test_a_check_that_failed_does_not_hide_an_earlier_one(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", compared("reference", 2.0))
+    store.add_run(stores.run("run-2", stores.later(1)))
+    failed = QualityResult(another_text(), failure=Failure("WorkerDied", "killed"))
+    store.add_quality("run-2", failed)
+    row = only_row(path)
+    assert (row["quality_text"], row["perplexity"], row["kld"]) == ("reference", 2.0, 4.0)
+
+
+def examined(task: str, accuracy: float | None, reason: str = "") -> QualityResult:
+    """A check on a task, with a metric beside the accuracy as lm-eval has them."""
+    check = support.quality_check(reading=None, exam=Exam(task, task, None))
+    scores = (
+        Score("accuracy", accuracy, None if accuracy is None else 0.3, 10, reason),
+        Score("acc,none", 0.1, 0.01, 10),
+    )
+    return QualityResult(check, scores)
+
+
+def test_accuracy_is_the_mean_over_tasks_and_each_is_told(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    for task, value in (("a", 0.25), ("b", 0.75)):
+        store.add_quality("run-1", examined(task, value))
+    store.add_quality("run-1", compared("reference", 2.0))
+    row = only_row(path)
+    assert row["accuracy"] == 0.5
+    assert row["accuracy_se"] == pytest.approx((0.3**2 + 0.3**2) ** 0.5 / 2)
+    assert json.loads(row["accuracies"]) == {"a": 0.25, "b": 0.75}
+    assert row["perplexity"] == 2
+
+
+def test_a_mean_over_tasks_is_not_told_where_one_of_them_failed(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", examined("a", 0.25))
+    store.add_quality("run-1", examined("b", None, "no such metric"))
+    row = only_row(path)
+    assert (row["accuracy"], row["accuracy_reason"]) == (None, "no such metric")
+    assert json.loads(row["accuracies"]) == {"a": 0.25, "b": None}
+
+
+def test_of_a_task_that_was_asked_again_the_latest_counts(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.add_quality("run-1", examined("a", 0.25))
+    store.add_run(stores.run("run-2", stores.later(1)))
+    again = examined("a", 0.5)
+    store.add_quality(
+        "run-2", replace(again, check=replace(again.check, exam=Exam("a", "edited", None)))
+    )
+    assert only_row(path)["accuracy"] == 0.5
+
+
+def test_a_score_without_a_base_says_why(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    reading = Reading("reference", "r", 256, None, ("perplexity", "kld"))
+    check = support.quality_check(reading=reading, base_reason="no F16")
+    scores = (Score("perplexity", 2.0, 0.1, 9), Score("kld", None, None, 0, "no F16"))
+    store.add_quality("run-1", QualityResult(check, scores))
+    row = only_row(path)
+    assert (row["perplexity"], row["kld"], row["kld_reason"]) == (2.0, None, "no F16")
+    assert row["perplexity_reason"] is None
 
 
 def fail_to_prepare(store: Store, run_id: str, quantization: Quantization | None) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from odllm_agent.contract import RoundResult
+from odllm_agent.contract import Exam, QualityCheck, QualityResult, RoundResult, Score
 from odllm_controller.store import Store
 from odllm_controller.table import Column, console, pages, print_results
 from tests import support
@@ -38,13 +38,20 @@ def measured(kind: int, **times: float) -> RoundResult:
 
 def test_figures_are_shown_in_their_units(store: Store) -> None:
     store.add_round("run-1", measured(0, prefill_s=0.1, token_s=0.01))
-    store.add_quality("run-1", support.quality_result(MODELS[0], value=12.3456))
+    scores = [("perplexity", 12.3456), ("kld", 0.00789), ("accuracy", 0.625)]
+    result = support.quality_result(MODELS[0])
+    found = tuple(Score(name, value, 0.1, 99) for name, value in scores)
+    store.add_quality("run-1", replace(result, scores=found[:2]))
+    exam = QualityCheck("id-of-laptop", MODELS[0], support.engine(), exam=Exam("mine", "", None))
+    store.add_quality("run-1", QualityResult(exam, found[2:]))
     text = printed(store)
     assert "TTFT ms" in text
     assert "101.00" in text
     assert "1,280 [1,280, 1,280]" in text
     assert "100 [100, 100]" in text
     assert "12.346" in text
+    assert "7.89" in text
+    assert "62.5" in text
     assert " 90 " in text
 
 

@@ -162,6 +162,7 @@ CREATE TABLE device_states (
     PRIMARY KEY (round_id, repeat, moment)
 );
 
+-- A row per score that a check was asked for, whether it gave one or not.
 CREATE TABLE quality (
     check_id VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
@@ -170,15 +171,20 @@ CREATE TABLE quality (
     engine VARCHAR NOT NULL,
     engine_version VARCHAR NOT NULL,
     settings JSON NOT NULL,
+    kind VARCHAR NOT NULL,             -- text, task
+    subject VARCHAR NOT NULL,          -- the text's or task's name
+    subject_sha256 VARCHAR NOT NULL,
+    window_tokens BIGINT,              -- of a text
+    most BIGINT,                       -- windows or questions that were asked for, if not all
+    base_sha256 VARCHAR,               -- of the unquantized file that it was compared with
     metric VARCHAR NOT NULL,
-    text VARCHAR NOT NULL,
-    text_sha256 VARCHAR NOT NULL,
-    window_tokens BIGINT NOT NULL,
-    value DOUBLE,                      -- NULL where the check failed
+    value DOUBLE,
     standard_error DOUBLE,
-    n_tokens BIGINT NOT NULL,
-    wall_s DOUBLE NOT NULL,
-    PRIMARY KEY (check_id, run_id)
+    n BIGINT NOT NULL,                 -- tokens or questions
+    reason VARCHAR NOT NULL,           -- why there is no value
+    complete BOOLEAN NOT NULL,         -- whether the check need not be tried again
+    wall_s DOUBLE NOT NULL,            -- of the whole check
+    PRIMARY KEY (check_id, run_id, metric)
 );
 
 CREATE SEQUENCE failure_ids;

@@ -49,7 +49,7 @@ def test_titles_carry_units() -> None:
 
 def test_a_missing_value_says_why(loaded: pd.DataFrame) -> None:
     assert BY_NAME["mean_w"].why_missing(loaded) == "no powercap here"
-    assert BY_NAME["perplexity"].why_missing(loaded) == "no quality check was run on this file"
+    assert BY_NAME["perplexity"].why_missing(loaded) == "no such quality check was run on this file"
     many = pd.concat([loaded.assign(energy_reason=f"window of {n} ms") for n in range(1, 6)])
     told = BY_NAME["mean_w"].why_missing(many)
     assert told == "window of 1 ms; window of 2 ms; and 3 more like these"
