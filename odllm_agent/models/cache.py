@@ -283,8 +283,7 @@ class Cache:
             DiskFull: They do not.
         """
         self._keep_limit(more_bytes)
-        if shutil.disk_usage(self.shelf.files).free < more_bytes:
-            raise disk_full(self.shelf.files, more_bytes)
+        refuse_full_disk(self.shelf.files, more_bytes)
 
     def _keep_limit(self, more_bytes: int) -> None:
         """Removes the least recently used models until so many bytes more are within the limit."""
@@ -386,6 +385,16 @@ def _refuse_other_content(file: RemoteFile, partial: Path) -> None:
             f"{file.sha256}; it was removed",
             "try again; if it comes again, ask who runs the server, or the proxy before it",
         )
+
+
+def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
+    """Makes sure that so many bytes find room in a folder.
+
+    Raises:
+        DiskFull: They do not.
+    """
+    if shutil.disk_usage(folder).free < at_least_bytes:
+        raise disk_full(folder, at_least_bytes)
 
 
 def disk_full(folder: Path, at_least_bytes: int) -> DiskFull:
