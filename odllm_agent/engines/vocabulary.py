@@ -32,7 +32,8 @@ class Vocabulary:
         model = native.llama_model_load_from_file(path.encode(), params)
         if not model:
             raise EngineError(
-                f"llama.cpp refuses the vocabulary of {path}", "check the tokenizer's metadata in it"
+                f"llama.cpp refuses the vocabulary of {path}",
+                "check the tokenizer's metadata in it",
             )
         return cls(native.llama_model_get_vocab(model))
 
