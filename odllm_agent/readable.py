@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from odllm_agent.contract import Format, ModelFile
 
-# What the reader in openvino-genai 2026.4 knows.
+# What the reader in openvino-genai 2026.4 knows. Of F32 it reads vectors; BF16 and Q2_K it reads
+# only in an embedding, which no recipe makes so.
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _OPENVINO_TYPES = frozenset({"F32", "F16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0"})
 
@@ -39,6 +40,8 @@ def _openvino(model: ModelFile) -> str | None:
             f"{', '.join(sorted(_OPENVINO_ARCHITECTURES))}"
         )
     unread = sorted(set(model.tensor_types) - _OPENVINO_TYPES)
+    if model.tensor_types == ("F32",):
+        unread = ["F32 for matrices"]
     if unread:
         return (
             f"OpenVINO's GGUF reader knows no tensor type {' or '.join(unread)}, which "

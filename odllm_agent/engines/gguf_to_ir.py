@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from odllm_agent import child
 from odllm_agent.contract import ModelFile
-from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+from odllm_agent.errors import ChecksumMismatch, EngineError, ModelInvalid, OdllmError
 from odllm_agent.ir import MODEL, WEIGHTS
 from odllm_agent.place import cache_root, disk_full, write_error
 from odllm_agent.readable import why_unsupported
@@ -43,6 +43,7 @@ def converted(model: ModelFile, version: str) -> Path:
         EngineError: The reader knows its architecture or a type of its tensors not, or takes too
             long, or was killed.
         ModelInvalid: The reader refuses the file, or dies of it.
+        ChecksumMismatch: The file is no longer the one that was described.
         DiskFull: There is no room for the converted form.
     """
     reason = why_unsupported("openvino", model)
@@ -76,6 +77,14 @@ def _make(model: ModelFile, folder: Path) -> None:
 
 
 def _convert(model: ModelFile, target: Path) -> None:
+    # The reader reads on behind the end of a file that was cut off.
+    found = _sha256(Path(model.path))
+    if found != model.sha256:
+        raise ChecksumMismatch(
+            f"{model.path} has changed since it was described: its SHA-256 is {found}, and it was "
+            f"{model.sha256}",
+            "run the experiment again; a model of several files cannot be converted",
+        )
     command = [sys.executable, "-m", "odllm_agent.engines.convert", model.path, str(target)]
     deadline_s = _LEAST_DEADLINE_S + model.file_bytes / _SLOWEST_BYTES_PER_S
     status, log = child.run(command, deadline_s)

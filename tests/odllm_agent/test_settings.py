@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,20 +33,49 @@ def test_what_cannot_be_honoured_is_refused_by_name(values: dict[str, object], t
     assert caught.value.remedy
 
 
+def test_openvino_is_left_to_itself_by_default() -> None:
+    settings = check_settings("openvino", {})
+    assert (settings["device"], settings["threads"]) == ("CPU", 0)
+    assert settings["inference_precision"] == settings["kv_cache_precision"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"device": "TPU"}, "one of CPU, GPU, NPU"),
+        ({"threads": -1}, "threads=-1 is not at least 0"),
+        ({"kv_cache_precision": "q8_0"}, "kv_cache_precision='q8_0'"),
+        ({"cpu_pinning": True}, "cpu_pinning=True is not one of auto, on, off"),
+        ({"mmap": True}, "openvino has no setting named 'mmap'"),
+    ],
+)
+def test_what_openvino_does_not_know_is_refused_by_name(
+    values: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SettingError, match=re.escape(told)):
+        check_settings("openvino", values)
+
+
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="llama_cpp"):
         check_settings("abacus", {})
 
 
+NAMES = sorted({name for kind in ENGINE_SETTINGS.values() for name in kind.__annotations__})
+
+
 @given(
+    st.sampled_from(list(ENGINE_SETTINGS)),
     st.dictionaries(
-        st.sampled_from([*ENGINE_SETTINGS["llama_cpp"].__annotations__, "other"]),
+        st.sampled_from([*NAMES, "other"]),
         st.one_of(st.integers(), st.text(max_size=5), st.booleans(), st.none(), st.floats()),
-    )
+    ),
 )
-def test_any_values_are_either_honoured_as_given_or_refused(values: dict[str, object]) -> None:
+def test_any_values_are_either_honoured_as_given_or_refused(
+    engine: str, values: dict[str, object]
+) -> None:
     try:
-        settings = check_settings("llama_cpp", {"threads": 1} | values)
+        settings = check_settings(engine, {"threads": 1} | values)
     except SettingError:
         return
     assert all(settings[name] == value for name, value in values.items())

@@ -1,10 +1,8 @@
-import dataclasses
-
 import pytest
 
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import UsageError
-from odllm_agent.settings import LlamaCppSettings
+from odllm_agent.settings import ENGINE_SETTINGS, check_settings
 from tests.odllm_controller.configs import CONF, experiment
 
 
@@ -26,10 +24,11 @@ def test_the_sweep_is_every_reference_model_at_every_type() -> None:
     assert set(sweep.quantizations) == set(Quantization)
 
 
-def test_the_engine_file_states_every_setting_at_its_default() -> None:
-    stated = {name: values[0] for name, values in experiment().engines["llama_cpp"].items()}
-    defaults = dataclasses.asdict(LlamaCppSettings(threads=1))
-    assert stated == defaults | {"threads": "auto"}
+@pytest.mark.parametrize("engine", ENGINE_SETTINGS)
+def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> None:
+    engines = experiment(f"engine=[{engine}]").engines
+    stated = {name: values[0] for name, values in engines[engine].items()}
+    assert stated == check_settings(engine, {"threads": 1}) | {"threads": "auto"}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +41,7 @@ def test_the_engine_file_states_every_setting_at_its_default() -> None:
         ("workloads.short.prompt_tokens=[]", "workloads.short.prompt_tokens"),
         ("engines.llama_cpp.threads=fast", "threads='fast'"),
         ("+engines.llama_cpp.warp=9", "'warp'"),
+        ("+engines.openvino.device=TPU", "device='TPU'"),
         ("+engines.abacus.beads=9", "abacus"),
         ("+models.mine.sauce=file", "models.mine.sauce"),
         ("+models.mine.source=thin_air", "models.mine.source='thin_air'"),

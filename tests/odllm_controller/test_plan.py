@@ -87,6 +87,13 @@ def test_lists_are_swept_in_every_combination() -> None:
     assert len({trial.id for trial in trials}) == len(trials)
 
 
+def test_automatic_threads_are_none_where_no_cpu_computes() -> None:
+    config = experiment("engine=[openvino]", "engines.openvino.device=[CPU,GPU]")
+    trials = plan.trials(config, support.device(), [support.model_file()])
+    told = {trial.engine.settings["device"]: trial.engine.settings["threads"] for trial in trials}
+    assert told == {"CPU": 8, "GPU": 0}
+
+
 def test_automatic_threads_are_the_physical_cores_that_may_be_used() -> None:
     device = support.device(physical_cores=8, logical_cores=4)
     (trial,) = plan.trials(experiment(), device, [support.model_file()])

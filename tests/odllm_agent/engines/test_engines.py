@@ -1,0 +1,37 @@
+"""The table of engines, with one of them missing."""
+
+import sys
+
+import pytest
+
+from odllm_agent import engines
+from odllm_agent.contract import Engine
+from odllm_agent.errors import EngineError, UsageError
+from tests import support
+
+
+@pytest.fixture
+def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "odllm_agent.engines.openvino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+
+
+@pytest.mark.usefixtures("_without_openvino")
+def test_an_engine_that_is_not_installed_has_no_version() -> None:
+    assert set(engines.versions()) == {"llama_cpp"}
+
+
+@pytest.mark.usefixtures("_without_openvino")
+def test_an_engine_that_is_not_installed_is_refused_with_the_line_to_install_it() -> None:
+    engine, model = Engine("openvino", "not installed", {"threads": 1}), support.model_file()
+    with pytest.raises(EngineError, match="openvino is not installed here") as caught:
+        engines.prepare(engine, model)
+    assert caught.value.remedy == 'pip install "odllm[openvino]"'
+    with pytest.raises(EngineError, match="openvino is not installed here"):
+        engines.load(engine, model, 8)
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="abacus") as caught:
+        engines.prepare(Engine("abacus", "", {}), support.model_file())
+    assert caught.value.remedy == "known engines: llama_cpp, openvino"
