@@ -102,7 +102,7 @@ def _memory(engine: Engine, header: models.Header, rehearsed: Rehearsed) -> Memo
     teller = engines.memory(engine.name)
     tensors = [Weights(each.name, each.type, each.shape, each.n_bytes) for each in header.tensors]
     weights = teller.weight_memory(engine, tensors)
-    context = teller.context_memory(rehearsed.log)
+    context = teller.context_memory(rehearsed.log, tensors)
     # A file is mapped as a whole; once the model is loaded, llama.cpp lets go of all but the part
     # from the first weight to the last.
     header_bytes = header.file_bytes - header.weight_bytes if weights.mapped_bytes else 0

@@ -15,10 +15,11 @@ def rehearse(order: Rehearsal) -> Rehearsed:
     Raises:
         OdllmError: The engine refuses the model or a setting.
     """
-    with engines.memory(order.engine.name).rehearse(
-        order.engine, order.model, order.workload
-    ) as session:
+    teller = engines.memory(order.engine.name)
+    with teller.rehearse(order.engine, order.model, order.workload) as session:
         draw_tokens(order.workload, session.vocabulary)
         meters.read(meters.open_meters(order.meters))
         state.read_state()
-        return Rehearsed(peak_rss_bytes())
+        found = Rehearsed(peak_rss_bytes())
+    with teller.rehearse_step(order.engine, order.model, order.workload):
+        return found

@@ -137,7 +137,10 @@ class MemoryTeller(Protocol):
     def rehearse(self, engine: Engine, model: ModelFile, workload: Workload) -> Session:
         """A session without weights, in which nothing can be computed."""
 
-    def context_memory(self, log: str) -> ContextMemory:
+    def rehearse_step(self, engine: Engine, model: ModelFile, workload: Workload) -> Session:
+        """The same, with no larger buffers than the largest step of the workload touches."""
+
+    def context_memory(self, log: str, weights: Sequence[Weights]) -> ContextMemory:
         """What a context takes, from what the engine said in a rehearsal."""
 
 

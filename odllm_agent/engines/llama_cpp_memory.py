@@ -17,10 +17,17 @@ from odllm_agent.settings import LlamaCppSettings, check_settings
 
 _MIB = 2**20
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
-_TOKENS = 512  # of the activations that llama.cpp asks with, in weight_buft_supported
+_ASKED_TOKENS = 512  # of the activations that llama.cpp asks with, in weight_buft_supported
+_CONTEXT = "llama_context: constructing llama_context"
 _KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
 _COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
 _LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
+_TOKENS = re.compile(r"^llama_context: n_ubatch += (\d+)$", re.M)
+_CELLS = re.compile(r"^llama_kv_cache\w*: size = .*\( *(\d+) cells", re.M)
+_HEADS = re.compile(r"^print_info: n_head += (\d+)$", re.M)
+_UNFUSED = re.compile(
+    r"^llama_context: flash_attn += disabled$|Flash Attention not supported", re.M
+)
 _EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
 
 
@@ -52,32 +59,95 @@ def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
 def rehearse(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:
     """A session without weights, in which nothing can be computed.
 
-    Its buffers are those that the workload touches: llama.cpp reserves them for a whole ubatch,
-    and a prompt that is shorter leaves the rest untouched, which costs address space, not memory.
-
     Raises:
         EngineError: llama.cpp refuses the file or the settings.
         SettingError: A setting is unknown, or this build cannot honour it.
     """
+    return LlamaCppSession(model, _settings(engine), workload.context_tokens, weightless=True)
+
+
+def rehearse_step(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:
+    """The same, with buffers no larger than the steps of a workload touch.
+
+    llama.cpp reserves them for a whole ubatch at the end of the context. What no step touches of
+    that costs address space, not memory.
+    """
     settings = _settings(engine)
-    tokens = min(settings.ubatch_tokens, max(workload.prompt_tokens, workload.depth_tokens))
-    smaller = replace(settings, ubatch_tokens=tokens)
-    return LlamaCppSession(model, smaller, workload.context_tokens, weightless=True)
+    steps = list(_steps(settings, workload))
+    tokens = max(tokens for tokens, _ in steps)
+    _, end = max(steps, key=_scores)
+    return LlamaCppSession(model, replace(settings, ubatch_tokens=tokens), end, weightless=True)
 
 
-def context_memory(log: str) -> ContextMemory:
-    """What a context takes, from the log of a model that was loaded without weights.
+def context_memory(log: str, weights: Sequence[Weights]) -> ContextMemory:
+    """What a context takes.
+
+    Args:
+        log: What llama.cpp said in `rehearse` and `rehearse_step`.
+        weights: Every tensor of the file.
 
     Raises:
         EngineError: The log does not tell.
     """
-    kv, compute, logits = (sizes.findall(log) for sizes in (_KV, _COMPUTE, _LOGITS))
-    if not (kv and compute and logits):
+    _, whole, step = (*log.split(_CONTEXT), "", "")[:3]
+    kv, compute, logits = _KV.findall(whole), _COMPUTE.findall(step), _LOGITS.findall(step)
+    tokens = _number(_TOKENS, step)
+    if not (kv and compute and logits and tokens):
         raise EngineError(
             "llama.cpp's log does not tell the sizes of its buffers",
             "install the version of llama-cpp-python that ODLLM's constraints name",
         )
-    return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits))
+    scores = _score_bytes(tokens, _number(_HEADS, log), step)
+    work_bytes = max(_activation_bytes(tokens, weights), scores)
+    return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits) + work_bytes)
+
+
+def _steps(settings: LlamaCppSettings, workload: Workload) -> Iterator[tuple[int, int]]:
+    """The ubatches of a workload: the tokens of each, and those in the context at its end."""
+    end = 0
+    for handed_over in (workload.depth_tokens, workload.prompt_tokens):
+        for start in range(0, handed_over, settings.batch_tokens):
+            batch = min(settings.batch_tokens, handed_over - start)
+            for place in range(0, batch, settings.ubatch_tokens):
+                tokens = min(settings.ubatch_tokens, batch - place)
+                end += tokens
+                yield tokens, end
+
+
+def _scores(step: tuple[int, int]) -> int:
+    """The products of queries and keys in a step, for which buffers grow most."""
+    tokens, end = step
+    return tokens * end
+
+
+def _activation_bytes(tokens: int, weights: Sequence[Weights]) -> int:
+    """The work buffer of the largest product with weights (`ggml_graph_plan`).
+
+    Activations are converted to the type that they are multiplied in, such as 8 bits with scales.
+    """
+    rows = {(each.type, each.shape[0]) for each in _multiplied(weights) if len(each.shape) > 1}
+    return max((int(tokens * length * _value_bytes(kind)) for kind, length in rows), default=0)
+
+
+def _score_bytes(tokens: int, heads: int, step: str) -> int:
+    """The work buffer of attention that is not fused: every score in 16 bits."""
+    return 2 * tokens * _number(_CELLS, step) * heads if _UNFUSED.search(step) else 0
+
+
+@cache
+def _value_bytes(type_name: str) -> float:
+    """The bytes of an activation where it meets weights of a type; 0 if it stays as it is."""
+    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    if kind is None:
+        return 0.0
+    traits = bound(
+        "ggml-cpu", "ggml_get_type_traits_cpu", ctypes.POINTER(_CpuTraits), ctypes.c_int
+    )(kind).contents
+    if traits.vec_dot_type == native.GGML_TYPE_F32:
+        return 0.0
+    block_bytes = bound("ggml-base", "ggml_type_size", ctypes.c_size_t, ctypes.c_int)
+    block = bound("ggml-base", "ggml_blck_size", ctypes.c_int64, ctypes.c_int)
+    return float(block_bytes(traits.vec_dot_type) / block(traits.vec_dot_type))
 
 
 def is_repacked(weights: Weights) -> bool:
@@ -114,7 +184,7 @@ def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> b
     try:
         new = _pointer("ggml-base", "ggml_new_tensor_2d", *_NEW_TENSOR)
         matrix = new(context, kind, columns, rows)
-        activations = new(context, native.GGML_TYPE_F32, columns, _TOKENS)
+        activations = new(context, native.GGML_TYPE_F32, columns, _ASKED_TOKENS)
         _TensorStart.from_address(matrix).buffer = buffer
         product = _pointer("ggml-base", "ggml_mul_mat", *_POINTERS)(context, matrix, activations)
         return bool(
@@ -153,6 +223,17 @@ class _InitParams(ctypes.Structure):
     )
 
 
+class _CpuTraits(ctypes.Structure):
+    """`ggml_type_traits_cpu` of ggml-cpu.h."""
+
+    _fields_ = (
+        ("from_float", ctypes.c_void_p),
+        ("vec_dot", ctypes.c_void_p),
+        ("vec_dot_type", ctypes.c_int),
+        ("nrows", ctypes.c_int64),
+    )
+
+
 class _TensorStart(ctypes.Structure):
     """The start of `ggml_tensor` of ggml.h."""
 
@@ -169,6 +250,10 @@ def _pointer(library: str, name: str, *takes: object) -> Any:
 
 def _settings(engine: Engine) -> LlamaCppSettings:
     return LlamaCppSettings(**check_settings(engine.name, engine.settings))  # type: ignore[arg-type]
+
+
+def _number(pattern: re.Pattern[str], log: str) -> int:
+    return max(map(int, pattern.findall(log)), default=0)
 
 
 def _total_bytes(mib: Sequence[str]) -> int:

@@ -68,7 +68,7 @@ def test_the_kv_cache_grows_with_the_context_and_shrinks_with_its_type(tiny: Mod
     def kv_bytes(depth_tokens: int, kind: str) -> int:
         workload = dataclasses.replace(WORKLOAD, depth_tokens=depth_tokens)
         of = engine(kv_type_k=kind, kv_type_v=kind, flash_attention="on")
-        return teller.context_memory(rehearsed(tiny, of, workload).log).kv_bytes
+        return teller.context_memory(rehearsed(tiny, of, workload).log, []).kv_bytes
 
     short, deep, small = kv_bytes(0, "f16"), kv_bytes(768, "f16"), kv_bytes(768, "q8_0")
     # 2 tensors of 128 values for each token; a context is rounded up to multiples of 256.
@@ -82,7 +82,7 @@ def test_a_prompt_touches_no_more_than_its_own_part_of_the_buffers(tiny: ModelFi
 
     def compute_bytes(prompt_tokens: int) -> int:
         workload = Workload("w", prompt_tokens, 4)
-        return teller.context_memory(rehearsed(tiny, workload=workload).log).compute_bytes
+        return teller.context_memory(rehearsed(tiny, workload=workload).log, []).compute_bytes
 
     assert compute_bytes(16) < compute_bytes(512) / 4
 

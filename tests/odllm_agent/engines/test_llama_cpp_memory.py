@@ -7,12 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Engine, ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.contract import (
+    Engine,
+    ModelFile,
+    ModelRequest,
+    Quantization,
+    Source,
+    Workload,
+)
 from odllm_agent.engines.base import ContextMemory, Weights
 from odllm_agent.engines.llama_cpp import load
 from odllm_agent.engines.llama_cpp_memory import (
     context_memory,
     is_repacked,
+    rehearse_step,
     weight_memory,
     why_untold,
 )
@@ -21,21 +29,31 @@ from odllm_agent.models import Cache, prepare, read_header
 from odllm_agent.settings import check_settings
 
 MIB = 2**20
-# What llama.cpp in llama-cpp-python 0.3.36 said of a model without weights.
-PLAIN = """\
+# What llama.cpp in llama-cpp-python 0.3.36 said of a model without weights: of the whole context,
+# and of one for its largest step.
+LOG = """\
+print_info: n_head                = 8
+print_info: n_head_kv             = 4
 load_tensors:          CPU model buffer size =     0.00 MiB
+llama_context: constructing llama_context
+llama_context: n_ubatch              = 512
+llama_context: flash_attn            = auto
 llama_context:        CPU  output buffer size =     0.58 MiB
-llama_kv_cache:        CPU KV buffer size =     0.00 MiB
 llama_kv_cache: size =    0.75 MiB (   256 cells,   3 layers,  1/1 seqs), K (f16):    0.38 MiB
+resolve_fused_ops: Flash Attention enabled
+sched_reserve:        CPU compute buffer size =     4.63 MiB
+print_info: n_head                = 8
+llama_context: constructing llama_context
+llama_context: n_ubatch              = 128
+llama_context: flash_attn            = auto
+llama_context:        CPU  output buffer size =     0.58 MiB
+llama_kv_cache: size =    0.38 MiB (   256 cells,   3 layers,  1/1 seqs), K (f16):    0.19 MiB
+resolve_fused_ops: Flash Attention enabled
 sched_reserve:        CPU compute buffer size =     2.63 MiB
 sched_reserve: graph: nodes = 123, splits = 1, input objects = 4, input tensors = 6
 """
-# Models whose attention slides in some of their layers have a cache for each kind.
-TWO_CACHES = PLAIN.replace(
-    "sched_reserve:        CPU",
-    "llama_kv_cache: size =   12.25 MiB (  1024 cells,   3 layers,  1/1 seqs), K (q8_0):   6.13 MiB"
-    ", V (q8_0):   6.13 MiB\nsched_reserve:        CPU",
-)
+NAMED_BYTES = int(0.58 * MIB) + int(2.63 * MIB)
+UNFUSED = LOG.replace("flash_attn            = auto", "flash_attn            = disabled")
 
 
 def engine(**settings: object) -> Engine:
@@ -46,16 +64,61 @@ def weights(path: Path) -> list[Weights]:
     return [Weights(t.name, t.type, t.shape, t.n_bytes) for t in read_header(path).tensors]
 
 
-@pytest.mark.parametrize(("log", "kv_mib"), [(PLAIN, 0.75), (TWO_CACHES, 13.0)])
-def test_the_log_tells_what_a_context_takes(log: str, kv_mib: float) -> None:
-    found = context_memory(f"some line before\n{log}some line after\n")
-    assert found == ContextMemory(int(kv_mib * MIB), int(0.58 * MIB) + int(2.63 * MIB))
+def test_the_log_tells_what_a_context_takes() -> None:
+    found = context_memory(f"some line before\n{LOG}some line after\n", [])
+    assert found == ContextMemory(int(0.75 * MIB), NAMED_BYTES)
 
 
-@given(st.integers(0, PLAIN.index(" compute buffer size = ") + 30))
+def test_a_cache_for_each_kind_of_layer_counts() -> None:
+    line = "llama_kv_cache: size =    0.75 MiB (   256 cells"
+    two = LOG.replace(line, f"llama_kv_cache: size =   12.25 MiB (  1024 cells\n{line}", 1)
+    assert context_memory(two, []).kv_bytes == int(0.75 * MIB) + int(12.25 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bytes_each"), [("F16", 2), ("Q4_0", 34 / 32), ("Q4_K", 292 / 256), ("F32", 0)]
+)
+def test_activations_are_converted_for_the_longest_row(kind: str, bytes_each: float) -> None:
+    rows = [Weights(f"blk.{n}.ffn_down.weight", kind, (n, 256), 0) for n in (1024, 4096)]
+    norm = Weights("output_norm.weight", "F16", (100_000,), 0)
+    found = context_memory(LOG, [*rows, norm])
+    assert found.compute_bytes == NAMED_BYTES + int(128 * 4096 * bytes_each)
+
+
+def test_attention_that_is_not_fused_converts_every_score() -> None:
+    assert context_memory(UNFUSED, []).compute_bytes == NAMED_BYTES + 2 * 128 * 256 * 8
+
+
+@given(st.integers(0, LOG.rindex(" compute buffer size = ") + 30))
 def test_a_log_that_was_cut_off_is_not_half_believed(length: int) -> None:
     with pytest.raises(EngineError, match="does not tell"):
-        context_memory(PLAIN[:length])
+        context_memory(LOG[:length], [])
+
+
+@pytest.mark.parametrize(
+    ("depth", "prompt", "tokens", "cells"),
+    [
+        (0, 16, 16, 256),
+        (0, 600, 512, 512),
+        (1500, 16, 512, 1536),
+        (0, 2100, 512, 2048),
+    ],
+)
+def test_buffers_are_those_of_the_steps_that_a_workload_takes(
+    cache: Cache,
+    capfd: pytest.CaptureFixture[str],
+    depth: int,
+    prompt: int,
+    tokens: int,
+    cells: int,
+) -> None:
+    file = prepared(Quantization.Q4_0, cache)
+    workload = Workload("w", prompt, output_tokens=300, depth_tokens=depth)
+    capfd.readouterr()
+    with rehearse_step(engine(), file, workload):
+        said = capfd.readouterr().err
+    assert f"n_ubatch              = {tokens}\n" in said
+    assert re.search(rf"\( *{cells} cells", said)
 
 
 def test_layers_on_a_gpu_are_not_foreseen() -> None:
