@@ -249,20 +249,22 @@ class _StorageHandler(_Handler):
 
     def _answer(self, fault: Fault) -> None:
         content = self.hub.content(urlsplit(self.path).path.strip("/"))
-        start = self._start()
-        body = content[start:] if fault.body is None else fault.body
+        start, end = self._range(len(content))
+        body = content[start:end] if fault.body is None else fault.body
         headers = {"Content-Length": str(len(body)), **fault.headers}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        partial = (start, end) != (0, len(content))
+        if partial:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
         if fault.break_after_bytes is not None:
             body = body[: fault.break_after_bytes]
             self.close_connection = True
-        self._send(206 if start else 200, body, headers)
+        self._send(206 if partial else 200, body, headers)
         if fault.held:
             fault.held.wait(timeout=30)
 
-    def _start(self) -> int:
-        """Where a range request wants to go on."""
+    def _range(self, all_bytes: int) -> tuple[int, int]:
+        """The part of a file that a range request wants."""
         if not self.hub.ranges:
-            return 0
-        return int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+            return 0, all_bytes
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        return int(first), int(last) + 1 if last else all_bytes

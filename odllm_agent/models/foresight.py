@@ -78,7 +78,7 @@ def end_in_hole(file: BinaryIO, tensors: Iterable[Tensor], alignment: int) -> No
         alignment: What every tensor's place is a multiple of.
     """
     data_bytes = sum(aligned(tensor.n_bytes, alignment) for tensor in tensors)
-    _allow_holes(file)
+    allow_holes(file)
     file.truncate(aligned(file.tell(), alignment) + data_bytes)
 
 
@@ -96,6 +96,7 @@ def _write_metadata(
     """Writes the start of a header: all pairs of the source, as the quantizer changes them."""
     with source.path.open("rb") as original:
         pairs = original.read(source.pairs_end_bytes)[_PREAMBLE.size :]
+    pairs = _unsplit(pairs)
     n_pairs = source.n_pairs
     for key, value in (
         ("general.quantization_version", GGML_QUANT_VERSION),
@@ -106,6 +107,13 @@ def _write_metadata(
         n_pairs += not found
         pairs = before + start + struct.pack("<I", value) + after[4:]
     file.write(_PREAMBLE.pack(b"GGUF", _VERSION, n_tensors, n_pairs) + pairs)
+
+
+def _unsplit(pairs: bytes) -> bytes:
+    """The pairs of a first part as those of a whole file: of no parts, as the quantizer says."""
+    start = _text("split.count") + struct.pack("<I", GGUFValueType.UINT16)
+    before, found, after = pairs.partition(start)
+    return before + found + bytes(2) + after[2:] if found else pairs
 
 
 def _described(tensor: Tensor) -> bytes:
@@ -119,8 +127,8 @@ def _text(value: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
-def _allow_holes(file: BinaryIO) -> None:
-    """Windows gives a file all of its room at once unless told otherwise."""
+def allow_holes(file: BinaryIO) -> None:
+    """Lets a file have holes: Windows gives it all of its room at once unless told otherwise."""
     if sys.platform != "win32":
         return
     import msvcrt  # noqa: PLC0415 - Windows' own

@@ -32,10 +32,15 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported lazily
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported lazily
+    build_hf_headers,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
 
 from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMissing
 from odllm_agent.models.cache import Progress, RemoteFile
+from odllm_agent.models.foresight import allow_holes
 from odllm_agent.models.hub_file import HubFile
 
 # The client writes whole chunks only, of 10 MiB; a line that breaks sooner would bring nothing.
@@ -102,6 +107,37 @@ def fetch(source: HubFile, file: RemoteFile, target: Path, progress: Progress) -
             expected_size=file.file_bytes,
             tqdm_class=bar,  # type: ignore[arg-type]
         )
+
+
+def fetch_start(source: HubFile, file: RemoteFile, target: Path, most_bytes: int) -> None:
+    """Fetches the start of a file into one of its size, the rest of which is a hole.
+
+    Args:
+        source: The model that the file belongs to, at a commit.
+        file: The file.
+        target: Where it goes; written anew.
+        most_bytes: How much of it is fetched.
+
+    Raises:
+        AccessDenied: The hub does not give it to whoever asks.
+        DownloadFailed: It did not come.
+        OSError: The target cannot be written.
+    """
+    wanted_bytes = min(most_bytes, file.file_bytes)
+    headers = _headers() | {"Range": f"bytes=0-{wanted_bytes - 1}"}
+    with (
+        _errors_told(source, file.name),
+        target.open("wb") as out,
+        http_stream_backoff("GET", _url(source, file.name), headers=headers) as response,
+    ):
+        hf_raise_for_status(response)
+        for piece in response.iter_bytes():
+            # A server may send all of the file whatever it was asked for.
+            out.write(piece[: wanted_bytes - out.tell()])
+            if out.tell() >= wanted_bytes:
+                break
+        allow_holes(out)
+        out.truncate(file.file_bytes)
 
 
 class _Bar:

@@ -112,7 +112,7 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     wanted = _to_make(request, source, origin)
     if wanted is None:
         return _foreseen(request, source, origin)
-    sha256 = _checksum_once(source, origin, stated)
+    sha256 = _vouched_checksum(source, origin, stated)
     there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
     if there:
         return _foreseen(request, read_header(there), origin)
@@ -210,11 +210,12 @@ def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
         )
 
 
-def _checksum_once(source: Header, origin: Origin, stated: str | None) -> str:
-    """The checksum of a source, read through once for all types that are foreseen of it."""
-    if origin.sha256 and stated is None:
-        return origin.sha256
-    return _checksum(source, origin, stated)
+def _vouched_checksum(source: Header, origin: Origin, stated: str | None) -> str:
+    """The checksum of a source that is only foreseen: as its origin has it, where that knows."""
+    if origin.sha256 is None:
+        return _checksum(source, origin, stated)
+    _refuse_other_content(source.path, origin.sha256, stated)
+    return origin.sha256
 
 
 def _made(

@@ -29,7 +29,8 @@ from odllm_agent.errors import (
     ModelMissing,
     UsageError,
 )
-from odllm_agent.models import Cache, prepare
+from odllm_agent.models import Cache, Foreseen, foresee, prepare
+from odllm_agent.models import hub as hub_source
 from odllm_agent.models.hub_file import HubFile
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
@@ -572,3 +573,72 @@ def test_a_part_that_the_hub_has_not_is_named(hub: Hub, cache: Cache, tmp_path: 
     with pytest.raises(ModelMissing, match=parts[2].name):
         get(cache, file=parts[0].name)
     assert not hub.stored
+
+
+def foreseen(cache: Cache, folder: Path, **changes: object) -> Foreseen:
+    return foresee(request(**changes), cache, folder)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("kind", [None, Quantization.Q4_0])
+def test_what_a_model_will_be_is_told_from_its_header_alone(
+    hub: Hub,
+    content: bytes,
+    cache: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Quantization | None,
+) -> None:
+    monkeypatch.setattr(hub_source, "_START_BYTES", (100_000, 200_000))
+    told = foreseen(cache, tmp_path, quantization=kind)
+    assert told.download_bytes == len(content)
+    assert [asked.headers.get("range") for asked in hub.stored] == ["bytes=0-99999"]
+    assert not cache.root.exists()
+    made = get(cache, quantization=kind)
+    assert (told.model.weight_bytes, told.model.quantization) == (
+        made.weight_bytes,
+        made.quantization,
+    )
+    assert told.model.file_bytes == made.file_bytes
+    assert foreseen(cache, tmp_path, quantization=kind).download_bytes == 0
+
+
+def test_a_header_longer_than_most_is_fetched_in_a_second_go(
+    hub: Hub,
+    repository: Repository,
+    cache: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_source, "_START_BYTES", (1_000, 100_000))
+    assert foreseen(cache, tmp_path).model.architecture == "qwen2"
+    assert len(hub.stored) == 2
+
+
+def test_a_server_without_ranges_is_not_read_to_the_end(
+    hub: Hub, repository: Repository, content: bytes, cache: Cache, tmp_path: Path
+) -> None:
+    hub.ranges = False
+    told = foreseen(cache, tmp_path)
+    assert told.model.file_bytes == len(content)
+
+
+def test_a_split_model_is_foreseen_from_the_headers_of_its_parts(
+    hub: Hub, cache: Cache, tmp_path: Path
+) -> None:
+    parts = write_split_gguf(tmp_path)
+    hub.add(REPOSITORY, {path.name: path.read_bytes() for path in parts})
+    told = foreseen(cache, tmp_path / "folder", file=parts[0].name, quantization=Quantization.Q8_0)
+    assert told.download_bytes == sum(path.stat().st_size for path in parts)
+    made = get(cache, file=parts[0].name, quantization=Quantization.Q8_0)
+    assert told.model.weight_bytes == made.weight_bytes
+
+
+def test_what_is_not_pinned_is_refused_before_its_header_is_fetched(
+    hub: Hub, repository: Repository, cache: Cache, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=COMMIT):
+        foreseen(cache, tmp_path, revision="main")
+    with pytest.raises(ChecksumMismatch):
+        foreseen(cache, tmp_path, sha256="0" * 64)
+    assert hub.stored == []
