@@ -7,7 +7,7 @@ llama.cpp's converter gives to them.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
 
@@ -22,6 +22,7 @@ class Family:
         context_tokens: The longest context that the models are made for.
         norm_epsilon: What keeps a norm from dividing by zero.
         rope_base: The base of the rotary embedding's frequencies.
+        rope_factor: By how much the slowest of them are slowed down; 1 for not at all.
         attention_bias: Whether queries, keys and values have biases.
     """
 
@@ -31,6 +32,7 @@ class Family:
     context_tokens: int
     norm_epsilon: float
     rope_base: int
+    rope_factor: int
     attention_bias: bool
 
 
@@ -47,7 +49,6 @@ class Architecture:
         kv_heads: Heads of keys and values.
         vocabulary: The number of tokens.
         tied: Whether input and output share their embeddings.
-        rope_factor: By how much the slowest rotary frequencies are slowed down; 1 for not at all.
     """
 
     family: Family
@@ -58,7 +59,6 @@ class Architecture:
     kv_heads: int
     vocabulary: int
     tied: bool
-    rope_factor: int = 1
 
     @property
     def head_width(self) -> int:
@@ -73,7 +73,7 @@ class Architecture:
     def tensor_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor's name and shape, rows first, in the order of the file."""
         width, vocabulary = self.width, self.vocabulary
-        if self.rope_factor != 1:
+        if self.family.rope_factor != 1:
             yield ROPE_FACTORS, (self.head_width // 2,)
         yield "token_embd.weight", (vocabulary, width)
         for block in range(self.layers):
@@ -108,28 +108,31 @@ QWEN2 = Family(
     context_tokens=32_768,
     norm_epsilon=1e-6,
     rope_base=1_000_000,
+    rope_factor=1,
     attention_bias=True,
 )
-LLAMA3 = Family(
+LLAMA3_1 = Family(
     name="llama",
     tokenizer="llama-bpe",
     begins_texts=True,
     context_tokens=131_072,
     norm_epsilon=1e-5,
     rope_base=500_000,
+    rope_factor=8,
     attention_bias=False,
 )
+LLAMA3_2 = replace(LLAMA3_1, rope_factor=32)
 
-#                    family  layers width  ffn heads kv vocabulary tied factor
+#                    family  layers width  ffn heads kv vocabulary tied
 ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2.5-0.5B": Architecture(QWEN2, 24, 896, 4_864, 14, 2, 151_936, tied=True),
     "qwen2.5-1.5B": Architecture(QWEN2, 28, 1_536, 8_960, 12, 2, 151_936, tied=True),
     "qwen2.5-3B": Architecture(QWEN2, 36, 2_048, 11_008, 16, 2, 151_936, tied=True),
     "qwen2.5-7B": Architecture(QWEN2, 28, 3_584, 18_944, 28, 4, 152_064, tied=False),
     "qwen2.5-14B": Architecture(QWEN2, 48, 5_120, 13_824, 40, 8, 152_064, tied=False),
-    "llama3.2-1B": Architecture(LLAMA3, 16, 2_048, 8_192, 32, 8, 128_256, True, rope_factor=32),
-    "llama3.2-3B": Architecture(LLAMA3, 28, 3_072, 8_192, 24, 8, 128_256, True, rope_factor=32),
-    "llama3.1-8B": Architecture(LLAMA3, 32, 4_096, 14_336, 32, 8, 128_256, False, rope_factor=8),
+    "llama3.2-1B": Architecture(LLAMA3_2, 16, 2_048, 8_192, 32, 8, 128_256, tied=True),
+    "llama3.2-3B": Architecture(LLAMA3_2, 28, 3_072, 8_192, 24, 8, 128_256, tied=True),
+    "llama3.1-8B": Architecture(LLAMA3_1, 32, 4_096, 14_336, 32, 8, 128_256, tied=False),
 }
 """Every architecture by name, in its family from small to large."""
 
@@ -147,10 +150,10 @@ def rope_factors(architecture: Architecture) -> tuple[float, ...]:
     out in decimal, it gives the same figures on every machine.
     """
     with localcontext(prec=40):
-        half = architecture.head_width // 2
+        half, family = architecture.head_width // 2, architecture.family
         steps = (Decimal(place) / half for place in range(half))
-        base = Decimal(architecture.family.rope_base)
-        return tuple(float(_divisor(base**step, architecture.rope_factor)) for step in steps)
+        base = Decimal(family.rope_base)
+        return tuple(float(_divisor(base**step, family.rope_factor)) for step in steps)
 
 
 def _divisor(wavelength_by_turn: Decimal, factor: int) -> Decimal:

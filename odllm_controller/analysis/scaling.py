@@ -1,8 +1,8 @@
 """How time per token grows with file BPW: a straight line by least squares, and how well it fits.
 
-Decode is bound by the bytes that a token must read, so its time and not its speed grows with BPW in
-a straight line. F16 lies so far from all other types that it carries most of any line; so every
-line is worked out without it too.
+Where the bytes that a token must read decide, its time and not its speed grows with BPW in a
+straight line. F16 lies so far from all other types that it carries most of any line; so every line
+is worked out without it too.
 """
 
 import statistics
@@ -19,9 +19,11 @@ QUANTIZED_TYPES = "without F16"
 _LEAST_POINTS = 3
 # Types of this many bits are not quantized: F16, BF16, F32.
 _UNQUANTIZED_BPW = 16
+
 Point = tuple[float, float]
 Names = tuple[str, str, str, str]
 
+# What `Scaling` begins with.
 _GROUP = ["device", "model", "workload_label", "configuration"]
 
 
@@ -36,7 +38,7 @@ class Scaling:
         configuration: The engine with its settings.
         phase: Prefill, or decode.
         types: Which types it rests on.
-        n: The types that were measured, each of a BPW of its own.
+        n: The types that were measured.
         slope_s: Seconds per token that each bit per weight more takes, or `None`.
         intercept_s: Seconds per token that are left at no bits, or `None`.
         r2: The share of the times' variance that the line explains; `None` where there is no line,

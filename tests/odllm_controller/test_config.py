@@ -2,6 +2,7 @@ import pytest
 
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import UsageError
+from odllm_agent.models.architecture import ARCHITECTURES
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
 from tests.odllm_controller.configs import CONF, experiment
 
@@ -22,6 +23,20 @@ def test_the_sweep_is_every_reference_model_at_every_type() -> None:
     sweep = experiment()
     assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
     assert set(sweep.quantizations) == set(Quantization)
+
+
+def test_every_architecture_has_a_shape_to_pick() -> None:
+    names = [path.stem for path in (CONF / "model").glob("shape-*.yaml")]
+    models = experiment(f"model=[{','.join(names)}]").models
+    assert {model.architecture for model in models.values()} == set(ARCHITECTURES)
+    assert all(name == f"shape-{model.architecture}" for name, model in models.items())
+
+
+def test_the_shapes_experiment_is_two_published_sizes_at_every_type() -> None:
+    shapes = experiment(name="shapes")
+    assert set(shapes.models) == {"shape-qwen2.5-0.5B", "shape-qwen2.5-1.5B"}
+    assert set(shapes.quantizations) == set(Quantization)
+    assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is no interval"
 
 
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)

@@ -45,7 +45,7 @@ def test_only_llama_slows_its_rotary_frequencies_down() -> None:
 @pytest.mark.parametrize("name", ["llama3.2-1B", "llama3.2-3B", "llama3.1-8B"])
 def test_rotary_factors_follow_the_published_rule(name: str) -> None:
     architecture = ARCHITECTURES[name]
-    width, factor = architecture.head_width, architecture.rope_factor
+    width, factor = architecture.head_width, architecture.family.rope_factor
     expected = []
     for place in range(width // 2):
         wavelength = 2 * math.pi * 500_000.0 ** (2 * place / width)
