@@ -30,7 +30,7 @@ class Row:
         needed_bytes: The part of the memory that must stay; it decides whether the trial fits.
         kv_bytes: The part of it that is the KV cache.
         available_bytes: The memory that the device has free.
-        disk_bytes: What will be written into the device's cache.
+        disk_bytes: What will be written into the device's cache, what is fetched included.
         download_bytes: What will be fetched.
         estimate_s: Seconds for all rounds: a guess.
         time_basis: What the guess rests on: `stored` results or `assumed` speeds.
@@ -108,14 +108,18 @@ class Totals:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Totals":
-        """The totals of a device's rows; a file that several trials need counts once."""
+        """The totals of a device's rows; a file that several trials need counts once.
+
+        So does what is fetched for a model, from which all of its types are made.
+        """
         wanted = [row for row in rows if row.fits is not False]
         files = {(row.model, row.quantization): row for row in wanted}.values()
+        download_bytes = sum({row.model: row.download_bytes for row in files}.values())
         return cls(
             trials=len(wanted),
             skipped=len(rows) - len(wanted),
-            disk_bytes=sum(row.disk_bytes for row in files),
-            download_bytes=sum(row.download_bytes for row in files),
+            disk_bytes=sum(row.disk_bytes - row.download_bytes for row in files) + download_bytes,
+            download_bytes=download_bytes,
             estimate_s=sum(row.estimate_s or 0.0 for row in wanted),
         )
 

@@ -1,23 +1,17 @@
 """The memory that llama.cpp takes for a model file, told without loading its weights."""
 
-import ctypes
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Any
 
 from odllm_agent.contract import Engine, ModelFile, Workload
 from odllm_agent.engines.base import ContextMemory, WeightMemory, Weights
+from odllm_agent.engines.ggml import activation_bytes, is_repacked
 from odllm_agent.engines.llama_cpp import LlamaCppSession
-from odllm_agent.engines.native import bound
-from odllm_agent.engines.native import llama as native
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings, check_settings
 
 _MIB = 2**20
-_CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
-_ASKED_TOKENS = 512  # of the activations that llama.cpp asks with, in weight_buft_supported
 _CONTEXT = "llama_context: constructing llama_context"
 _KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
 _COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
@@ -47,7 +41,9 @@ def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
     settings = _settings(engine)
     total_bytes = sum(each.n_bytes for each in weights)
     multiplied = list(_multiplied(weights))
-    repacked = [each for each in multiplied if settings.repack and is_repacked(each)]
+    repacked = [
+        each for each in multiplied if settings.repack and is_repacked(each.type, each.shape)
+    ]
     repacked_bytes = sum(each.n_bytes for each in repacked)
     # Embeddings that serve as the output too are needed in both layouts.
     unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)
@@ -126,7 +122,7 @@ def _activation_bytes(tokens: int, weights: Sequence[Weights]) -> int:
     Activations are converted to the type that they are multiplied in, such as 8 bits with scales.
     """
     rows = {(each.type, each.shape[0]) for each in _multiplied(weights) if len(each.shape) > 1}
-    return max((int(tokens * length * _value_bytes(kind)) for kind, length in rows), default=0)
+    return max((int(tokens * length * activation_bytes(kind)) for kind, length in rows), default=0)
 
 
 def _score_bytes(tokens: int, heads: int, step: str) -> int:
@@ -134,118 +130,10 @@ def _score_bytes(tokens: int, heads: int, step: str) -> int:
     return 2 * tokens * _number(_CELLS, step) * heads if _UNFUSED.search(step) else 0
 
 
-@cache
-def _value_bytes(type_name: str) -> float:
-    """The bytes of an activation where it meets weights of a type; 0 if it stays as it is."""
-    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
-    if kind is None:
-        return 0.0
-    traits = bound(
-        "ggml-cpu", "ggml_get_type_traits_cpu", ctypes.POINTER(_CpuTraits), ctypes.c_int
-    )(kind).contents
-    if traits.vec_dot_type == native.GGML_TYPE_F32:
-        return 0.0
-    block_bytes = bound("ggml-base", "ggml_type_size", ctypes.c_size_t, ctypes.c_int)
-    block = bound("ggml-base", "ggml_blck_size", ctypes.c_int64, ctypes.c_int)
-    return float(block_bytes(traits.vec_dot_type) / block(traits.vec_dot_type))
-
-
-def is_repacked(weights: Weights) -> bool:
-    """Whether llama.cpp keeps a copy of a matrix that is laid out anew for this processor."""
-    return len(weights.shape) == 2 and _any_layout_takes(weights.type, weights.shape)
-
-
 def _multiplied(weights: Sequence[Weights]) -> Iterator[Weights]:
     """The matrices that activations are multiplied with; embeddings are only looked up."""
     tied = all(each.name != _OUTPUT for each in weights)
     return (each for each in weights if tied or each.name != _EMBEDDINGS)
-
-
-@cache
-def _any_layout_takes(type_name: str, shape: tuple[int, ...]) -> bool:
-    """Asks ggml as llama.cpp does when it chooses a buffer for a weight (`weight_buft_supported`).
-
-    A product with the matrix is described, the matrix is said to lie in a buffer of the layout, and
-    the CPU is asked whether it would compute that.
-    """
-    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
-    if kind is None:
-        return False
-    cpu = _pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
-    return any(_layout_takes(cpu, layout, kind, shape) for layout in _layouts(cpu))
-
-
-def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:
-    columns, rows = shape
-    context = _pointer("ggml-base", "ggml_init", _InitParams)(_InitParams(2**16, None, True))
-    buffer = _pointer(
-        "ggml-base", "ggml_backend_buft_alloc_buffer", ctypes.c_void_p, ctypes.c_size_t
-    )(layout, 0)
-    try:
-        new = _pointer("ggml-base", "ggml_new_tensor_2d", *_NEW_TENSOR)
-        matrix = new(context, kind, columns, rows)
-        activations = new(context, native.GGML_TYPE_F32, columns, _ASKED_TOKENS)
-        _TensorStart.from_address(matrix).buffer = buffer
-        product = _pointer("ggml-base", "ggml_mul_mat", *_POINTERS)(context, matrix, activations)
-        return bool(
-            bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *_POINTERS[:2])(
-                cpu, product
-            )
-        )
-    finally:
-        bound("ggml-base", "ggml_backend_buffer_free", None, ctypes.c_void_p)(buffer)
-        bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
-
-
-def _layouts(cpu: int) -> list[int]:
-    """The buffer types of the CPU that lay weights out anew."""
-    registry = _pointer("ggml-base", "ggml_backend_dev_backend_reg", ctypes.c_void_p)(cpu)
-    ask = _pointer(
-        "ggml-base", "ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_char_p
-    )
-    address = ask(registry, b"ggml_backend_dev_get_extra_bufts")
-    if not address:
-        return []
-    listed = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(cpu)
-    found: list[int] = []
-    while listed and listed[len(found)]:
-        found.append(listed[len(found)])
-    return found
-
-
-class _InitParams(ctypes.Structure):
-    """`ggml_init_params` of ggml.h."""
-
-    _fields_ = (
-        ("mem_size", ctypes.c_size_t),
-        ("mem_buffer", ctypes.c_void_p),
-        ("no_alloc", ctypes.c_bool),
-    )
-
-
-class _CpuTraits(ctypes.Structure):
-    """`ggml_type_traits_cpu` of ggml-cpu.h."""
-
-    _fields_ = (
-        ("from_float", ctypes.c_void_p),
-        ("vec_dot", ctypes.c_void_p),
-        ("vec_dot_type", ctypes.c_int),
-        ("nrows", ctypes.c_int64),
-    )
-
-
-class _TensorStart(ctypes.Structure):
-    """The start of `ggml_tensor` of ggml.h."""
-
-    _fields_ = (("type", ctypes.c_int), ("buffer", ctypes.c_void_p))
-
-
-_POINTERS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_NEW_TENSOR = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-
-
-def _pointer(library: str, name: str, *takes: object) -> Any:
-    return bound(library, name, ctypes.c_void_p, *takes)
 
 
 def _settings(engine: Engine) -> LlamaCppSettings:

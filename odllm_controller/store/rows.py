@@ -57,7 +57,7 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format", "no_quality"):
+    for unstored in ("path", "tensor_types", "format"):
         del row[unstored]
     return row
 

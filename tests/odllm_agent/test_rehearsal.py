@@ -1,6 +1,8 @@
 """Rehearsals in real processes: what they find, and what they leave out."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,16 @@ def test_a_model_that_the_engine_refuses_comes_back_as_data(tiny: ModelFile) -> 
     assert isinstance(found, Failure)
     assert found.kind == "EngineError"
     assert "/none.gguf" in found.message
+
+
+def test_a_rehearsal_loads_what_a_trial_loads_and_little_else() -> None:
+    code = "import sys, odllm_agent.worker, odllm_agent.trial, odllm_agent.engines.llama_cpp;"
+    code += "before = set(sys.modules);"
+    code += "import odllm_agent.rehearsal, odllm_agent.engines.llama_cpp_memory;"
+    code += "print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {
+        "odllm_agent.rehearsal",
+        "odllm_agent.engines.ggml",
+        "odllm_agent.engines.llama_cpp_memory",
+    }

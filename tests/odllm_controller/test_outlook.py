@@ -71,8 +71,9 @@ def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
         disk_bytes=7,
         download_bytes=5,
     )
-    totals = Totals.of([row(each) for each in (once, again, other, too_large())])
-    assert (totals.trials, totals.skipped) == (3, 1)
-    assert totals.disk_bytes == once.disk_bytes + 7
+    smaller = dataclasses.replace(other, model=support.model_file(quantization="Q2_K"))
+    totals = Totals.of([row(each) for each in (once, again, other, smaller, too_large())])
+    assert (totals.trials, totals.skipped) == (4, 1)
     assert totals.download_bytes == 5
-    assert totals.estimate_s == 3 * 12.5
+    assert totals.disk_bytes == once.disk_bytes + 2 * (7 - 5) + 5
+    assert totals.estimate_s == 4 * 12.5

@@ -16,10 +16,10 @@ from odllm_agent.contract import (
     Workload,
 )
 from odllm_agent.engines.base import ContextMemory, Weights
+from odllm_agent.engines.ggml import is_repacked
 from odllm_agent.engines.llama_cpp import load
 from odllm_agent.engines.llama_cpp_memory import (
     context_memory,
-    is_repacked,
     rehearse_step,
     weight_memory,
     why_untold,
@@ -173,7 +173,7 @@ def test_output_weights_of_their_own_leave_the_embeddings_as_they_are() -> None:
         Weights("blk.0.attn_norm.weight", "F32", (256,), 1024),
     ]
     output = Weights("output.weight", "Q4_0", (256, 512), 73_728)
-    if not is_repacked(output):
+    if not is_repacked(output.type, output.shape):
         pytest.skip("this processor has no layout of its own for Q4_0")
     tied, untied = (weight_memory(engine(), each) for each in (rows, [*rows, output]))
     # Embeddings that are looked up and multiplied with too are there in both layouts.
@@ -181,12 +181,3 @@ def test_output_weights_of_their_own_leave_the_embeddings_as_they_are() -> None:
     assert (untied.loaded_bytes, untied.unread_bytes) == (147_456 + 73_728, 147_456 + 73_728)
     read = weight_memory(engine(mmap=False), rows)
     assert read.loaded_bytes == sum(each.n_bytes for each in rows) + 73_728
-
-
-@pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
-def test_what_no_layout_takes_is_not_repacked(shape: tuple[int, ...]) -> None:
-    assert not is_repacked(Weights("blk.0.ffn_up.weight", "Q4_0", shape, 0))
-
-
-def test_an_unknown_type_is_not_repacked() -> None:
-    assert not is_repacked(Weights("blk.0.ffn_up.weight", "Q9_9", (256, 1024), 0))

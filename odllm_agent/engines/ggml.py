@@ -1,0 +1,123 @@
+"""What ggml does with weights of a type on this processor, asked through its own functions."""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+from odllm_agent.engines.native import bound
+from odllm_agent.engines.native import llama as native
+
+_CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
+_ASKED_TOKENS = 512  # of the activations that llama.cpp asks with
+
+
+@cache
+def is_repacked(type_name: str, shape: tuple[int, ...]) -> bool:
+    """Whether the CPU multiplies with a copy of a matrix that is laid out anew for it.
+
+    ggml is asked as llama.cpp asks when it chooses a buffer for a weight (`weight_buft_supported`):
+    a product with the matrix is described, the matrix is said to lie in a buffer of such a layout,
+    and the CPU is asked whether it would compute that.
+
+    Args:
+        type_name: ggml's name of the type of the weights.
+        shape: The dimensions of the tensor, the length of a row first.
+    """
+    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    if kind is None or len(shape) != 2:
+        return False
+    cpu = _pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
+    return any(_layout_takes(cpu, layout, kind, shape) for layout in _layouts(cpu))
+
+
+def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:
+    columns, rows = shape
+    context = _pointer("ggml-base", "ggml_init", _InitParams)(_InitParams(2**16, None, True))
+    buffer = _pointer(
+        "ggml-base", "ggml_backend_buft_alloc_buffer", ctypes.c_void_p, ctypes.c_size_t
+    )(layout, 0)
+    try:
+        new = _pointer("ggml-base", "ggml_new_tensor_2d", *_NEW_TENSOR)
+        matrix = new(context, kind, columns, rows)
+        activations = new(context, native.GGML_TYPE_F32, columns, _ASKED_TOKENS)
+        _TensorStart.from_address(matrix).buffer = buffer
+        product = _pointer("ggml-base", "ggml_mul_mat", *_POINTERS)(context, matrix, activations)
+        return bool(
+            bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *_POINTERS[:2])(
+                cpu, product
+            )
+        )
+    finally:
+        bound("ggml-base", "ggml_backend_buffer_free", None, ctypes.c_void_p)(buffer)
+        bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
+
+
+def _layouts(cpu: int) -> list[int]:
+    """The buffer types of the CPU that lay weights out anew."""
+    registry = _pointer("ggml-base", "ggml_backend_dev_backend_reg", ctypes.c_void_p)(cpu)
+    ask = _pointer(
+        "ggml-base", "ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_char_p
+    )
+    address = ask(registry, b"ggml_backend_dev_get_extra_bufts")
+    if not address:
+        return []
+    listed = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)(address)(cpu)
+    found: list[int] = []
+    while listed and listed[len(found)]:
+        found.append(listed[len(found)])
+    return found
+
+
+@cache
+def activation_bytes(type_name: str) -> float:
+    """The bytes of an activation that is converted to meet weights of a type, 0 if none is.
+
+    Args:
+        type_name: ggml's name of the type of the weights, such as `Q4_K`.
+    """
+    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    if kind is None:
+        return 0.0
+    traits = bound(
+        "ggml-cpu", "ggml_get_type_traits_cpu", ctypes.POINTER(_CpuTraits), ctypes.c_int
+    )(kind).contents
+    if traits.vec_dot_type == native.GGML_TYPE_F32:
+        return 0.0
+    block_bytes = bound("ggml-base", "ggml_type_size", ctypes.c_size_t, ctypes.c_int)
+    block = bound("ggml-base", "ggml_blck_size", ctypes.c_int64, ctypes.c_int)
+    return float(block_bytes(traits.vec_dot_type) / block(traits.vec_dot_type))
+
+
+class _InitParams(ctypes.Structure):
+    """`ggml_init_params` of ggml.h."""
+
+    _fields_ = (
+        ("mem_size", ctypes.c_size_t),
+        ("mem_buffer", ctypes.c_void_p),
+        ("no_alloc", ctypes.c_bool),
+    )
+
+
+class _CpuTraits(ctypes.Structure):
+    """`ggml_type_traits_cpu` of ggml-cpu.h."""
+
+    _fields_ = (
+        ("from_float", ctypes.c_void_p),
+        ("vec_dot", ctypes.c_void_p),
+        ("vec_dot_type", ctypes.c_int),
+        ("nrows", ctypes.c_int64),
+    )
+
+
+class _TensorStart(ctypes.Structure):
+    """The start of `ggml_tensor` of ggml.h."""
+
+    _fields_ = (("type", ctypes.c_int), ("buffer", ctypes.c_void_p))
+
+
+_POINTERS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_NEW_TENSOR = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def _pointer(library: str, name: str, *takes: object) -> Any:
+    return bound(library, name, ctypes.c_void_p, *takes)

@@ -1,0 +1,31 @@
+"""Answers of the real ggml; which layouts it has depends on the processor."""
+
+import pytest
+
+from odllm_agent.engines.ggml import activation_bytes, is_repacked
+
+
+@pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
+def test_what_no_layout_takes_is_not_repacked(shape: tuple[int, ...]) -> None:
+    assert not is_repacked("Q4_0", shape)
+
+
+@pytest.mark.parametrize("kind", ["F32", "Q9_9"])
+def test_types_without_a_layout_are_not_repacked(kind: str) -> None:
+    assert not is_repacked(kind, (256, 1024))
+
+
+def test_what_is_asked_again_is_answered_alike() -> None:
+    first = is_repacked("Q4_0", (256, 1024))
+    is_repacked.cache_clear()
+    assert is_repacked("Q4_0", (256, 1024)) == first
+
+
+@pytest.mark.parametrize(
+    ("kind", "bytes_each"),
+    [("F32", 0), ("F16", 2), ("Q4_0", 34 / 32), ("Q6_K", 292 / 256), ("Q9_9", 0)],
+)
+def test_activations_take_the_room_of_the_type_that_they_meet_weights_in(
+    kind: str, bytes_each: float
+) -> None:
+    assert activation_bytes(kind) == bytes_each
