@@ -2,8 +2,8 @@
 
 A GGUF file is first converted by openvino-genai's reader; its pipelines are not used, because
 their tokenizer, sampling and scheduling would be measured as if they were the model's. The windows
-are those of llama.cpp's engine: `infer` returns once the logits are there, token ids are drawn
-beforehand, and of a prompt only the last token's logits are computed.
+are those of llama.cpp's engine: a request is awaited until its logits are there, token ids are
+drawn beforehand, and of a prompt only the last token's logits are computed.
 
 The first inferences compile kernels and lay the weights out anew, so loading ends with a few.
 """
@@ -205,7 +205,9 @@ class OpenVinoSession:
         self._request.set_input_tensor(self._inputs[name], _shared(values))
 
     def _run(self) -> None:
-        self._request.infer(share_outputs=True)
+        # `infer` would compute on this thread, which OpenVINO has not placed on a core of its own.
+        self._request.start_async()
+        self._request.wait()
 
     def _answered(self) -> NDArray[np.float32]:
         """A view of the logits that the last run gave, shape (wanted, vocabulary)."""

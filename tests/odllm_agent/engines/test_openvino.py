@@ -101,15 +101,23 @@ class VirtualClock:
     def __call__(self) -> int:
         return self.now_ns
 
-    def infer(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """10 ms, and 1 ms for each token."""
+    def start(self, call: Callable[..., None]) -> Callable[..., None]:
+        """1 ms for each token."""
 
-        def priced(request: openvino.InferRequest, **options: Any) -> Any:
-            answer = call(request, **options)
+        def priced(request: openvino.InferRequest) -> None:
             n_tokens = request.get_tensor("input_ids").shape[1]
             self.inferred.append(n_tokens)
-            self.now_ns += 10_000_000 + 1_000_000 * n_tokens
-            return answer
+            self.now_ns += 1_000_000 * n_tokens
+            call(request)
+
+        return priced
+
+    def wait(self, call: Callable[..., None]) -> Callable[..., None]:
+        """10 ms."""
+
+        def priced(request: openvino.InferRequest) -> None:
+            call(request)
+            self.now_ns += 10_000_000
 
         return priced
 
@@ -126,8 +134,9 @@ class VirtualClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
     clock = VirtualClock()
-    kind = engine.OpenVinoSession
-    monkeypatch.setattr(openvino.InferRequest, "infer", clock.infer(openvino.InferRequest.infer))
+    kind, request = engine.OpenVinoSession, openvino.InferRequest
+    monkeypatch.setattr(request, "start_async", clock.start(request.start_async))
+    monkeypatch.setattr(request, "wait", clock.wait(request.wait))
     monkeypatch.setattr(kind, "_choose", clock.choose(kind._choose))
     monkeypatch.setattr(engine, "monotonic_ns", clock)
     return clock
