@@ -359,7 +359,7 @@ def _compile(
     core: openvino.Core, model: openvino.Model, settings: OpenVinoSettings
 ) -> openvino.CompiledModel:
     """Compiles a model and makes sure that every setting is as it was asked for."""
-    asked = _properties(settings)
+    asked = properties(settings)
     try:
         compiled = core.compile_model(model, settings.device, dict(asked.values()))
     except RuntimeError as error:
@@ -378,7 +378,7 @@ def _compile(
     return compiled
 
 
-def _properties(settings: OpenVinoSettings) -> Mapping[str, tuple[str, Any]]:
+def properties(settings: OpenVinoSettings) -> Mapping[str, tuple[str, Any]]:
     """The properties that OpenVINO is told, each with its value, by setting."""
     chosen = {
         "performance_hint": ("PERFORMANCE_HINT", settings.performance_hint),
