@@ -37,7 +37,7 @@ PLENTY = 10**12
 PROMPT = tuple(range(40))
 CONTEXT = 256
 # Without them both engines round keys, values and activations, each in its own way.
-EXACT = {"inference_precision": "f32", "kv_cache_precision": "f32"}
+EXACT: dict[str, int | str] = {"inference_precision": "f32", "kv_cache_precision": "f32"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +71,7 @@ def asked(name: str = "openvino", **settings: int | str) -> Engine:
 
 
 def load(model: ModelFile, **settings: int | str) -> Session:
-    return engines.load(asked(**(EXACT | settings)), model, CONTEXT)
+    return engines.load(asked("openvino", **(EXACT | settings)), model, CONTEXT)
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def last_logits(session: Session) -> NDArray[np.float32]:
 
 
 def of_llama_cpp(model: ModelFile, tokens: list[int]) -> NDArray[np.float32]:
-    exact = {"flash_attention": "off", "kv_type_k": "f32", "kv_type_v": "f32"}
-    with engines.load(asked("llama_cpp", **exact), model, CONTEXT) as session:
+    exact = asked("llama_cpp", flash_attention="off", kv_type_k="f32", kv_type_v="f32")
+    with engines.load(exact, model, CONTEXT) as session:
         return session.logits(tokens)
 
 
