@@ -1,15 +1,19 @@
-"""`python -m benchmarks`: ODLLM beside llama-bench, and what a trial costs besides measuring."""
+"""`python -m benchmarks`: ODLLM beside the engines' own tools, and what a trial costs besides."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import comparison, overhead
-from benchmarks.comparison import Comparison, Pair
+from benchmarks import overhead
+from benchmarks.comparison import Comparison, Pair, compare, trial
+from benchmarks.genai_pipeline import GenaiPipeline
+from benchmarks.llama_bench import LlamaBench
 from benchmarks.overhead import OverheadReport
+from benchmarks.peer import Peer
 from benchmarks.report import Report, print_report, to_json
 from benchmarks.subject import SHAPE, Subject, default_names, subjects
 from benchmarks.sweep import last_sweep
@@ -22,6 +26,8 @@ from odllm_agent.meters import AUTO
 from odllm_controller.table import console
 
 Tell = Callable[[str], None]
+
+OPENVINO_LEAST_RATIO = 0.98
 
 _DONE, _LIMIT_NOT_MET, _WRONG_USAGE = 0, 1, 2
 _EXAMPLES = """\
@@ -58,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compares ODLLM with llama-bench, in turn, and tells what a trial costs.",
+        description="Compares ODLLM with llama-bench and openvino-genai, in turn, and tells what a "
+        "trial costs besides.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,35 +99,53 @@ def _report(options: argparse.Namespace, tell: Tell) -> Report:
     here = device.describe()
     threads = options.threads or here.physical_cores
     tell("building llama-bench and preparing the models")
-    bench = build("llama-bench")
+    peers: dict[str, Peer] = {"llama_cpp": LlamaBench(build("llama-bench"))}
+    if "openvino" in here.engines:
+        peers["openvino"] = GenaiPipeline()
     chosen = subjects(options.model or default_names())
-    trials = [comparison.trial(subject.model, here, threads) for subject in chosen]
     return Report(
         device=here,
         date=now().date().isoformat(),
         threads=threads,
         comparisons=tuple(
-            _compared(subject, trial, bench, options.pairs, tell)
-            for subject, trial in zip(chosen, trials, strict=True)
+            _compared(
+                subject, trial(subject.model, here, engine, threads), peer, options.pairs, tell
+            )
+            for engine, peer in peers.items()
+            for subject in _subjects_of(engine, chosen)
         ),
-        overheads=tuple(_overhead(trial, tell) for trial in trials),
+        overheads=tuple(
+            _overhead(trial(subject.model, here, "llama_cpp", threads), tell) for subject in chosen
+        ),
         sweep=last_sweep(options.store),
     )
 
 
-def _compared(subject: Subject, trial: Trial, bench: Path, pairs: int, tell: Tell) -> Comparison:
+def _subjects_of(engine: str, chosen: Sequence[Subject]) -> Sequence[Subject]:
+    """The model files with what is wanted of an engine on them."""
+    if engine == "llama_cpp":
+        return chosen
+    return [replace(each, least_ratio=OPENVINO_LEAST_RATIO, most_ratio=None) for each in chosen]
+
+
+def _compared(
+    subject: Subject, subject_trial: Trial, peer: Peer, pairs: int, tell: Tell
+) -> Comparison:
     def tell_pair(pair: Pair) -> None:
         prefill = pair.ours.prefill_tok_s / pair.theirs.prefill_tok_s
         decode = pair.ours.decode_tok_s / pair.theirs.decode_tok_s
         disturbed = f" ({', '.join(pair.flags)})" if pair.flags else ""
-        tell(f"{subject.model.name}: prefill {prefill:.3f}, decode {decode:.3f}{disturbed}")
+        tell(
+            f"{subject.model.name} / {peer.name}: prefill {prefill:.3f}, decode {decode:.3f}"
+            f"{disturbed}"
+        )
 
-    return comparison.compare(subject, trial, bench, pairs, tell_pair)
+    return compare(subject, subject_trial, peer, pairs, tell_pair)
 
 
-def _overhead(trial: Trial, tell: Tell) -> OverheadReport:
-    tell(f"{trial.model.name}: overhead")
-    return overhead.measure(trial, meters=(AUTO,))
+def _overhead(subject_trial: Trial, tell: Tell) -> OverheadReport:
+    tell(f"{subject_trial.model.name}: overhead")
+    return overhead.measure(subject_trial, meters=(AUTO,))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,51 @@
 """llama-bench: its command line, and the JSON that it prints."""
 
 import json
+import statistics
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Speed
+from odllm_agent.contract import Repeat, Trial
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings
 
 _SWITCH = {False: "0", True: "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaBench:
+    """llama-bench as ODLLM's peer.
+
+    Attributes:
+        tool: The program.
+        name: What to call it.
+    """
+
+    tool: Path
+    name: str = "llama-bench"
+
+    def prefill_s(self, repeat: Repeat) -> float:
+        """It samples nothing."""
+        return repeat.prefill_s
+
+    def speed(self, trial: Trial, repeats: int) -> Speed:
+        """Medians over so many repeats; llama-bench runs one warm-up before.
+
+        Raises:
+            EngineError: It fails, or is of another commit than the installed llama.cpp.
+        """
+        settings = LlamaCppSettings(**trial.engine.settings)  # type: ignore[arg-type]
+        model = Path(trial.model.path)
+        prefill, decode = (
+            run(self.tool, settings, model, window, repeats) for window in (PREFILL, DECODE)
+        )
+        for answer in (prefill, decode):
+            _check_commit(answer.commit, trial.engine.version)
+        return Speed(statistics.median(prefill.tok_s), statistics.median(decode.tok_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +76,11 @@ class Answer:
     window: Window
     commit: str
     tok_s: tuple[float, ...]
+
+
+# ODLLM's decode follows its prompt, so llama-bench's starts at that depth too.
+PREFILL = Window(prompt_tokens=PROMPT_TOKENS)
+DECODE = Window(output_tokens=OUTPUT_TOKENS, depth_tokens=PROMPT_TOKENS)
 
 
 def arguments(settings: LlamaCppSettings, model: Path, window: Window, repeats: int) -> list[str]:
@@ -123,3 +163,11 @@ def _answer(entry: Mapping[str, Any]) -> Answer:
         commit=str(entry.get("build_commit", "unknown")),
         tok_s=tuple(tokens * 1e9 / sample_ns for sample_ns in entry["samples_ns"]),
     )
+
+
+def _check_commit(commit: str, version: str) -> None:
+    if commit not in version:
+        raise EngineError(
+            f"llama-bench is of commit {commit}, and the installed llama.cpp is {version}",
+            "remove the folder `bench` of ODLLM's cache; it is built anew",
+        )

@@ -45,7 +45,7 @@ def to_json(report: Report) -> str:
     """All raw values with the figures that follow from them."""
     content = asdict(report) | {
         "ratios": {
-            found.subject.model.name: {
+            f"{found.subject.model.name} against {found.peer}": {
                 "prefill": asdict(found.prefill_ratio()),
                 "decode": asdict(found.decode_ratio()),
             }
@@ -61,9 +61,10 @@ def to_json(report: Report) -> str:
 def print_report(console: Console, report: Report) -> None:
     """Prints the tables, and what is not as wanted."""
     device = report.device
+    engines = ", ".join(f"{name} {version}" for name, version in device.engines.items())
     console.print(
         f"{report.date}, {device.cpu}, {device.physical_cores} cores, {device.system}, "
-        f"llama-cpp-python {device.engines['llama_cpp']}, {report.threads} threads",
+        f"{engines}, {report.threads} threads",
         highlight=False,
     )
     for table in (_speeds(report), _overheads(report)):
@@ -77,9 +78,9 @@ def print_report(console: Console, report: Report) -> None:
 
 def _speeds(report: Report) -> Table:
     table = _table(
-        "Speed: ODLLM / llama-bench, median of the pairs and its quartiles",
-        ("model", "type", "phase"),
-        ("ODLLM tok/s", "llama-bench tok/s", "ratio", "wanted", "pairs", "disturbed"),
+        "Speed: ODLLM / the engine's own tool, median of the pairs and its quartiles",
+        ("model", "type", "tool", "phase"),
+        ("ODLLM tok/s", "tool tok/s", "ratio", "wanted", "pairs", "disturbed"),
     )
     for found in report.comparisons:
         for phase, ratio in (
@@ -100,6 +101,7 @@ def _speed_row(found: Comparison, phase: str, ratio: Spread) -> tuple[str, ...]:
     return (
         subject.model.name,
         subject.model.quantization,
+        found.peer,
         phase,
         f"{ours.median:,.1f}",
         f"{theirs.median:,.1f}",

@@ -121,7 +121,7 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def _weights(rng: np.random.Generator, name: str, size: tuple[int, ...]) -> NDArray[np.float32]:
     if name == "rope_freqs.weight":
-        return np.linspace(1, 8, *size, dtype=np.float32)
+        return np.linspace(1, 8, size[0], dtype=np.float32)
     values = rng.standard_normal(size, dtype=np.float32) * np.float32(0.05)
     return values + 1 if name.endswith("norm.weight") else values
 

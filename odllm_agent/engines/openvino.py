@@ -2,8 +2,8 @@
 
 A GGUF file is first converted by openvino-genai's reader; its pipelines are not used, because
 their tokenizer, sampling and scheduling would be measured as if they were the model's. The windows
-are those of llama.cpp's engine: `infer` returns once the logits are there, token ids are drawn
-beforehand, and of a prompt only the last token's logits are computed.
+are those of llama.cpp's engine: a request is awaited until its logits are there, token ids are
+drawn beforehand, and of a prompt only the last token's logits are computed.
 
 The first inferences compile kernels and lay the weights out anew, so loading ends with a few.
 """
@@ -71,14 +71,17 @@ class OpenVinoSession:
         self._position = 0
         # What a request is given are views of these, so they must live as long as it does.
         self._ids = np.zeros((1, context_tokens), np.int64)
-        self._mask = np.ones((1, context_tokens), np.int64)
         self._places = np.arange(context_tokens, dtype=np.int64)[np.newaxis]
         self._one_place = np.zeros((1, 1), np.int64)
         self._first_beam = np.zeros(1, np.int32)
+        # Of ones for the whole context; only its shape changes.
+        self._mask = openvino.Tensor(openvino.Type.i64, [1, context_tokens])
+        self._mask.data[:] = 1
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
         self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / model.n_weights
         self.system = _system(core, self._compiled, settings.device)
         self._give("beam_idx", self._first_beam)
+        self._request.set_input_tensor(self._inputs["attention_mask"], self._mask)
         self._warm_up()
 
     def __enter__(self) -> "OpenVinoSession":
@@ -114,17 +117,14 @@ class OpenVinoSession:
         """Puts tokens into the context one after another; see `Session.decode`."""
         self._refuse_overflow(len(tokens))
         start = self._position
-        ends = range(start + 1, start + len(tokens) + 1)
-        masks = [_shared(self._mask[:, :end]) for end in ends]
         self._stage(tokens[:1], self._places[0, :1])
         self._give("position_ids", self._one_place)
-        ids, places, mask_input = self._ids, self._one_place, self._inputs["attention_mask"]
-        give, run = self._request.set_input_tensor, self._run
+        ids, places, mask, run = self._ids, self._one_place, self._mask, self._run
         stamps = [monotonic_ns()]
-        for place, (token, mask) in enumerate(zip(tokens, masks, strict=True), start):
+        for place, token in enumerate(tokens, start):
             ids[0, 0] = token
             places[0, 0] = place
-            give(mask_input, mask)
+            mask.shape = (1, place + 1)
             run()
             stamps.append(monotonic_ns())
         self._position = start + len(tokens)
@@ -196,16 +196,19 @@ class OpenVinoSession:
         end = self._position + len(tokens)
         self._ids[0, : len(tokens)] = tokens
         self._give("input_ids", self._ids[:, : len(tokens)])
-        self._give("attention_mask", self._mask[:, :end])
+        self._mask.shape = (1, end)
         self._give("position_ids", self._places[:, self._position : end])
         self._give(_WANTED, wanted)
         self._position = end
 
     def _give(self, name: str, values: NDArray[Any]) -> None:
-        self._request.set_input_tensor(self._inputs[name], _shared(values))
+        tensor = openvino.Tensor(values, shared_memory=True)
+        self._request.set_input_tensor(self._inputs[name], tensor)
 
     def _run(self) -> None:
-        self._request.infer(share_outputs=True)
+        # `infer` would compute on this thread, which OpenVINO has not placed on a core of its own.
+        self._request.start_async()
+        self._request.wait()
 
     def _answered(self) -> NDArray[np.float32]:
         """A view of the logits that the last run gave, shape (wanted, vocabulary)."""
@@ -357,7 +360,7 @@ def _compile(
     core: openvino.Core, model: openvino.Model, settings: OpenVinoSettings
 ) -> openvino.CompiledModel:
     """Compiles a model and makes sure that every setting is as it was asked for."""
-    asked = _properties(settings)
+    asked = properties(settings)
     try:
         compiled = core.compile_model(model, settings.device, dict(asked.values()))
     except RuntimeError as error:
@@ -376,7 +379,7 @@ def _compile(
     return compiled
 
 
-def _properties(settings: OpenVinoSettings) -> Mapping[str, tuple[str, Any]]:
+def properties(settings: OpenVinoSettings) -> Mapping[str, tuple[str, Any]]:
     """The properties that OpenVINO is told, each with its value, by setting."""
     chosen = {
         "performance_hint": ("PERFORMANCE_HINT", settings.performance_hint),
@@ -413,10 +416,6 @@ def _system(core: openvino.Core, compiled: openvino.CompiledModel, device: str) 
         if name in supported:
             told[name] = _plain(compiled.get_property(name))
     return " | ".join(f"{name} = {value}" for name, value in told.items())
-
-
-def _shared(values: NDArray[Any]) -> openvino.Tensor:
-    return openvino.Tensor(values, shared_memory=True)
 
 
 def _last_line(error: RuntimeError) -> str:

@@ -18,7 +18,9 @@ from openvino import opset13
 from odllm_agent.engines.native import bound
 from odllm_agent.ir import MODEL, WEIGHTS
 
-_Pointer, _Text, _Index = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64
+_Pointer = ctypes.c_void_p
+_Text = ctypes.c_char_p
+_Index = ctypes.c_int64
 _DEFAULT_BASE = 10_000.0
 _FACTORS = b"rope_freqs.weight"
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import comparison, llama_bench
-from benchmarks.comparison import DECODE, PREFILL, Comparison, Pair, Speed
-from benchmarks.llama_bench import Answer, Window
+from benchmarks.comparison import Comparison, Pair
+from benchmarks.genai_pipeline import GenaiPipeline, parse
+from benchmarks.llama_bench import DECODE, PREFILL, Answer, LlamaBench, Window
+from benchmarks.peer import Speed
 from benchmarks.subject import Subject
 from odllm_agent import worker
 from odllm_agent.contract import Failure, Measurement, RoundResult
@@ -24,7 +26,7 @@ def pair(prefill: float = 1.0, decode: float = 1.0, flags: tuple[str, ...] = ())
 
 
 def compared(*pairs: Pair, least: float = 0.97, most: float | None = None) -> Comparison:
-    return Comparison(subject(least, most), pairs)
+    return Comparison(subject(least, most), "llama-bench", pairs)
 
 
 def test_the_ratio_is_ours_by_theirs_and_its_median_is_told() -> None:
@@ -93,9 +95,10 @@ class Sides:
     def compare(self, pairs: int) -> tuple[Comparison, list[Pair]]:
         device = support.device()
         found = subject()
-        trial = comparison.trial(found.model, device, threads=2)
+        trial = comparison.trial(found.model, device, "llama_cpp", threads=2)
         told: list[Pair] = []
-        return comparison.compare(found, trial, Path("bench"), pairs, told.append), told
+        peer = LlamaBench(Path("bench"))
+        return comparison.compare(found, trial, peer, pairs, told.append), told
 
 
 def test_both_sides_run_in_turn_and_each_is_first_in_every_other_pair(
@@ -124,3 +127,27 @@ def test_a_failed_worker_ends_the_comparison(monkeypatch: pytest.MonkeyPatch) ->
     sides.failure = Failure("WorkerDied", "")
     with pytest.raises(EngineError, match="the worker was killed"):
         sides.compare(1)
+
+
+def test_the_first_token_is_in_what_openvino_genai_is_compared_with() -> None:
+    repeat = support.repeat()
+    assert LlamaBench(Path("bench")).prefill_s(repeat) == repeat.prefill_s
+    assert GenaiPipeline().prefill_s(repeat) == repeat.ttft_s > repeat.prefill_s
+
+
+def test_the_metrics_of_openvino_genai_are_milliseconds() -> None:
+    found = parse("[[64, 2], [128, 4], [256, 8]]")
+    assert found.prefill_tok_s == pytest.approx(1000)
+    assert found.decode_tok_s == pytest.approx(250)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[[1]]", "[[0, 1]]", "{}", "error: no model"])
+def test_anything_else_is_no_metrics(text: str) -> None:
+    with pytest.raises(EngineError, match="no metrics of openvino-genai"):
+        parse(text)
+
+
+def test_a_pipeline_that_fails_is_told_with_its_last_words() -> None:
+    trial = comparison.trial(support.model_file(), support.device(), "llama_cpp", threads=2)
+    with pytest.raises(EngineError, match="openvino-genai's pipeline failed"):
+        GenaiPipeline().speed(trial, repeats=1)

@@ -37,7 +37,7 @@ PLENTY = 10**12
 PROMPT = tuple(range(40))
 CONTEXT = 256
 # Without them both engines round keys, values and activations, each in its own way.
-EXACT = {"inference_precision": "f32", "kv_cache_precision": "f32"}
+EXACT: dict[str, int | str] = {"inference_precision": "f32", "kv_cache_precision": "f32"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +71,7 @@ def asked(name: str = "openvino", **settings: int | str) -> Engine:
 
 
 def load(model: ModelFile, **settings: int | str) -> Session:
-    return engines.load(asked(**(EXACT | settings)), model, CONTEXT)
+    return engines.load(asked("openvino", **(EXACT | settings)), model, CONTEXT)
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def last_logits(session: Session) -> NDArray[np.float32]:
 
 
 def of_llama_cpp(model: ModelFile, tokens: list[int]) -> NDArray[np.float32]:
-    exact = {"flash_attention": "off", "kv_type_k": "f32", "kv_type_v": "f32"}
-    with engines.load(asked("llama_cpp", **exact), model, CONTEXT) as session:
+    exact = asked("llama_cpp", flash_attention="off", kv_type_k="f32", kv_type_v="f32")
+    with engines.load(exact, model, CONTEXT) as session:
         return session.logits(tokens)
 
 
@@ -101,15 +101,23 @@ class VirtualClock:
     def __call__(self) -> int:
         return self.now_ns
 
-    def infer(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """10 ms, and 1 ms for each token."""
+    def start(self, call: Callable[..., None]) -> Callable[..., None]:
+        """1 ms for each token."""
 
-        def priced(request: openvino.InferRequest, **options: Any) -> Any:
-            answer = call(request, **options)
+        def priced(request: openvino.InferRequest) -> None:
             n_tokens = request.get_tensor("input_ids").shape[1]
             self.inferred.append(n_tokens)
-            self.now_ns += 10_000_000 + 1_000_000 * n_tokens
-            return answer
+            self.now_ns += 1_000_000 * n_tokens
+            call(request)
+
+        return priced
+
+    def wait(self, call: Callable[..., None]) -> Callable[..., None]:
+        """10 ms."""
+
+        def priced(request: openvino.InferRequest) -> None:
+            call(request)
+            self.now_ns += 10_000_000
 
         return priced
 
@@ -126,8 +134,9 @@ class VirtualClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
     clock = VirtualClock()
-    kind = engine.OpenVinoSession
-    monkeypatch.setattr(openvino.InferRequest, "infer", clock.infer(openvino.InferRequest.infer))
+    kind, request = engine.OpenVinoSession, openvino.InferRequest
+    monkeypatch.setattr(request, "start_async", clock.start(request.start_async))
+    monkeypatch.setattr(request, "wait", clock.wait(request.wait))
     monkeypatch.setattr(kind, "_choose", clock.choose(kind._choose))
     monkeypatch.setattr(engine, "monotonic_ns", clock)
     return clock
