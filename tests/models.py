@@ -40,7 +40,9 @@ class Shape:
 TINY = Shape()
 
 
-def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0) -> Path:
+def write_gguf(
+    path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0, starts: bool = False
+) -> Path:
     """Writes a model with the architecture of Qwen2 and random weights; 1.1 MB as F16 in `TINY`.
 
     Args:
@@ -48,6 +50,7 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
         shape: The model's shape.
         kind: The type of its matrices: `F32`, `F16` or `BF16`.
         seed: What the weights are drawn from; the same seed gives the same bytes.
+        starts: Whether its tokenizer wants a start token.
 
     Returns:
         The path.
@@ -57,6 +60,7 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
     writer.add_file_type(file_type)
     _add_shape(writer, shape)
     _add_tokenizer(writer, shape.vocabulary)
+    writer.add_add_bos_token(starts)
     rng = np.random.default_rng(seed)
     for name, size in tensor_shapes(shape):
         values = _weights(rng, name, size)
@@ -115,7 +119,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: int) -> None:
     writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_eos_token_id(vocabulary - 1)
     writer.add_bos_token_id(vocabulary - 1)
-    writer.add_add_bos_token(False)
 
 
 def _bytes_as_text() -> list[str]:
