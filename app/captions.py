@@ -27,7 +27,7 @@ def _trials(results: pd.DataFrame) -> str:
 
 def _basis(results: pd.DataFrame, metric: Metric) -> str:
     if metric.basis is Basis.CHECK:
-        return "one pass over the held-out text each, bars: 95 % interval from its standard error"
+        return "one quality check each, bars: 95 % interval from its standard error"
     if metric.basis is Basis.ROUNDS:
         return f"median of {_counted(results['rounds'], 'round')} each"
     short = "" if results[metric.low].notna().all() else " (from 6 repeats on)"

@@ -42,8 +42,8 @@ LEAST_SPEED_RATIO = 0.9
 # Of the figures that llama-perplexity prints with digits enough to tell.
 MOST_APART: Mapping[str, float] = {"perplexity": 0.001, "kld": 0.01}
 _WINDOW_TOKENS = 256
-# 4,096 tokens, enough for some seconds at the size of the random model.
-_RANDOM_WINDOWS = 16
+# 2,048 tokens, enough for some seconds at the size of the random model.
+_RANDOM_WINDOWS = 8
 _KINDS = (Quantization.Q4_0, Quantization.Q2_K)
 
 

@@ -44,7 +44,9 @@ class Shape:
 TINY = Shape()
 
 
-def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0) -> Path:
+def write_gguf(
+    path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int = 0, starts: bool = False
+) -> Path:
     """Writes a model with random weights; 1.1 MB as F16 in `TINY`.
 
     Args:
@@ -52,11 +54,14 @@ def write_gguf(path: Path, shape: Shape = TINY, *, kind: str = "F16", seed: int 
         shape: The model's shape.
         kind: The type of its matrices: `F32`, `F16` or `BF16`.
         seed: What the weights are drawn from; the same seed gives the same bytes.
+        starts: Whether its tokenizer wants a start token.
 
     Returns:
         The path.
     """
-    _write(gguf.GGUFWriter(path, shape.architecture), shape, kind, seed)
+    writer = gguf.GGUFWriter(path, shape.architecture)
+    writer.add_add_bos_token(starts)
+    _write(writer, shape, kind, seed)
     return path
 
 
@@ -77,6 +82,7 @@ def write_split_gguf(
     writer = gguf.GGUFWriter(
         folder / "tiny.gguf", "qwen2", split_max_tensors=tensors, small_first_shard=first_empty
     )
+    writer.add_add_bos_token(False)
     _write(writer, TINY, "F16", seed)
     return tuple(sorted(folder.glob("tiny-*-of-*.gguf")))
 
@@ -154,7 +160,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: int) -> None:
     writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_eos_token_id(vocabulary - 1)
     writer.add_bos_token_id(vocabulary - 1)
-    writer.add_add_bos_token(False)
 
 
 def _bytes_as_text() -> list[str]:

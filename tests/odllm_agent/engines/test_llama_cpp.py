@@ -16,7 +16,7 @@ from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import check_settings
 from tests import support
-from tests.models import write_gguf
+from tests.models import TINY, write_gguf
 
 PROMPT = tuple(range(40))
 CONTEXT = 256
@@ -137,6 +137,46 @@ def test_logits_match_when_the_context_is_used_again(session: Session) -> None:
     session.reset()
     session.prefill(PROMPT[:9])
     assert np.array_equal(session.logits(PROMPT), first)
+
+
+@pytest.mark.parametrize("batch_tokens", [512, 16, 7])
+@pytest.mark.parametrize("first", [0, 1, 20, 39])
+def test_logits_from_a_place_on_are_the_last_rows_however_they_are_batched(
+    model: ModelFile, session: Session, batch_tokens: int, first: int
+) -> None:
+    whole = session.logits(PROMPT)
+    with load(model, batch_tokens=batch_tokens, ubatch_tokens=batch_tokens) as pieces:
+        rows = pieces.logits(PROMPT, first)
+    assert rows.shape == (len(PROMPT) - first, session.vocabulary)
+    assert np.allclose(rows, whole[first:], atol=0.02)
+    assert not np.allclose(rows[0], whole[first - 1], atol=0.02)
+
+
+def test_logits_stay_as_they_are_when_the_session_goes_on(session: Session) -> None:
+    first = session.logits(PROMPT)
+    kept = first.copy()
+    session.logits(PROMPT[::-1])
+    assert np.array_equal(first, kept)
+
+
+def test_a_context_extended_bit_by_bit_gives_the_logits_of_the_whole(session: Session) -> None:
+    whole = session.logits(PROMPT)
+    session.reset()
+    session.extend(PROMPT[:30])
+    session.extend(PROMPT[30:31])
+    last = session.extend(PROMPT[31:])
+    assert last.shape == (session.vocabulary,)
+    assert np.allclose(last, whole[-1], atol=0.02)
+    assert not np.allclose(last, whole[-2], atol=0.02)
+
+
+def test_a_tokenizer_that_wants_a_start_token_says_which(tmp_path: Path, session: Session) -> None:
+    assert session.start_token is None
+    path = write_gguf(tmp_path / "start.gguf", starts=True)
+    wanting = dataclasses.replace(support.model_file(quantization="F16"), path=str(path))
+    with load(wanting) as opened:
+        assert opened.start_token == TINY.vocabulary - 1
+        assert opened.start_token not in opened.tokenize("abc")
 
 
 def test_a_text_is_tokenized_without_added_tokens(session: Session) -> None:
