@@ -37,6 +37,8 @@ class AgentActor:
         self._meters = tuple(meters)
         self._cache: models.Cache | None = None
 
+    # Harmless to ask again, so that whoever lost an agent can wait for it here.
+    @ray.method(max_task_retries=-1)
     def device(self) -> Device:
         """What this device is."""
         return device.describe(meters=self._meters)

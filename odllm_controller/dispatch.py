@@ -218,7 +218,7 @@ def dispatch(
     while running:
         (ready, *_), _ = ray.wait(list(running), num_returns=1)
         agent, order = running.pop(ready)
-        result = _result(ready, order)
+        result = _result(ready, order, agent)
         agendas[agent.device.id].learn(result)
         yield result
         start(agent)
@@ -249,10 +249,12 @@ def _send(agent: RemoteAgent, order: Order) -> Any:
     return agent.actor.check.remote(order)
 
 
-def _result(ready: Any, order: Order) -> Result:
+def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
     try:
         result: Result = ray.get(ready)
     except RayError as error:
+        # An order that is sent while the agent is started anew would be lost too.
+        _answer(agent.actor.device.remote(), _ANSWER_TIMEOUT_S)
         failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
         if isinstance(order, Measurement):
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)

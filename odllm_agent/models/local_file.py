@@ -10,3 +10,8 @@ from odllm_agent.models.origin import Origin
 def locate(request: ModelRequest, _cache: Cache) -> Origin:
     """The file at the request's location."""
     return Origin(Path(request.location).expanduser().absolute())
+
+
+def foresee(request: ModelRequest, cache: Cache, _folder: Path) -> Origin:
+    """The same file, which is there already; see `locate`."""
+    return locate(request, cache)

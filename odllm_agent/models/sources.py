@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
-from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
+from odllm_agent.errors import (
+    ChecksumMismatch,
+    ModelInvalid,
+    ModelMissing,
+    ModelTooLarge,
+    UsageError,
+)
 from odllm_agent.models import foresight, ir_folder, quantizer
 from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.models.checksum import joint_sha256, sha256_of
@@ -17,8 +23,8 @@ from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
-# that fetches or writes for that has `foresee(request, cache, folder) -> Origin` too, which fetches
-# headers at most, and writes into the folder alone.
+# that can tell of a model without fetching or keeping anything has `foresee(request, cache, folder)
+# -> Origin` too, which writes into the folder alone.
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
@@ -101,7 +107,7 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
 
     Raises:
         UsageError: There is no such reference model, or the source is quantized already.
-        ModelMissing: There is no such file.
+        ModelMissing: There is no such file, or its source tells nothing before it is fetched.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
         EngineError: The quantizer is missing or failed.
@@ -122,9 +128,12 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
 
 def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
     module = importlib.import_module(_MODULES[request.source])
-    if hasattr(module, "foresee"):
-        return cast(Origin, module.foresee(request, cache, folder))
-    return cast(Origin, module.locate(request, cache))
+    if not hasattr(module, "foresee"):
+        raise ModelMissing(
+            f"what {request.name} will need is not known before it is fetched",
+            f"a run fetches it: it comes from the source {request.source}",
+        )
+    return cast(Origin, module.foresee(request, cache, folder))
 
 
 def _foreseen(

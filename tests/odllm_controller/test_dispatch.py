@@ -135,7 +135,7 @@ def _kill_the_agent_once_it_measures() -> None:
     while time.monotonic() < end:
         for child in psutil.Process().children(recursive=True):
             try:
-                if "odllm_agent.worker" in " ".join(child.cmdline()):
+                if "odllm_agent.worker measure" in " ".join(child.cmdline()):
                     agent = child.parent()
                     assert agent is not None
                     agent.kill()

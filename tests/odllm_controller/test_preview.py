@@ -84,7 +84,7 @@ def test_a_14b_sweep_on_another_device_names_what_fits_without_making_a_file(fol
     described = folder / "laptop.json"
     described.write_text(to_json(laptop))
     overrides = ["+experiment=sweep", "model=[file]", "~models.file"]
-    overrides += ["+models.big={source:shape,path:qwen2.5-14B}"]
+    overrides += ["+models.big={source:shape,architecture:qwen2.5-14B}"]
     overrides += ["quantizations=[F16,Q8_0,Q4_K_M,Q2_K]"]
     ended = plan(folder, *overrides, "--device-file", str(described))
     assert ended.status == 0, ended.err

@@ -18,7 +18,7 @@ from odllm_agent.errors import (
     ModelTooLarge,
     UsageError,
 )
-from odllm_agent.models import Cache, prepare, quantizer, read_header
+from odllm_agent.models import Cache, foresee, local_file, prepare, quantizer, read_header
 from odllm_agent.room import with_spare
 from tests.models import write_gguf
 
@@ -218,3 +218,12 @@ def test_processes_that_prepare_the_same_file_at_once_agree(tiny: Path, tmp_path
     assert len(set(made)) == 1
     assert sha256(made[0].path) == made[0].sha256
     assert sorted((tmp_path / "cache" / "files").iterdir()) == [Path(made[0].path)]
+
+
+def test_a_source_that_cannot_foresee_is_not_asked_to_fetch(
+    tiny: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(local_file, "foresee")
+    monkeypatch.setattr(local_file, "locate", forbidden)
+    with pytest.raises(ModelMissing, match="not known before it is fetched"):
+        foresee(request(tiny), cache, tmp_path)
