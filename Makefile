@@ -44,7 +44,7 @@ bench: $(STAMP)
 
 lock:
 	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
-	  --no-header --no-annotate --generate-hashes pyproject.toml --output-file requirements.lock
+	  --no-header --no-annotate --no-strip-extras --generate-hashes pyproject.toml --output-file requirements.lock
 	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
 	  --no-header --no-annotate pyproject.toml --output-file constraints.txt
 
