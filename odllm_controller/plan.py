@@ -158,7 +158,9 @@ def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
     if _ALONE.issuperset(experiment.quality.metrics):
         return ()
     sources = {
-        request.name: replace(request, quantization=None) for request in requests(experiment)
+        request.name: replace(request, quantization=None)
+        for request in requests(experiment)
+        if request.source is not Source.SHAPE
     }
     return tuple(sources.values())
 
