@@ -26,8 +26,8 @@ Tell = Callable[[str], None]
 _DONE, _LIMIT_NOT_MET, _WRONG_USAGE = 0, 1, 2
 _EXAMPLES = """\
 examples:
-  python -m benchmarks                             everything, some five minutes on two cores
-  python -m benchmarks --pairs 30 --model reference-7.6M
+  python -m benchmarks                             everything, some ten minutes on two cores
+  python -m benchmarks --pairs 60 --model reference-7.6M
   python -m benchmarks --json > bench.json         all raw values
 
 Leave the machine alone meanwhile: a pair that ran beside other load is measured again.
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pairs", type=_pairs, default=10, help="pairs per model (10)")
+    parser.add_argument("--pairs", type=_pairs, default=20, help="pairs per model (20)")
     parser.add_argument(
         "--model",
         action="append",
