@@ -1,14 +1,19 @@
 """llama-perplexity: its command line, and what it prints."""
 
+import contextlib
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings
 
+T = TypeVar("T")
+
+_ATTEMPTS = 4
 _STAMP = r"(\d+)\.(\d\d)\.(\d{3})\.(\d{3}) I "
 _STARTED = re.compile(_STAMP + "perplexity: tokenizing")
 _ENDED = re.compile(_STAMP + "(?:perplexity: )?Final estimate")
@@ -60,7 +65,7 @@ def perplexity_s(tool: Path, settings: LlamaCppSettings, model: Path, text: Text
     Raises:
         EngineError: It fails, or prints something else.
     """
-    return parse_s(_run(tool, arguments(settings, model, text)))
+    return _answered(tool, arguments(settings, model, text), parse_s)
 
 
 def figures(
@@ -81,7 +86,7 @@ def figures(
     model, base = files
     _run(tool, [*arguments(settings, base, text), "--kl-divergence-base", str(kept)])
     compared = [*arguments(settings, model, text), "--kl-divergence-base", str(kept)]
-    return parse_figures(_run(tool, [*compared, "--kl-divergence"]))
+    return _answered(tool, [*compared, "--kl-divergence"], parse_figures)
 
 
 def parse_s(log: str) -> float:
@@ -98,6 +103,17 @@ def parse_figures(log: str) -> dict[str, float]:
     if None in found.values():
         raise _unknown(log)
     return {name: float(told[1]) * _FIGURES[name][1] for name, told in found.items() if told}
+
+
+def _answered(tool: Path, options: Sequence[str], parse: Callable[[str], T]) -> T:
+    """What the tool says, asked again if its last words are missing.
+
+    A thread writes its log, and its end does not wait for that thread.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(EngineError):
+            return parse(_run(tool, options))
+    return parse(_run(tool, options))
 
 
 def _run(tool: Path, options: Sequence[str]) -> str:
