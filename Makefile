@@ -16,10 +16,12 @@ help:
 	@echo "make bench     compare with llama-bench, built from the same source"
 	@echo "make lock      resolve the pinned versions anew (needs uv)"
 
-# Hashes are checked for every package; the product itself is installed from this checkout.
+# Hashes are checked for every package; the product itself is installed from this checkout. Without
+# the constraints pip looks at newer versions of what is wanted with an extra, which have no hash.
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements.lock -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

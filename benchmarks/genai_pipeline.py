@@ -1,6 +1,7 @@
 """openvino-genai's own pipeline and its own metrics, in a process of its own.
 
-It runs the very model that ODLLM runs, told the same properties, with token ids as its prompt.
+It runs the very model that ODLLM runs, told the same properties, with token ids as its prompt, and
+in the same form (`ATTENTION_BACKEND=SDPA`): by default it makes one with paged attention of it.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Speed
-from odllm_agent.contract import Repeat, Trial, from_json, to_json
+from odllm_agent.contract import ModelRequest, Repeat, Source, Trial, from_json, to_json
 from odllm_agent.errors import EngineError
 
 _MS = 1e-3
@@ -76,13 +77,21 @@ def main() -> None:
 
     from odllm_agent.engines.gguf_to_ir import converted  # noqa: PLC0415
     from odllm_agent.engines.openvino import properties  # noqa: PLC0415
+    from odllm_agent.models import Cache, ladder, prepare  # noqa: PLC0415
     from odllm_agent.settings import OpenVinoSettings  # noqa: PLC0415
+    from odllm_agent.state import available_bytes  # noqa: PLC0415
 
     trial = from_json(Trial, sys.stdin.read())
     settings = OpenVinoSettings(**trial.engine.settings)  # type: ignore[arg-type]
-    told = dict(properties(settings).values())
-    folder = converted(trial.model, trial.engine.version)
-    pipeline = openvino_genai.LLMPipeline(str(folder), settings.device, **told)
+    told = dict(properties(settings).values()) | {"ATTENTION_BACKEND": "SDPA"}
+    version = trial.engine.version
+    # Ids go in and ids come out, so any tokenizer does; that of a random model may not compile.
+    smallest, *_ = ladder.origins()
+    request = ModelRequest(smallest, Source.REFERENCE, smallest)
+    reference = prepare(request, Cache.of_this_device(), available_bytes())
+    tokenizer = openvino_genai.Tokenizer(str(converted(reference, version)))
+    folder = converted(trial.model, version)
+    pipeline = openvino_genai.LLMPipeline(str(folder), tokenizer, settings.device, **told)
     wanted = openvino_genai.GenerationConfig()
     # The first comes with the prompt; the others are decoded one after another.
     wanted.max_new_tokens = 1 + OUTPUT_TOKENS

@@ -11,6 +11,8 @@ import openvino_genai
 from odllm_agent.child import end_with_parent
 from odllm_agent.engines.gguf_to_ir import REFUSED
 from odllm_agent.engines.rope import put_right, read_rope
+from odllm_agent.errors import OdllmError
+from odllm_agent.ir import MODEL, read_graph
 
 
 def main() -> int:
@@ -27,15 +29,28 @@ def main() -> int:
     beside = _linked(options.source, options.target / "model.gguf")
     try:
         rope = read_rope(beside)
-        # It has no call that only converts: it also compiles what it has written.
-        openvino_genai.LLMPipeline(str(beside), "CPU", enable_save_ov_model=True)
+        _write(beside, options.target)
         put_right(options.target, rope)
-    except (RuntimeError, IndexError, ValueError) as error:
+    except (RuntimeError, IndexError, ValueError, OdllmError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return REFUSED
     finally:
         beside.unlink()
     return 0
+
+
+def _write(source: Path, target: Path) -> None:
+    """Lets the reader write its form of a file that lies in the target's folder.
+
+    It has no call that only converts: it goes on to compile the model, and a tokenizer that it
+    makes of the file's, which may fail where the model is sound. Neither is needed here.
+    """
+    try:
+        openvino_genai.LLMPipeline(str(source), "CPU", enable_save_ov_model=True)
+    except RuntimeError:
+        if not (target / MODEL).exists():
+            raise
+    read_graph(target)
 
 
 def _linked(source: Path, link: Path) -> Path:
