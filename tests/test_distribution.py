@@ -15,9 +15,10 @@ NOT_SOURCE = shutil.ignore_patterns(".*", "build", "results", "*.egg-info", "__p
 
 
 def pins(name: str) -> set[str]:
-    """The requirements of a file, each with its marker and without its hashes."""
+    """The requirements of a file, each with its marker and without its hashes and extras."""
     lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
-    return {str(Requirement(line.split("--hash")[0])) for line in lines}
+    # Constraints may not name extras.
+    return {str(Requirement(re.sub(r"\[.*?\]", "", line.split("--hash")[0]))) for line in lines}
 
 
 def test_the_lock_and_the_constraints_agree() -> None:
