@@ -1,5 +1,6 @@
 """llama.cpp's own tools, built on the libraries that Python loads."""
 
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def build(name: str) -> Path:
             f"{name} cannot be built: there is no cmake",
             "install it: apt install cmake, brew install cmake, or pip install cmake",
         )
-    folder = cache_folder() / name
+    folder = cache_folder() / f"{name}-{_checkout()}"
     for command in build_commands(name, llama_cpp_source(), _packages(), folder):
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
         if done.returncode:
@@ -64,6 +65,11 @@ def build_commands(name: str, source: Path, packages: Path, folder: Path) -> lis
         + [f"-D{option}={value}" for option, value in options.items()],
         ["cmake", "--build", str(folder), "--config", "Release"],
     ]
+
+
+def _checkout() -> str:
+    """Tells checkouts apart: cmake refuses a build folder that another one made."""
+    return hashlib.sha256(str(_RECIPE).encode()).hexdigest()[:8]
 
 
 def _packages() -> Path:
