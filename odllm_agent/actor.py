@@ -54,7 +54,10 @@ class AgentActor:
         self, candidates: tuple[Candidate, ...], *, here: bool = True
     ) -> tuple[Forecast, ...]:
         """Tells what trials would need, here or on a device like this; nothing is made."""
-        cache = self._cache if here else None
+        try:
+            cache = self._own_cache() if here else None
+        except OdllmError as error:
+            return tuple(Forecast(each, failure=Failure.of(error)) for each in candidates)
         return forecast(candidates, cache, self._meters, state.available_bytes())
 
     def look_up(self, exam: Exam, deadline_s: float) -> Exam | Failure:
@@ -64,9 +67,7 @@ class AgentActor:
     def prepare(self, request: ModelRequest) -> ModelFile | Failure:
         """Gets a model file ready on this device."""
         try:
-            # Not opened before, so that a limit that is no size becomes a failure of the model.
-            self._cache = self._cache or models.Cache.of_this_device()
-            return models.prepare(request, self._cache, state.available_bytes())
+            return models.prepare(request, self._own_cache(), state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
 
@@ -77,3 +78,11 @@ class AgentActor:
     def check(self, order: QualityCheck) -> QualityResult:
         """Carries out one quality check."""
         return worker.run_check(order)
+
+    def _own_cache(self) -> models.Cache:
+        """This device's cache, kept because it remembers which models it has given out.
+
+        It is opened only when it is asked for, so that a limit that is no size becomes data.
+        """
+        self._cache = self._cache or models.Cache.of_this_device()
+        return self._cache
