@@ -84,7 +84,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """A model of the cache whose content was found right.
+    """A model of the cache.
 
     Attributes:
         path: Where its file, or the first of its parts, lies.
@@ -226,11 +226,14 @@ class Cache:
                 paths[0].unlink()
             return None
 
-    def path_of(self, source: Provenance) -> Path | None:
-        """Where a model that was made or fetched so lies, if it is there; not checked."""
+    def noted(self, source: Provenance) -> CachedFile | None:
+        """The model that was made or fetched so before, if it is there; not read through."""
         sha256 = self.shelf.noted_sha256(source.folder, source.key)
-        parts = self.shelf.parts(sha256) if sha256 else ()
-        return parts[0] if parts and all(part.exists() for part in parts) else None
+        if sha256 is None:
+            return None
+        parts = self.shelf.parts(sha256)
+        there = bool(parts) and all(part.exists() for part in parts)
+        return CachedFile(parts[0], sha256) if there else None
 
     def entries(self) -> tuple[Entry, ...]:
         """Everything that takes room, the least recently used first.

@@ -47,9 +47,9 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
         DownloadFailed: The hub could not be reached.
     """
     wanted, stated = _asked(request)
-    there = cache.path_of(_download(wanted)) if wanted.pinned else None
+    there = cache.noted(_download(wanted)) if wanted.pinned else None
     if there:
-        return Origin(there)
+        return Origin(there.path, there.sha256)
     resolved, sha256 = _resolved(wanted, stated)
     return Origin(
         path=_outline(resolved, folder / sha256),

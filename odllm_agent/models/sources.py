@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
@@ -23,8 +24,8 @@ from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
-# that can tell of a model without fetching or keeping anything has `foresee(request, cache, folder)
-# -> Origin` too, which writes into the folder alone.
+# that can tell of a model without fetching more than headers or keeping anything has
+# `foresee(request, cache, folder) -> Origin` too, which writes into the folder alone.
 _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
@@ -76,7 +77,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
-    origin = _locate(request, cache)
+    origin = cast(Origin, _source(request).locate(request, cache))
     if ir_folder.is_ir_folder(origin.path):
         return _folder(request, origin.path, stated, available_bytes)
     source = read_header(origin.path)
@@ -119,21 +120,21 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     if wanted is None:
         return _foreseen(request, source, origin)
     sha256 = _vouched_checksum(source, origin, stated)
-    there = cache.path_of(Derivation(sha256, wanted, quantizer.version()))
+    there = cache.noted(Derivation(sha256, wanted, quantizer.version()))
     if there:
-        return _foreseen(request, read_header(there), origin)
+        return _foreseen(request, read_header(there.path), origin)
     header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
     return _foreseen(request, header, origin, header.file_bytes)
 
 
 def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
-    module = importlib.import_module(_MODULES[request.source])
-    if not hasattr(module, "foresee"):
+    source = _source(request)
+    if not hasattr(source, "foresee"):
         raise ModelMissing(
             f"what {request.name} will need is not known before it is fetched",
             f"a run fetches it: it comes from the source {request.source}",
         )
-    return cast(Origin, module.foresee(request, cache, folder))
+    return cast(Origin, source.foresee(request, cache, folder))
 
 
 def _foreseen(
@@ -165,9 +166,8 @@ def _stated_checksum(request: ModelRequest) -> str | None:
     return stated
 
 
-def _locate(request: ModelRequest, cache: Cache) -> Origin:
-    module = importlib.import_module(_MODULES[request.source])
-    return cast(Origin, module.locate(request, cache))
+def _source(request: ModelRequest) -> ModuleType:
+    return importlib.import_module(_MODULES[request.source])
 
 
 def _to_make(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
