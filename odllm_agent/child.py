@@ -3,12 +3,75 @@
 import os
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import odllm_agent
+from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
 
+REFUSED = 3
+"""The exit status of a child whose library refuses the file."""
+
+NEARLY_FULL_BYTES = 2**20
+"""A disk with less room than this has most likely ended a child that wrote to it."""
+
+# Slower than any laptop with any disk, so that only a process that hangs is ended.
+_SLOWEST_BYTES_PER_S = 4_000_000
+_LEAST_DEADLINE_S = 120.0
+_LOG_LINES = 20
 # The NTSTATUS codes of severity `error`, such as 0xC0000005 for an access violation.
 _FIRST_WINDOWS_CRASH = 0xC0000000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a child does, as its errors name it.
+
+    Attributes:
+        program: What is run, such as `quantizer`.
+        library: What reads the file in it, such as `llama.cpp`.
+        if_killed: What to do where memory ran out.
+        if_refused: What to do where the library refuses the file or dies of it.
+        if_failed: What to do where the program fails otherwise.
+    """
+
+    program: str
+    library: str
+    if_killed: str
+    if_refused: str
+    if_failed: str
+
+    def error(self, what: str, status: int, log: list[str]) -> OdllmError:
+        """Why a child did not do its work.
+
+        Args:
+            what: What it could not do, naming the file.
+            status: Its exit status.
+            log: The lines of its log.
+        """
+        last = log[-1] if log else "it said nothing"
+        died = death(status)
+        if died == "SIGKILL":
+            return EngineError(
+                f"{what}: the process was killed, most likely for want of memory", self.if_killed
+            )
+        if died or status == REFUSED:
+            how = f"died with {died}" if died else "refuses it"
+            return ModelInvalid(f"{what}: {self.library} {how} ({last})", self.if_refused)
+        return EngineError(
+            f"{what}: the {self.program} ended with status {status} ({last})", self.if_failed
+        )
+
+
+def deadline_s(source_bytes: int) -> float:
+    """How long work that reads and writes a file of that size may take."""
+    return _LEAST_DEADLINE_S + source_bytes / _SLOWEST_BYTES_PER_S
+
+
+def note(error: OdllmError, log: list[str]) -> OdllmError:
+    """The error with the last lines of a child's log."""
+    error.add_note("\n".join(log[-_LOG_LINES:]))
+    return error
 
 
 def run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:

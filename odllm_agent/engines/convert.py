@@ -8,8 +8,7 @@ from pathlib import Path
 
 import openvino_genai
 
-from odllm_agent.child import end_with_parent
-from odllm_agent.engines.gguf_to_ir import REFUSED
+from odllm_agent.child import REFUSED, end_with_parent
 from odllm_agent.engines.rope import put_right, read_rope
 from odllm_agent.errors import OdllmError
 from odllm_agent.ir import MODEL, read_graph

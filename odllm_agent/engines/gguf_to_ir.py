@@ -14,20 +14,19 @@ from filelock import FileLock
 
 from odllm_agent import child
 from odllm_agent.contract import ModelFile
-from odllm_agent.errors import ChecksumMismatch, EngineError, ModelInvalid, OdllmError
+from odllm_agent.errors import ChecksumMismatch, EngineError, OdllmError
 from odllm_agent.ir import MODEL, WEIGHTS
 from odllm_agent.place import cache_root, disk_full, write_error
 from odllm_agent.readable import why_unsupported
 
-REFUSED = 3
-"""The exit status of the converting process when the reader refuses the file."""
-
 _CHECKSUMS = "checksums.json"
-# Slower than any laptop with any disk, so that only a process that hangs is ended.
-_SLOWEST_BYTES_PER_S = 4_000_000
-_LEAST_DEADLINE_S = 120.0
-_NEARLY_FULL_BYTES = 2**20
-_LOG_LINES = 20
+_WORK = child.Work(
+    program="converter",
+    library="openvino-genai",
+    if_killed="close other programs, or take a smaller model",
+    if_refused="get the file again, or run it on llama_cpp",
+    if_failed='pip install "odllm[openvino]"',
+)
 
 
 def converted(model: ModelFile, version: str) -> Path:
@@ -86,38 +85,19 @@ def _convert(model: ModelFile, target: Path) -> None:
             "run the experiment again; a model of several files cannot be converted",
         )
     command = [sys.executable, "-m", "odllm_agent.engines.convert", model.path, str(target)]
-    deadline_s = _LEAST_DEADLINE_S + model.file_bytes / _SLOWEST_BYTES_PER_S
-    status, log = child.run(command, deadline_s)
+    status, log = child.run(command, child.deadline_s(model.file_bytes))
     if status == 0 and all((target / name).exists() for name in (MODEL, WEIGHTS)):
         return
-    error = _error(model, target, status, log)
-    error.add_note("\n".join(log[-_LOG_LINES:]))
-    raise error
+    raise child.note(_error(model, target, status, log), log)
 
 
 def _error(model: ModelFile, target: Path, status: int | None, log: list[str]) -> OdllmError:
     what = f"{model.path} could not be converted for OpenVINO"
-    if shutil.disk_usage(target).free < _NEARLY_FULL_BYTES:
+    if shutil.disk_usage(target).free < child.NEARLY_FULL_BYTES:
         return disk_full(target.parent, model.weight_bytes)
     if status is None:
         return EngineError(f"{what}: it took too long", "look whether the disk answers")
-    last = log[-1] if log else "it said nothing"
-    death = child.death(status)
-    if death == "SIGKILL":
-        return EngineError(
-            f"{what}: the process was killed, most likely for want of memory",
-            "close other programs, or take a smaller model",
-        )
-    if death or status == REFUSED:
-        how = f"died with {death}" if death else "refuses it"
-        return ModelInvalid(
-            f"{what}: openvino-genai {how} ({last})",
-            "get the file again, or run it on llama_cpp",
-        )
-    return EngineError(
-        f"{what}: the converter ended with status {status} ({last})",
-        'pip install "odllm[openvino]"',
-    )
+    return _WORK.error(what, status, log)
 
 
 def _is_whole(folder: Path) -> bool:

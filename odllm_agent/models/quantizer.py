@@ -16,20 +16,18 @@ from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmErr
 from odllm_agent.models.header import Header, block_size, read_header
 from odllm_agent.place import disk_full
 
-REFUSED = 3
-"""The exit status of the quantizing process when llama.cpp refuses the file."""
-
-# Slower than any laptop with any disk, so that only a process that hangs is ended.
-_SLOWEST_BYTES_PER_S = 4_000_000
-_LEAST_DEADLINE_S = 120.0
-_NEARLY_FULL_BYTES = 2**20
-_LOG_LINES = 20
 # One tensor of a dry run; its new type is named only if it is another one.
 _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
     r"size = [^(]+(\((?P<new_type>\w+)\))?"
 )
-_SOURCE_REMEDY = "get the source file again, or convert it with a current llama.cpp"
+_WORK = child.Work(
+    program="quantizer",
+    library="llama.cpp",
+    if_killed="close other programs, or quantize the model on a larger machine",
+    if_refused="get the source file again, or convert it with a current llama.cpp",
+    if_failed="install llama-cpp-python again",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def _quantize(source: Header, target: Path, quantization: Quantization, *options
     """Runs llama.cpp's quantizer in a process of its own; the lines of its log."""
     command = [sys.executable, "-m", "odllm_agent.models.quantize"]
     command += [str(source.path), str(target), quantization, *options]
-    status, log = child.run(command, _deadline_s(source.file_bytes))
+    status, log = child.run(command, child.deadline_s(source.file_bytes))
     if status == 0:
         return log
     raise _error(source, target, quantization, status, log)
@@ -143,9 +141,7 @@ def _quantize(source: Header, target: Path, quantization: Quantization, *options
 def _error(
     source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
 ) -> OdllmError:
-    error = _explained(source, target, quantization, status, log)
-    error.add_note("\n".join(log[-_LOG_LINES:]))
-    return error
+    return child.note(_explained(source, target, quantization, status, log), log)
 
 
 def _explained(
@@ -155,28 +151,15 @@ def _explained(
     if _out_of_room(target.parent, log):
         return disk_full(target.parent, least_bytes(source, quantization))
     if status is None:
-        limit_s = _deadline_s(source.file_bytes)
+        limit_s = child.deadline_s(source.file_bytes)
         return EngineError(f"{what} within {limit_s:.0f} s", "look whether the disk answers")
-    last = log[-1] if log else "it said nothing"
-    death = child.death(status)
-    if death == "SIGKILL":
-        return EngineError(
-            f"{what}: the process was killed, most likely for want of memory",
-            "close other programs, or quantize the model on a larger machine",
-        )
-    if death or status == REFUSED:
-        how = f"died with {death}" if death else "refuses it"
-        return ModelInvalid(f"{what}: llama.cpp {how} ({last})", _SOURCE_REMEDY)
-    return EngineError(
-        f"{what}: the quantizer ended with status {status} ({last})",
-        "install llama-cpp-python again",
-    )
+    return _WORK.error(what, status, log)
 
 
 def _out_of_room(folder: Path, log: list[str]) -> bool:
     # libstdc++ says no more than "iostream error" of a write that failed.
     told = any("iostream error" in line for line in log)
-    return told or shutil.disk_usage(folder).free < _NEARLY_FULL_BYTES
+    return told or shutil.disk_usage(folder).free < child.NEARLY_FULL_BYTES
 
 
 def _is_whole(target: Path) -> bool:
@@ -186,10 +169,6 @@ def _is_whole(target: Path) -> bool:
     except (ModelInvalid, ModelMissing):
         return False
     return True
-
-
-def _deadline_s(source_bytes: int) -> float:
-    return _LEAST_DEADLINE_S + source_bytes / _SLOWEST_BYTES_PER_S
 
 
 def _processors() -> int:

@@ -179,7 +179,7 @@ def test_a_hostile_file_is_a_failure_of_its_trial(tmp_path: Path) -> None:
         (None, EngineError, "took too long"),
         (-9, EngineError, "for want of memory"),
         (-11, ModelInvalid, "died with SIGSEGV"),
-        (gguf_to_ir.REFUSED, ModelInvalid, "refuses it"),
+        (child.REFUSED, ModelInvalid, "refuses it"),
         (7, EngineError, "status 7"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from llama_cpp import llama_cpp as native
 
-from odllm_agent import engines
+from odllm_agent import child, engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, ModelInvalid
 from odllm_agent.models import quantizer, read_header
@@ -149,7 +149,7 @@ def test_every_end_of_the_process_is_told(
 def test_a_process_that_takes_too_long_is_ended(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantizer, "_deadline_s", lambda _: 0.001)
+    monkeypatch.setattr(child, "deadline_s", lambda _: 0.001)
     with pytest.raises(EngineError, match="within"):
         quantize(read_header(tiny), tmp_path / "made.gguf", Quantization.Q4_0)
 
