@@ -60,12 +60,12 @@ def write_sparse(
         OSError: The target cannot be written.
     """
     changed = (replace(tensor, type=types[tensor.name]) for tensor in source.tensors)
-    tensors = tuple(_laid_out(changed, source.alignment))
+    tensors = tuple(_laid_out(changed, source.layout.alignment))
     with target.open("wb") as file:
         _write_metadata(file, source, file_type, len(tensors))
         for tensor in tensors:
             file.write(_described(tensor))
-        end_in_hole(file, tensors, source.alignment)
+        end_in_hole(file, tensors, source.layout.alignment)
     return read_header(target)
 
 
@@ -95,9 +95,9 @@ def _write_metadata(
 ) -> None:
     """Writes the start of a header: all pairs of the source, as the quantizer changes them."""
     with source.path.open("rb") as original:
-        pairs = original.read(source.pairs_end_bytes)[_PREAMBLE.size :]
+        pairs = original.read(source.layout.pairs_end_bytes)[_PREAMBLE.size :]
     pairs = _unsplit(pairs)
-    n_pairs = source.n_pairs
+    n_pairs = source.layout.n_pairs
     for key, value in (
         ("general.quantization_version", GGML_QUANT_VERSION),
         ("general.file_type", file_type),

@@ -93,6 +93,23 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a file's header ends, and how its data is laid out; places count from its start.
+
+    Attributes:
+        n_pairs: The number of metadata pairs, arrays among them.
+        pairs_end_bytes: Where they end.
+        alignment: What every tensor's place is a multiple of.
+        data_start_bytes: Where the data of the tensors starts.
+    """
+
+    n_pairs: int
+    pairs_end_bytes: int
+    alignment: int
+    data_start_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """The header of a whole GGUF model.
 
@@ -104,10 +121,7 @@ class Header:
             or one that its tensors belie, the type of most weights.
         context_tokens: The longest context that the model was made for.
         n_blocks: The number of transformer blocks.
-        n_pairs: The number of metadata pairs, in the first file.
-        pairs_end_bytes: Where they end, counted from the start of that file.
-        alignment: What every tensor's place is a multiple of.
-        data_start_bytes: Where the data of its tensors starts, counted in the same way.
+        layout: That of its first file.
         tensors: Every tensor, in the order of the files.
     """
 
@@ -117,10 +131,7 @@ class Header:
     quantization: str
     context_tokens: int
     n_blocks: int
-    n_pairs: int
-    pairs_end_bytes: int
-    alignment: int
-    data_start_bytes: int
+    layout: Layout
     tensors: tuple[Tensor, ...]
 
     @property
@@ -187,20 +198,14 @@ class _File:
         path: The file.
         file_bytes: Its size.
         values: Its metadata without arrays.
-        n_pairs: The number of metadata pairs, arrays among them.
-        pairs_end_bytes: Where they end.
-        alignment: What every tensor's place is a multiple of.
-        data_start_bytes: Where the data of the tensors starts.
+        layout: Where its parts are.
         tensors: Its tensors.
     """
 
     path: Path
     file_bytes: int
     values: Mapping[str, Scalar]
-    n_pairs: int
-    pairs_end_bytes: int
-    alignment: int
-    data_start_bytes: int
+    layout: Layout
     tensors: tuple[Tensor, ...]
 
     @property
@@ -363,10 +368,7 @@ def _parse(path: Path, data: _Bytes) -> _File:
         path=path,
         file_bytes=data.file_bytes,
         values=values,
-        n_pairs=n_pairs,
-        pairs_end_bytes=pairs_end_bytes,
-        alignment=alignment,
-        data_start_bytes=aligned(data.position, alignment),
+        layout=Layout(n_pairs, pairs_end_bytes, alignment, aligned(data.position, alignment)),
         tensors=tensors,
     )
 
@@ -383,10 +385,7 @@ def _header(files: Sequence[_File]) -> Header:
         quantization=_quantization(values.get("general.file_type"), tensors),
         context_tokens=_count(values, f"{architecture}.context_length"),
         n_blocks=_count(values, f"{architecture}.block_count"),
-        n_pairs=files[0].n_pairs,
-        pairs_end_bytes=files[0].pairs_end_bytes,
-        alignment=files[0].alignment,
-        data_start_bytes=files[0].data_start_bytes,
+        layout=files[0].layout,
         tensors=tensors,
     )
 

@@ -97,7 +97,7 @@ def fill(header: Header, seed: int, given: Mapping[str, bytes]) -> None:
     pool_of = cache(partial(pool, seed))
     with header.path.open("r+b") as file:
         for place, tensor in enumerate(header.tensors):
-            file.seek(header.data_start_bytes + tensor.offset_bytes)
+            file.seek(header.layout.data_start_bytes + tensor.offset_bytes)
             if tensor.name in given:
                 file.write(given[tensor.name])
                 continue

@@ -105,6 +105,6 @@ def _skeleton(name: str, architecture: Architecture, cache: Cache) -> Path:
 def _identity(skeleton: Path, seed: int) -> str:
     """A checksum of all that the bytes of a filled file follow from, but for their type."""
     with skeleton.open("rb") as file:
-        digest = hashlib.sha256(file.read(read_header(skeleton).data_start_bytes))
+        digest = hashlib.sha256(file.read(read_header(skeleton).layout.data_start_bytes))
     digest.update(f"seed {seed}, version {random_weights.VERSION}".encode())
     return digest.hexdigest()

@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_bytes_everywhere(
     shared: Cache, name: str, quantization: Quantization, expected: str
 ) -> None:
     header = read_header(Path(prepare(request(name, quantization), shared, PLENTY).path))
-    weights = header.path.read_bytes()[header.data_start_bytes :]
+    weights = header.path.read_bytes()[header.layout.data_start_bytes :]
     assert hashlib.sha256(weights).hexdigest()[:16] == expected
 
 
