@@ -42,18 +42,12 @@ _SKIPPED = {
 
 def show_failed(rows: pd.DataFrame) -> None:
     """Lists trials that failed, each with its reason and its remedy."""
-    if rows.empty:
-        return
-    st.subheader("Failed")
-    st.dataframe(rows[list(_FAILED)].rename(columns=_FAILED), hide_index=True)
+    _list("Failed", rows, _FAILED)
 
 
 def show_skipped(rows: pd.DataFrame) -> None:
     """Lists trials that were not tried because they cannot run, each with its reason."""
-    if rows.empty:
-        return
-    st.subheader("Skipped")
-    st.dataframe(rows[list(_SKIPPED)].rename(columns=_SKIPPED), hide_index=True)
+    _list("Skipped", rows, _SKIPPED)
 
 
 def show_results(rows: pd.DataFrame) -> None:
@@ -86,3 +80,10 @@ def _figures(rows: pd.DataFrame) -> pd.DataFrame:
 def _four_figures(value: float) -> float:
     """A number as precise as a reader can use; the download has all digits."""
     return float(f"{value:.4g}")
+
+
+def _list(title: str, rows: pd.DataFrame, columns: dict[str, str]) -> None:
+    """Some columns of rows under a title, if there are any."""
+    if not rows.empty:
+        st.subheader(title)
+        st.dataframe(rows[list(columns)].rename(columns=columns), hide_index=True)

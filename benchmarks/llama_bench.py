@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Speed
+from benchmarks.tool import context_options
 from odllm_agent.contract import Repeat, Trial
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings
@@ -98,12 +99,7 @@ def arguments(settings: LlamaCppSettings, model: Path, window: Window, repeats: 
         "--n-gen": window.output_tokens,
         "--n-depth": window.depth_tokens,
         "--repetitions": repeats,
-        "--threads": settings.threads,
-        "--batch-size": settings.batch_tokens,
-        "--ubatch-size": settings.ubatch_tokens,
-        "--flash-attn": settings.flash_attention,
-        "--cache-type-k": settings.kv_type_k,
-        "--cache-type-v": settings.kv_type_v,
+        **context_options(settings),
         "--load-mode": "mmap" if settings.mmap else "none",
         "--repack": _SWITCH[settings.repack],
         "--n-gpu-layers": settings.gpu_layers,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.tool import context_options
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings
 
@@ -49,12 +50,7 @@ def arguments(settings: LlamaCppSettings, model: Path, text: Text) -> list[str]:
         "--file": text.path,
         "--ctx-size": text.window_tokens,
         "--chunks": -1 if text.max_windows is None else text.max_windows,
-        "--threads": settings.threads,
-        "--batch-size": settings.batch_tokens,
-        "--ubatch-size": settings.ubatch_tokens,
-        "--flash-attn": settings.flash_attention,
-        "--cache-type-k": settings.kv_type_k,
-        "--cache-type-v": settings.kv_type_v,
+        **context_options(settings),
     }
     return [str(part) for option in options.items() for part in option]
 

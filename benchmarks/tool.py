@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.folder import cache_folder
 from benchmarks.source import llama_cpp_source
 from odllm_agent.errors import EngineError
+from odllm_agent.settings import LlamaCppSettings
 
 _RECIPE = Path(__file__).parent
 _FOLDERS: Mapping[str, str] = {"llama-bench": "llama-bench", "llama-perplexity": "perplexity"}
@@ -42,6 +43,18 @@ def build(name: str) -> Path:
                 "it needs a C++ compiler, and a llama-cpp-python that pip compiled here",
             )
     return next(path for path in sorted(folder.rglob(f"bin/**/{name}*")) if path.is_file())
+
+
+def context_options(settings: LlamaCppSettings) -> dict[str, object]:
+    """The options, alike in all of the tools, that give one the context of ODLLM's settings."""
+    return {
+        "--threads": settings.threads,
+        "--batch-size": settings.batch_tokens,
+        "--ubatch-size": settings.ubatch_tokens,
+        "--flash-attn": settings.flash_attention,
+        "--cache-type-k": settings.kv_type_k,
+        "--cache-type-v": settings.kv_type_v,
+    }
 
 
 def build_commands(name: str, source: Path, packages: Path, folder: Path) -> list[list[str]]:

@@ -67,6 +67,12 @@ class Ended:
         """The last answer of one type, or `None`."""
         return (self.all_of(kind) or (None,))[-1]
 
+    def answer(self, kind: type[Any]) -> Any | Failure:
+        """The one answer that was asked for, or why there is none."""
+        if self.failure:
+            return self.failure
+        return self.last_of(kind) or Failure.of(WorkerDied("the worker ended without an answer"))
+
 
 def run_round(order: Measurement) -> RoundResult:
     """Measures one trial in one round in a process of its own.
@@ -99,10 +105,8 @@ def run_check(check: QualityCheck) -> QualityResult:
 def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
     """Loads a model without its weights in a process of its own."""
     ended = _run("rehearse", to_json(order), order.deadline_s)
-    found: Rehearsed | None = ended.last_of(Rehearsed)
-    if found is None or ended.failure:
-        return ended.failure or Failure.of(WorkerDied("the worker ended without an answer"))
-    return replace(found, log=ended.log)
+    found: Rehearsed | Failure = ended.answer(Rehearsed)
+    return found if isinstance(found, Failure) else replace(found, log=ended.log)
 
 
 def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
@@ -115,9 +119,8 @@ def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
     Returns:
         The exam with the checksum of its content, or why it cannot be had.
     """
-    ended = _run("look_up", to_json(exam), deadline_s)
-    found: Exam | None = ended.last_of(Exam)
-    return found or ended.failure or Failure.of(WorkerDied("the worker said nothing"))
+    found: Exam | Failure = _run("look_up", to_json(exam), deadline_s).answer(Exam)
+    return found
 
 
 def _run(task: str, order: str, deadline_s: float) -> Ended:
