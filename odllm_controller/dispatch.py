@@ -1,9 +1,11 @@
 """Sending orders to the agents of a fleet and bringing their results back, over Ray."""
 
 import contextlib
+import itertools
 import logging
 import os
 import secrets
+import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +49,7 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
+_KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
 Order = Measurement | QualityCheck
@@ -184,7 +187,7 @@ def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
     try:
         yield (_start_agent(meters),)
     finally:
-        ray.shutdown()
+        _end_ray()
 
 
 def dispatch(
@@ -222,6 +225,17 @@ def dispatch(
         agendas[agent.device.id].learn(result)
         yield result
         start(agent)
+
+
+def _end_ray() -> None:
+    """Ends Ray with all of its processes; Ray itself waits a second for each that it has killed."""
+    # There is no public way to them, and once they are killed Ray forgets them.
+    node = ray._private.worker._global_node  # noqa: SLF001
+    started: list[Any] = list(node.all_processes.values()) if node else []
+    ray.shutdown()
+    for each in itertools.chain.from_iterable(started):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            each.process.wait(_KILLED_TIMEOUT_S)
 
 
 def _start_agent(meters: Sequence[str]) -> RemoteAgent:

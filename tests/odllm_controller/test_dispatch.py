@@ -1,5 +1,6 @@
 """Sending orders over a real Ray of this machine."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -101,6 +102,26 @@ def test_a_local_fleet_prepares_measures_and_outlives_its_agent(
     assert isinstance(measured, RoundResult)
     assert measured.trial.id == short.id
     assert measured.failure is None
+
+
+@pytest.mark.ray
+def test_a_fleet_ends_with_all_of_its_processes_however_slowly_they_die(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait = subprocess.Popen.wait
+
+    def slow(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if timeout == 1:
+            raise subprocess.TimeoutExpired(process.args, timeout)
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", slow)
+    before = {child.pid for child in psutil.Process().children()}
+    with local_fleet(()):
+        started = {child.pid for child in psutil.Process().children()} - before
+    # One that is dead but was not waited for is a child still.
+    assert started
+    assert not started & {child.pid for child in psutil.Process().children()}
 
 
 def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:
