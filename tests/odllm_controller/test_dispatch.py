@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from odllm_agent.contract import (
+    Candidate,
     Device,
     Exam,
     Failure,
@@ -24,6 +25,7 @@ from odllm_agent.contract import (
     Workload,
 )
 from odllm_agent.errors import DataMissing, UsageError
+from odllm_agent.models import Cache, prepare
 from odllm_agent.settings import check_settings
 from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
 from odllm_controller.plan import Step
@@ -102,6 +104,38 @@ def test_a_local_fleet_prepares_measures_and_outlives_its_agent(
     assert isinstance(measured, RoundResult)
     assert measured.trial.id == short.id
     assert measured.failure is None
+
+
+def candidate(path: Path) -> Candidate:
+    request = ModelRequest("tiny", Source.FILE, str(path), Quantization.Q8_0)
+    engine = support.engine(**check_settings("llama_cpp", {"threads": 1}))  # type: ignore[arg-type]
+    return Candidate(request, engine, Workload("w", prompt_tokens=8, output_tokens=4))
+
+
+@pytest.mark.ray
+def test_what_a_fresh_agent_has_already_costs_no_disk_here_and_does_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
+    asked = candidate(write_gguf(tmp_path / "tiny-F16.gguf"))
+    made = prepare(asked.request, Cache.of_this_device(), 10**12)
+    with local_fleet(()) as (agent,):
+        (here,) = agent.forecast((asked,))
+        (elsewhere,) = agent.forecast((asked,), here=False)
+    assert elsewhere.disk_bytes == made.file_bytes
+    assert here.disk_bytes == 0
+
+
+@pytest.mark.ray
+def test_a_cache_that_cannot_be_opened_is_a_failure_of_each_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODLLM_CACHE_MAX_BYTES", "plenty")
+    with local_fleet(()) as (agent,):
+        (told,) = agent.forecast((candidate(write_gguf(tmp_path / "tiny-F16.gguf")),))
+    assert told.failure is not None
+    assert told.failure.kind == "UsageError"
+    assert "plenty" in told.failure.message
 
 
 @pytest.mark.ray
