@@ -43,10 +43,7 @@ def _openvino(model: ModelFile) -> str | None:
     if model.tensor_types == ("F32",):
         unread = ["F32 for matrices"]
     if unread:
-        return (
-            f"OpenVINO's GGUF reader knows no tensor type {' or '.join(unread)}, which "
-            f"{model.name} {model.quantization} holds"
-        )
+        return f"OpenVINO's GGUF reader knows no tensor type {' or '.join(unread)}"
     return None
 
 

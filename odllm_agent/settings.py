@@ -8,7 +8,7 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import SettingError, UsageError
@@ -31,6 +31,8 @@ class LlamaCppSettings:
         repack: Whether weights may be laid out anew for this processor at load.
         gpu_layers: Layers computed on a GPU.
     """
+
+    install: ClassVar[str] = "pip install llama-cpp-python"
 
     threads: int = field(metadata={"at_least": 1})
     batch_tokens: int = field(default=2048, metadata={"at_least": 1})
@@ -74,6 +76,8 @@ class OpenVinoSettings:
         hyper_threading: Whether two threads may share a core.
         core_type: The cores of a hybrid CPU that compute.
     """
+
+    install: ClassVar[str] = 'pip install "odllm[openvino]"'
 
     device: Literal["CPU", "GPU", "NPU"] = "CPU"
     threads: int = field(default=0, metadata={"at_least": 0})

@@ -52,7 +52,7 @@ def run(experiment: config.Experiment, console: Console) -> int:
             }
             total = sum(map(len, agendas.values()))
             if not total:
-                console.print("Nothing to measure: everything asked for is in the store.")
+                console.print(f"Nothing to measure: {_why_nothing(recorder)}")
             with RunProgress(console, total) as progress:
                 for result in dispatch(fleet, agendas, progress.started):
                     recorder.result(result)
@@ -72,6 +72,12 @@ def main() -> None:
     sys.exit(_run(sys.argv[1:]))
 
 
+def _why_nothing(recorder: Recorder) -> str:
+    if recorder.n_planned:
+        return "everything asked for is in the store."
+    return "nothing that is asked for can run here."
+
+
 def _agenda(
     experiment: config.Experiment,
     agent: RemoteAgent,
@@ -83,7 +89,7 @@ def _agenda(
         forecasts = agent.forecast(plan.candidates(experiment, agent.device))
     skips = plan.skips(agent.device, forecasts)
     recorder.skipped(agent.device, skips)
-    files = _prepare(plan.runnable(forecasts), agent, recorder, console)
+    files = _prepare(plan.runnable(agent.device, forecasts), agent, recorder, console)
     trials = plan.without(plan.trials(experiment, agent.device, files), skips)
     recorder.plan(agent.device, trials, experiment.rounds)
     finished = store.finished_rounds([trial.id for trial in trials])
@@ -141,7 +147,9 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
         markup=False,
         highlight=False,
     )
-    return SOME_FAILED if recorder.failures else DONE
+    if recorder.failures:
+        return SOME_FAILED
+    return DONE if recorder.n_planned else FAULT
 
 
 def _run(overrides: list[str]) -> int:

@@ -63,6 +63,7 @@ class Row:
         """The row of a forecast."""
         request, engine = forecast.candidate.request, forecast.candidate.engine
         workload, model, memory = forecast.candidate.workload, forecast.model, forecast.memory
+        obstacle, failure = plan.why_not(forecast, device), forecast.failure
         return cls(
             device=device.name,
             model=request.name,
@@ -71,8 +72,8 @@ class Row:
             file_bpw=model.file_bpw if model else None,
             file_bytes=model.file_bytes if model else None,
             memory_bytes=memory.peak_bytes if memory else None,
-            fits=None if forecast.failure else plan.why_not(forecast) is None,
-            reason=_reason(forecast),
+            fits=False if obstacle else None if failure else True,
+            reason=obstacle or (failure.message if failure else forecast.reason),
             workload=workload.name,
             prompt_tokens=workload.prompt_tokens,
             output_tokens=workload.output_tokens,
@@ -122,9 +123,3 @@ class Totals:
             download_bytes=download_bytes,
             estimate_s=sum(row.estimate_s or 0.0 for row in wanted),
         )
-
-
-def _reason(forecast: Forecast) -> str:
-    if forecast.failure:
-        return forecast.failure.message
-    return plan.why_not(forecast) or forecast.reason

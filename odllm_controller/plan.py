@@ -23,7 +23,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
-from odllm_agent.settings import check_settings
+from odllm_agent.settings import ENGINE_SETTINGS, check_settings
 from odllm_controller.config import (
     AUTO,
     EngineConfig,
@@ -87,12 +87,15 @@ def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
     return tuple({to_json(candidate): candidate for candidate in found}.values())
 
 
-def why_not(forecast: Forecast) -> str | None:
-    """Why a candidate cannot run on its device, or `None` if nothing is known against it.
+def why_not(forecast: Forecast, device: Device) -> str | None:
+    """Why a candidate cannot run on a device, or `None` if nothing is known against it.
 
     What must fit is what the windows need in memory all the time, and in any case the file. A
     forecast that failed decides nothing: the attempt itself will tell.
     """
+    unavailable = _why_unavailable(forecast.candidate.engine, device)
+    if unavailable:
+        return unavailable
     if forecast.model is None or forecast.failure:
         return None
     unsupported = why_unsupported(forecast.candidate.engine.name, forecast.model)
@@ -103,18 +106,30 @@ def why_not(forecast: Forecast) -> str | None:
     return why_too_large(needed_bytes, forecast.available_bytes)
 
 
+def _why_unavailable(engine: Engine, device: Device) -> str | None:
+    """Why a device does not offer what an engine's settings ask for."""
+    if engine.name not in device.engines:
+        install = ENGINE_SETTINGS[engine.name].install
+        return f"{engine.name} is not installed on {device.name}: {install}"
+    threads = engine.settings["threads"]
+    if int(threads) > device.logical_cores:
+        return f"threads={threads}, and {device.name} has {device.logical_cores} hardware threads"
+    return None
+
+
 def skips(device: Device, forecasts: Sequence[Forecast]) -> tuple[Skip, ...]:
     """What cannot run on a device, with the reasons."""
     return tuple(
         Skip(device.id, each.model, each.candidate.engine, each.candidate.workload, reason)
         for each in forecasts
-        if each.model and (reason := why_not(each))
+        if each.model and (reason := why_not(each, device))
     )
 
 
-def runnable(forecasts: Sequence[Forecast]) -> tuple[ModelRequest, ...]:
-    """The model files that something can run with, once each."""
-    return tuple(dict.fromkeys(each.candidate.request for each in forecasts if not why_not(each)))
+def runnable(device: Device, forecasts: Sequence[Forecast]) -> tuple[ModelRequest, ...]:
+    """The model files that something on a device can run with, once each."""
+    wanted = (each.candidate.request for each in forecasts if not why_not(each, device))
+    return tuple(dict.fromkeys(wanted))
 
 
 def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, ...]:

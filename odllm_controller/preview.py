@@ -13,7 +13,7 @@ from rich.console import Console
 from odllm_agent.contract import Device, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
-from odllm_controller import plan
+from odllm_controller import plan, reasons
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import RemoteAgent, local_fleet
@@ -23,6 +23,7 @@ from odllm_controller.table import Column, print_rows
 
 _MB, _GB = 1e6, 1e9
 _UNKNOWN = "–"
+_VERDICTS = {True: "runs", False: "skipped", None: "unknown"}
 _EXAMPLES = """\
 examples:
   odllm plan +experiment=sweep
@@ -125,8 +126,14 @@ def _read_device(path: Path) -> Device:
 
 def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> None:
     print_rows(console, _COLUMNS, [asdict(row) | {"label": _label(row, rows)} for row in rows])
-    for told in dict.fromkeys(_told(row) for row in rows if row.reason):
-        console.print(told, markup=False, highlight=False)
+    for fits, verdict in _VERDICTS.items():
+        told = [
+            (f"{row.model} {row.quantization}", row.engine, row.reason)
+            for row in rows
+            if row.fits is fits and row.reason
+        ]
+        for line in reasons.lines(told):
+            console.print(f"{verdict}: {line}", markup=False, highlight=False)
     for name in dict.fromkeys(row.device for row in rows):
         of_device = [row for row in rows if row.device == name]
         console.print(_summary(name, of_device), markup=False, highlight=False)
@@ -140,11 +147,6 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
             markup=False,
             highlight=False,
         )
-
-
-def _told(row: Row) -> str:
-    verdict = {True: "runs", False: "skipped", None: "unknown"}[row.fits]
-    return f"{verdict}: {row.model} {row.quantization} with {row.engine}: {row.reason}"
 
 
 def _summary(name: str, rows: Sequence[Row]) -> str:

@@ -5,7 +5,6 @@ import platform
 import secrets
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 from odllm_agent.clock import now
 from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Trial
 from odllm_agent.errors import StoreError
+from odllm_controller import reasons
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import Result
 from odllm_controller.store import Run, Skip, Store
@@ -23,7 +23,7 @@ _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 
 
 class Recorder:
-    """Writes one run into a store, and remembers what failed or was skipped.
+    """Writes one run into a store, and remembers what was planned, failed or skipped.
 
     Args:
         store: Where to write.
@@ -35,6 +35,7 @@ class Recorder:
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
         self.skips: list[str] = []
+        self.n_planned = 0
         store.add_run(
             Run(
                 id=self.run_id,
@@ -52,16 +53,19 @@ class Recorder:
         """Records what a device is and what it has to do."""
         self._store.add_device(self.run_id, device)
         self._store.add_plan(self.run_id, trials, rounds)
+        self.n_planned += len(trials)
 
     def skipped(self, device: Device, skips: Sequence[Skip]) -> None:
         """Records what is not tried on a device; what is alike is told in one line."""
         self._store.add_skips(self.run_id, skips)
-        alike = Counter(
-            f"{skip.model.name} {skip.model.quantization} with {skip.engine.name} on "
-            f"{device.name}: {skip.reason}"
+        self.skips += reasons.lines(
+            (
+                f"{skip.model.name} {skip.model.quantization}",
+                f"{skip.engine.name} on {device.name}",
+                skip.reason,
+            )
             for skip in skips
         )
-        self.skips += [f"{told} ({n} trials)" if n > 1 else told for told, n in alike.items()]
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""

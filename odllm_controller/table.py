@@ -1,6 +1,7 @@
 """Tables on the terminal, such as that at the end of a run."""
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ _PIPE_WIDTH = 1000
 _MISSING = "–"
 _MB = 1e6
 _MS = 1e-3
+_DIGITS = 3
 _METRICS = {metric.name: metric for metric in METRICS}
 
 Row = Mapping[str, Any]
@@ -149,6 +151,20 @@ def _number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Colu
     return Column(heading, cell)
 
 
+def _significant(heading: str, name: str, per_unit: float) -> Column:
+    def cell(row: Row) -> str:
+        value = row[name]
+        return _MISSING if pd.isna(value) else significant(value / per_unit)
+
+    return Column(heading, cell)
+
+
+def significant(value: float) -> str:
+    """A figure whose size may be anything, with three digits that count and no exponent."""
+    before = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return f"{value:,.{max(0, _DIGITS - before)}f}"
+
+
 def _metric(heading: str, name: str, digits: int) -> Column:
     """A metric's median, in the unit that it is shown in everywhere."""
     metric = _METRICS[name]
@@ -212,7 +228,7 @@ _SCALING_COLUMNS = (
     _words("phase", "phase"),
     _words("types", "types"),
     _number("n", "n", 0),
-    _number("ms/tok per bit", "slope_s", 3, _MS),
-    _number("ms/tok at 0", "intercept_s", 3, _MS),
+    _significant("ms/tok per bit", "slope_s", _MS),
+    _significant("ms/tok at 0", "intercept_s", _MS),
     _number("R2", "r2", 3),
 )

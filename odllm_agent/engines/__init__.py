@@ -8,14 +8,11 @@ from typing import cast
 from odllm_agent.contract import Engine, ModelFile
 from odllm_agent.engines.base import MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
+from odllm_agent.settings import ENGINE_SETTINGS
 
 _MODULES: Mapping[str, str] = {
     "llama_cpp": "odllm_agent.engines.llama_cpp",
     "openvino": "odllm_agent.engines.openvino",
-}
-_INSTALL: Mapping[str, str] = {
-    "llama_cpp": "pip install llama-cpp-python",
-    "openvino": 'pip install "odllm[openvino]"',
 }
 
 # Those that can tell the memory of a model file before it is loaded, or even made.
@@ -81,5 +78,5 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(_MODULES[name])
     except ImportError as error:
         raise EngineError(
-            f"the engine {name} is not installed here: {error}", _INSTALL[name]
+            f"the engine {name} is not installed here: {error}", ENGINE_SETTINGS[name].install
         ) from error

@@ -1,6 +1,7 @@
 """The public view `results`, ready to be shown: labels, quality intervals, what is under way."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ WHERE latest.status = 'running'
 GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
+
+Settings = Mapping[str, object]
 
 # Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
 _Z_95 = 1.96
@@ -135,18 +138,21 @@ def _workload_label(name: str, prompt: int, output: int, depth: int) -> str:
 
 
 def _configurations(results: pd.DataFrame) -> pd.Series:
-    """The engine, its threads, and every other setting in which the rows differ."""
+    """The engine, its threads, and every other setting in which rows of that engine differ."""
     rows = [json.loads(text) if isinstance(text, str) else {} for text in results["settings"]]
+    labels = pd.Series(None, index=results.index, dtype="str")
+    for engine, alike in pd.Series(rows, index=results.index).groupby(results["engine"]):
+        differing = _differing(alike)
+        labels[alike.index] = [_configuration(str(engine), row, differing) for row in alike]
+    return labels
+
+
+def _differing(rows: Iterable[Settings]) -> list[str]:
     names = sorted({name for row in rows for name in row} - {"threads"})
-    differing = [name for name in names if len({row.get(name) for row in rows if row}) > 1]
-    labels = [
-        None if pd.isna(engine) else _configuration(engine, row, differing)
-        for engine, row in zip(results["engine"], rows, strict=True)
-    ]
-    return pd.Series(labels, index=results.index, dtype="str")
+    return [name for name in names if len({row.get(name) for row in rows if row}) > 1]
 
 
-def _configuration(engine: str, row: dict[str, object], differing: list[str]) -> str:
+def _configuration(engine: str, row: Settings, differing: Sequence[str]) -> str:
     count = row.get("threads")
     threads = [f"{count} {'thread' if count == 1 else 'threads'}"] if count else []
     others = [f"{name} {row[name]}" for name in differing if name in row]

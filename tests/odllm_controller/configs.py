@@ -9,8 +9,9 @@ from odllm_controller import config
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def experiment(*overrides: str, name: str = "sweep") -> config.Experiment:
-    """The experiment that a command line would give."""
+def experiment(*overrides: str, name: str | None = None) -> config.Experiment:
+    """The experiment that a command line would give; unnamed, what every experiment starts from."""
+    named = f"+experiment={name}" if name else "name=bare"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", [f"+experiment={name}", *overrides])
+        composed = compose("config", [named, *overrides])
     return config.experiment(composed)

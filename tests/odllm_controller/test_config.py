@@ -1,9 +1,13 @@
+import re
+from collections.abc import Callable, Sized
+
 import pytest
 
-from odllm_agent.contract import Quantization
+from odllm_agent.contract import Quantization, Source
 from odllm_agent.errors import UsageError
 from odllm_agent.models.architecture import ARCHITECTURES
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
+from odllm_controller.config import Experiment
 from tests.odllm_controller.configs import CONF, experiment
 
 
@@ -16,13 +20,18 @@ def test_every_experiment_composes_and_carries_its_name(name: str) -> None:
 def test_every_experiment_says_what_it_asks_and_what_it_downloads(path: object) -> None:
     text = path.read_text()  # type: ignore[attr-defined]
     assert "?" in text
-    assert "download" in text
+    assert re.search(r"\bdownloads\b", text, re.IGNORECASE)
+    assert re.search(r"\d+ trials", text)
 
 
-def test_the_sweep_is_every_reference_model_at_every_type() -> None:
-    sweep = experiment()
+def test_the_sweep_is_every_reference_model_at_every_type_on_every_engine_with_its_quality() -> (
+    None
+):
+    sweep = experiment(name="sweep")
     assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
     assert set(sweep.quantizations) == set(Quantization)
+    assert set(sweep.engines) == set(ENGINE_SETTINGS)
+    assert {"perplexity", "kld"} <= set(sweep.quality.metrics)
 
 
 def test_every_architecture_has_a_shape_to_pick() -> None:
@@ -37,6 +46,31 @@ def test_the_shapes_experiment_is_two_published_sizes_at_every_type() -> None:
     assert set(shapes.models) == {"shape-qwen2.5-0.5B", "shape-qwen2.5-1.5B"}
     assert set(shapes.quantizations) == set(Quantization)
     assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is no interval"
+
+
+def test_the_paper_s_models_are_measured_at_its_types_with_its_tasks() -> None:
+    paper = experiment(name="paper")
+    assert all(model.source is Source.HUB for model in paper.models.values())
+    assert len(paper.models) == 9
+    assert set(paper.quantizations) == set(Quantization)
+    assert {"gsm8k", "hellaswag", "mmlu"} <= set(paper.quality.tasks)
+
+
+@pytest.mark.parametrize(
+    ("name", "swept", "n"),
+    [
+        ("engines", lambda each: each.engines, 2),
+        ("depth", lambda each: each.workloads["short"].depth_tokens, 5),
+        ("threads", lambda each: each.engines["llama_cpp"]["threads"], 8),
+        ("batch", lambda each: each.engines["llama_cpp"]["ubatch_tokens"], 5),
+    ],
+)
+def test_an_experiment_sweeps_what_it_is_named_for(
+    name: str, swept: Callable[[Experiment], Sized], n: int
+) -> None:
+    found = experiment(name=name)
+    assert len(swept(found)) == n
+    assert found.rounds * found.repeats.at_least >= 6, "or else there is no interval"
 
 
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.ray
 
 QUICK = (
     "+experiment=sweep",
+    "engine=[llama_cpp]",
     "model=[file]",
     "models.file.quantizations=[Q8_0,Q4_0]",
     "quality=none",
@@ -218,6 +219,13 @@ def test_what_cannot_run_is_skipped_with_its_reason_and_is_no_failure(bench: Ben
     assert len(bench.query("SELECT DISTINCT model_sha256 FROM quality")) == 2
 
 
+def test_an_experiment_of_which_nothing_can_run_says_so_and_is_not_done(bench: Bench) -> None:
+    ended = bench.run("engines.llama_cpp.threads=4096")
+    assert ended.status == 1, ended.out
+    assert "nothing that is asked for can run here" in ended.out
+    assert "threads=4096" in ended.out
+
+
 def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None:
     process = bench.start(
         "rounds=1", "repeats.at_least=60", "repeats.at_most=60", "workloads.short.output_tokens=400"
@@ -319,4 +327,4 @@ def test_help_shows_examples_and_groups(bench: Bench) -> None:
     ended = bench.run("--help")
     assert ended.status == 0
     assert "odllm run +experiment=sweep" in ended.out
-    assert "experiment: shapes, smoke, sweep" in ended.out
+    assert "experiment: batch, depth, engines, paper, shapes, smoke, sweep, threads" in ended.out

@@ -123,7 +123,7 @@ def test_a_candidate_per_type_engine_setting_and_workload_before_any_file_is_the
 
 
 def test_what_fits_runs() -> None:
-    assert plan.why_not(support.forecast()) is None
+    assert plan.why_not(support.forecast(), support.device()) is None
 
 
 def test_what_must_stay_in_memory_decides_and_not_the_peak() -> None:
@@ -133,12 +133,13 @@ def test_what_must_stay_in_memory_decides_and_not_the_peak() -> None:
     once_read = dataclasses.replace(forecast.memory, unread_bytes=8_000_000_000)
     for memory, fits in ((forecast.memory, False), (once_read, True)):
         told = dataclasses.replace(forecast, memory=memory, available_bytes=16_000_000_000)
-        assert (plan.why_not(told) is None) == fits
+        assert (plan.why_not(told, support.device()) is None) == fits
 
 
 def test_what_does_not_fit_names_what_it_needs_and_what_there_is() -> None:
     forecast = support.forecast(mapped_bytes=8_000_000_000)
-    reason = plan.why_not(dataclasses.replace(forecast, available_bytes=6_000_000_000))
+    small = dataclasses.replace(forecast, available_bytes=6_000_000_000)
+    reason = plan.why_not(small, support.device())
     assert reason
     assert "8.5" in reason
     assert "6.00 GB are free" in reason
@@ -154,7 +155,8 @@ def test_what_an_engine_cannot_read_is_skipped_whatever_its_size() -> None:
         for model in (support.model_file(), unreadable)
         for engine in (support.engine(), openvino)
     ]
-    (skip,) = plan.skips(support.device(), forecasts)
+    both = support.device(engines={"llama_cpp": "0.3.36", "openvino": "2026.4.1"})
+    (skip,) = plan.skips(both, forecasts)
     assert (skip.model, skip.engine) == (unreadable, openvino)
     assert skip.workload == forecasts[3].candidate.workload
     assert "Q2_K or Q3_K" in skip.reason
@@ -164,8 +166,9 @@ def test_an_engine_that_cannot_tell_needs_at_least_the_file() -> None:
     untold = dataclasses.replace(support.forecast(), memory=None, reason="not told before")
     assert untold.model
     file_bytes = untold.model.file_bytes
-    assert plan.why_not(untold) is None
-    assert plan.why_not(dataclasses.replace(untold, available_bytes=file_bytes))
+    assert plan.why_not(untold, support.device()) is None
+    tight = dataclasses.replace(untold, available_bytes=file_bytes)
+    assert plan.why_not(tight, support.device())
 
 
 def test_a_forecast_that_failed_skips_nothing() -> None:
@@ -175,7 +178,22 @@ def test_a_forecast_that_failed_skips_nothing() -> None:
         dataclasses.replace(support.forecast(), memory=None, available_bytes=1, failure=failure),
     ):
         assert plan.skips(support.device(), [failed]) == ()
-        assert plan.runnable([failed]) == (failed.candidate.request,)
+        assert plan.runnable(support.device(), [failed]) == (failed.candidate.request,)
+
+
+def test_an_engine_that_a_device_has_not_is_skipped_with_the_line_to_install_it() -> None:
+    bare = support.device(engines={})
+    (skip,) = plan.skips(bare, [support.forecast()])
+    assert skip.reason == f"llama_cpp is not installed on {bare.name}: pip install llama-cpp-python"
+    assert plan.runnable(bare, [support.forecast()]) == ()
+
+
+def test_more_threads_than_a_device_has_are_skipped() -> None:
+    cores = support.device().logical_cores
+    for threads, runs in ((cores, True), (cores + 1, False)):
+        engine = Engine("llama_cpp", "0.3.36", {"threads": threads})
+        reason = plan.why_not(support.forecast(of=engine), support.device())
+        assert (reason is None) == runs, reason
 
 
 def test_a_file_is_made_only_if_something_runs_with_it() -> None:
@@ -184,7 +202,7 @@ def test_a_file_is_made_only_if_something_runs_with_it() -> None:
     large = dataclasses.replace(
         large, candidate=dataclasses.replace(large.candidate, request=request)
     )
-    assert plan.runnable([small, large, small]) == (small.candidate.request,)
+    assert plan.runnable(support.device(), [small, large, small]) == (small.candidate.request,)
 
 
 def test_skipped_trials_are_left_out_of_the_plan() -> None:

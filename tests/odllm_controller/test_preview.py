@@ -63,7 +63,12 @@ def plan(folder: Path, *arguments: str) -> Ended:
 @pytest.mark.ray
 def test_a_plan_tells_what_is_needed_and_leaves_nothing_behind(folder: Path) -> None:
     model = write_gguf(folder / "tiny-F16.gguf")
-    overrides = ["+experiment=sweep", "model=[file]", f"models.file.path={model}"]
+    overrides = [
+        "+experiment=sweep",
+        "engine=[llama_cpp]",
+        "model=[file]",
+        f"models.file.path={model}",
+    ]
     overrides += ["models.file.quantizations=[as_is,Q4_0]"]
     ended = plan(folder, *overrides, "--json")
     assert ended.status == 0, ended.err
@@ -83,7 +88,7 @@ def test_a_14b_sweep_on_another_device_names_what_fits_without_making_a_file(fol
     laptop = support.device(ram_bytes=16 * 2**30)
     described = folder / "laptop.json"
     described.write_text(to_json(laptop))
-    overrides = ["+experiment=sweep", "model=[file]", "~models.file"]
+    overrides = ["+experiment=sweep", "engine=[llama_cpp]", "model=[file]", "~models.file"]
     overrides += ["+models.big={source:shape,architecture:qwen2.5-14B}"]
     overrides += ["quantizations=[F16,Q8_0,Q4_K_M,Q2_K]"]
     ended = plan(folder, *overrides, "--device-file", str(described))

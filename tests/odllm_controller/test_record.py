@@ -29,7 +29,7 @@ def recorder(path: Path) -> Recorder:
 def test_a_run_says_what_it_was(path: Path, recorder: Recorder) -> None:
     (run,) = store.read(path, "SELECT * FROM runs").to_dict("records")
     assert run["run_id"] == recorder.run_id
-    assert (run["experiment"], run["seed"], run["status"]) == ("sweep", 7, "running")
+    assert (run["experiment"], run["seed"], run["status"]) == ("bare", 7, "running")
     assert OmegaConf.create(run["config_yaml"]).repeats.at_most == 10
     assert {"python", "odllm", "ray", "duckdb"} <= set(json.loads(run["versions"]))
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)

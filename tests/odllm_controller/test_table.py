@@ -9,7 +9,7 @@ from rich.console import Console
 
 from odllm_agent.contract import Exam, QualityCheck, QualityResult, RoundResult, Score
 from odllm_controller.store import Store
-from odllm_controller.table import Column, console, pages, print_results
+from odllm_controller.table import Column, console, pages, print_results, significant
 from tests import support
 from tests.stores import run
 
@@ -137,9 +137,24 @@ def test_enough_types_show_how_time_grows_with_bits(store: Store) -> None:
     head, *lines = text[text.index("ms/tok per bit") :].splitlines()
     assert head.split()[-1] == "R2"
     assert [line.split() for line in lines if "decode" in line] == [
-        ["reference-1.6M", "decode", "all", "4", "2.000", "2.000", "1.000"],
-        ["reference-1.6M", "decode", "without", "F16", "3", "2.000", "2.000", "1.000"],
+        ["reference-1.6M", "decode", "all", "4", "2.00", "2.00", "1.000"],
+        ["reference-1.6M", "decode", "without", "F16", "3", "2.00", "2.00", "1.000"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.00"),
+        (0.00012345, "0.000123"),
+        (-0.0456, "-0.0456"),
+        (2.0, "2.00"),
+        (99.96, "100.0"),
+        (12345.6, "12,346"),
+    ],
+)
+def test_three_digits_count_whatever_the_size(value: float, shown: str) -> None:
+    assert significant(value) == shown
 
 
 def test_too_few_types_show_no_line(store: Store) -> None:

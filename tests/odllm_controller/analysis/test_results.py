@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.contract import Failure, ModelRequest, Source, Workload
+from odllm_agent.contract import Engine, Failure, ModelRequest, Source, Workload
 from odllm_controller.analysis import results
 from tests import stores, support
 
@@ -42,6 +42,16 @@ def test_labels_tell_what_differs(path: Path) -> None:
         "llama_cpp, 2 threads, type_k q8_0",
         "llama_cpp, 4 threads, type_k f16",
     ]
+
+
+def test_what_two_engines_have_not_in_common_is_in_no_label(path: Path) -> None:
+    trial = support.trial(threads=2, batch=512)
+    other = replace(trial, engine=Engine("openvino", "2026.4.1", {"threads": 2, "device": "CPU"}))
+    stores.begun(path).add_plan("run-1", (trial, other), 1)
+    assert set(results.load(path)["configuration"]) == {
+        "llama_cpp, 2 threads",
+        "openvino, 2 threads",
+    }
 
 
 def test_two_devices_of_one_name_are_told_apart(path: Path) -> None:
