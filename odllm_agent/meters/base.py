@@ -31,11 +31,15 @@ class Limits:
         shortest_s: Below this the counter's own step is too large a part of the figure.
         longest_s: Above this the counter may have wrapped more than once.
         most_w: Above this mean power the counter was reset or jumped; nothing draws as much.
+        step_j: The smallest step of the counter.
+        period_s: The time between two of its updates.
     """
 
     shortest_s: float
     longest_s: float
     most_w: float
+    step_j: float = 0.0
+    period_s: float = 0.0
 
 
 class Meter(Protocol):

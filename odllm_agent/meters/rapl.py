@@ -30,7 +30,12 @@ POWERCAP = Path("/sys/class/powercap/intel-rapl")
 # The counter moves about once a millisecond (Intel SDM 3B; Haehnel et al. 2012, "Measuring energy
 # consumption for short code paths using RAPL"), so each edge of a window may be off by one step:
 # ten steps keep that error within a tenth of the figure.
-SHORTEST_S = 0.010
+PERIOD_S = 0.001
+SHORTEST_S = 10 * PERIOD_S
+
+# A step of 2**-14 J on most Intel and 2**-16 J on AMD processors (MSR_RAPL_POWER_UNIT, Intel SDM 4;
+# AMD PPR, "RAPL"); the larger of both.
+STEP_J = 2.0**-14
 
 # The largest thermal design power of an x86 package on sale is 500 W (AMD EPYC 9965): no package
 # sustains more over a window, and none wraps its counter sooner.
@@ -65,7 +70,11 @@ class Rapl:
 
     def __init__(self, counters: Counters, ranges_uj: Mapping[int, int]) -> None:
         self.limits = Limits(
-            SHORTEST_S, min(ranges_uj.values()) / UJ_PER_J / MOST_W, MOST_W * len(ranges_uj)
+            SHORTEST_S,
+            longest_s=min(ranges_uj.values()) / UJ_PER_J / MOST_W,
+            most_w=MOST_W * len(ranges_uj),
+            step_j=STEP_J,
+            period_s=PERIOD_S,
         )
         self._counters = counters
         self._ranges_uj = ranges_uj
