@@ -38,8 +38,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
     http_stream_backoff,
 )
 
+from odllm_agent.cache.cache import Progress, RemoteFile
 from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMissing
-from odllm_agent.models.cache import Progress, RemoteFile
 from odllm_agent.models.foresight import allow_holes
 from odllm_agent.models.hub_file import HubFile
 

@@ -1,13 +1,12 @@
 """A folder of OpenVINO's own form as a model: found, checked and described."""
 
-import hashlib
 import json
 from pathlib import Path
 
+from odllm_agent.cache.checksum import listed_sha256
 from odllm_agent.contract import Format, ModelFile, ModelRequest
 from odllm_agent.errors import ModelInvalid, UsageError
 from odllm_agent.ir import MODEL, read_graph
-from odllm_agent.models.checksum import sha256_of
 
 _CONFIG = "config.json"
 # What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
@@ -36,12 +35,11 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
             "name the model's GGUF file, or set its quantizations to as_is",
         )
     files = sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
-    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     architecture, context_tokens = _config(folder)
     return ModelFile(
         name=request.name,
         quantization=graph.precision,
-        sha256=hashlib.sha256(listed.encode()).hexdigest(),
+        sha256=listed_sha256(files),
         path=str(folder),
         file_bytes=sum(file.stat().st_size for file in files),
         weight_bytes=graph.weight_bytes,

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
@@ -17,8 +19,6 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.models import foresight, ir_folder, quantizer
-from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
-from odllm_agent.models.checksum import joint_sha256, sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from odllm_agent.__main__ import main
+from odllm_agent.cache.cache import Download, RemoteFile
 from odllm_agent.contract import ModelFile, from_json
 from odllm_agent.models import Cache
-from odllm_agent.models.cache import Download, RemoteFile
 from tests.hub_server import COMMIT, Fault, Hub, sha256
 from tests.models import write_gguf, write_split_gguf
 

@@ -10,11 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from filelock import FileLock
+
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.shelf import (
+    Entry,
+    Shelf,
+    content_bytes,
+    content_sha256,
+    erase,
+    flush,
+    write_whole,
+)
+from odllm_agent.cache.size import bytes_text, parse_bytes
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
-from odllm_agent.models.checksum import joint_sha256, sha256_of
-from odllm_agent.models.shelf import Entry, Shelf
-from odllm_agent.models.size import bytes_text, parse_bytes
 from odllm_agent.place import cache_root, disk_full, write_error
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
@@ -55,6 +65,21 @@ class Derivation(Provenance):
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion(Provenance):
+    """Which model file a folder in OpenVINO's form is a form of.
+
+    Attributes:
+        source_sha256: The checksum of the model file.
+        reader: The version of what converted it.
+    """
+
+    folder: ClassVar[str] = "converted"
+
+    source_sha256: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
 class Download(Provenance):
     """Where a model was fetched from.
 
@@ -87,7 +112,7 @@ class CachedFile:
     """A model of the cache.
 
     Attributes:
-        path: Where its file, or the first of its parts, lies.
+        path: Where its file, the first of its parts, or its folder lies.
         sha256: The checksum that stands for it.
     """
 
@@ -103,8 +128,8 @@ class Cache:
     """A folder of model files, each named by the checksum of its content.
 
     Several processes may use one folder at the same time. With a limit, the models that were not
-    used for the longest time make room for new ones; those that this object has given out, or is
-    making, stay.
+    used for the longest time make room for new ones; those stay that are being made, or that an
+    object like this has given out, in whichever process, as long as it lives.
 
     Args:
         root: The folder; made when it is first written to.
@@ -119,7 +144,7 @@ class Cache:
         self.limit_bytes = limit_bytes
         self.progress = progress
         self.shelf = Shelf(root)
-        self._given: set[str] = set()
+        self._given: dict[str, FileLock | None] = {}
         self._busy: set[str] = set()
 
     @classmethod
@@ -134,17 +159,20 @@ class Cache:
         return cls(cache_root(), _limit_bytes(), progress)
 
     def derived(
-        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+        self,
+        derivation: Derivation | Conversion,
+        make: Callable[[Path], None],
+        at_least_bytes: int,
     ) -> CachedFile:
-        """The file of a derivation: the one that is there if its content is right, or a new one.
+        """What was made of a model: the one that is there if its content is right, or a new one.
 
         Args:
-            derivation: What the file is made from, and how.
-            make: Writes the file to the path that it is given.
-            at_least_bytes: The disk space that the file surely needs.
+            derivation: What it is made from, and how.
+            make: Writes a file, or a folder of files, to the path that it is given.
+            at_least_bytes: The disk space that it surely needs.
 
         Raises:
-            DiskFull: There is no room for the file, on the disk or within the limit.
+            DiskFull: There is no room for it, on the disk or within the limit.
             UsageError: The cache's folder cannot be written to.
         """
         with self._writing(derivation.key, at_least_bytes):
@@ -223,7 +251,7 @@ class Cache:
             if self.shelf.is_right(sha256):
                 return self._given_out(paths[0], sha256)
             if len(paths) == 1:
-                paths[0].unlink()
+                erase(paths[0])
             return None
 
     def noted(self, source: Provenance) -> CachedFile | None:
@@ -244,32 +272,49 @@ class Cache:
         with self._errors_told(0):
             return self.shelf.entries()
 
+    def hold(self, sha256: str) -> None:
+        """Keeps the model of that content, if it is there, as long as this object lives."""
+        if sha256 not in self._given and self.shelf.parts(sha256):
+            self._given[sha256] = self.shelf.hold(sha256)
+
+    def remove(self, entry: Entry) -> bool:
+        """Takes an entry away, unless it is being made or fetched or a process was given it.
+
+        Returns:
+            Whether it is gone.
+        """
+        with self._errors_told(0), self.shelf.room():
+            return entry.key not in self.shelf.held() and self.shelf.remove(entry)
+
     def _given_out(self, path: Path, sha256: str) -> CachedFile:
-        self._given.add(sha256)
+        self.hold(sha256)
         self.shelf.touch(sha256)
         return CachedFile(path, sha256)
 
     def _make(
-        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+        self,
+        derivation: Derivation | Conversion,
+        make: Callable[[Path], None],
+        at_least_bytes: int,
     ) -> CachedFile:
         partial = self._partial(derivation.key)
         # One may have been left by a process that was killed. It may still be open in a child of
         # that process, so it is removed, never written over.
-        partial.unlink(missing_ok=True)
+        erase(partial)
         try:
             self._have_room(at_least_bytes)
             make(partial)
             self._keep_limit(0)
-            _flush(partial)
+            flush(partial)
             return self._keep(partial, derivation)
         finally:
-            partial.unlink(missing_ok=True)
+            erase(partial)
 
-    def _keep(self, partial: Path, derivation: Derivation) -> CachedFile:
-        sha256 = sha256_of(partial)
+    def _keep(self, partial: Path, derivation: Derivation | Conversion) -> CachedFile:
+        sha256 = content_sha256(partial)
         # The note comes first: if it cannot be written, no file lies about that nothing names.
-        self._write_note(derivation, sha256, partial.stat().st_size)
-        (place,) = self.shelf.places(sha256)
+        self._write_note(derivation, sha256, content_bytes(partial))
+        place = self.shelf.place(partial, sha256)
         self._put(partial, place)
         return self._given_out(place, sha256)
 
@@ -286,7 +331,7 @@ class Cache:
         with self._using(file.sha256):
             try:
                 fetch(file, partial)
-                _flush(partial)
+                flush(partial)
                 _refuse_other_content(file, partial)
             except (OSError, ChecksumMismatch):
                 # A disk that is full would stay so, and what is wrong is the start of nothing.
@@ -300,6 +345,9 @@ class Cache:
             self._put(partial, place)
 
     def _put(self, partial: Path, place: Path) -> None:
+        if place.is_dir():
+            # A folder takes no other's place, even one of the same content.
+            erase(place)
         partial.replace(place)
         _flush_folder(place.parent)
 
@@ -316,10 +364,11 @@ class Cache:
         """Removes the least recently used models until so many bytes more are within the limit."""
         if self.limit_bytes is None:
             return
-        with self.shelf.lock("room"):
+        with self.shelf.room():
             entries = self.shelf.entries()
             over_bytes = sum(entry.file_bytes for entry in entries) + more_bytes - self.limit_bytes
-            free = [entry for entry in entries if entry.key not in self._given | self._busy]
+            needed = self.shelf.held() | self._busy
+            free = [entry for entry in entries if entry.key not in needed]
             freed_bytes = sum(entry.file_bytes for entry in free)
             # Nothing is removed for what would not fit even so.
             if freed_bytes >= over_bytes:
@@ -348,14 +397,7 @@ class Cache:
 
     def _write_note(self, source: Provenance, sha256: str, file_bytes: int) -> None:
         content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes}
-        path = self.shelf.note_path(source.folder, source.key)
-        partial = path.with_suffix(".part")
-        try:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
-            _flush(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self.shelf.note_path(source.folder, source.key), content)
 
     @contextmanager
     def _using(self, key: str) -> Iterator[None]:
@@ -417,11 +459,6 @@ def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
     """
     if shutil.disk_usage(folder).free < at_least_bytes:
         raise disk_full(folder, at_least_bytes)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:
