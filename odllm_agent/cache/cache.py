@@ -13,6 +13,7 @@ from typing import ClassVar
 from filelock import FileLock
 
 from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.growth import growing
 from odllm_agent.cache.shelf import (
     Entry,
     Shelf,
@@ -23,7 +24,7 @@ from odllm_agent.cache.shelf import (
     write_whole,
 )
 from odllm_agent.cache.size import bytes_text, parse_bytes
-from odllm_agent.contract import Quantization
+from odllm_agent.contract import Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
 from odllm_agent.place import cache_root, disk_full, write_error
 
@@ -31,8 +32,8 @@ LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.
 _SKELETON_BYTES = 2_000_000
 
-Progress = Callable[[str, int, int], None]
-"""Is told the name of a file that is on its way, the bytes that are there and those of all."""
+Tell = Callable[[Progress], None]
+"""Is told how far a file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class Derivation(Provenance):
     quantization: Quantization
     quantizer: str
 
+    def __str__(self) -> str:
+        return f"making {self.quantization}"
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion(Provenance):
@@ -77,6 +81,9 @@ class Conversion(Provenance):
 
     source_sha256: str
     reader: str
+
+    def __str__(self) -> str:
+        return "converting for OpenVINO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ class CachedFile:
     sha256: str
 
 
-def no_progress(_name: str, _done_bytes: int, _total_bytes: int) -> None:
+def tell_nobody(_: Progress) -> None:
     """Tells nobody."""
 
 
@@ -134,21 +141,21 @@ class Cache:
     Args:
         root: The folder; made when it is first written to.
         limit_bytes: What all of its files together may take, or `None` for no limit.
-        progress: Is told how far a download is.
+        tell: Is told how far what is fetched or made is.
     """
 
     def __init__(
-        self, root: Path, limit_bytes: int | None = None, progress: Progress = no_progress
+        self, root: Path, limit_bytes: int | None = None, tell: Tell = tell_nobody
     ) -> None:
         self.root = root
         self.limit_bytes = limit_bytes
-        self.progress = progress
+        self.tell = tell
         self.shelf = Shelf(root)
         self._given: dict[str, FileLock | None] = {}
         self._busy: set[str] = set()
 
     @classmethod
-    def of_this_device(cls, progress: Progress = no_progress) -> "Cache":
+    def of_this_device(cls, tell: Tell = tell_nobody) -> "Cache":
         """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches.
 
         Its limit is `ODLLM_CACHE_MAX_BYTES`, such as 50GB; there is none where that is not set.
@@ -156,7 +163,7 @@ class Cache:
         Raises:
             UsageError: The limit is no size.
         """
-        return cls(cache_root(), _limit_bytes(), progress)
+        return cls(cache_root(), _limit_bytes(), tell)
 
     def derived(
         self,
@@ -303,7 +310,8 @@ class Cache:
         erase(partial)
         try:
             self._have_room(at_least_bytes)
-            make(partial)
+            with growing(partial, str(derivation), at_least_bytes, self.tell):
+                make(partial)
             self._keep_limit(0)
             flush(partial)
             return self._keep(partial, derivation)

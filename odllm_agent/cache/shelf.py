@@ -27,6 +27,8 @@ from odllm_agent.clock import now
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"([0-9a-f]{64})((-\d{5}-of-\d{5})?\.gguf)?")
+# Of `st_blocks`, whatever the file system's own are.
+_BLOCK_BYTES = 512
 # Bits can rot on a disk without any time of a file telling.
 _READ_AGAIN_AFTER_S = 24 * 3600
 
@@ -244,10 +246,18 @@ def content_sha256(path: Path) -> str:
     return listed_sha256(_files_of(path)) if path.is_dir() else sha256_of(path)
 
 
-def content_bytes(path: Path) -> int:
-    """The size of a file, or of all files of a folder; 0 of one that is just vanishing."""
+def content_bytes(path: Path, *, allocated: bool = False) -> int:
+    """The size of a file, or of all files of a folder; 0 of one that is not there.
+
+    Args:
+        path: The file or folder.
+        allocated: Whether holes do not count, where the system tells of them.
+    """
     with suppress(FileNotFoundError):
-        return sum(file.stat().st_size for file in _files_of(path))
+        found = [file.stat() for file in _files_of(path)]
+        if allocated and hasattr(os.stat_result, "st_blocks"):
+            return sum(each.st_blocks * _BLOCK_BYTES for each in found)
+        return sum(each.st_size for each in found)
     return 0
 
 

@@ -86,7 +86,7 @@ def _fetched(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile:
     return cache.fetched(
         _download(resolved.at),
         resolved.files,
-        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.progress),
+        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.tell),
     )
 
 
