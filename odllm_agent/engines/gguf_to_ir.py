@@ -11,7 +11,8 @@ from pathlib import Path
 from odllm_agent import child
 from odllm_agent.cache import Cache
 from odllm_agent.cache.cache import Conversion
-from odllm_agent.cache.checksum import sha256_of
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.split import parts_of
 from odllm_agent.contract import ModelFile
 from odllm_agent.errors import ChecksumMismatch, EngineError, OdllmError
 from odllm_agent.ir import MODEL, WEIGHTS
@@ -52,7 +53,8 @@ def converted(model: ModelFile, version: str) -> Path:
     made = cache.derived(
         Conversion(model.sha256, version),
         lambda target: _convert(model, target),
-        at_least_bytes=model.weight_bytes,
+        # Parts are joined for the reader.
+        at_least_bytes=model.weight_bytes * (2 if len(parts_of(Path(model.path))) > 1 else 1),
     )
     return made.path
 
@@ -65,12 +67,12 @@ def _own_cache(_root: Path) -> Cache:
 
 def _convert(model: ModelFile, target: Path) -> None:
     # The reader reads on behind the end of a file that was cut off.
-    found = sha256_of(Path(model.path))
+    found = joint_sha256([sha256_of(part) for part in parts_of(Path(model.path))])
     if found != model.sha256:
         raise ChecksumMismatch(
             f"{model.path} has changed since it was described: its SHA-256 is {found}, and it was "
             f"{model.sha256}",
-            "run the experiment again; a model of several files cannot be converted",
+            "run the experiment again",
         )
     target.mkdir()
     command = [sys.executable, "-m", "odllm_agent.engines.convert", model.path, str(target)]
