@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from odllm_agent.contract import Failure
-from odllm_agent.errors import OdllmError
+from odllm_agent.errors import OdllmError, WorkerDied
 from odllm_agent.models import Cache, read_header
 from tests.fuzz.mutation import Sound, mutated
 from tests.fuzz.targets import IN_OTHERS, IN_PROCESS, Subject
@@ -109,7 +109,10 @@ class Campaign:
                 tally.longest_s = max(tally.longest_s, taken_s)
             if name == next(iter(self._in_process)):
                 tally.kinds[kind, ended] += 1
-            breaches = [breach, *self._changes(before), *self._left()]
+            breaches = [breach, *self._changes(before)]
+            # A process that was killed leaves what it was making, which the next one removes.
+            breaches += () if ended == WorkerDied.__name__ else self._left()
+            self._tidy()
             if name in self._in_process and taken_s > _LONGEST_S:
                 breaches.append(f"took {taken_s:.0f} s")
             tally.breaches += [f"{told}, {name}: {each}" for each in breaches if each]
@@ -136,6 +139,10 @@ class Campaign:
         for path in self._cache.root.rglob("*"):
             if path.suffix == ".part" or path.parent == self._cache.shelf.unfinished:
                 yield f"{path} is left"
+
+    def _tidy(self) -> None:
+        for entry in self._cache.entries():
+            self._cache.remove(entry)
 
 
 def _write_models(folder: Path) -> tuple[tuple[Path, ...], ...]:
