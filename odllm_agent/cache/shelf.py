@@ -254,7 +254,8 @@ def content_bytes(path: Path, *, allocated: bool = False) -> int:
         allocated: Whether holes do not count, where the system tells of them.
     """
     with suppress(FileNotFoundError):
-        found = [file.stat() for file in _files_of(path)]
+        # The model that is being converted is linked into the folder.
+        found = [file.lstat() for file in _files_of(path)]
         if allocated and hasattr(os.stat_result, "st_blocks"):
             return sum(each.st_blocks * _BLOCK_BYTES for each in found)
         return sum(each.st_size for each in found)
