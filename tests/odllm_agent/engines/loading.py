@@ -36,7 +36,7 @@ def asked(name: str = "openvino", **settings: int | str) -> Engine:
     return Engine(name, engines.versions()[name], checked)
 
 
-def load(model: ModelFile, context_tokens: int = CONTEXT, **settings: int | str) -> Session:
+def load(model: ModelFile, context_tokens: int = CONTEXT, /, **settings: int | str) -> Session:
     """A session of OpenVINO that rounds nothing unless told to."""
     return engines.load(asked("openvino", **(EXACT | settings)), model, context_tokens)
 
