@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from odllm_agent.engines.openvino_model import last_line
+from odllm_agent.engines.openvino_error import last_line
 from odllm_agent.errors import EngineError
 
 

@@ -13,6 +13,9 @@ import openvino
 from numpy.typing import NDArray
 from openvino._offline_transformations import paged_attention_transformation
 
+from odllm_agent.engines.openvino_error import last_line
+from odllm_agent.errors import EngineError
+
 _KEYS, _VALUES = "key_cache.", "value_cache."
 
 
@@ -84,6 +87,9 @@ class Paged:
         context_tokens: The most tokens.
         core: What the request's model was compiled by.
         device: What computes.
+
+    Raises:
+        EngineError: There is no memory for the blocks.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset(
@@ -166,6 +172,13 @@ def _block_tokens(ports: Mapping[str, openvino.ConstOutput]) -> int:
 def _allocated(
     core: openvino.Core, device: str, kind: openvino.Type, shape: list[int]
 ) -> openvino.Tensor | openvino.RemoteTensor:
-    if device == "CPU":
-        return openvino.Tensor(kind, shape)
-    return core.get_default_context(device).create_tensor(kind, openvino.Shape(shape), {})
+    try:
+        if device == "CPU":
+            return openvino.Tensor(kind, shape)
+        return core.get_default_context(device).create_tensor(kind, openvino.Shape(shape), {})
+    except RuntimeError as error:
+        raise EngineError(
+            f"OpenVINO allocates no {shape[0]:,} blocks of keys and values on {device}: "
+            f"{last_line(error)}",
+            "take a shorter workload, or a smaller kv_cache_precision",
+        ) from error

@@ -9,6 +9,7 @@ import openvino
 from openvino import opset13
 
 from odllm_agent.engines.openvino_attention import FORMS, cache_ports
+from odllm_agent.engines.openvino_error import last_line
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.ir import MODEL
 from odllm_agent.settings import OpenVinoSettings
@@ -194,9 +195,3 @@ def system(core: openvino.Core, compiled: openvino.CompiledModel, device: str) -
     supported = compiled.get_property("SUPPORTED_PROPERTIES")
     told |= {name: _found(compiled, name) for name in _TOLD if name in supported}
     return " | ".join(f"{name} = {value}" for name, value in told.items())
-
-
-def last_line(error: RuntimeError) -> str:
-    """The last line of what OpenVINO says; those before are places in its source."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else "it does not say why"

@@ -123,6 +123,14 @@ def test_blocks_are_allocated_for_the_context_that_was_asked_for(
         assert block_shapes(session) == {(n_blocks, 2, BLOCK, 64)}
 
 
+def test_blocks_that_no_memory_holds_are_refused(model: ModelFile) -> None:
+    with pytest.raises(
+        EngineError, match=r"blocks of keys and values on CPU: .*bad_alloc"
+    ) as caught:
+        load(model, 2**45)
+    assert "shorter workload" in caught.value.remedy
+
+
 def test_many_rounds_take_no_more_memory(paged: Session) -> None:
     """If each round took new blocks, these would be 50 MB."""
 
