@@ -24,6 +24,7 @@ def measured(tmp_path: Path) -> pd.DataFrame:
         path,
         *(support.round_result(twice, index, repeats) for index in range(2)),
         support.round_result(support.trial(support.model_file(quantization="Q4_0"))),
+        rounds=2,
     )
     return results.load(path)
 
