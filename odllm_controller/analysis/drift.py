@@ -6,7 +6,8 @@ that of falls is compared with what chance gives, and the median of the changes 
 ranks that the test does not reject, is the slope with its interval (R. M. Hirsch, J. R. Slack and
 R. A. Smith, Techniques of Trend Analysis for Monthly Water Quality Data, Water Resources Research
 18, 1982; P. K. Sen, Journal of the American Statistical Association 63, 1968). Ranks are not led
-astray by single rounds that were disturbed.
+astray by single rounds that were disturbed. The verdict is on the run, not on its cause: a speed
+that wanders slowly looks like a drift for as long as a short run lasts.
 """
 
 import itertools
