@@ -30,7 +30,7 @@ def _basis(results: pd.DataFrame, metric: Metric) -> str:
         return "one quality check each, bars: 95 % interval from its standard error"
     if metric.basis is Basis.ROUNDS:
         return f"median of {_counted(results['rounds'], 'round')} each"
-    short = "" if results[metric.low].notna().all() else " (from 6 repeats on)"
+    short = "" if results[metric.low].notna().all() else " (from 2 rounds and 6 repeats on)"
     repeats = _counted(results["repeats"], "repeat")
     return f"median of {repeats} each, bars: its 95 % interval{short}"
 

@@ -315,7 +315,7 @@ class RepeatPolicy:
         at_least: Measured repeats that every round takes.
         at_most: Measured repeats after which a round stops in any case.
         interval_target: A round stops once the 95 % interval of the trial's median decode speed
-            is narrower than this fraction of it (full width).
+            is narrower than this fraction of it (full width), its repeats taken for independent.
     """
 
     warmups: int = 1

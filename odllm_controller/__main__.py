@@ -56,7 +56,7 @@ def run(experiment: config.Experiment, console: Console) -> int:
             with RunProgress(console, total) as progress:
                 for result in dispatch(fleet, agendas, progress.started):
                     recorder.result(result)
-                    progress.finished(result)
+                    progress.finished(result, left=sum(map(len, agendas.values())))
     except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
         return INTERRUPTED
@@ -91,12 +91,14 @@ def _agenda(
     recorder.skipped(agent.device, skips)
     files = _prepare(plan.runnable(agent.device, forecasts), agent, recorder, console)
     trials = plan.without(plan.trials(experiment, agent.device, files), skips)
-    recorder.plan(agent.device, trials, experiment.rounds)
+    recorder.plan(agent.device, trials)
     finished = store.finished_rounds([trial.id for trial in trials])
     checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
     checked = store.finished_checks([check.id for check in checks])
     return Agenda(
-        steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
+        steps=plan.steps(
+            trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
+        ),
         checks=[check for check in checks if check.id not in checked],
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,

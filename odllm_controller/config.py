@@ -153,6 +153,7 @@ class Experiment(_Section):
     name: str
     seed: Count
     rounds: PositiveInt
+    rounds_at_most: PositiveInt | None
     deadline_s: PositiveFloat
     repeats: RepeatsConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
@@ -163,6 +164,19 @@ class Experiment(_Section):
     quality: QualityConfig
     fleet: FleetConfig
     store: StoreConfig
+
+    @model_validator(mode="after")
+    def _rounds_in_order(self) -> "Experiment":
+        if self.most_rounds < self.rounds:
+            raise ValueError(
+                f"rounds={self.rounds} is more than rounds_at_most={self.rounds_at_most}"
+            )
+        return self
+
+    @property
+    def most_rounds(self) -> int:
+        """The rounds that a trial takes if its interval stays wide."""
+        return self.rounds_at_most or self.rounds
 
     @field_validator("engines")
     @classmethod

@@ -1,7 +1,6 @@
 """Sending orders to the agents of a fleet and bringing their results back, over Ray."""
 
 import contextlib
-import itertools
 import logging
 import os
 import secrets
@@ -9,7 +8,8 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any, TypeGuard, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
 # otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
@@ -44,7 +44,9 @@ from odllm_agent.contract import (
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
+from odllm_controller.bootstrap import interval_of
 from odllm_controller.plan import Step
+from odllm_controller.store import Speeds
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
@@ -127,8 +129,9 @@ class RemoteAgent:
 class Agenda:
     """What one device has still to do, in order.
 
-    It learns from each result: a trial that failed is left out of the later rounds, and each
-    round is told the speeds of the earlier ones, so that it knows when to stop.
+    It learns from each result: a trial that failed is left out of the later rounds, one whose
+    interval is as narrow as asked for is left out of the spare ones, and each round is told the
+    speeds of the earlier ones, so that it knows when to stop.
 
     Args:
         steps: The trials to measure, in order.
@@ -136,7 +139,7 @@ class Agenda:
         policy: How often a round measures a trial.
         meters: Names of the power meters to read.
         deadline_s: The time after which a worker is ended.
-        earlier_decode_tok_s: Decode speeds already stored, by trial id.
+        earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
     """
 
     def __init__(
@@ -146,14 +149,15 @@ class Agenda:
         policy: RepeatPolicy,
         meters: tuple[str, ...],
         deadline_s: float,
-        earlier_decode_tok_s: Mapping[str, tuple[float, ...]],
+        earlier_decode_tok_s: Mapping[str, Speeds],
     ) -> None:
         self._left = deque[Step | QualityCheck]([*steps, *checks])
         self._policy = policy
         self._meters = meters
         self._deadline_s = deadline_s
         self._speeds = dict(earlier_decode_tok_s)
-        self._failed: set[str] = set()
+        for trial_id in earlier_decode_tok_s:
+            self._settle(trial_id)
 
     def __len__(self) -> int:
         return len(self._left)
@@ -170,7 +174,7 @@ class Agenda:
             round=head.round,
             policy=self._policy,
             meters=self._meters,
-            earlier_decode_tok_s=self._speeds.get(head.trial.id, ()),
+            earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
             deadline_s=self._deadline_s,
         )
 
@@ -180,13 +184,24 @@ class Agenda:
             return
         trial_id = result.trial.id
         if result.failure:
-            self._left = deque(
-                step
-                for step in self._left
-                if isinstance(step, QualityCheck) or step.trial.id != trial_id
-            )
+            self._leave_out(trial_id)
+            return
         measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = self._speeds.get(trial_id, ()) + measured
+        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
+        self._settle(trial_id)
+
+    def _settle(self, trial_id: str) -> None:
+        """Leaves a trial out of the spare rounds if it needs none of them."""
+        steps = [step for step in self._left if _is_of(step, trial_id)]
+        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
+            self._leave_out(trial_id)
+
+    def _is_narrow(self, trial_id: str) -> bool:
+        width = interval_of(self._speeds[trial_id], seed=trial_id).width
+        return width is not None and width <= self._policy.interval_target
+
+    def _leave_out(self, trial_id: str) -> None:
+        self._left = deque(step for step in self._left if not _is_of(step, trial_id))
 
 
 @contextlib.contextmanager
@@ -239,13 +254,17 @@ def dispatch(
         start(agent)
 
 
+def _is_of(step: Step | QualityCheck, trial_id: str) -> TypeGuard[Step]:
+    return isinstance(step, Step) and step.trial.id == trial_id
+
+
 def _end_ray() -> None:
     """Ends Ray with all of its processes; Ray itself waits a second for each that it has killed."""
     # There is no public way to them, and once they are killed Ray forgets them.
     node = ray._private.worker._global_node  # noqa: SLF001
     started: list[Any] = list(node.all_processes.values()) if node else []
     ray.shutdown()
-    for each in itertools.chain.from_iterable(started):
+    for each in chain.from_iterable(started):
         with contextlib.suppress(subprocess.TimeoutExpired):
             each.process.wait(_KILLED_TIMEOUT_S)
 

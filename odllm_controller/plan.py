@@ -43,10 +43,17 @@ _UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One trial in one round."""
+    """One trial in one round.
+
+    Attributes:
+        trial: What is measured.
+        round: Which pass over the device's trials it is, from 0.
+        spare: Whether it is needed only while the trial's interval is too wide.
+    """
 
     trial: Trial
     round: int
+    spare: bool = False
 
 
 def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -143,6 +150,7 @@ def steps(
     rounds: int,
     seed: int,
     finished: Collection[tuple[str, int]] = frozenset(),
+    rounds_at_most: int | None = None,
 ) -> tuple[Step, ...]:
     """The order in which a device's trials are measured.
 
@@ -155,11 +163,12 @@ def steps(
         rounds: How often each is visited.
         seed: What the orders are drawn from.
         finished: Pairs of trial id and round that need no measuring any more.
+        rounds_at_most: How often each may be visited; what goes beyond `rounds` is spare.
     """
     ordered = sorted(planned, key=lambda trial: trial.id)
     return tuple(
-        Step(trial, index)
-        for index in range(rounds)
+        Step(trial, index, spare=index >= rounds)
+        for index in range(rounds_at_most or rounds)
         for trial in _shuffled(ordered, f"{seed}:{index}")
         if (trial.id, index) not in finished
     )

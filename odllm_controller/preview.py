@@ -109,7 +109,9 @@ def _rows(experiment: Experiment, agent: RemoteAgent, elsewhere: Device | None) 
         forecasts = tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
     known = speeds.load(experiment.store.path, device.id)
     return [
-        Row.of(device, each, estimate(each, device, known, experiment.repeats, experiment.rounds))
+        Row.of(
+            device, each, estimate(each, device, known, experiment.repeats, experiment.most_rounds)
+        )
         for each in forecasts
     ]
 

@@ -102,6 +102,7 @@ class RunProgress:
         )
         self._task = self._bar.add_task("starting", total=total, failed="")
         self._n_failed = 0
+        self._n_done = 0
 
     def __enter__(self) -> "RunProgress":
         self._bar.start()
@@ -125,9 +126,15 @@ class RunProgress:
             self._task, description=f"{device.name}: {model.name} {model.quantization}, {what}"
         )
 
-    def finished(self, result: Result) -> None:
-        """Counts a result."""
+    def finished(self, result: Result, left: int) -> None:
+        """Counts a result.
+
+        Args:
+            result: What came in.
+            left: The orders that are still to be given; a result may have made some needless.
+        """
         if result.failure:
             self._n_failed += 1
             self._bar.update(self._task, failed=f"{self._n_failed} failed")
-        self._bar.advance(self._task)
+        self._n_done += 1
+        self._bar.update(self._task, completed=self._n_done, total=self._n_done + left)

@@ -32,6 +32,7 @@ class Recorder:
 
     def __init__(self, store: Store, experiment: Experiment) -> None:
         self._store = store
+        self._experiment = experiment
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
         self.skips: list[str] = []
@@ -49,10 +50,13 @@ class Recorder:
             )
         )
 
-    def plan(self, device: Device, trials: Sequence[Trial], rounds: int) -> None:
+    def plan(self, device: Device, trials: Sequence[Trial]) -> None:
         """Records what a device is and what it has to do."""
+        asked = self._experiment
         self._store.add_device(self.run_id, device)
-        self._store.add_plan(self.run_id, trials, rounds)
+        self._store.add_plan(
+            self.run_id, trials, asked.rounds, asked.rounds_at_most, asked.repeats.interval_target
+        )
         self.n_planned += len(trials)
 
     def skipped(self, device: Device, skips: Sequence[Skip]) -> None:

@@ -14,9 +14,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from odllm_controller.analysis import results
+from odllm_controller.analysis import comparison, drift, results
+from odllm_controller.analysis.comparison import Comparison
+from odllm_controller.analysis.drift import Drift, Verdict
 from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.scaling import Scaling, scalings
+from odllm_controller.bootstrap import Interval
 
 _GAP = 2
 _PIPE_WIDTH = 1000
@@ -77,7 +80,41 @@ def print_results(console: Console, path: Path, run: str) -> None:
     for figure in ("energy", "perplexity"):
         for reason in sorted(found[f"{figure}_reason"].dropna().unique()):
             console.print(f"{figure}: unavailable, {reason}", highlight=False)
+    for reason in sorted(found["interval_reason"].dropna().unique()):
+        console.print(f"no interval: {reason}", highlight=False)
+    for each in drift.load(path, run):
+        console.print(drift_line(each), highlight=False)
+    _print_comparisons(console, comparison.load(path, found))
     _print_scalings(console, scalings(found))
+
+
+def drift_line(found: Drift) -> str:
+    """Whether a device drifted in a run, and what to do about it."""
+    return f"drift on {found.device}: {_ADVICE[found.verdict].format(_change(found))}"
+
+
+def _change(found: Drift) -> str:
+    if found.slope is None or found.low is None or found.high is None:
+        return "too little was measured in two rounds of this run"
+    over_run, low, high = (
+        f"{100 * slope * found.hours:+,.1f}" for slope in (found.slope, found.low, found.high)
+    )
+    changed = f"decode speed changed by {over_run} % [{low}, {high}] in {found.hours * 60:,.0f} min"
+    return f"{changed}, {100 * found.slope:+,.1f} % per hour"
+
+
+def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:
+    """Prints how configurations compare that differ in the engine or one setting."""
+    if not found:
+        return
+    rows = [{name: getattr(each, name) for name in each.__slots__} for each in found]
+    bases = {each.against for each in found}
+    common = f", against {bases.pop()}" if len(bases) == 1 else ""
+    console.print(f"\nRatios of medians [95 %]{common}", highlight=False)
+    print_rows(console, _COMPARISON_COLUMNS, rows)
+    ratios = [ratio for each in found for ratio in (each.prefill, each.decode, each.energy)]
+    for reason in sorted({ratio.reason for ratio in ratios if ratio} - {""}):
+        console.print(f"no interval: {reason}", highlight=False)
 
 
 def _print_scalings(console: Console, found: Sequence[Scaling]) -> None:
@@ -203,6 +240,26 @@ def _energy() -> Column:
     return Column(f"decode {metric.unit}/tok", cell, optional=True)
 
 
+def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
+    def cell(row: Row) -> str:
+        ratio: Interval | None = row[name]
+        if ratio is None:
+            return _MISSING
+        ends = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
+        return f"{ratio.middle:.2f}{ends}"
+
+    return Column(heading, cell, optional)
+
+
+_ADVICE = {
+    Verdict.DRIFT: (
+        "{}. Rounds of shuffled order keep comparisons fair; for absolute figures let the device "
+        "come to rest and measure again"
+    ),
+    Verdict.NONE_SEEN: "none seen, {}",
+    Verdict.UNDECIDED: "undecided, {}; more rounds would tell",
+}
+
 _COLUMNS = (
     _words("device", "device", optional=True),
     _words("model", "model"),
@@ -220,6 +277,18 @@ _COLUMNS = (
     _metric("KLD", "kld", 2),
     _metric("accuracy", "accuracy", 1),
     _energy(),
+)
+
+_COMPARISON_COLUMNS = (
+    _words("device", "device", optional=True),
+    _words("model", "model"),
+    _words("type", "quantization"),
+    _words("workload", "workload_label", optional=True),
+    _words("engine", "configuration"),
+    _words("against", "against", optional=True),
+    _ratio("prefill", "prefill"),
+    _ratio("decode", "decode"),
+    _ratio("energy/tok", "energy", optional=True),
 )
 
 _SCALING_COLUMNS = (

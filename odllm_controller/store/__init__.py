@@ -3,6 +3,6 @@
 from odllm_controller.store.database import read
 from odllm_controller.store.run import Run
 from odllm_controller.store.skip import Skip
-from odllm_controller.store.writer import Store
+from odllm_controller.store.writer import Speeds, Store
 
-__all__ = ["Run", "Skip", "Store", "read"]
+__all__ = ["Run", "Skip", "Speeds", "Store", "read"]

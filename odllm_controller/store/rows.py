@@ -19,6 +19,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
+from odllm_controller.bootstrap import Rounds, interval_of
 from odllm_controller.store.run import Run
 from odllm_controller.store.skip import Skip
 
@@ -179,6 +180,18 @@ def of_quality(result: QualityResult, run_id: str) -> Iterator[Row]:
             "complete": _complete(result),
             "wall_s": result.wall_s,
         }
+
+
+def of_bounds(trial_id: str, metric: str, rounds: Rounds) -> Row:
+    """The row of the interval of one metric of a trial, from its repeats by round."""
+    interval = interval_of(rounds, seed=trial_id)
+    return {
+        "trial_id": trial_id,
+        "metric": metric,
+        "low": interval.low,
+        "high": interval.high,
+        "reason": interval.reason,
+    }
 
 
 def of_unprepared(request: ModelRequest, device_id: str) -> Row:

@@ -68,33 +68,33 @@ FROM measured
 LEFT JOIN decoded USING (round_id, repeat)
 LEFT JOIN metered USING (round_id, repeat);
 
--- A row per trial and metric: the median of its repeats, and the interval that encloses the true
--- median with 95 % confidence whatever the values' distribution (order statistics).
+-- A row per measured repeat and metric that has a figure.
+CREATE VIEW samples AS
+UNPIVOT (
+    SELECT
+        trial_id, run_id, round_id, round, started_at,
+        ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
+        decode_j_per_token, prefill_w, decode_w, mean_w
+    FROM rates
+)
+ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))
+INTO NAME metric VALUE value;
+
+-- A row per trial and metric: the median of its repeats with its 95 % interval, and their mean.
 CREATE VIEW intervals AS
-WITH sorted AS (
+WITH summary AS (
     SELECT
         trial_id, metric,
         count(*)::INTEGER AS n,
+        count(DISTINCT round_id)::INTEGER AS rounds,
         median(value) AS median,
-        list(value ORDER BY value) AS ordered
-    FROM (
-        UNPIVOT (
-            SELECT
-                trial_id, ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
-                decode_j_per_token, prefill_w, decode_w, mean_w
-            FROM rates
-        )
-        ON COLUMNS (* EXCLUDE trial_id)
-        INTO NAME metric VALUE value
-    )
+        avg(value) AS mean
+    FROM samples
     GROUP BY trial_id, metric
 )
-SELECT
-    trial_id, metric, n, median,
-    ordered[low_rank] AS low,
-    ordered[high_rank] AS high
-FROM sorted
-LEFT JOIN median_ranks USING (n);
+SELECT trial_id, metric, n, rounds, median, low, high, mean, nullif(reason, '') AS reason
+FROM summary
+LEFT JOIN bounds USING (trial_id, metric);
 
 -- The public view: a row per trial, one per trial that cannot run, and one per model that could not
 -- be prepared.
@@ -103,6 +103,8 @@ WITH plan AS (
     SELECT
         trial_id,
         arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds,
+        arg_max(rounds_at_most, (runs.started_at, run_id)) AS rounds_at_most,
+        arg_max_null(interval_target, (runs.started_at, run_id)) AS interval_target,
         max(runs.started_at) AS planned_at
     FROM planned
     JOIN runs USING (run_id)
@@ -134,7 +136,7 @@ progress AS (
         max(last_round_id) FILTER (NOT complete) AS failed_round_id
     FROM attempts
     LEFT JOIN plan USING (trial_id)
-    WHERE round < coalesce(planned_rounds, round + 1)
+    WHERE round < coalesce(rounds_at_most, round + 1)
     GROUP BY trial_id
 ),
 loads AS (
@@ -198,9 +200,30 @@ figures AS (
         max(high) FILTER (metric = 'decode_w') AS decode_w_high,
         max(median) FILTER (metric = 'mean_w') AS mean_w,
         max(low) FILTER (metric = 'mean_w') AS mean_w_low,
-        max(high) FILTER (metric = 'mean_w') AS mean_w_high
+        max(high) FILTER (metric = 'mean_w') AS mean_w_high,
+        max(mean) FILTER (metric = 'ttft_s') AS ttft_s_mean,
+        max(mean) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_mean,
+        max(mean) FILTER (metric = 'decode_tok_s') AS decode_tok_s_mean,
+        max(mean) FILTER (metric = 'tpot_s') AS tpot_s_mean,
+        max(mean) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_mean,
+        max(reason) FILTER (metric = 'decode_tok_s') AS interval_reason
     FROM intervals
     GROUP BY trial_id
+),
+-- Why a trial takes no more rounds, once it has all that it must have.
+stops AS (
+    SELECT
+        trial_id,
+        CASE
+            WHEN failed_round_id IS NOT NULL OR rounds < coalesce(planned_rounds, rounds_reached)
+                THEN NULL
+            WHEN (decode_tok_s_high - decode_tok_s_low) / decode_tok_s <= interval_target
+                THEN 'narrow'
+            WHEN rounds >= coalesce(rounds_at_most, rounds_reached) THEN 'cap'
+        END AS stopped
+    FROM progress
+    LEFT JOIN plan USING (trial_id)
+    LEFT JOIN figures USING (trial_id)
 ),
 -- Quality hangs on the file and the engine, not on how fast the engine was made to run. Of all
 -- checks on a text the latest counts that gave anything, and so of all on the same task: figures
@@ -268,8 +291,7 @@ of_trials AS (
         CASE
             WHEN progress.trial_id IS NULL THEN 'planned'
             WHEN progress.failed_round_id IS NOT NULL THEN 'failed'
-            WHEN progress.rounds >= coalesce(plan.planned_rounds, progress.rounds_reached)
-                THEN 'done'
+            WHEN stops.stopped IS NOT NULL THEN 'done'
             ELSE 'partial'
         END AS status,
         8 * models.weight_bytes / nullif(models.n_weights, 0) AS file_bpw,
@@ -296,6 +318,8 @@ of_trials AS (
         (trials.settings ->> 'threads')::INTEGER AS threads,
         coalesce(progress.rounds, 0) AS rounds,
         plan.planned_rounds,
+        plan.rounds_at_most,
+        stops.stopped,
         measured.flagged_repeats,
         loads.load_s,
         loads.anonymous_bytes,
@@ -328,6 +352,7 @@ of_trials AS (
     LEFT JOIN runs ON runs.run_id = origin.run
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)
+    LEFT JOIN stops USING (trial_id)
     LEFT JOIN loads USING (trial_id)
     LEFT JOIN measured USING (trial_id)
     LEFT JOIN figures USING (trial_id)

@@ -42,10 +42,27 @@ _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
 """
 _DECODE_TOK_S = """
-SELECT trial_id, list(decode_tok_s ORDER BY round, repeat) AS speeds FROM rates
-WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+SELECT trial_id, list(speeds ORDER BY round) AS rounds
+FROM (
+    SELECT trial_id, round, list(decode_tok_s ORDER BY repeat) AS speeds FROM rates
+    WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+    GROUP BY trial_id, round
+)
 GROUP BY trial_id
 """
+_SAMPLES = """
+SELECT trial_id, metric, list(repeats) AS rounds
+FROM (
+    SELECT trial_id, metric, round_id, list(value) AS repeats FROM samples
+    WHERE $trial_id IS NULL OR trial_id = $trial_id
+    GROUP BY trial_id, metric, round_id
+    ORDER BY round_id
+)
+GROUP BY trial_id, metric
+"""
+
+Speeds = tuple[tuple[float, ...], ...]
+"""The speeds of every repeat, by round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +115,33 @@ class Store:
             _upsert(connection, "devices", [rows.of_device(device)])
             _upsert(connection, "run_devices", [part])
 
-    def add_plan(self, run_id: str, trials: Sequence[Trial], rounds: int) -> None:
-        """Stores what a run is to measure, how often, and the models in it."""
+    def add_plan(
+        self,
+        run_id: str,
+        trials: Sequence[Trial],
+        rounds: int,
+        rounds_at_most: int | None = None,
+        interval_target: float | None = None,
+    ) -> None:
+        """Stores what a run is to measure, how often, and the models in it.
+
+        Args:
+            run_id: The run.
+            trials: What it is to measure.
+            rounds: How many rounds every trial takes.
+            rounds_at_most: How many a trial takes while its interval is wider than the target, if
+                more.
+            interval_target: The width of the decode speed's interval that is asked for, as a
+                fraction of its median, or `None`.
+        """
+        plan: Row = {
+            "run_id": run_id,
+            "rounds": rounds,
+            "rounds_at_most": rounds_at_most or rounds,
+            "interval_target": interval_target,
+        }
         planned: list[Row] = [
-            {"run_id": run_id, "trial_id": trial.id, "position": position, "rounds": rounds}
+            {"trial_id": trial.id, "position": position, **plan}
             for position, trial in enumerate(trials)
         ]
         with self._writing() as connection:
@@ -124,6 +164,13 @@ class Store:
                 _upsert_trials(connection, [trial])
             round_id = _count(connection, "SELECT nextval('round_ids')")
             _insert_round(connection, run_id, result, round_id)
+            _work_out_bounds(connection, trial.id)
+
+    def work_out_bounds(self) -> None:
+        """Works out every interval again, from the raw values of all trials."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM bounds")
+            _work_out_bounds(connection)
 
     def add_quality(self, run_id: str, result: QualityResult) -> None:
         """Stores a quality check, unless it is there already or was tried in this run before."""
@@ -152,11 +199,14 @@ class Store:
         found = database.read(self.path, _FINISHED_ROUNDS, [list(trial_ids)])
         return frozenset(zip(found["trial_id"], map(int, found["round"]), strict=True))
 
-    def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
+    def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, Speeds]:
         """Decode speeds of whole rounds by trial id, in the order measured, without warm-ups."""
         found = database.read(self.path, _DECODE_TOK_S, [list(trial_ids)])
-        pairs = zip(found["trial_id"], found["speeds"], strict=True)
-        return {trial_id: tuple(map(float, speeds)) for trial_id, speeds in pairs}
+        pairs = zip(found["trial_id"], found["rounds"], strict=True)
+        return {
+            trial_id: tuple(tuple(map(float, speeds)) for speeds in rounds)
+            for trial_id, rounds in pairs
+        }
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
         """Which of these quality checks need not be tried again."""
@@ -198,6 +248,12 @@ def _insert_round(
     if result.failure:
         failure = rows.of_failure(result.failure, run_id)
         _insert(connection, "failures", [failure | rows.of_unmeasured(result.trial, round_id)])
+
+
+def _work_out_bounds(connection: duckdb.DuckDBPyConnection, trial_id: str | None = None) -> None:
+    """Works out the intervals of one trial, or of all."""
+    found = connection.execute(_SAMPLES, {"trial_id": trial_id}).fetchall()
+    _upsert(connection, "bounds", [rows.of_bounds(*each) for each in found])
 
 
 def _upsert_trials(connection: duckdb.DuckDBPyConnection, trials: Iterable[Trial]) -> None:

@@ -45,7 +45,8 @@ def test_the_shapes_experiment_is_two_published_sizes_at_every_type() -> None:
     shapes = experiment(name="shapes")
     assert set(shapes.models) == {"shape-qwen2.5-0.5B", "shape-qwen2.5-1.5B"}
     assert set(shapes.quantizations) == set(Quantization)
-    assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is no interval"
+    assert shapes.rounds >= 2, "or else there is no interval"
+    assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is none either"
 
 
 def test_the_paper_s_models_are_measured_at_its_types_with_its_tasks() -> None:
@@ -73,6 +74,11 @@ def test_an_experiment_sweeps_what_it_is_named_for(
     assert found.rounds * found.repeats.at_least >= 6, "or else there is no interval"
 
 
+def test_no_trial_takes_more_rounds_than_every_one_unless_asked_for() -> None:
+    assert experiment("rounds=4").most_rounds == 4
+    assert experiment("rounds=4", "rounds_at_most=9").most_rounds == 9
+
+
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)
 def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> None:
     engines = experiment(f"engine=[{engine}]").engines
@@ -85,6 +91,7 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
     [
         ("rounds=three", "rounds='three'"),
         ("rounds=0", "rounds=0"),
+        ("rounds_at_most=2", "rounds=3 is more than rounds_at_most=2"),
         ("quantizations=[Q4_0,Q9_9]", "quantizations.1='Q9_9'"),
         ("workloads.short.prompt_tokens=-1", "workloads.short.prompt_tokens.0=-1"),
         ("workloads.short.prompt_tokens=[]", "workloads.short.prompt_tokens"),

@@ -3,7 +3,7 @@
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -29,7 +29,8 @@ from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.models import Cache, prepare
 from odllm_agent.settings import check_settings
 from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
-from odllm_controller.plan import Step
+from odllm_controller.plan import Step, steps
+from odllm_controller.store import Speeds
 from tests import hub_server, support
 from tests.models import Shape, write_gguf
 
@@ -37,9 +38,9 @@ TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 
-def agenda(steps: list[Step], speeds: Mapping[str, tuple[float, ...]] | None = None) -> Agenda:
+def agenda(of: Sequence[Step], speeds: Mapping[str, Speeds] | None = None) -> Agenda:
     check = support.quality_result().check
-    return Agenda(steps, [check], RepeatPolicy(), ("auto",), 60.0, speeds or {})
+    return Agenda(of, [check], RepeatPolicy(), ("auto",), 60.0, speeds or {})
 
 
 def drained(of: Agenda) -> list[Order]:
@@ -58,7 +59,7 @@ def test_trials_come_in_their_order_and_quality_comes_last() -> None:
 
 
 def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
-    work = agenda(STEPS, {TRIALS[0].id: (5.0,)})
+    work = agenda(STEPS, {TRIALS[0].id: ((5.0,),)})
     first = work.next_order()
     assert isinstance(first, Measurement)
     assert first.earlier_decode_tok_s == (5.0,)
@@ -76,6 +77,55 @@ def test_a_trial_that_failed_is_left_out_of_later_rounds_and_the_others_are_not(
     work.learn(support.failed_round(TRIALS[0]))
     rest = [each for each in drained(work) if isinstance(each, Measurement)]
     assert [each.trial for each in rest] == [TRIALS[1], TRIALS[1]]
+
+
+def measurements(of: Agenda) -> list[tuple[Trial, int]]:
+    return [(each.trial, each.round) for each in drained(of) if isinstance(each, Measurement)]
+
+
+def speeds(*by_round: float) -> Speeds:
+    """Three repeats of each round, all alike."""
+    return tuple((speed,) * 3 for speed in by_round)
+
+
+def test_spare_rounds_are_for_trials_whose_interval_is_still_wide() -> None:
+    asked = steps(TRIALS, rounds=2, seed=0, rounds_at_most=4)
+    work = agenda(asked)
+    given = []
+    while isinstance(order := work.next_order(), Measurement):
+        given.append((order.trial, order.round))
+        token_s = 0.01 * (1 + order.round) if order.trial == TRIALS[0] else 0.01
+        repeats = tuple(support.repeat(index, token_s=token_s) for index in (1, 2, 3))
+        work.learn(support.round_result(order.trial, order.round, repeats))
+    assert [index for trial, index in given if trial == TRIALS[0]] == [0, 1, 2, 3]
+    assert [index for trial, index in given if trial == TRIALS[1]] == [0, 1]
+
+
+def test_rounds_that_every_trial_takes_are_not_left_out_however_narrow_it_is() -> None:
+    work = agenda(steps(TRIALS, rounds=4, seed=0, rounds_at_most=6))
+    for _ in range(2 * 2):
+        order = work.next_order()
+        assert isinstance(order, Measurement)
+        work.learn(support.round_result(order.trial, order.round))
+    assert len(work) == 2 * 4 + 1, "two rounds of two trials are done, the spare ones still open"
+
+
+def test_what_is_stored_already_decides_whether_spare_rounds_are_needed() -> None:
+    done = {(trial.id, index) for trial in TRIALS for index in range(2)}
+    asked = steps(TRIALS, rounds=2, seed=0, finished=done, rounds_at_most=3)
+    stored = {TRIALS[0].id: speeds(100.0, 100.1), TRIALS[1].id: speeds(100.0, 150.0)}
+    work = agenda(asked, stored)
+    assert len(work) == 2, "one spare round, and the quality check"
+    assert measurements(work) == [(TRIALS[1], 2)]
+
+
+def test_a_trial_without_an_interval_takes_its_spare_rounds() -> None:
+    done = {(trial.id, 0) for trial in TRIALS}
+    asked = steps(TRIALS, rounds=1, seed=0, finished=done, rounds_at_most=2)
+    work = agenda(asked, {TRIALS[0].id: speeds(100.0), TRIALS[1].id: speeds(100.0)})
+    assert sorted(trial.id for trial, _ in measurements(work)) == sorted(
+        trial.id for trial in TRIALS
+    )
 
 
 def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:

@@ -144,6 +144,7 @@ def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
         "perplexity",
         "KLD",
         "accuracy",
+        "drift on",
         "odllm explore --store",
     ):
         assert word in first.out
@@ -154,13 +155,15 @@ def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
     assert bench.query(DATA_ROWS).equals(before)
     assert "Q4_0" in again.out
 
-    more = bench.run("rounds=3")
+    more = bench.run("rounds=3", "rounds_at_most=4")
     assert more.status == 0, more.err
     assert bench.query("SELECT * FROM rounds WHERE complete").groupby("round").size().to_dict() == {
         0: 2,
         1: 2,
         2: 2,
+        3: 2,
     }
+    assert bench.query("SELECT stopped FROM results")["stopped"].tolist() == ["cap", "cap"]
     runs = bench.query("SELECT * FROM runs ORDER BY started_at")
     assert runs["status"].tolist() == ["done"] * 3
     assert "window_tokens" in runs["config_yaml"].iloc[0]

@@ -259,6 +259,15 @@ def test_leaving_out_what_is_finished_keeps_the_order_of_the_rest(
     assert left == tuple(step for step in every if (step.trial.id, step.round) not in finished)
 
 
+def test_rounds_beyond_those_of_every_trial_are_spare_and_change_no_order() -> None:
+    every = plan.steps(TRIALS, 5, seed=7)
+    found = plan.steps(TRIALS, 3, seed=7, rounds_at_most=5)
+    assert [(step.trial, step.round) for step in found] == [
+        (step.trial, step.round) for step in every
+    ]
+    assert all(step.spare == (step.round >= 3) for step in found)
+
+
 def test_quality_is_checked_once_per_file_whatever_is_swept() -> None:
     config = experiment("engines.llama_cpp.threads=[1,2]")
     files = [support.model_file(), support.model_file(quantization="Q8_0")]

@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorder(path: Path) -> Recorder:
     recorder = Recorder(Store.open(path), experiment("seed=7"))
-    recorder.plan(support.device(), [support.trial()], rounds=2)
+    recorder.plan(support.device(), [support.trial()])
     return recorder
 
 
@@ -88,7 +88,7 @@ def test_a_run_is_closed_however_it_ends(
 
 def test_a_run_with_failures_ends_as_failed(path: Path) -> None:
     with recording(Store.open(path), experiment()) as recorder:
-        recorder.plan(support.device(), [support.trial()], rounds=1)
+        recorder.plan(support.device(), [support.trial()])
         recorder.result(support.failed_round())
     (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
     assert run["status"] == "failed"

@@ -120,7 +120,17 @@ def test_earlier_speeds_leave_out_warm_ups_and_failed_rounds(path: Path) -> None
     store = stores.measured(path, support.round_result(trial, 0, measured), unfinished)
     speeds = store.earlier_decode_tok_s([trial.id, "unknown"])
     assert speeds.keys() == {trial.id}
-    assert speeds[trial.id] == pytest.approx((100.0, 50.0, 25.0))
+    (only,) = speeds[trial.id]
+    assert only == pytest.approx((100.0, 50.0, 25.0))
+
+
+def test_earlier_speeds_are_told_by_round(path: Path) -> None:
+    trial = support.trial()
+    slow = tuple(support.repeat(index, token_s=0.02) for index in (1, 2))
+    store = stores.measured(path, support.round_result(trial, 1, slow), support.round_result(trial))
+    first, second = store.earlier_decode_tok_s([trial.id])[trial.id]
+    assert first == pytest.approx((100.0,) * 3)
+    assert second == pytest.approx((50.0,) * 2)
 
 
 def test_the_plan_can_be_stored_twice(path: Path) -> None:

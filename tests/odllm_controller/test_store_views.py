@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from odllm_agent.contract import (
     Source,
     Stopped,
 )
-from odllm_agent.interval import median_interval, median_ranks
+from odllm_controller.bootstrap import interval_of
 from odllm_controller.store import Store, read
 from tests import stores, support
 
@@ -144,9 +145,13 @@ def test_results_tell_what_the_raw_values_tell(path: Path, data: st.DataObject) 
     assert (row["status"], row["rounds"]) == ("done", len(rounds))
     for name, values in expected.items():
         assert row[name] == pytest.approx(statistics.median(values)), name
-        interval = median_interval(values)
-        ends = (row[f"{name}_low"], row[f"{name}_high"])
-        assert ends == (pytest.approx(interval) if interval else (None, None)), name
+        by_round = [values[:half], values[half:]] if half else [values]
+        interval = interval_of(by_round, seed=row["trial_id"])
+        ends = [row[f"{name}_low"], row[f"{name}_high"]]
+        assert ends == pytest.approx([interval.low, interval.high]), name
+        if f"{name}_mean" in row:
+            assert row[f"{name}_mean"] == pytest.approx(statistics.fmean(values)), name
+    assert (row["interval_reason"] is None) == (row["decode_tok_s_low"] is not None)
 
 
 def test_results_has_the_documented_columns(path: Path) -> None:
@@ -154,12 +159,103 @@ def test_results_has_the_documented_columns(path: Path) -> None:
     assert set(read(path, "SELECT * FROM results")) >= PUBLIC
 
 
-def test_the_ranks_in_the_file_are_those_of_the_agent(path: Path) -> None:
-    stores.begun(path)
-    ranks = read(path, "SELECT * FROM median_ranks ORDER BY n")
-    stored = {row["n"]: (row["low_rank"], row["high_rank"]) for row in ranks.to_dict("records")}
-    assert min(stored) == 6
-    assert all(stored.get(n) == median_ranks(n) for n in range(120))
+def two_rounds(*token_s: float) -> list[RoundResult]:
+    """Two rounds of as many repeats as times are given, the second a little slower."""
+    return [
+        support.round_result(
+            None,
+            index,
+            tuple(
+                support.repeat(place, token_s=(1 + index / 100) * each)
+                for place, each in enumerate(token_s, 1)
+            ),
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ([support.round_result()], "an interval needs 2 rounds, and there is 1"),
+        (two_rounds(0.01, 0.011), "an interval needs 6 repeats, and there are 4"),
+        (two_rounds(0.01, 0.011, 0.012), None),
+    ],
+)
+def test_where_there_is_no_interval_there_is_a_reason(
+    path: Path, results: list[RoundResult], reason: str | None
+) -> None:
+    stores.measured(path, *results, rounds=len(results))
+    row = only_row(path)
+    assert row["interval_reason"] == reason
+    assert (row["decode_tok_s_low"] is None) == (row["tpot_s_high"] is None) == bool(reason)
+    assert row["decode_tok_s"] is not None
+
+
+def test_intervals_can_be_worked_out_again_from_the_raw_values(path: Path) -> None:
+    other = replace(support.round_result(), trial=support.trial(threads=6))
+    store = stores.measured(path, *two_rounds(0.01, 0.011, 0.012), other, rounds=2)
+    before = result_rows(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM bounds")
+    assert {row["decode_tok_s_low"] for row in result_rows(path)} == {None}
+    store.work_out_bounds()
+    assert result_rows(path) == before
+
+
+def test_a_round_that_comes_later_moves_the_interval(path: Path) -> None:
+    first, second = two_rounds(0.01, 0.011, 0.012)
+    store = stores.measured(path, first, second, rounds=3)
+    narrow = only_row(path)
+    slow = tuple(support.repeat(index, token_s=0.05) for index in (1, 2, 3))
+    store.add_round("run-1", support.round_result(None, 2, slow))
+    assert only_row(path)["decode_tok_s_low"] < 0.9 * narrow["decode_tok_s_low"]
+
+
+def test_a_metric_that_some_repeats_lack_has_the_interval_of_the_others(path: Path) -> None:
+    def result(index: int, energies: int) -> RoundResult:
+        metered = [support.repeat(i, energy=support.some_energy(1, i)) for i in range(1, 4)]
+        bare = [support.repeat(i) for i in range(4, 7)]
+        return support.round_result(None, index, tuple(metered[:energies] + bare))
+
+    stores.measured(path, result(0, 3), result(1, 2), rounds=2)
+    row = only_row(path)
+    assert (row["decode_j"], row["decode_j_low"]) == (2.0, None)
+    assert row["interval_reason"] is None
+    found = read(path, "SELECT n, rounds, reason FROM intervals WHERE metric = 'decode_j'")
+    assert found.to_dict("records") == [
+        {"n": 5, "rounds": 2, "reason": "an interval needs 6 repeats, and there are 5"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at_most", "target", "results", "stopped", "status"),
+    [
+        (None, 0.5, two_rounds(0.01, 0.01, 0.01), "narrow", "done"),
+        (None, 0.01, two_rounds(0.01, 0.01, 0.01), "cap", "done"),
+        (4, 0.5, two_rounds(0.01, 0.01, 0.01), "narrow", "done"),
+        (4, 0.01, two_rounds(0.01, 0.01, 0.01), None, "partial"),
+        (2, 0.01, two_rounds(0.01, 0.01, 0.01), "cap", "done"),
+        (4, 0.5, two_rounds(0.01, 0.01, 0.01)[:1], None, "partial"),
+        (4, 0.5, [support.failed_round()], None, "failed"),
+        (4, None, two_rounds(0.01, 0.01, 0.01), None, "partial"),
+    ],
+)
+def test_a_trial_is_done_when_it_is_narrow_or_has_all_its_rounds(
+    path: Path,
+    at_most: int | None,
+    target: float | None,
+    results: list[RoundResult],
+    stopped: str | None,
+    status: str,
+) -> None:
+    store = stores.begun(path)
+    store.add_plan("run-1", [support.trial()], 2, at_most, target)
+    for result in results:
+        store.add_round("run-1", result)
+    row = only_row(path)
+    assert (row["stopped"], row["status"]) == (stopped, status)
+    assert (row["planned_rounds"], row["rounds_at_most"]) == (2, at_most or 2)
 
 
 def test_warm_ups_and_failed_rounds_count_nowhere(path: Path) -> None:

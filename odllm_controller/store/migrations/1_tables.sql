@@ -69,6 +69,8 @@ CREATE TABLE planned (
     trial_id VARCHAR NOT NULL,
     position INTEGER NOT NULL,         -- in the plan, from 0
     rounds INTEGER NOT NULL,
+    rounds_at_most INTEGER NOT NULL,   -- rounds beyond `rounds` only while the interval is wider
+    interval_target DOUBLE,            -- than this, as a fraction of the median decode speed
     PRIMARY KEY (run_id, trial_id)
 );
 
@@ -208,9 +210,13 @@ CREATE TABLE failures (
     log VARCHAR NOT NULL
 );
 
--- Which two of n sorted values enclose their median with 95 % confidence; no row below 6 values.
-CREATE TABLE median_ranks (
-    n INTEGER PRIMARY KEY,
-    low_rank INTEGER NOT NULL,
-    high_rank INTEGER NOT NULL
+-- The 95 % interval of a trial's median by a bootstrap, which SQL cannot do. Derived from the view
+-- `samples` alone, in the transaction that adds a round; `Store.work_out_bounds` does it again for all.
+CREATE TABLE bounds (
+    trial_id VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,           -- a column of rates
+    low DOUBLE,
+    high DOUBLE,
+    reason VARCHAR NOT NULL,           -- why there is no interval
+    PRIMARY KEY (trial_id, metric)
 );
