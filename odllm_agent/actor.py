@@ -7,6 +7,8 @@ import ray
 from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Candidate,
+    Ceilings,
+    CeilingsOrder,
     Device,
     Exam,
     Failure,
@@ -70,6 +72,10 @@ class AgentActor:
             return models.prepare(request, self._own_cache(), state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
+
+    def ceilings(self, order: CeilingsOrder) -> Ceilings:
+        """Finds out what this device does at most."""
+        return worker.run_ceilings(order)
 
     def measure(self, order: Measurement) -> RoundResult:
         """Measures one trial in one round."""

@@ -154,6 +154,7 @@ class Experiment(_Section):
     seed: Count
     rounds: PositiveInt
     deadline_s: PositiveFloat
+    ceilings: Literal["missing", "again", "never"]
     repeats: RepeatsConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.contract import Engine, Format, ModelFile
+from odllm_agent.contract import Anatomy, Engine, Format, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.gguf_to_ir import converted
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.ir import MODEL, read_graph
 from odllm_agent.settings import OpenVinoSettings, check_settings
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     from odllm_agent.engines.vocabulary import Vocabulary
@@ -40,6 +41,7 @@ _TOLD = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "INFERENCE_PRECISION_HINT", "KV
 _INPUTS = {"input_ids", "attention_mask", "position_ids", "beam_idx"}
 _WANTED = "wanted_positions"
 _WARM_UP_TOKENS = 32
+_NOT_ON_CPU = Anatomy(reason="it is not on the CPU, and no other ceilings are measured")
 
 
 class OpenVinoSession:
@@ -78,8 +80,11 @@ class OpenVinoSession:
         self._mask = openvino.Tensor(openvino.Type.i64, [1, context_tokens])
         self._mask.data[:] = 1
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
-        self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / model.n_weights
+        held = read_graph(folder)
+        self.runtime_bpw: float | None = 8 * held.weight_bytes / model.n_weights
         self.system = _system(core, self._compiled, settings.device)
+        self.anatomy = held.anatomy if settings.device == "CPU" else _NOT_ON_CPU
+        self.kv_cache = _kv_cache(self._compiled)
         self._give("beam_idx", self._first_beam)
         self._request.set_input_tensor(self._inputs["attention_mask"], self._mask)
         self._warm_up()
@@ -391,6 +396,13 @@ def properties(settings: OpenVinoSettings) -> Mapping[str, tuple[str, Any]]:
         "core_type": ("SCHEDULING_CORE_TYPE", _CORE_TYPES.get(settings.core_type)),
     }
     return {setting: told for setting, told in chosen.items() if told[1] not in {None, "auto"}}
+
+
+def _kv_cache(compiled: openvino.CompiledModel) -> KvCache:
+    """How keys and values are kept; the few bytes of their scales are not counted."""
+    supported = "KV_CACHE_PRECISION" in compiled.get_property("SUPPORTED_PROPERTIES")
+    kind = _plain(compiled.get_property("KV_CACHE_PRECISION")) if supported else "f32"
+    return KvCache(kind, getattr(openvino.Type, kind).bitwidth / 8)
 
 
 def _plain(value: object) -> str:

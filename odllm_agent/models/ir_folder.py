@@ -50,6 +50,7 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
         context_tokens=context_tokens,
         tensor_types=graph.types,
         format=Format.OPENVINO_IR,
+        anatomy=graph.anatomy,
     )
 
 

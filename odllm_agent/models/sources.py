@@ -17,6 +17,7 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.models import foresight, ir_folder, quantizer
+from odllm_agent.models.anatomy import anatomy
 from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.models.checksum import joint_sha256, sha256_of
 from odllm_agent.models.header import Header, read_header
@@ -260,4 +261,5 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         architecture=header.architecture,
         context_tokens=header.context_tokens,
         tensor_types=header.tensor_types,
+        anatomy=anatomy(header.tensors),
     )
