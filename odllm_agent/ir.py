@@ -93,6 +93,7 @@ class _Net:
 
     Attributes:
         kinds: The kind of each operation, by its id.
+        constant_ids: The operations that hang on constants alone.
         constants: The constants that are no shapes or indices, by id.
         users: The operations that take each one's output, and at which of their inputs.
         sources: The operation that gives each input, by the id and the input.
@@ -101,6 +102,7 @@ class _Net:
     """
 
     kinds: Mapping[str, str]
+    constant_ids: frozenset[str]
     constants: Mapping[str, _Constant]
     users: Mapping[str, list[tuple[str, str]]]
     sources: Mapping[tuple[str, str], str]
@@ -114,11 +116,14 @@ class _Net:
         users: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         for e in edges:
             users[e["from-layer"]].append((e["to-layer"], e["to-port"]))
+        kinds = {name: layer.attrib["type"] for name, layer in layers.items()}
+        sources = {(e["to-layer"], e["to-port"]): e["from-layer"] for e in edges}
         return cls(
-            kinds={name: layer.attrib["type"] for name, layer in layers.items()},
+            kinds=kinds,
+            constant_ids=_constant_ids(kinds, sources),
             constants=dict(_constants(layers)),
             users=users,
-            sources={(e["to-layer"], e["to-port"]): e["from-layer"] for e in edges},
+            sources=sources,
             kv_values=sum(map(_state_values, layers.values())),
             query_values=sum(map(_query_values, layers.values())),
         )
@@ -159,37 +164,52 @@ class _Net:
 
     def _use(self, name: str, projections: set[str]) -> tuple[Use, bool]:
         """How often a constant is read, and whether it is a part of a matrix of a product."""
-        ends = set(self._ends(name))
+        ends = self._ends(name)
         products = {end for end in ends if self.kinds[end] == "MatMul"}
         if products:
             return (Use.OUTPUT if products & projections else Use.TOKENS), True
         looked_up = {self.kinds[end] for end in ends} == {"Gather"}
         return (Use.LOOKUP if looked_up else Use.TOKENS), False
 
-    def _ends(self, name: str) -> Iterator[str]:
+    def _ends(self, name: str) -> frozenset[str]:
         """The operations in which a constant meets what is not constant."""
-        for user, _ in self.users.get(name, []):
-            if self._is_constant(user):
-                yield from self._ends(user)
-            else:
-                yield user
-
-    def _is_constant(self, name: str) -> bool:
-        if self.kinds[name] == "Const":
-            return True
-        ports = ("0", "1")[: 1 if self.kinds[name] == "Convert" else 2]
-        return self.kinds[name] in _FOLDED and all(
-            self._is_constant(self.sources[name, port]) for port in ports
-        )
+        ends, to_visit, visited = set(), [name], {name}
+        while to_visit:
+            for user, _ in self.users.get(to_visit.pop(), []):
+                if user not in self.constant_ids:
+                    ends.add(user)
+                elif user not in visited:
+                    visited.add(user)
+                    to_visit.append(user)
+        return frozenset(ends)
 
     def _projections(self) -> Iterator[str]:
         """The products that the graph's results come from."""
         for name, kind in self.kinds.items():
             if kind == "Result":
-                source = self.sources[name, "0"]
-                while self.kinds[source] != "MatMul" and (source, "0") in self.sources:
-                    source = self.sources[source, "0"]
-                yield source
+                yield self._product_behind(self.sources[name, "0"])
+
+    def _product_behind(self, name: str) -> str:
+        if self.kinds[name] == "MatMul" or (name, "0") not in self.sources:
+            return name
+        return self._product_behind(self.sources[name, "0"])
+
+
+def _constant_ids(
+    kinds: Mapping[str, str], sources: Mapping[tuple[str, str], str]
+) -> frozenset[str]:
+    """The constants, and what is worked out from constants alone."""
+    known = {name: kind == "Const" for name, kind in kinds.items() if kind not in _FOLDED}
+
+    def is_constant(name: str) -> bool:
+        if name not in known:
+            # What depends on itself is no constant.
+            known[name] = False
+            ports = ("0",) if kinds[name] == "Convert" else ("0", "1")
+            known[name] = all(is_constant(sources[name, port]) for port in ports)
+        return known[name]
+
+    return frozenset(filter(is_constant, kinds))
 
 
 def _state_values(layer: ET.Element) -> int:

@@ -107,7 +107,7 @@ def value_bytes(type_name: str) -> float:
     return _value_bytes(getattr(native, f"GGML_TYPE_{type_name.upper()}"))
 
 
-def dot_product(type_name: str) -> Callable[[int, int, int], None]:
+def dot_product(type_name: str) -> Callable[[int, int, int], float]:
     """The dot product on the CPU; it takes a number of values and the addresses of two vectors.
 
     Args:
@@ -115,10 +115,11 @@ def dot_product(type_name: str) -> Callable[[int, int, int], None]:
     """
     bound("ggml-cpu", "ggml_cpu_init", None)()
     dot = _VEC_DOT(_traits(type_number(type_name) or 0).vec_dot)
-    found = ctypes.c_float()
 
-    def compute(n_values: int, first: int, second: int) -> None:
+    def compute(n_values: int, first: int, second: int) -> float:
+        found = ctypes.c_float()
         dot(n_values, found, 0, first, 0, second, 0, 1)
+        return found.value
 
     return compute
 

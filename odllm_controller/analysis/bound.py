@@ -109,10 +109,12 @@ def fit(tasks: Sequence[Task], seed: int = 0) -> tuple[Fitted, ...]:
         return (Fitted(None, None, Bound.UNDECIDED, reason),) * len(tasks)
     costs = np.array([(each.read_bytes, each.operations, 1.0) for each in tasks])
     times = np.array([each.window_s for each in tasks])
-    found = _parts(costs, coefficients(costs, times))
-    chance = np.random.default_rng(seed)
-    samples = chance.integers(len(tasks), size=(_RESAMPLES, len(tasks)))
-    resampled = [_parts(costs, coefficients(costs[rows], times[rows])) for rows in samples]
+    once = np.ones((1, len(tasks)))
+    # Drawing as many as there are, with putting back, counts some twice and leaves others out.
+    even = np.full(len(tasks), 1 / len(tasks))
+    drawn = np.random.default_rng(seed).multinomial(len(tasks), even, _RESAMPLES)
+    (found,) = _parts(costs, coefficients(costs, times, once))
+    resampled = _parts(costs, coefficients(costs, times, drawn))
     low, high = np.quantile(resampled, _QUANTILES, axis=0)
     return tuple(map(_fitted, found, low, high))
 
@@ -134,7 +136,7 @@ def fits(path: Path) -> pd.DataFrame:
     return shares.assign(fit=pd.Series(fitted, index=shares.index, dtype=object))
 
 
-def coefficients(costs: Floats, times: Floats) -> Floats:
+def coefficients(costs: Floats, times: Floats, counts: Floats) -> Floats:
     """The seconds per unit of each cost, none negative, by least squares of relative errors.
 
     With so few unknowns, every choice of those that are not 0 is tried: the best of the choices
@@ -142,37 +144,42 @@ def coefficients(costs: Floats, times: Floats) -> Floats:
     Problems, 23).
 
     Args:
-        costs: Shape (n, k), in any units.
+        costs: What each of n tasks costs, in any units, shape (n, k).
         times: Seconds, shape (n,), all above 0.
+        counts: How often each task counts, for every fit that is wanted, shape (fits, n).
 
     Returns:
-        Shape (k,).
+        Shape (fits, k).
     """
     relative = costs / times[:, np.newaxis]
     units = relative.max(axis=0)
     units[units == 0] = 1.0
-    _, solution = min(_choices(relative / units), key=lambda each: each[0])
-    return cast(Floats, solution / units)
+    relative = relative / units
+    solutions = np.stack(list(_solutions(relative, counts)))
+    errors = (counts * (solutions @ relative.T - 1) ** 2).sum(axis=2)
+    errors[(solutions < 0).any(axis=2)] = np.inf
+    best = errors.argmin(axis=0)
+    return cast(Floats, solutions[best, np.arange(len(counts))] / units)
 
 
-def _choices(relative: Floats) -> Iterator[tuple[float, Floats]]:
-    """Solutions without a negative part, each with the sum of its squared errors."""
+def _solutions(relative: Floats, counts: Floats) -> Iterator[Floats]:
+    """The least-squares solution of every choice of costs for every fit, shape (fits, k)."""
     n_costs = relative.shape[1]
-    ones = np.ones(len(relative))
-    yield float(len(relative)), np.zeros(n_costs)
-    for size in range(1, n_costs + 1):
+    gram = np.einsum("fn,nj,nk->fjk", counts, relative, relative)
+    aim = counts @ relative
+    for size in range(n_costs + 1):
         for chosen in map(list, itertools.combinations(range(n_costs), size)):
-            solution = np.zeros(n_costs)
-            solution[chosen] = np.linalg.lstsq(relative[:, chosen], ones, rcond=None)[0]
-            if (solution >= 0).all():
-                yield float(((relative @ solution - ones) ** 2).sum()), solution
+            solution = np.zeros_like(aim)
+            inverse = np.linalg.pinv(gram[:, chosen][:, :, chosen], hermitian=True)
+            solution[:, chosen] = np.einsum("fjk,fk->fj", inverse, aim[:, chosen])
+            yield solution
 
 
 def _parts(costs: Floats, per_unit: Floats) -> Floats:
-    """The part of each task's fitted time that each cost has, shape (n, k)."""
-    parts = costs * per_unit
-    total = parts.sum(axis=1, keepdims=True)
-    return parts / np.where(total > 0, total, 1.0)
+    """The part of each task's fitted time that each cost has, shape (fits, n, k)."""
+    parts = costs * per_unit[:, np.newaxis]
+    total = parts.sum(axis=2, keepdims=True)
+    return cast(Floats, parts / np.where(total > 0, total, 1.0))
 
 
 def _fitted(found: Floats, low: Floats, high: Floats) -> Fitted:
