@@ -15,8 +15,9 @@ from odllm_agent.errors import EngineError
 
 METHOD = "ggml's dot product of two streams of 128 MiB in F32"
 
-# Twice the largest cache of a desktop processor and more; a pass takes some hundredths of a second.
-_BUFFER_BYTES = 256 * 2**20
+BUFFER_BYTES = 256 * 2**20
+"""Far more than the caches of a laptop's processor hold; read in some hundredths of a second."""
+
 _FLOAT_BYTES = 4
 # What the vectorised code takes at once, so that nothing is left for a slower one.
 _BLOCK_BYTES = 4096
@@ -33,17 +34,17 @@ def read_bytes_per_s(threads: int, available_bytes: int, budget_s: float) -> flo
     Raises:
         EngineError: There is too little memory for a buffer that no cache holds.
     """
-    if available_bytes < 2 * _BUFFER_BYTES:
+    if available_bytes < 2 * BUFFER_BYTES:
         raise EngineError(
-            f"the read bandwidth needs {2 * _BUFFER_BYTES:,} bytes of free memory, and there are "
+            f"the read bandwidth needs {2 * BUFFER_BYTES:,} bytes of free memory, and there are "
             f"{available_bytes:,}",
             "close other programs",
         )
-    part_bytes = _BUFFER_BYTES // threads // _BLOCK_BYTES * _BLOCK_BYTES
-    buffer = mmap.mmap(-1, _BUFFER_BYTES)
+    part_bytes = BUFFER_BYTES // threads // _BLOCK_BYTES * _BLOCK_BYTES
+    buffer = mmap.mmap(-1, BUFFER_BYTES)
     start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     # Pages that nothing was written to are all the same page, which a cache would hold.
-    ctypes.memset(start, 0, _BUFFER_BYTES)
+    ctypes.memset(start, 0, BUFFER_BYTES)
     parts = [start + number * part_bytes for number in range(threads)]
     dot = dot_product("F32")
 

@@ -25,7 +25,7 @@ def test_a_pass_reads_every_part_once_and_counts_what_it_reads(
         counted.append(amount)
         return amount
 
-    monkeypatch.setattr(bandwidth, "_BUFFER_BYTES", BYTES)
+    monkeypatch.setattr(bandwidth, "BUFFER_BYTES", BYTES)
     monkeypatch.setattr(bandwidth, "dot_product", lambda _: dot)
     monkeypatch.setattr(bandwidth, "best_per_s", once)
     bandwidth.read_bytes_per_s(threads, available_bytes=4 * BYTES, budget_s=0)
@@ -36,7 +36,7 @@ def test_a_pass_reads_every_part_once_and_counts_what_it_reads(
 
 
 def test_real_memory_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bandwidth, "_BUFFER_BYTES", BYTES)
+    monkeypatch.setattr(bandwidth, "BUFFER_BYTES", BYTES)
     assert bandwidth.read_bytes_per_s(2, available_bytes=4 * BYTES, budget_s=0) > 0
 
 
