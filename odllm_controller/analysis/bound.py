@@ -28,6 +28,10 @@ _RESAMPLES = 500
 _QUANTILES = (0.025, 0.975)
 # Three unknowns need more than three trials before anything is left to judge them by.
 _LEAST_TRIALS = 6
+# Costs whose squares differ by less, relatively, always go together.
+_APART = 1e-9
+# A difference of summed squares of relative errors that says nothing.
+_EQUALLY_GOOD = 1e-12
 # What bounds a trial has more than half of its time.
 _MOST = 0.5
 _SHARES = """
@@ -158,19 +162,24 @@ def coefficients(costs: Floats, times: Floats, counts: Floats) -> Floats:
     solutions = np.stack(list(_solutions(relative, counts)))
     errors = (counts * (solutions @ relative.T - 1) ** 2).sum(axis=2)
     errors[(solutions < 0).any(axis=2)] = np.inf
-    best = errors.argmin(axis=0)
+    # Of choices that are as good, the first leaves most open: costs that go together share a time.
+    best = (errors <= errors.min(axis=0) + _EQUALLY_GOOD).argmax(axis=0)
     return cast(Floats, solutions[best, np.arange(len(counts))] / units)
 
 
 def _solutions(relative: Floats, counts: Floats) -> Iterator[Floats]:
-    """The least-squares solution of every choice of costs for every fit, shape (fits, k)."""
+    """The least-squares solution of every choice of costs, for every fit, the largest first.
+
+    Yields:
+        Shape (fits, k).
+    """
     n_costs = relative.shape[1]
     gram = np.einsum("fn,nj,nk->fjk", counts, relative, relative)
     aim = counts @ relative
-    for size in range(n_costs + 1):
+    for size in range(n_costs, -1, -1):
         for chosen in map(list, itertools.combinations(range(n_costs), size)):
             solution = np.zeros_like(aim)
-            inverse = np.linalg.pinv(gram[:, chosen][:, :, chosen], hermitian=True)
+            inverse = np.linalg.pinv(gram[:, chosen][:, :, chosen], _APART, hermitian=True)
             solution[:, chosen] = np.einsum("fjk,fk->fj", inverse, aim[:, chosen])
             yield solution
 

@@ -11,7 +11,8 @@ from odllm_agent.contract import Phase, Work
 from odllm_controller.store import Store
 from odllm_controller.verbose import print_bounds
 from tests import stores, support
-from tests.support import BPW
+
+TYPES = ("F16", "Q8_0", "Q4_0")
 
 
 def printed(store: Store) -> str:
@@ -24,7 +25,7 @@ def measured(path: Path, *sizes: int) -> Store:
     """Decode that reads at 10 GB/s, prefill that computes at 40 GOP/s."""
     results = []
     for n_weights in sizes:
-        for kind in BPW:
+        for kind in TYPES:
             model = support.model_file(f"m{n_weights}", kind, n_weights)
             read_bytes, operations = float(model.weight_bytes), 2.0 * n_weights
             work = (
@@ -56,7 +57,7 @@ def test_ceilings_are_shown_in_their_units_with_how_they_were_measured(store: St
 def test_every_trial_has_its_shares_and_bounds_for_both_phases(store: Store) -> None:
     store.add_ceilings("run-1", support.ceilings(read=12.5e9, Q4_0=50e9))
     rows = [line.split() for line in printed(store).splitlines() if line.startswith("m10000000")]
-    assert len(rows) == 2 * len(BPW)
+    assert len(rows) == 2 * len(TYPES)
     for row in rows:
         bound, share = ("compute", ["80", "%"]) if "prefill" in row else ("traffic", ["80", "%"])
         assert row.count(bound) == 2
