@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep explore test check bench lock clean
+.PHONY: help sweep explore test check bench fuzz lock clean
 
 help:
 	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make check     linter, formatter, types, layers"
 	@echo "make bench     compare with llama-bench, built from the same source"
+	@echo "make fuzz      10,000 mutated model files, read by everything that reads them"
 	@echo "make lock      resolve the pinned versions anew (needs uv)"
 
 # Hashes are checked for every package; the product itself is installed from this checkout. Without
@@ -44,6 +45,9 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.bandwidth
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock:
 	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \

@@ -20,7 +20,7 @@ from benchmarks.sweep import last_sweep
 from benchmarks.tool import build
 from odllm_agent import device
 from odllm_agent.clock import now
-from odllm_agent.contract import Trial
+from odllm_agent.contract import Scalar, Trial
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.meters import AUTO
 from odllm_controller.table import console
@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int, help="threads of both sides (the physical cores)")
     parser.add_argument(
+        "--attention",
+        choices=("paged", "stateful"),
+        default="paged",
+        help="the form of the model on OpenVINO, on both sides (paged)",
+    )
+    parser.add_argument(
         "--store",
         type=Path,
         default=Path("results/odllm.duckdb"),
@@ -100,8 +106,10 @@ def _report(options: argparse.Namespace, tell: Tell) -> Report:
     threads = options.threads or here.physical_cores
     tell("building llama-bench and preparing the models")
     peers: dict[str, Peer] = {"llama_cpp": LlamaBench(build("llama-bench"))}
+    told: dict[str, dict[str, Scalar]] = {"llama_cpp": {"threads": threads}}
     if "openvino" in here.engines:
-        peers["openvino"] = GenaiPipeline()
+        peers["openvino"] = GenaiPipeline(f"openvino-genai {options.attention}")
+        told["openvino"] = {"threads": threads, "attention": options.attention}
     chosen = subjects(options.model or default_names())
     return Report(
         device=here,
@@ -109,13 +117,18 @@ def _report(options: argparse.Namespace, tell: Tell) -> Report:
         threads=threads,
         comparisons=tuple(
             _compared(
-                subject, trial(subject.model, here, engine, threads), peer, options.pairs, tell
+                subject,
+                trial(subject.model, here, engine, **told[engine]),
+                peer,
+                options.pairs,
+                tell,
             )
             for engine, peer in peers.items()
             for subject in _subjects_of(engine, chosen)
         ),
         overheads=tuple(
-            _overhead(trial(subject.model, here, "llama_cpp", threads), tell) for subject in chosen
+            _overhead(trial(subject.model, here, "llama_cpp", **told["llama_cpp"]), tell)
+            for subject in chosen
         ),
         sweep=last_sweep(options.store),
     )

@@ -15,6 +15,7 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     RepeatPolicy,
+    Scalar,
     Trial,
     Workload,
 )
@@ -79,9 +80,9 @@ class Comparison:
         )
 
 
-def trial(model: ModelFile, device: Device, engine: str, threads: int) -> Trial:
-    """A trial of the reference sweep's workload, with an engine's default settings."""
-    settings = check_settings(engine, {"threads": threads})
+def trial(model: ModelFile, device: Device, engine: str, **told: Scalar) -> Trial:
+    """A trial of the reference sweep's workload, with an engine's defaults but for what is told."""
+    settings = check_settings(engine, told)
     return Trial(device.id, model, Engine(engine, device.engines[engine], settings), WORKLOAD)
 
 

@@ -63,7 +63,7 @@ def main() -> int:
     tool = build("llama-perplexity")
     unmet = []
     for subject in subjects(default_names()):
-        engine = trial(subject.model, here, "llama_cpp", here.physical_cores).engine
+        engine = trial(subject.model, here, "llama_cpp", threads=here.physical_cores).engine
         text = _text(subject.model.name)
         pairs = [
             _pair(tool, engine, subject.model, text, ours_first=n % 2 == 0) for n in range(PAIRS)
@@ -72,7 +72,7 @@ def main() -> int:
     largest = [*ladder.origins()][-1]
     for kind in _KINDS:
         files = _file(largest, kind), _file(largest, Quantization.F16)
-        engine = trial(files[0], here, "llama_cpp", here.physical_cores).engine
+        engine = trial(files[0], here, "llama_cpp", threads=here.physical_cores).engine
         unmet += _told_figures(out, tool, engine, files)
     for line in unmet:
         out.print(f"not met: {line}", style="bold red")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from odllm_agent import device, worker
+from odllm_agent.cache import Cache
 from odllm_agent.commands import DONE, FAULT, INTERRUPTED, SOME_FAILED, WRONG_USAGE, models
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
@@ -69,6 +70,9 @@ def _describe(_: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     orders = _read_orders(options.trials)
+    cache = Cache.of_this_device()
+    for order in orders:
+        cache.hold(order.trial.model.sha256)
     failed = 0
     with _output(options.out) as out:
         for place, order in enumerate(orders, start=1):

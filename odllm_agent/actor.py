@@ -16,6 +16,7 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     ModelRequest,
+    Progress,
     QualityCheck,
     QualityResult,
     RoundResult,
@@ -25,9 +26,9 @@ from odllm_agent.forecast import forecast
 from odllm_agent.quality.text import text_sha256
 
 
-@ray.remote
+@ray.remote(concurrency_groups={"telling": 1})  # type: ignore[call-overload]  # Ray's types lack it
 class AgentActor:
-    """One device's agent; it does one thing at a time.
+    """One device's agent; it does one thing at a time, and can tell meanwhile how far that is.
 
     A failure travels as data, because an exception may not survive the way between processes.
 
@@ -38,6 +39,7 @@ class AgentActor:
     def __init__(self, meters: Sequence[str]) -> None:
         self._meters = tuple(meters)
         self._cache: models.Cache | None = None
+        self._progress: Progress | None = None
 
     # Harmless to ask again, so that whoever lost an agent can wait for it here.
     @ray.method(max_task_retries=-1)
@@ -72,6 +74,13 @@ class AgentActor:
             return models.prepare(request, self._own_cache(), state.available_bytes())
         except OdllmError as error:
             return Failure.of(error)
+        finally:
+            self._progress = None
+
+    @ray.method(concurrency_group="telling")
+    def progress(self) -> Progress | None:
+        """How far the file is that `prepare` fetches or makes; `None` while it does neither."""
+        return self._progress
 
     def ceilings(self, order: CeilingsOrder) -> Ceilings:
         """Finds out what this device does at most."""
@@ -90,5 +99,8 @@ class AgentActor:
 
         It is opened only when it is asked for, so that a limit that is no size becomes data.
         """
-        self._cache = self._cache or models.Cache.of_this_device()
+        self._cache = self._cache or models.Cache.of_this_device(self._note)
         return self._cache
+
+    def _note(self, progress: Progress) -> None:
+        self._progress = progress

@@ -188,6 +188,21 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a model file is that is being fetched or made.
+
+    Attributes:
+        what: What is done, such as `fetching tiny-F16.gguf` or `making Q4_0`.
+        done_bytes: What is there of it.
+        total_bytes: What it will have; of a file whose size is not known, what it surely has.
+    """
+
+    what: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """An engine with the settings of one trial.
 

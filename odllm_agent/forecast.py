@@ -17,10 +17,10 @@ from odllm_agent.contract import (
     ModelRequest,
     Rehearsal,
     Rehearsed,
-    Workload,
 )
 from odllm_agent.engines.base import Weights
 from odllm_agent.errors import OdllmError
+from odllm_agent.readable import why_unsupported
 
 
 def forecast(
@@ -68,13 +68,15 @@ class _Forecaster:
             return Forecast(candidate, failure=foreseen)
         told = Forecast(candidate, foreseen.model, foreseen.download_bytes, foreseen.disk_bytes)
         try:
-            reason = engines.why_untold(candidate.engine)
-            if reason:
+            reason = why_unsupported(candidate.engine.name, foreseen.model)
+            reason = reason or engines.why_untold(candidate.engine)
+            header = foreseen.header
+            if reason or header is None:
                 return replace(told, reason=reason)
-            rehearsed = self._rehearse(foreseen, candidate.engine, candidate.workload)
+            rehearsed = self._rehearse(foreseen, header.path, candidate)
             if isinstance(rehearsed, Failure):
                 return replace(told, failure=rehearsed)
-            return replace(told, memory=_memory(candidate.engine, foreseen.header, rehearsed))
+            return replace(told, memory=_memory(candidate.engine, header, rehearsed))
         except OdllmError as error:
             return replace(told, failure=Failure.of(error))
 
@@ -87,12 +89,13 @@ class _Forecaster:
         return self._foreseen[request]
 
     def _rehearse(
-        self, foreseen: models.Foreseen, engine: Engine, workload: Workload
+        self, foreseen: models.Foreseen, path: Path, candidate: Candidate
     ) -> Rehearsed | Failure:
+        engine, workload = candidate.engine, candidate.workload
         # What is not weights does not depend on their types.
         key = (foreseen.source, engine.name, tuple(engine.settings.items()), workload)
         if key not in self._rehearsed:
-            model = replace(foreseen.model, path=str(foreseen.header.path))
+            model = replace(foreseen.model, path=str(path))
             order = Rehearsal(model, engine, workload, self._meters)
             self._rehearsed[key] = worker.run_rehearsal(order)
         return self._rehearsed[key]

@@ -61,10 +61,12 @@ class LlamaCppSettings:
 
 @dataclass(frozen=True, slots=True)
 class OpenVinoSettings:
-    """What OpenVINO is told; the defaults are its own.
+    """What OpenVINO is told; the defaults are its own, or those of openvino-genai.
 
     Attributes:
         device: What computes.
+        attention: The form of the model: with blocks of keys and values (`paged`), which
+            openvino-genai's pipelines take by default, or with a state (`stateful`).
         threads: Threads of the CPU; 0 leaves their number to OpenVINO.
         performance_hint: What OpenVINO arranges its threads for. Our windows hold one request at a
             time, so `THROUGHPUT` may leave threads idle that it keeps for others.
@@ -80,6 +82,7 @@ class OpenVinoSettings:
     install: ClassVar[str] = 'pip install "odllm[openvino]"'
 
     device: Literal["CPU", "GPU", "NPU"] = "CPU"
+    attention: Literal["paged", "stateful"] = "paged"
     threads: int = field(default=0, metadata={"at_least": 0})
     performance_hint: Literal["LATENCY", "THROUGHPUT"] = "LATENCY"
     inference_precision: Literal["auto", "f32", "f16", "bf16"] = "auto"

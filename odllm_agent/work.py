@@ -12,7 +12,7 @@ _PER_WEIGHT = 2
 _PER_QUERY_VALUE = 2 * _PER_WEIGHT
 
 # What openvino-genai's reader makes of the types of a GGUF file, and what a cache may be of.
-_CONVERTED_TYPES = ("f16", "f32", "u4", "u8")
+_CONVERTED_TYPES = ("bf16", "f16", "f32", "u4", "u8")
 
 Asked = tuple[Phase, str, float, float]
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import hydra
@@ -23,7 +23,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table, verbose
 from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
-from odllm_controller.progress import RunProgress
+from odllm_controller.progress import ModelProgress, RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store
 
@@ -128,14 +128,11 @@ def _prepare(
     requests: Sequence[ModelRequest], agent: RemoteAgent, recorder: Recorder, console: Console
 ) -> list[ModelFile]:
     files = []
-    with console.status("preparing models") as status:
-        for request in requests:
-            status.update(f"preparing {request.name} {request.quantization or ''}")
-            prepared = agent.prepare(request)
-            if isinstance(prepared, Failure):
-                recorder.unprepared(agent.device, request, prepared)
-            else:
-                files.append(prepared)
+    for request, prepared in _prepared(requests, agent, console):
+        if isinstance(prepared, Failure):
+            recorder.unprepared(agent.device, request, prepared)
+        else:
+            files.append(prepared)
     return files
 
 
@@ -147,12 +144,22 @@ def _find_ceilings(
             recorder.ceilings(agent.ceilings(order))
 
 
+def _prepared(
+    requests: Sequence[ModelRequest], agent: RemoteAgent, console: Console
+) -> Iterator[tuple[ModelRequest, ModelFile | Failure]]:
+    with ModelProgress(console, agent.device) as progress:
+        for request in requests:
+            progress.started(request)
+            yield request, agent.prepare(request, progress.moved)
+
+
 def _checks(
     experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile], console: Console
 ) -> tuple[QualityCheck, ...]:
     with console.status("preparing the quality checks"):
         subjects = _subjects(experiment.quality, agent)
-        bases = {request.name: agent.prepare(request) for request in plan.base_requests(experiment)}
+    wanted = plan.base_requests(experiment)
+    bases = {request.name: base for request, base in _prepared(wanted, agent, console)}
     return plan.checks(experiment, agent.device, files, subjects, bases)
 
 

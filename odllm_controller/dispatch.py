@@ -39,6 +39,7 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     ModelRequest,
+    Progress,
     QualityCheck,
     QualityResult,
     RepeatPolicy,
@@ -51,6 +52,7 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
+_SHOWN_EVERY_S = 1.0
 _KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
@@ -84,11 +86,21 @@ class RemoteAgent:
         )
         return found
 
-    def prepare(self, request: ModelRequest) -> ModelFile | Failure:
-        """Gets a model file ready on the agent's device."""
-        prepared: ModelFile | Failure = _answer(
-            self.actor.prepare.remote(request), _FETCH_TIMEOUT_S
-        )
+    def prepare(
+        self, request: ModelRequest, show: Callable[[Progress], None] | None = None
+    ) -> ModelFile | Failure:
+        """Gets a model file ready on the agent's device.
+
+        Args:
+            request: The file.
+            show: Is told every second how far it is, while it is fetched or made.
+        """
+        reference = self.actor.prepare.remote(request)
+        while show and not ray.wait([reference], timeout=_SHOWN_EVERY_S)[0]:
+            progress = _answer(self.actor.progress.remote(), _ANSWER_TIMEOUT_S)
+            if progress:
+                show(progress)
+        prepared: ModelFile | Failure = _answer(reference, _FETCH_TIMEOUT_S)
         return prepared
 
     def ceilings(self, order: CeilingsOrder) -> Ceilings:

@@ -1,22 +1,80 @@
-"""The progress bar of a run."""
+"""The progress bars of a run."""
 
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
+from rich.progress import Progress as Bar
 
-from odllm_agent.contract import Device, Measurement
+from odllm_agent.contract import Device, Measurement, ModelRequest, Progress
 from odllm_controller.dispatch import Order, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
 _DRAWS_PER_S = 1
+
+
+class ModelProgress:
+    """Which model a device gets, and how far it is: a bar that is gone at the end.
+
+    Args:
+        console: Where it is drawn.
+        device: The device.
+    """
+
+    def __init__(self, console: Console, device: Device) -> None:
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            refresh_per_second=_DRAWS_PER_S,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._device = device
+        self._told = f"{device.name}: preparing models"
+        self._what = ""
+        self._task = self._bar.add_task(self._told, total=None)
+
+    def __enter__(self) -> "ModelProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def started(self, request: ModelRequest) -> None:
+        """Shows which model is prepared."""
+        kind = f" {request.quantization}" if request.quantization else ""
+        self._told = f"{self._device.name}: {request.name}{kind}"
+        self._what = ""
+        self._bar.reset(self._task, total=None, description=self._told)
+
+    def moved(self, progress: Progress) -> None:
+        """Shows how far it is."""
+        done_bytes, total_bytes = progress.done_bytes, progress.total_bytes
+        if self._what != progress.what:
+            # What was there before it began is no part of its speed.
+            self._what = progress.what
+            told = f"{self._told}, {progress.what}"
+            self._bar.reset(self._task, completed=done_bytes, description=told)
+        self._bar.update(self._task, completed=done_bytes, total=total_bytes)
 
 
 class RunProgress:
@@ -30,7 +88,7 @@ class RunProgress:
     """
 
     def __init__(self, console: Console, total: int) -> None:
-        self._bar = Progress(
+        self._bar = Bar(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("[red]{task.fields[failed]}"),

@@ -1,5 +1,6 @@
 """Small model files for the tests: real GGUF files that llama.cpp loads, with random weights."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -85,6 +86,26 @@ def write_split_gguf(
     writer.add_add_bos_token(False)
     _write(writer, TINY, "F16", seed)
     return tuple(sorted(folder.glob("tiny-*-of-*.gguf")))
+
+
+def write_ir_folder(folder: Path) -> Path:
+    """Writes a model of 32 weights in OpenVINO's form, as its tools export one.
+
+    Args:
+        folder: Where its files go.
+
+    Returns:
+        The folder.
+    """
+    import openvino  # noqa: PLC0415 - few tests need it
+
+    values = openvino.opset13.parameter([1, 8], np.float32)
+    matrix = openvino.opset13.constant(np.arange(32.0).reshape(8, 4), openvino.Type.f32)
+    graph = openvino.Model([openvino.opset13.matmul(values, matrix, False, False)], [values])
+    openvino.save_model(graph, folder / "openvino_model.xml")
+    config = {"model_type": "phi3", "max_position_embeddings": 4096}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def _write(writer: gguf.GGUFWriter, shape: Shape, kind: str, seed: int) -> None:

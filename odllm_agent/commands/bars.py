@@ -1,8 +1,10 @@
-"""Progress bars of downloads, on a terminal."""
+"""Progress bars of models that are fetched or made, on a terminal."""
 
 from types import TracebackType
 
 from tqdm import tqdm
+
+from odllm_agent.contract import Progress
 
 
 class Bars:
@@ -10,15 +12,16 @@ class Bars:
 
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
-        self._name = ""
+        self._what = ""
 
-    def update(self, name: str, done_bytes: int, total_bytes: int) -> None:
+    def update(self, progress: Progress) -> None:
         """Shows how far a file is."""
-        if self._bar is None or self._name != name:
+        if self._bar is None or self._what != progress.what:
             self._close()
-            self._name = name
-            self._bar = tqdm(desc=name, total=total_bytes, unit="B", unit_scale=True, disable=None)
-        self._bar.update(done_bytes - self._bar.n)
+            self._what = progress.what
+            self._bar = tqdm(desc=progress.what, unit="B", unit_scale=True, disable=None)
+        self._bar.total = progress.total_bytes
+        self._bar.update(progress.done_bytes - self._bar.n)
 
     def __enter__(self) -> "Bars":
         return self

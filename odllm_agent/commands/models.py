@@ -10,13 +10,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from odllm_agent.cache.shelf import Entry, Note
+from odllm_agent.cache.size import bytes_text
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import ModelError, ModelMissing, UsageError
+from odllm_agent.ir import read_graph
 from odllm_agent.models import Cache, ladder, prepare, read_header
-from odllm_agent.models.shelf import Entry, Note
-from odllm_agent.models.size import bytes_text
 
 _EXAMPLES = """\
 examples:
@@ -132,8 +133,8 @@ def _verify(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
     models = [entry for entry in cache.entries() if entry.finished]
     looked_at = tqdm(models, disable=None, unit="model", leave=False)
-    damaged = [entry for entry in looked_at if not cache.shelf.is_right(entry.key)]
-    removed = [entry for entry in damaged if options.fix and cache.shelf.remove(entry)]
+    damaged = [entry for entry in looked_at if not cache.shelf.is_right(entry.key, anew=True)]
+    removed = [entry for entry in damaged if options.fix and cache.remove(entry)]
     if options.json:
         answer = {
             "checked": len(models),
@@ -153,7 +154,7 @@ def _remove(options: argparse.Namespace) -> int:
     chosen = _chosen(cache.entries(), options)
     if not (options.yes or _agreed(chosen)):
         return DONE
-    removed = [entry for entry in chosen if cache.shelf.remove(entry)]
+    removed = [entry for entry in chosen if cache.remove(entry)]
     if options.json:
         _tell_json({"removed": [entry.key for entry in removed]})
     else:
@@ -225,24 +226,25 @@ def _row(entry: Entry, notes: Sequence[Note]) -> dict[str, Any]:
 def _type(entry: Entry) -> str:
     if not entry.finished:
         return "unfinished"
+    path = entry.paths[0]
     try:
-        return read_header(entry.paths[0]).quantization
+        return read_graph(path).precision if path.is_dir() else read_header(path).quantization
     except ModelError:
         return "damaged"
 
 
 def _known_names(notes: Mapping[str, Sequence[Note]]) -> dict[str, str]:
     """What people call the models that others were made of, by checksum."""
-    fetched = {
-        sha256: str(note["location"])
-        for sha256, told in notes.items()
-        for note in told
-        if "location" in note
-    }
-    shipped: dict[str, str] = {}
+    names: dict[str, str] = {}
     with suppress(ModelMissing):
-        shipped = {str(origin.sha256): name for name, origin in ladder.origins().items()}
-    return fetched | shipped
+        names = {str(origin.sha256): name for name, origin in ladder.origins().items()}
+    told = [(sha256, note) for sha256, each in notes.items() for note in each]
+    names |= {sha256: str(note["location"]) for sha256, note in told if "location" in note}
+    return names | {
+        sha256: f"{_named(note['source_sha256'], names)} {note['quantization']}"
+        for sha256, note in told
+        if "quantization" in note
+    }
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
@@ -258,8 +260,14 @@ def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) ->
 def _note_text(note: Note, names: Mapping[str, str]) -> str:
     if "location" in note:
         return str(note["location"])
-    texts = (str(value) for value in note.values())
-    return ", ".join(names.get(text, _short(text)) for text in texts)
+    text = ", ".join(_named(value, names) for value in note.values())
+    return f"{text}, in OpenVINO's form" if "reader" in note else text
+
+
+def _named(value: object, names: Mapping[str, str]) -> str:
+    """A model by what people call it, or by the start of its checksum; other values as they are."""
+    text = str(value)
+    return names.get(text, _short(text))
 
 
 def _short(text: str) -> str:

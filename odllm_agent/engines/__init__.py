@@ -1,6 +1,7 @@
 """The engines, each imported only when it is used."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import cast
@@ -14,6 +15,10 @@ _MODULES: Mapping[str, str] = {
     "llama_cpp": "odllm_agent.engines.llama_cpp",
     "openvino": "odllm_agent.engines.openvino",
 }
+
+# Without this package OpenVINO tells nobody; with it, every import writes into the home folder and
+# sends an event to OpenVINO's makers, from a thread that would run beside what is measured.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Those that can tell the memory of a model file before it is loaded, or even made.
 _MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}

@@ -1,6 +1,8 @@
 """The converting process: `python -m odllm_agent.engines.convert SOURCE TARGET`."""
 
 import argparse
+import ctypes
+import os
 import shutil
 import sys
 import threading
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import openvino_genai
 
+from odllm_agent.cache.split import parts_of
 from odllm_agent.child import REFUSED, end_with_parent
+from odllm_agent.engines.native import llama as native
 from odllm_agent.engines.rope import put_right, read_rope
 from odllm_agent.errors import OdllmError
 from odllm_agent.ir import MODEL, read_graph
@@ -25,8 +29,9 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    beside = _linked(options.source, options.target / "model.gguf")
+    beside = options.target / "model.gguf"
     try:
+        _bring(options.source, beside)
         rope = read_rope(beside)
         _write(beside, options.target)
         put_right(options.target, rope)
@@ -34,7 +39,7 @@ def main() -> int:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return REFUSED
     finally:
-        beside.unlink()
+        beside.unlink(missing_ok=True)
     return 0
 
 
@@ -52,13 +57,28 @@ def _write(source: Path, target: Path) -> None:
     read_graph(target)
 
 
-def _linked(source: Path, link: Path) -> Path:
-    """The file under a name in the target's folder, because the reader writes beside it."""
+def _bring(source: Path, beside: Path) -> None:
+    """Lets a model lie in the target's folder as one file, because the reader writes beside it."""
+    if len(parts_of(source)) > 1:
+        _join(source, beside)
+        return
     try:
-        link.symlink_to(source.absolute())
+        beside.symlink_to(source.absolute())
     except OSError:
-        shutil.copyfile(source, link)
-    return link
+        shutil.copyfile(source, beside)
+
+
+def _join(first: Path, whole: Path) -> None:
+    """Copies all parts of a split model, which the reader does not know, into one file.
+
+    Raises:
+        ValueError: llama.cpp cannot read them.
+    """
+    native.llama_log_set(native.llama_log_callback(), None)
+    params = native.llama_model_quantize_default_params()
+    params.only_copy = True
+    if native.llama_model_quantize(os.fsencode(first), os.fsencode(whole), ctypes.byref(params)):
+        raise ValueError("its parts cannot be joined")
 
 
 if __name__ == "__main__":

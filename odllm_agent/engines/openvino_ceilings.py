@@ -7,7 +7,8 @@ import openvino
 from openvino import opset13
 
 from odllm_agent.contract import Engine
-from odllm_agent.engines.openvino import properties
+from odllm_agent.engines.openvino_error import last_line
+from odllm_agent.engines.openvino_model import properties
 from odllm_agent.engines.passes import best_per_s
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import OpenVinoSettings, check_settings
@@ -43,8 +44,10 @@ def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
         compiled = openvino.Core().compile_model(
             openvino.Model([product], [tokens]), settings.device, told
         )
-    except (RuntimeError, AttributeError) as error:
-        raise EngineError(f"OpenVINO multiplies no weights of type {type_name}: {error}") from error
+    except RuntimeError as error:
+        raise EngineError(
+            f"OpenVINO multiplies no weights of type {type_name}: {last_line(error)}"
+        ) from error
     request = compiled.create_infer_request()
     request.set_input_tensor(openvino.Tensor(np.ones((_TOKENS, _WIDTH), np.float32)))
 
@@ -57,7 +60,9 @@ def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
 
 def _weights(type_name: str) -> openvino.Node:
     """A matrix as openvino-genai's reader writes it, integers with a scale for each group."""
-    kind = getattr(openvino.Type, type_name)
+    kind = getattr(openvino.Type, type_name, None)
+    if kind is None:
+        raise EngineError(f"OpenVINO has no type {type_name}")
     if type_name in _FLOATS:
         matrix = opset13.constant(np.ones((_WIDTH, _WIDTH), np.float32), kind)
         return opset13.convert(matrix, openvino.Type.f32)

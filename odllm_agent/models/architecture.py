@@ -130,9 +130,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2.5-3B": Architecture(QWEN2, 36, 2_048, 11_008, 16, 2, 151_936, tied=True),
     "qwen2.5-7B": Architecture(QWEN2, 28, 3_584, 18_944, 28, 4, 152_064, tied=False),
     "qwen2.5-14B": Architecture(QWEN2, 48, 5_120, 13_824, 40, 8, 152_064, tied=False),
-    "llama3.2-1B": Architecture(LLAMA3_2, 16, 2_048, 8_192, 32, 8, 128_256, tied=True),
-    "llama3.2-3B": Architecture(LLAMA3_2, 28, 3_072, 8_192, 24, 8, 128_256, tied=True),
-    "llama3.1-8B": Architecture(LLAMA3_1, 32, 4_096, 14_336, 32, 8, 128_256, tied=False),
+    "llama-3.2-1B": Architecture(LLAMA3_2, 16, 2_048, 8_192, 32, 8, 128_256, tied=True),
+    "llama-3.2-3B": Architecture(LLAMA3_2, 28, 3_072, 8_192, 24, 8, 128_256, tied=True),
+    "llama-3.1-8B": Architecture(LLAMA3_1, 32, 4_096, 14_336, 32, 8, 128_256, tied=False),
 }
 """Every architecture by name, in its family from small to large."""
 

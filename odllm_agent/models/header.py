@@ -25,9 +25,9 @@ from gguf import (
     LlamaFileType,
 )
 
+from odllm_agent.cache.split import numbered_name, part_names
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import ModelInvalid, ModelMissing
-from odllm_agent.models.split import numbered_name, part_names
 
 # The longest known vocabularies, half a million merges included, make headers of about 20 MB.
 _MAX_HEADER_BYTES = 64 * 2**20

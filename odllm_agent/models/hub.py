@@ -3,11 +3,11 @@
 import contextlib
 from pathlib import Path, PurePosixPath
 
+from odllm_agent.cache.cache import Cache, CachedFile, Download
+from odllm_agent.cache.checksum import joint_sha256
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, UsageError
 from odllm_agent.models import hub_client
-from odllm_agent.models.cache import Cache, CachedFile, Download
-from odllm_agent.models.checksum import joint_sha256
 from odllm_agent.models.header import read_header
 from odllm_agent.models.hub_client import Resolved
 from odllm_agent.models.hub_file import HubFile
@@ -86,7 +86,7 @@ def _fetched(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile:
     return cache.fetched(
         _download(resolved.at),
         resolved.files,
-        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.progress),
+        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.tell),
     )
 
 

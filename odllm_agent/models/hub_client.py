@@ -38,8 +38,9 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
     http_stream_backoff,
 )
 
+from odllm_agent.cache.cache import RemoteFile, Tell
+from odllm_agent.contract import Progress
 from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMissing
-from odllm_agent.models.cache import Progress, RemoteFile
 from odllm_agent.models.foresight import allow_holes
 from odllm_agent.models.hub_file import HubFile
 
@@ -79,14 +80,14 @@ def resolve(wanted: HubFile) -> Resolved:
     return Resolved(at, (first, *others))
 
 
-def fetch(source: HubFile, file: RemoteFile, target: Path, progress: Progress) -> None:
+def fetch(source: HubFile, file: RemoteFile, target: Path, tell: Tell) -> None:
     """Fetches what is missing of a file.
 
     Args:
         source: The model that the file belongs to, at a commit.
         file: The file.
         target: Where it goes; what is there already is taken for its start.
-        progress: Is told how far it is.
+        tell: Is told how far it is.
 
     Raises:
         AccessDenied: The hub does not give it to whoever asks.
@@ -96,7 +97,7 @@ def fetch(source: HubFile, file: RemoteFile, target: Path, progress: Progress) -
     _refuse_too_long(source, file)
 
     def bar(*, initial: int, **_: Any) -> _Bar:
-        return _Bar(progress, file, initial)
+        return _Bar(tell, file, initial)
 
     with _errors_told(source, file.name), target.open("ab") as out:
         http_get(
@@ -143,15 +144,16 @@ def fetch_start(source: HubFile, file: RemoteFile, target: Path, most_bytes: int
 class _Bar:
     """Takes the place of the progress bar that the client would draw."""
 
-    def __init__(self, progress: Progress, file: RemoteFile, done_bytes: int) -> None:
-        self._progress = progress
+    def __init__(self, tell: Tell, file: RemoteFile, done_bytes: int) -> None:
+        self._tell = tell
         self._file = file
         self._done_bytes = 0
         self.update(done_bytes)
 
     def update(self, more_bytes: int) -> None:
         self._done_bytes += more_bytes
-        self._progress(self._file.name, self._done_bytes, self._file.file_bytes)
+        what = f"fetching {self._file.name}"
+        self._tell(Progress(what, self._done_bytes, self._file.file_bytes))
 
     def __enter__(self) -> "_Bar":
         return self

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from odllm_agent.cache.split import first_name, part_names
 from odllm_agent.errors import UsageError
-from odllm_agent.models.split import first_name, part_names
 
 _REPOSITORY = re.compile(r"(?!.*--)[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _FILE = re.compile(r"(?:\w[\w.+-]*/)*\w[\w.+-]*\.gguf", re.ASCII)

@@ -1,13 +1,13 @@
 """A folder of OpenVINO's own form as a model: found, checked and described."""
 
-import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from odllm_agent.cache.checksum import listed_sha256
 from odllm_agent.contract import Format, ModelFile, ModelRequest
 from odllm_agent.errors import ModelInvalid, UsageError
 from odllm_agent.ir import MODEL, read_graph
-from odllm_agent.models.checksum import sha256_of
 
 _CONFIG = "config.json"
 # What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
@@ -28,6 +28,11 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
         UsageError: It was asked for as another type.
         ModelInvalid: The graph or `config.json` is missing or makes no sense.
     """
+    return replace(outline(request, folder), sha256=listed_sha256(_files(folder)))
+
+
+def outline(request: ModelRequest, folder: Path) -> ModelFile:
+    """The same without its checksum, for which all of it would be read; see `describe`."""
     graph = read_graph(folder)
     if request.quantization is not None:
         raise UsageError(
@@ -35,15 +40,13 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
             f"{request.quantization}",
             "name the model's GGUF file, or set its quantizations to as_is",
         )
-    files = sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
-    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     architecture, context_tokens = _config(folder)
     return ModelFile(
         name=request.name,
         quantization=graph.precision,
-        sha256=hashlib.sha256(listed.encode()).hexdigest(),
+        sha256="",
         path=str(folder),
-        file_bytes=sum(file.stat().st_size for file in files),
+        file_bytes=sum(file.stat().st_size for file in _files(folder)),
         weight_bytes=graph.weight_bytes,
         n_weights=graph.n_weights,
         architecture=architecture,
@@ -52,6 +55,11 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
         format=Format.OPENVINO_IR,
         anatomy=graph.anatomy,
     )
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that count."""
+    return sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
 
 
 def _config(folder: Path) -> tuple[str, int]:

@@ -10,9 +10,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from odllm_agent.cache.cache import Cache
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import ModelMissing, UsageError
-from odllm_agent.models.cache import Cache
 from odllm_agent.models.origin import Origin
 
 

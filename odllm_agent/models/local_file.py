@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from odllm_agent.cache.cache import Cache
 from odllm_agent.contract import ModelRequest
-from odllm_agent.models.cache import Cache
 from odllm_agent.models.origin import Origin
 
 

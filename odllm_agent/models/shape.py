@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from odllm_agent.cache.cache import Cache
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import UsageError
 from odllm_agent.models import random_weights
@@ -19,7 +20,6 @@ from odllm_agent.models.architecture import (
     Architecture,
     rope_factors,
 )
-from odllm_agent.models.cache import Cache
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.models.skeleton import write_skeleton

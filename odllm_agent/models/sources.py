@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
@@ -18,8 +20,6 @@ from odllm_agent.errors import (
 )
 from odllm_agent.models import foresight, ir_folder, quantizer
 from odllm_agent.models.anatomy import anatomy
-from odllm_agent.models.cache import Cache, CachedFile, Derivation, refuse_full_disk
-from odllm_agent.models.checksum import joint_sha256, sha256_of
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
@@ -42,13 +42,14 @@ class Foreseen:
 
     Attributes:
         header: Its header; the file that it was read from may have a hole where weights would be.
+            `None` of a folder in OpenVINO's form.
         model: Its description, without path and checksum.
         source: Where it would be made from, so that files of one model can be told from others.
         download_bytes: What would have to be fetched.
         disk_bytes: What would be newly written into the cache.
     """
 
-    header: Header
+    header: Header | None
     model: ModelFile
     source: Path
     download_bytes: int
@@ -116,6 +117,9 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     """
     stated = _stated_checksum(request)
     origin = _outline(request, cache, folder)
+    if ir_folder.is_ir_folder(origin.path):
+        model = replace(ir_folder.outline(request, origin.path), path="")
+        return Foreseen(None, model, origin.path, download_bytes=0, disk_bytes=0)
     source = read_header(origin.path)
     wanted = _to_make(request, source, origin)
     if wanted is None:

@@ -1,4 +1,4 @@
-"""A hub that the real client asks."""
+"""A model file, a cache, and a hub that the real client asks."""
 
 import os
 import time
@@ -9,7 +9,20 @@ import pytest
 from huggingface_hub import close_session, constants
 
 import odllm_agent.models.hub_client  # noqa: F401 - sets the client up, before a test does
+from odllm_agent.cache import Cache
 from tests import hub_server
+from tests.models import write_gguf
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An F16 model of 1.1 MB that no test may change."""
+    return write_gguf(tmp_path_factory.mktemp("models") / "tiny-F16.gguf")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def engine(**settings: object) -> Engine:
 
 def foreseen(folder: Path, request: ModelRequest) -> ModelFile:
     found = models.foresee(request, models.Cache(folder / "cache"), folder)
+    assert found.header is not None
     return dataclasses.replace(found.model, path=str(found.header.path))
 
 

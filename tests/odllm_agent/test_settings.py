@@ -36,6 +36,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(values: dict[str, object], t
 def test_openvino_is_left_to_itself_by_default() -> None:
     settings = check_settings("openvino", {})
     assert (settings["device"], settings["threads"]) == ("CPU", 0)
+    assert settings["attention"] == "paged"
     assert settings["inference_precision"] == settings["kv_cache_precision"] == "auto"
 
 
@@ -43,6 +44,7 @@ def test_openvino_is_left_to_itself_by_default() -> None:
     ("values", "told"),
     [
         ({"device": "TPU"}, "one of CPU, GPU, NPU"),
+        ({"attention": "sdpa"}, "attention='sdpa' is not one of paged, stateful"),
         ({"threads": -1}, "threads=-1 is not at least 0"),
         ({"kv_cache_precision": "q8_0"}, "kv_cache_precision='q8_0'"),
         ({"cpu_pinning": True}, "cpu_pinning=True is not one of auto, on, off"),

@@ -17,6 +17,7 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     ModelRequest,
+    Progress,
     Quantization,
     RepeatPolicy,
     RoundResult,
@@ -29,8 +30,8 @@ from odllm_agent.models import Cache, prepare
 from odllm_agent.settings import check_settings
 from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
 from odllm_controller.plan import Step
-from tests import support
-from tests.models import write_gguf
+from tests import hub_server, support
+from tests.models import Shape, write_gguf
 
 TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
@@ -156,6 +157,35 @@ def test_a_fleet_ends_with_all_of_its_processes_however_slowly_they_die(
     # One that is dead but was not waited for is a child still.
     assert started
     assert not started & {child.pid for child in psutil.Process().children()}
+
+
+@pytest.mark.ray
+def test_a_model_that_is_fetched_tells_how_far_it_is_while_its_agent_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write_gguf(tmp_path / "m.gguf", Shape(layers=6)).read_bytes()
+    told: list[Progress] = []
+    half = threading.Event()
+
+    def show(progress: Progress) -> None:
+        told.append(progress)
+        half.set()
+
+    with hub_server.running() as hub:
+        hub.add("ACME/Tiny", {"m.gguf": content})
+        hub.storage_faults.append(hub_server.Fault(break_after_bytes=len(content) // 2, held=half))
+        monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        location = f"ACME/Tiny/m.gguf@{hub_server.COMMIT}"
+        with local_fleet(()) as (agent,):
+            found = agent.prepare(ModelRequest("m", Source.HUB, location), show)
+    assert isinstance(found, ModelFile)
+    assert found.sha256 == hub_server.sha256(content)
+    assert told[0].what == "fetching m.gguf"
+    assert 0 < told[0].done_bytes <= len(content) // 2
+    assert {each.total_bytes for each in told} == {len(content)}
 
 
 def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:

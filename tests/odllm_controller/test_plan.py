@@ -89,9 +89,11 @@ def test_a_file_taken_as_it_is_has_no_type_to_make() -> None:
 def test_a_shape_is_asked_for_by_its_architecture_and_seed() -> None:
     (wanted,) = plan.requests(experiment("model=[shape-qwen2.5-0.5B]", "quantizations=[Q4_0]"))
     assert (wanted.source, wanted.location, wanted.seed) == (Source.SHAPE, "qwen2.5-0.5B", 0)
-    mine = "+models.mine={source: shape, architecture: llama3.2-1B, seed: 3}"
+    mine = "+models.mine={source: shape, architecture: llama-3.2-1B, seed: 3}"
     asked = plan.requests(experiment("model=[]", mine, "quantizations=[Q4_0]"))
-    assert [(each.name, each.location, each.seed) for each in asked] == [("mine", "llama3.2-1B", 3)]
+    assert [(each.name, each.location, each.seed) for each in asked] == [
+        ("mine", "llama-3.2-1B", 3)
+    ]
 
 
 def test_a_file_of_a_hub_is_asked_for_by_repository_file_and_revision() -> None:
@@ -108,9 +110,12 @@ def test_a_file_of_a_hub_is_asked_for_by_repository_file_and_revision() -> None:
     assert wanted.quantization is None
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.stem for path in (CONF / "model").glob("*[0-9]b.yaml"))
+PUBLISHED = sorted(
+    path.stem for path in (CONF / "model").glob("*B.yaml") if "source: hub" in path.read_text()
 )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_every_published_model_is_named_as_a_hub_does_and_says_that_it_is_untried(
     name: str,
 ) -> None:
@@ -119,6 +124,12 @@ def test_every_published_model_is_named_as_a_hub_does_and_says_that_it_is_untrie
     (location,) = {each.location for each in wanted}
     assert str(HubFile.of(location)) == location
     assert "Not yet tried" in (CONF / "model" / f"{name}.yaml").read_text()
+
+
+def test_a_published_model_and_its_shape_have_one_name() -> None:
+    shapes = {path.stem for path in (CONF / "model").glob("shape-*.yaml")}
+    assert len(PUBLISHED) == 9
+    assert shapes == {f"shape-{name}" for name in PUBLISHED if name != "qwen3-0.6B"}
 
 
 def test_lists_are_swept_in_every_combination() -> None:

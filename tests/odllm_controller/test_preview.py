@@ -18,7 +18,7 @@ from odllm_controller import preview as command
 from odllm_controller.preview import Options, preview
 from odllm_controller.store import Store
 from tests import support
-from tests.models import write_gguf
+from tests.models import write_gguf, write_ir_folder
 from tests.odllm_controller.configs import experiment
 
 KEYS = (
@@ -81,6 +81,27 @@ def test_a_plan_tells_what_is_needed_and_leaves_nothing_behind(folder: Path) -> 
     assert as_is["fits"] is quantized["fits"] is True
     assert as_is["memory_bytes"] > as_is["file_bytes"]
     assert sorted(folder.rglob("*")) == [folder / "here", model]
+
+
+@pytest.mark.ray
+def test_a_folder_in_openvino_s_form_is_planned_for_the_engine_that_runs_it(folder: Path) -> None:
+    (folder / "model").mkdir()
+    model = write_ir_folder(folder / "model")
+    overrides = ["+experiment=sweep", "model=[file]", f"models.file.path={model}"]
+    overrides += ["engine=[llama_cpp,openvino]"]
+    ended = plan(folder, *overrides, "--json")
+    assert ended.status == 0, ended.err
+    rows = {row["engine"]: row for row in json.loads(ended.out)}
+    assert {name: row["fits"] for name, row in rows.items()} == {
+        "llama_cpp": False,
+        "openvino": True,
+    }
+    assert "llama.cpp reads GGUF files" in rows["llama_cpp"]["reason"]
+    assert rows["openvino"]["memory_bytes"] is None
+    assert "before it has loaded" in rows["openvino"]["reason"]
+    assert rows["openvino"]["quantization"] == "FP16"
+    files = ("openvino_model.xml", "openvino_model.bin", "config.json")
+    assert rows["openvino"]["file_bytes"] == sum((model / name).stat().st_size for name in files)
 
 
 @pytest.mark.ray

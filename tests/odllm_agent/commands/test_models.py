@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from odllm_agent.__main__ import main
-from odllm_agent.contract import ModelFile, from_json
+from odllm_agent.cache.cache import Download, RemoteFile
+from odllm_agent.contract import ModelFile, from_json, to_json
 from odllm_agent.models import Cache
-from odllm_agent.models.cache import Download, RemoteFile
 from tests.hub_server import COMMIT, Fault, Hub, sha256
 from tests.models import write_gguf, write_split_gguf
 
@@ -347,3 +347,30 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
     assert told("pull", f"{LOCATION}@{COMMIT}")
     assert hub.stored[-1].headers["range"] == f"bytes={begun_bytes}-"
     assert [path.name for path in (root / "files").iterdir()] == [f"{sha256(content)}.gguf"]
+
+
+def test_a_converted_form_is_listed_checked_and_removed_like_any_model(
+    root: Path, told: Told
+) -> None:
+    converted = pytest.importorskip("odllm_agent.engines.gguf_to_ir").converted
+    model = from_json(ModelFile, told("pull", "reference-1.6M", "--quantization", "Q4_0", "--json"))
+    code = (
+        "import sys\n"
+        "from odllm_agent.contract import ModelFile, from_json\n"
+        f"from {converted.__module__} import converted\n"
+        "print(converted(from_json(ModelFile, sys.argv[1]), '2.0'))\n"
+    )
+    command = [sys.executable, "-c", code, to_json(model)]
+    folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    row = next(row for row in told.json("list")["models"] if row["paths"] == [folder])
+    assert row["quantization"] == "INT4"
+    assert row["made_from"] == [{"source_sha256": model.sha256, "reader": "2.0"}]
+    assert row["file_bytes"] == sum(path.stat().st_size for path in Path(folder).iterdir())
+    assert "reference-1.6M Q4_0, 2.0, in OpenVINO's form" in told("list")
+    assert told.json("verify") == {"checked": 2, "damaged": [], "removed": []}
+    weights = Path(folder, "openvino_model.bin")
+    weights.write_bytes(weights.read_bytes()[::-1])
+    assert told.json("verify", status=1)["damaged"] == [row["sha256"]]
+    assert told.json("remove", row["sha256"][:8], "--yes") == {"removed": [row["sha256"]]}
+    assert not Path(folder).exists()
+    assert not list((root / "converted").iterdir())

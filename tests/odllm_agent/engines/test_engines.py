@@ -1,6 +1,9 @@
 """The table of engines, with one of them missing."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +38,18 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="abacus") as caught:
         engines.prepare(Engine("abacus", "", {}), support.model_file())
     assert caught.value.remedy == "known engines: llama_cpp, openvino"
+
+
+@pytest.mark.parametrize("program", ["engines.openvino", "engines.convert", "device"])
+def test_no_engine_tells_anybody_that_it_is_used(program: str, tmp_path: Path) -> None:
+    code = (
+        "import importlib, sys, threading\n"
+        f"importlib.import_module('odllm_agent.{program}')\n"
+        "from odllm_agent import engines\n"
+        "engines.versions()\n"
+        "sys.exit(threading.active_count() - 1 + ('openvino' not in sys.modules))\n"
+    )
+    home = {"HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path), "CI": "false"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | home, check=False)
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []

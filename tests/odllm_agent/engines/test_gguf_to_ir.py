@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent import child
+from odllm_agent.cache.checksum import joint_sha256
 from odllm_agent.contract import (
     Engine,
     Measurement,
@@ -43,7 +44,7 @@ from odllm_agent.readable import why_unsupported
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
 from tests import support
-from tests.models import write_gguf
+from tests.models import write_gguf, write_split_gguf
 
 PLENTY = 10**12
 VERSION = "1.0+genai.1.0"
@@ -81,8 +82,8 @@ def forbidden(*_: object) -> None:
 
 
 def leftovers() -> list[Path]:
-    folder = Cache.of_this_device().root / "openvino"
-    return [path for path in folder.iterdir() if path.suffix != ".lock"]
+    shelf = Cache.of_this_device().shelf
+    return [path for folder in (shelf.files, shelf.unfinished) for path in folder.iterdir()]
 
 
 def test_a_file_is_converted_once_and_found_whole(
@@ -104,6 +105,7 @@ def test_what_was_damaged_is_converted_again_and_another_version_converts_its_ow
 
     def write(model: ModelFile, target: Path) -> None:
         made.append(model.sha256)
+        target.mkdir()
         for name in (MODEL, WEIGHTS):
             (target / name).write_bytes(b"content")
 
@@ -117,9 +119,51 @@ def test_what_was_damaged_is_converted_again_and_another_version_converts_its_ow
     assert (folder / WEIGHTS).read_bytes() == b"content"
     (folder / MODEL).unlink()
     assert converted(model, VERSION) == folder
-    assert converted(model, "1.1") != folder
-    assert converted(dataclasses.replace(model, sha256="other"), VERSION) != folder
+    converted(model, "1.1")
+    converted(dataclasses.replace(model, sha256="e" * 64), VERSION)
     assert len(made) == 5
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> tuple[Path, ...]:
+    (tmp_path / "parts").mkdir()
+    return write_split_gguf(tmp_path / "parts")
+
+
+def test_a_model_in_parts_becomes_what_the_whole_does(tiny: Path, parts: tuple[Path, ...]) -> None:
+    folder, whole = converted(described(parts[0]), VERSION), converted(described(tiny), VERSION)
+    assert described(parts[0]).sha256 != described(tiny).sha256
+    assert (folder / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert not list(folder.glob("*.gguf"))
+    assert len(list(parts[0].parent.iterdir())) == len(parts)
+
+
+def test_a_model_in_parts_runs(parts: tuple[Path, ...]) -> None:
+    engine = Engine("openvino", "", check_settings("openvino", {"threads": 1}))
+    trial = Trial("d", described(parts[0]), engine, Workload("short", 8, 4))
+    result = run_round(Measurement(trial, 0, RepeatPolicy(0, 1, 1)))
+    assert result.failure is None
+    assert len(result.repeats) == 1
+
+
+def test_a_part_that_was_changed_or_taken_away_is_not_converted(parts: tuple[Path, ...]) -> None:
+    model = described(parts[0])
+    parts[1].write_bytes(parts[0].read_bytes())
+    with pytest.raises(ChecksumMismatch, match="has changed"):
+        converted(model, VERSION)
+    parts[1].unlink()
+    with pytest.raises(ChecksumMismatch, match="has changed"):
+        converted(model, VERSION)
+    assert leftovers() == []
+
+
+def test_parts_that_cannot_be_joined_are_refused(parts: tuple[Path, ...]) -> None:
+    parts[1].write_bytes(parts[0].read_bytes())
+    joint = joint_sha256([hashlib.sha256(part.read_bytes()).hexdigest() for part in parts])
+    model = dataclasses.replace(undescribed(parts[0]), sha256=joint)
+    with pytest.raises(ModelInvalid, match="could not be converted"):
+        converted(model, VERSION)
+    assert leftovers() == []
 
 
 def _converted(model: ModelFile) -> Path:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino
@@ -12,77 +11,31 @@ import pytest
 from numpy.typing import NDArray
 
 from odllm_agent import engines
-from odllm_agent.contract import (
-    Engine,
-    Measurement,
-    ModelFile,
-    ModelRequest,
-    Quantization,
-    RepeatPolicy,
-    Source,
-    Trial,
-    Workload,
-)
+from odllm_agent.contract import Measurement, ModelFile, RepeatPolicy, Trial, Workload
 from odllm_agent.engines import openvino as engine
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError, SettingError
-from odllm_agent.models import Cache, prepare, read_header
-from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.models import read_header
 from odllm_agent.quality.text import read_text
-from odllm_agent.settings import OpenVinoSettings, check_settings
 from odllm_agent.worker import run_round
 from tests.models import TINY, Shape, write_gguf
+from tests.odllm_agent.engines.loading import (
+    CONTEXT,
+    asked,
+    described,
+    last_logits,
+    load,
+    reference,
+)
 
-PLENTY = 10**12
+pytestmark = pytest.mark.usefixtures("one_cache")
 PROMPT = tuple(range(40))
-CONTEXT = 256
-# Without them both engines round keys, values and activations, each in its own way.
-EXACT: dict[str, int | str] = {"inference_precision": "f32", "kv_cache_precision": "f32"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All tests of a run share what was converted, whichever process they run in."""
-    base = tmp_path_factory.getbasetemp()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ROOT_VARIABLE, str(base.parent / "openvino-cache"))
-        yield
-
-
-def described(path: Path) -> ModelFile:
-    request = ModelRequest(path.stem, Source.FILE, str(path))
-    return prepare(request, Cache.of_this_device(), PLENTY)
-
-
-def reference(quantization: str) -> ModelFile:
-    name = "reference-1.6M"
-    request = ModelRequest(name, Source.REFERENCE, name, Quantization(quantization))
-    return prepare(request, Cache.of_this_device(), PLENTY)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
-    return described(write_gguf(tmp_path_factory.mktemp("model") / "tiny-F16.gguf"))
-
-
-def asked(name: str = "openvino", **settings: int | str) -> Engine:
-    checked = check_settings(name, {"threads": 1, **settings})
-    return Engine(name, engines.versions()[name], checked)
-
-
-def load(model: ModelFile, **settings: int | str) -> Session:
-    return engines.load(asked("openvino", **(EXACT | settings)), model, CONTEXT)
-
-
-@pytest.fixture
-def session(model: ModelFile) -> Iterator[Session]:
-    with load(model) as opened:
+@pytest.fixture(params=["paged", "stateful"])
+def session(model: ModelFile, request: pytest.FixtureRequest) -> Iterator[Session]:
+    with load(model, attention=request.param) as opened:
         yield opened
-
-
-def last_logits(session: Session) -> NDArray[np.float32]:
-    last: NDArray[np.float32] = session._request.get_output_tensor(0).data[0, -1].copy()  # type: ignore[attr-defined]
-    return last
 
 
 def of_llama_cpp(model: ModelFile, tokens: list[int]) -> NDArray[np.float32]:
@@ -105,7 +58,7 @@ class VirtualClock:
         """1 ms for each token."""
 
         def priced(request: openvino.InferRequest) -> None:
-            n_tokens = request.get_tensor("input_ids").shape[1]
+            n_tokens = request.get_tensor("input_ids").size
             self.inferred.append(n_tokens)
             self.now_ns += 1_000_000 * n_tokens
             call(request)
@@ -225,15 +178,16 @@ def test_more_tokens_than_the_context_holds_is_an_error(session: Session) -> Non
 # F16 is computed with the same weights; what is left is the order of sums and llama.cpp's f16
 # activations. Q8_0 and Q4_0 keep their weights, but both engines quantize activations, each in its
 # own groups. Of Q4_K OpenVINO's reader rounds the minima to whole steps of the scale.
+@pytest.mark.parametrize("attention", ["paged", "stateful"])
 @pytest.mark.parametrize(
     ("quantization", "most_nats", "least_agreement"),
     [("F16", 1e-6, 1.0), ("Q8_0", 1e-4, 0.99), ("Q4_0", 1e-4, 0.99), ("Q4_K_M", 1e-2, 0.96)],
 )
 def test_the_reference_model_answers_as_on_llama_cpp(
-    quantization: str, most_nats: float, least_agreement: float
+    quantization: str, most_nats: float, least_agreement: float, attention: str
 ) -> None:
     model = reference(quantization)
-    with load(model) as session:
+    with load(model, attention=attention) as session:
         tokens = session.tokenize(read_text("reference"))[:CONTEXT]
         ours = session.logits(tokens)
     theirs = of_llama_cpp(model, tokens)
@@ -301,76 +255,6 @@ def tensors_of(model: ModelFile) -> list[tuple[str, int]]:
     return [(tensor.type, tensor.n_weights) for tensor in read_header(Path(model.path)).tensors]
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "prop", "found"),
-    [
-        ("threads", 2, "INFERENCE_NUM_THREADS", 2),
-        ("performance_hint", "THROUGHPUT", "PERFORMANCE_HINT", "THROUGHPUT"),
-        ("kv_cache_precision", "u8", "KV_CACHE_PRECISION", openvino.Type.u8),
-        ("kv_cache_precision", "bf16", "KV_CACHE_PRECISION", openvino.Type.bf16),
-        ("inference_precision", "f32", "INFERENCE_PRECISION_HINT", openvino.Type.f32),
-        ("cpu_pinning", "off", "ENABLE_CPU_PINNING", False),
-        ("cpu_pinning", "on", "ENABLE_CPU_PINNING", True),
-        ("hyper_threading", "off", "ENABLE_HYPER_THREADING", False),
-    ],
-)
-def test_every_setting_reaches_openvino(
-    model: ModelFile, setting: str, value: int | str, prop: str, found: object
-) -> None:
-    with load(model, **{setting: value}) as session:
-        assert session._compiled.get_property(prop) == found  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"threads": 4096}, "threads=4096 cannot be had on this CPU"),
-        ({"device": "NPU"}, "device=NPU cannot be had"),
-    ],
-)
-def test_what_this_device_cannot_honour_is_refused_by_name(
-    model: ModelFile, settings: dict[str, int | str], told: str
-) -> None:
-    with pytest.raises(SettingError, match=told) as caught:
-        load(model, **settings)
-    assert caught.value.remedy
-
-
-def test_a_gpu_that_is_not_there_is_refused(model: ModelFile) -> None:
-    if any(name.startswith("GPU") for name in openvino.Core().available_devices):
-        pytest.skip("there is a GPU that OpenVINO can use")
-    with pytest.raises(SettingError, match="device=GPU cannot be had: OpenVINO finds only CPU"):
-        load(model, device="GPU", threads=0)
-
-
-def test_a_precision_that_this_cpu_lacks_is_refused(model: ModelFile) -> None:
-    if "FP16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this CPU computes with f16")
-    with pytest.raises(SettingError, match="inference_precision=f16 cannot be had"):
-        load(model, inference_precision="f16")
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"threads": 2},
-        {"cpu_pinning": "on"},
-        {"hyper_threading": "off"},
-        {"core_type": "efficiency"},
-    ],
-)
-def test_what_is_of_the_cpu_is_refused_with_a_gpu(setting: dict[str, Any]) -> None:
-    (name,) = setting
-    with pytest.raises(SettingError, match=f"{name}=.* with device=GPU"):
-        engine._refuse_settings_of_the_cpu(OpenVinoSettings(device="GPU", **setting))
-    engine._refuse_settings_of_the_cpu(OpenVinoSettings(device="GPU"))
-
-
-def test_the_system_says_what_was_left_to_openvino(session: Session) -> None:
-    assert "INFERENCE_NUM_THREADS = 1" in session.system
-    assert "KV_CACHE_PRECISION = f32" in session.system
-
-
 def test_version_names_both_packages_and_the_build() -> None:
     version = engines.versions()["openvino"]
     assert openvino.get_version() in version
@@ -387,7 +271,10 @@ def test_a_round_comes_back_whole_and_loads_what_was_converted_before(model: Mod
     assert result.loaded.runtime_bpw is not None
 
 
-def test_a_model_in_openvino_s_form_runs_where_it_lies(model: ModelFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("attention", ["paged", "stateful"])
+def test_a_model_in_openvino_s_form_runs_where_it_lies(
+    attention: str, model: ModelFile, tmp_path: Path
+) -> None:
     folder = tmp_path / "exported"
     folder.mkdir()
     for file in engine._folder(model).iterdir():
@@ -395,17 +282,9 @@ def test_a_model_in_openvino_s_form_runs_where_it_lies(model: ModelFile, tmp_pat
     config = {"model_type": "qwen2", "max_position_embeddings": 1024}
     (folder / "config.json").write_text(json.dumps(config))
     found = described(folder)
-    with load(found) as ours, load(model) as same:
+    with load(found, attention=attention) as ours, load(model, attention=attention) as same:
         assert ours.runtime_bpw == pytest.approx(found.file_bpw)
         assert np.array_equal(ours.logits(PROMPT), same.logits(PROMPT))
-
-
-def test_a_graph_that_is_no_language_model_is_refused(tmp_path: Path) -> None:
-    values = openvino.opset13.parameter([2, 3], np.float32, name="x")
-    graph = openvino.Model([openvino.opset13.relu(values)], [values], "plain")
-    openvino.save_model(graph, tmp_path / "openvino_model.xml")
-    with pytest.raises(EngineError, match="it has no input attention_mask"):
-        engine._read(openvino.Core(), tmp_path)
 
 
 def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
@@ -418,7 +297,7 @@ def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
 def test_what_is_held_is_what_its_own_graph_holds_with_the_cache_that_was_asked_for(
     model: ModelFile, kept: str, value_bytes: int
 ) -> None:
-    with load(model, kv_cache_precision=kept) as session:
+    with load(model, attention="stateful", kv_cache_precision=kept) as session:
         held, cache = session.anatomy, session.kv_cache
     assert (cache.type, cache.value_bytes) == (kept, value_bytes)
     of_file = model.anatomy
@@ -432,3 +311,10 @@ def test_what_is_held_is_what_its_own_graph_holds_with_the_cache_that_was_asked_
     assert 8 * sum(each.n_bytes for each in held.weights) / model.n_weights == pytest.approx(
         session.runtime_bpw or 0
     )
+
+
+def test_blocks_keep_each_key_and_value_once(model: ModelFile) -> None:
+    with load(model, attention="paged") as session:
+        held, cache = session.anatomy, session.kv_cache
+    assert cache.type == "f32"
+    assert held.kv_values * cache.value_bytes == 4 * model.anatomy.kv_values

@@ -14,9 +14,9 @@ PUBLISHED = {
     "qwen2.5-3B": (3_085_938_688, 434),
     "qwen2.5-7B": (7_615_616_512, 339),
     "qwen2.5-14B": (14_770_033_664, 579),
-    "llama3.2-1B": (1_235_814_400 + 32, 147),
-    "llama3.2-3B": (3_212_749_824 + 64, 255),
-    "llama3.1-8B": (8_030_261_248 + 64, 292),
+    "llama-3.2-1B": (1_235_814_400 + 32, 147),
+    "llama-3.2-3B": (3_212_749_824 + 64, 255),
+    "llama-3.1-8B": (8_030_261_248 + 64, 292),
 }
 
 
@@ -39,10 +39,10 @@ def test_only_llama_slows_its_rotary_frequencies_down() -> None:
     slowed = {
         name for name, each in ARCHITECTURES.items() if ROPE_FACTORS in dict(each.tensor_shapes())
     }
-    assert slowed == {"llama3.2-1B", "llama3.2-3B", "llama3.1-8B"}
+    assert slowed == {"llama-3.2-1B", "llama-3.2-3B", "llama-3.1-8B"}
 
 
-@pytest.mark.parametrize("name", ["llama3.2-1B", "llama3.2-3B", "llama3.1-8B"])
+@pytest.mark.parametrize("name", ["llama-3.2-1B", "llama-3.2-3B", "llama-3.1-8B"])
 def test_rotary_factors_follow_the_published_rule(name: str) -> None:
     architecture = ARCHITECTURES[name]
     width, factor = architecture.head_width, architecture.family.rope_factor

@@ -15,6 +15,7 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     ModelRequest,
+    Progress,
     Quantization,
     RepeatPolicy,
     Source,
@@ -126,10 +127,10 @@ def test_plain_http_is_used_where_the_storage_offers_more(
 def test_progress_is_told_up_to_the_whole_file(
     hub: Hub, repository: Repository, content: bytes, tmp_path: Path
 ) -> None:
-    told: list[tuple[str, int, int]] = []
-    get(Cache(tmp_path / "cache", progress=lambda *each: told.append(each)))
-    assert told[0] == (FILE, 0, len(content))
-    assert told[-1] == (FILE, len(content), len(content))
+    told: list[Progress] = []
+    get(Cache(tmp_path / "cache", tell=told.append))
+    assert told[0] == Progress(f"fetching {FILE}", 0, len(content))
+    assert told[-1] == Progress(f"fetching {FILE}", len(content), len(content))
 
 
 @pytest.mark.parametrize("quantization", [Quantization.Q4_0, Quantization.Q8_0])
@@ -520,11 +521,11 @@ def test_a_disk_that_fills_meanwhile_is_told_and_left_clean(
 ) -> None:
     disk = small_disk(4 * 1024 * 1024)
 
-    def fill(_name: str, _done_bytes: int, _total_bytes: int) -> None:
+    def fill(_: Progress) -> None:
         if not (disk / "ballast").exists():
             (disk / "ballast").write_bytes(bytes(3_700_000))
 
-    cache = Cache(disk / "cache", progress=fill)
+    cache = Cache(disk / "cache", tell=fill)
     with pytest.raises(DiskFull, match="no room"):
         get(cache)
     assert hub.stored

@@ -1,29 +1,22 @@
 """Folders of OpenVINO's own form as models."""
 
-import json
+import dataclasses
 from pathlib import Path
 
-import numpy as np
-import openvino
 import pytest
 
 from odllm_agent.contract import Format, ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
-from odllm_agent.models import Cache, prepare
+from odllm_agent.models import Cache, foresee, ir_folder, prepare
 from odllm_agent.readable import why_unsupported
+from tests.models import write_ir_folder
 
-CONFIG = {"model_type": "phi3", "max_position_embeddings": 4096}
 PLENTY = 10**12
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    values = openvino.opset13.parameter([1, 8], np.float32)
-    matrix = openvino.opset13.constant(np.arange(32.0).reshape(8, 4), openvino.Type.f32)
-    graph = openvino.Model([openvino.opset13.matmul(values, matrix, False, False)], [values])
-    openvino.save_model(graph, tmp_path / "openvino_model.xml")
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return tmp_path
+    return write_ir_folder(tmp_path)
 
 
 def taken(
@@ -89,3 +82,16 @@ def test_a_folder_that_does_not_say_what_it_is_is_refused(folder: Path, config: 
 def test_another_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelInvalid, match="folder"):
         taken(tmp_path)
+
+
+def test_what_a_folder_will_be_is_told_without_reading_its_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = taken(folder)
+    monkeypatch.setattr(ir_folder, "listed_sha256", None)
+    request = ModelRequest("mine", Source.FILE, str(folder))
+    told = foresee(request, Cache(tmp_path / "cache"), tmp_path)
+    assert told.model == dataclasses.replace(described, path="", sha256="")
+    assert (told.header, told.download_bytes, told.disk_bytes) == (None, 0, 0)
+    with pytest.raises(UsageError, match="cannot be made Q4_0"):
+        foresee(dataclasses.replace(request, quantization=Quantization.Q4_0), Cache(folder), folder)

@@ -36,7 +36,7 @@ SMALL = {
         vocabulary=600,
     ),
     "small-llama": replace(
-        ARCHITECTURES["llama3.2-1B"],
+        ARCHITECTURES["llama-3.2-1B"],
         layers=8,
         width=384,
         ffn=512,
@@ -268,7 +268,7 @@ PUBLISHED_BPW = {
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Header:
     path = tmp_path_factory.mktemp("llama") / "skeleton.gguf"
-    return write_skeleton(path, "llama3.1-8B", ARCHITECTURES["llama3.1-8B"])
+    return write_skeleton(path, "llama-3.1-8B", ARCHITECTURES["llama-3.1-8B"])
 
 
 @pytest.mark.parametrize("quantization", PUBLISHED_BPW)

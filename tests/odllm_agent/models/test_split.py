@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.split import first_name, numbered_names, part_names
 from odllm_agent.contract import (
     Engine,
     Measurement,
@@ -21,8 +23,6 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import ModelInvalid, ModelMissing
 from odllm_agent.models import Cache, prepare, read_header
-from odllm_agent.models.checksum import joint_sha256, sha256_of
-from odllm_agent.models.split import first_name, numbered_names, part_names
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
 from tests.models import write_split_gguf

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from odllm_agent.cache.cache import CachedFile, Derivation, Download, RemoteFile
 from odllm_agent.contract import ModelRequest, Quantization, Source
 from odllm_agent.errors import DiskFull, UsageError
 from odllm_agent.models import Cache, prepare
-from odllm_agent.models.cache import CachedFile, Derivation, Download, RemoteFile
 from tests.hub_server import sha256
 
 SIZE = 1000

@@ -10,19 +10,30 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from odllm_agent.contract import Quantization
+from filelock import FileLock
+
+from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.growth import growing
+from odllm_agent.cache.shelf import (
+    Entry,
+    Shelf,
+    content_bytes,
+    content_sha256,
+    erase,
+    flush,
+    write_whole,
+)
+from odllm_agent.cache.size import bytes_text, parse_bytes
+from odllm_agent.contract import Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
-from odllm_agent.models.checksum import joint_sha256, sha256_of
-from odllm_agent.models.shelf import Entry, Shelf
-from odllm_agent.models.size import bytes_text, parse_bytes
 from odllm_agent.place import cache_root, disk_full, write_error
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.
 _SKELETON_BYTES = 2_000_000
 
-Progress = Callable[[str, int, int], None]
-"""Is told the name of a file that is on its way, the bytes that are there and those of all."""
+Tell = Callable[[Progress], None]
+"""Is told how far a file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,27 @@ class Derivation(Provenance):
     source_sha256: str
     quantization: Quantization
     quantizer: str
+
+    def __str__(self) -> str:
+        return f"making {self.quantization}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion(Provenance):
+    """Which model file a folder in OpenVINO's form is a form of.
+
+    Attributes:
+        source_sha256: The checksum of the model file.
+        reader: The version of what converted it.
+    """
+
+    folder: ClassVar[str] = "converted"
+
+    source_sha256: str
+    reader: str
+
+    def __str__(self) -> str:
+        return "converting for OpenVINO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +119,7 @@ class CachedFile:
     """A model of the cache.
 
     Attributes:
-        path: Where its file, or the first of its parts, lies.
+        path: Where its file, the first of its parts, or its folder lies.
         sha256: The checksum that stands for it.
     """
 
@@ -95,7 +127,7 @@ class CachedFile:
     sha256: str
 
 
-def no_progress(_name: str, _done_bytes: int, _total_bytes: int) -> None:
+def tell_nobody(_: Progress) -> None:
     """Tells nobody."""
 
 
@@ -103,27 +135,27 @@ class Cache:
     """A folder of model files, each named by the checksum of its content.
 
     Several processes may use one folder at the same time. With a limit, the models that were not
-    used for the longest time make room for new ones; those that this object has given out, or is
-    making, stay.
+    used for the longest time make room for new ones; those stay that are being made, or that an
+    object like this has given out, in whichever process, as long as it lives.
 
     Args:
         root: The folder; made when it is first written to.
         limit_bytes: What all of its files together may take, or `None` for no limit.
-        progress: Is told how far a download is.
+        tell: Is told how far what is fetched or made is.
     """
 
     def __init__(
-        self, root: Path, limit_bytes: int | None = None, progress: Progress = no_progress
+        self, root: Path, limit_bytes: int | None = None, tell: Tell = tell_nobody
     ) -> None:
         self.root = root
         self.limit_bytes = limit_bytes
-        self.progress = progress
+        self.tell = tell
         self.shelf = Shelf(root)
-        self._given: set[str] = set()
+        self._given: dict[str, FileLock | None] = {}
         self._busy: set[str] = set()
 
     @classmethod
-    def of_this_device(cls, progress: Progress = no_progress) -> "Cache":
+    def of_this_device(cls, tell: Tell = tell_nobody) -> "Cache":
         """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches.
 
         Its limit is `ODLLM_CACHE_MAX_BYTES`, such as 50GB; there is none where that is not set.
@@ -131,20 +163,23 @@ class Cache:
         Raises:
             UsageError: The limit is no size.
         """
-        return cls(cache_root(), _limit_bytes(), progress)
+        return cls(cache_root(), _limit_bytes(), tell)
 
     def derived(
-        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+        self,
+        derivation: Derivation | Conversion,
+        make: Callable[[Path], None],
+        at_least_bytes: int,
     ) -> CachedFile:
-        """The file of a derivation: the one that is there if its content is right, or a new one.
+        """What was made of a model: the one that is there if its content is right, or a new one.
 
         Args:
-            derivation: What the file is made from, and how.
-            make: Writes the file to the path that it is given.
-            at_least_bytes: The disk space that the file surely needs.
+            derivation: What it is made from, and how.
+            make: Writes a file, or a folder of files, to the path that it is given.
+            at_least_bytes: The disk space that it surely needs.
 
         Raises:
-            DiskFull: There is no room for the file, on the disk or within the limit.
+            DiskFull: There is no room for it, on the disk or within the limit.
             UsageError: The cache's folder cannot be written to.
         """
         with self._writing(derivation.key, at_least_bytes):
@@ -223,7 +258,7 @@ class Cache:
             if self.shelf.is_right(sha256):
                 return self._given_out(paths[0], sha256)
             if len(paths) == 1:
-                paths[0].unlink()
+                erase(paths[0])
             return None
 
     def noted(self, source: Provenance) -> CachedFile | None:
@@ -244,32 +279,50 @@ class Cache:
         with self._errors_told(0):
             return self.shelf.entries()
 
+    def hold(self, sha256: str) -> None:
+        """Keeps the model of that content, if it is there, as long as this object lives."""
+        if sha256 not in self._given and self.shelf.parts(sha256):
+            self._given[sha256] = self.shelf.hold(sha256)
+
+    def remove(self, entry: Entry) -> bool:
+        """Takes an entry away, unless it is being made or fetched or a process was given it.
+
+        Returns:
+            Whether it is gone.
+        """
+        with self._errors_told(0), self.shelf.room():
+            return entry.key not in self.shelf.held() and self.shelf.remove(entry)
+
     def _given_out(self, path: Path, sha256: str) -> CachedFile:
-        self._given.add(sha256)
+        self.hold(sha256)
         self.shelf.touch(sha256)
         return CachedFile(path, sha256)
 
     def _make(
-        self, derivation: Derivation, make: Callable[[Path], None], at_least_bytes: int
+        self,
+        derivation: Derivation | Conversion,
+        make: Callable[[Path], None],
+        at_least_bytes: int,
     ) -> CachedFile:
         partial = self._partial(derivation.key)
         # One may have been left by a process that was killed. It may still be open in a child of
         # that process, so it is removed, never written over.
-        partial.unlink(missing_ok=True)
+        erase(partial)
         try:
             self._have_room(at_least_bytes)
-            make(partial)
+            with growing(partial, str(derivation), at_least_bytes, self.tell):
+                make(partial)
             self._keep_limit(0)
-            _flush(partial)
+            flush(partial)
             return self._keep(partial, derivation)
         finally:
-            partial.unlink(missing_ok=True)
+            erase(partial)
 
-    def _keep(self, partial: Path, derivation: Derivation) -> CachedFile:
-        sha256 = sha256_of(partial)
+    def _keep(self, partial: Path, derivation: Derivation | Conversion) -> CachedFile:
+        sha256 = content_sha256(partial)
         # The note comes first: if it cannot be written, no file lies about that nothing names.
-        self._write_note(derivation, sha256, partial.stat().st_size)
-        (place,) = self.shelf.places(sha256)
+        self._write_note(derivation, sha256, content_bytes(partial))
+        place = self.shelf.place(partial, sha256)
         self._put(partial, place)
         return self._given_out(place, sha256)
 
@@ -286,7 +339,7 @@ class Cache:
         with self._using(file.sha256):
             try:
                 fetch(file, partial)
-                _flush(partial)
+                flush(partial)
                 _refuse_other_content(file, partial)
             except (OSError, ChecksumMismatch):
                 # A disk that is full would stay so, and what is wrong is the start of nothing.
@@ -300,6 +353,9 @@ class Cache:
             self._put(partial, place)
 
     def _put(self, partial: Path, place: Path) -> None:
+        if place.is_dir():
+            # A folder takes no other's place, even one of the same content.
+            erase(place)
         partial.replace(place)
         _flush_folder(place.parent)
 
@@ -316,10 +372,11 @@ class Cache:
         """Removes the least recently used models until so many bytes more are within the limit."""
         if self.limit_bytes is None:
             return
-        with self.shelf.lock("room"):
+        with self.shelf.room():
             entries = self.shelf.entries()
             over_bytes = sum(entry.file_bytes for entry in entries) + more_bytes - self.limit_bytes
-            free = [entry for entry in entries if entry.key not in self._given | self._busy]
+            needed = self.shelf.held() | self._busy
+            free = [entry for entry in entries if entry.key not in needed]
             freed_bytes = sum(entry.file_bytes for entry in free)
             # Nothing is removed for what would not fit even so.
             if freed_bytes >= over_bytes:
@@ -348,14 +405,7 @@ class Cache:
 
     def _write_note(self, source: Provenance, sha256: str, file_bytes: int) -> None:
         content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes}
-        path = self.shelf.note_path(source.folder, source.key)
-        partial = path.with_suffix(".part")
-        try:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
-            _flush(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self.shelf.note_path(source.folder, source.key), content)
 
     @contextmanager
     def _using(self, key: str) -> Iterator[None]:
@@ -417,11 +467,6 @@ def refuse_full_disk(folder: Path, at_least_bytes: int) -> None:
     """
     if shutil.disk_usage(folder).free < at_least_bytes:
         raise disk_full(folder, at_least_bytes)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from odllm_agent.clock import now
@@ -11,7 +11,10 @@ from odllm_agent.clock import now
 # in use ticks more slowly than FAT, at 2 s.
 _SETTLED_AFTER_S = 3.0
 
-_known: dict[tuple[int, ...], str] = {}
+Identity = tuple[int, ...]
+"""What tells one state of a file from any other: its place, size and times."""
+
+_known: dict[Identity, str] = {}
 
 
 def sha256_of(path: Path) -> str:
@@ -22,9 +25,7 @@ def sha256_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         found = os.fstat(file.fileno())
-        identity = (
-            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        )  # fmt: skip
+        identity = _identity(found)
         if identity in _known:
             return _known[identity]
         settled = now().timestamp() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER_S
@@ -32,6 +33,27 @@ def sha256_of(path: Path) -> str:
     if settled:
         _known[identity] = digest
     return digest
+
+
+def trust(readings: Mapping[Identity, str]) -> None:
+    """Takes over what another process has read: the checksum of each state of a file."""
+    _known.update(readings)
+
+
+def readings(paths: Iterable[Path]) -> dict[Identity, str]:
+    """The checksums of those files that need not be read again, by their state."""
+    identities = [_identity(path.stat()) for path in paths]
+    return {identity: _known[identity] for identity in identities if identity in _known}
+
+
+def listed_sha256(files: Iterable[Path]) -> str:
+    """The SHA-256 that stands for files with their names.
+
+    It is that of the list of their checksums, one a line with the file's name, as `sha256sum` in
+    their folder prints it.
+    """
+    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def joint_sha256(parts: Sequence[str]) -> str:
@@ -46,3 +68,7 @@ def joint_sha256(parts: Sequence[str]) -> str:
     if len(parts) == 1:
         return parts[0]
     return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
+
+
+def _identity(found: os.stat_result) -> Identity:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

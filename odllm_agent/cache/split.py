@@ -5,6 +5,7 @@ from its first part, when the others lie beside it under their proper names.
 """
 
 import re
+from pathlib import Path
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
@@ -22,6 +23,13 @@ def part_names(name: str) -> tuple[str, ...]:
     if match is None or int(match["number"]) != 1:
         return (name,)
     return numbered_names(match["stem"], int(match["count"]))
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files of the model that a file is the first part of; a whole file is its only one."""
+    parts = tuple(path.with_name(name) for name in part_names(path.name))
+    # A file may have such a name and be whole.
+    return parts if all(part.exists() for part in parts) else (path,)
 
 
 def numbered_names(stem: str, count: int) -> tuple[str, ...]:

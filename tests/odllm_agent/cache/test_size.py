@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odllm_agent.cache.size import bytes_text, parse_bytes
 from odllm_agent.errors import UsageError
-from odllm_agent.models.size import bytes_text, parse_bytes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Mutated GGUF files, and everything of the agent that reads such files."""
