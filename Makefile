@@ -44,6 +44,7 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.bandwidth
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -7,6 +7,8 @@ import ray
 from odllm_agent import device, models, state, worker
 from odllm_agent.contract import (
     Candidate,
+    Ceilings,
+    CeilingsOrder,
     Device,
     Exam,
     Failure,
@@ -79,6 +81,10 @@ class AgentActor:
     def progress(self) -> Progress | None:
         """How far the file is that `prepare` fetches or makes; `None` while it does neither."""
         return self._progress
+
+    def ceilings(self, order: CeilingsOrder) -> Ceilings:
+        """Finds out what this device does at most."""
+        return worker.run_ceilings(order)
 
     def measure(self, order: Measurement) -> RoundResult:
         """Measures one trial in one round."""

@@ -73,6 +73,14 @@ class Phase(StrEnum):
     DECODE = "decode"
 
 
+class Use(StrEnum):
+    """How often a window reads weights of a model."""
+
+    TOKENS = "tokens"  # for every token
+    OUTPUT = "output"  # where a token's logits are wanted
+    LOOKUP = "lookup"  # one row for every token
+
+
 class Stopped(StrEnum):
     """Why a round took no more repeats."""
 
@@ -105,6 +113,40 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightGroup:
+    """Weights of one type that a model uses in one way.
+
+    Attributes:
+        use: How often a window reads them.
+        type: Their type by the engine's name, such as ggml's `Q4_K` or OpenVINO's `u4`.
+        n_bytes: Their bytes; of those that are looked up, the bytes of a row.
+        n_multiplied: How many of them are multiplied with an activation each time they are read.
+    """
+
+    use: Use
+    type: str
+    n_bytes: int
+    n_multiplied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What a model consists of, as far as its speed depends on it.
+
+    Attributes:
+        weights: Its weights by use and type; none where they cannot be told.
+        kv_values: Keys and values that each token leaves in the KV cache, in all blocks together.
+        query_values: Values of the queries that each token asks it with, in all blocks together.
+        reason: Why this cannot be told, or `""`.
+    """
+
+    weights: tuple[WeightGroup, ...] = ()
+    kv_values: int = 0
+    query_values: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """A model file as it lies on a device, described by its own content.
 
@@ -122,6 +164,7 @@ class ModelFile:
         tensor_types: The distinct types of its tensors, sorted; of a GGUF file by ggml's names.
         format: How it lies on the disk.
         no_quality: Why its quality cannot be told, or `""`.
+        anatomy: What it consists of.
     """
 
     name: str
@@ -136,6 +179,7 @@ class ModelFile:
     tensor_types: tuple[str, ...] = ()
     format: Format = Format.GGUF
     no_quality: str = ""
+    anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
 
     @property
     def file_bpw(self) -> float:
@@ -394,6 +438,25 @@ class DeviceState:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a phase reads and computes at least, with weights or keys and values of one type.
+
+    Of prefill it is told for the whole prompt, of decode for the mean output token.
+
+    Attributes:
+        phase: The phase.
+        type: Their type by the engine's name.
+        read_bytes: The bytes that have to be read.
+        operations: Multiplications and additions.
+    """
+
+    phase: Phase
+    type: str
+    read_bytes: float
+    operations: float
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What the worker says once the model is ready.
 
@@ -401,11 +464,15 @@ class Loaded:
         load_s: From the call that opens the file to a context ready for tokens.
         runtime_bpw: Bits per weight of what the engine holds, which may differ from the file's.
         system: What the engine says of the processor features it uses.
+        work: What the windows read and compute at least, by phase and type.
+        no_work: Why that cannot be told, or `""`.
     """
 
     load_s: float
     runtime_bpw: float | None
     system: str
+    work: tuple[Work, ...] = ()
+    no_work: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -674,6 +741,61 @@ class QualityResult:
     check: QualityCheck
     scores: tuple[Score, ...] = ()
     wall_s: float = 0.0
+    failure: Failure | None = None
+
+
+READ = "read"
+"""The name of the ceiling of bytes read from memory per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingsOrder:
+    """The order to find out the most that a device does with an engine and so many threads.
+
+    Attributes:
+        device_id: The device.
+        engine: The engine with its settings.
+        names: The ceilings wanted: `read`, and the types of weights to multiply with.
+        deadline_s: The time after which the worker is ended.
+    """
+
+    device_id: str
+    engine: Engine
+    names: tuple[str, ...]
+    deadline_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a device does of one thing.
+
+    Attributes:
+        name: `read`, or the type of the weights of a matrix product by the engine's name.
+        per_s: Bytes read, or operations, per second: the best of several passes, or `None`.
+        method: How it was measured.
+        reason: Why there is no figure; empty where there is one.
+    """
+
+    name: str
+    per_s: float | None
+    method: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What a device does at most.
+
+    Attributes:
+        order: What was asked.
+        measured_at: When, in UTC.
+        found: One per name of the order, unless it failed.
+        failure: Why there are none, or `None`.
+    """
+
+    order: CeilingsOrder
+    measured_at: datetime
+    found: tuple[Ceiling, ...] = ()
     failure: Failure | None = None
 
 

@@ -21,6 +21,7 @@ from odllm_agent.contract import (
 from odllm_agent.engines.base import Session
 from odllm_agent.interval import median_interval
 from odllm_agent.meters.memory import anonymous_bytes, peak_rss_bytes
+from odllm_agent.work import work
 
 Say = Callable[[Loaded | Repeat | Finished], None]
 
@@ -69,7 +70,7 @@ def measure(order: Measurement, say: Say) -> None:
     engines.prepare(order.trial.engine, order.trial.model)
     start = monotonic_ns()
     with engines.load(order.trial.engine, order.trial.model, workload.context_tokens) as session:
-        say(Loaded(seconds_since(start), session.runtime_bpw, session.system))
+        say(_loaded(seconds_since(start), session, workload))
         tokens = draw_tokens(workload, session.vocabulary)
         opened = meters.open_meters(order.meters)
         # A collection in the middle of a window would be measured as if it were the model's.
@@ -86,6 +87,16 @@ def measure(order: Measurement, say: Say) -> None:
                 width = interval_width(speeds)
                 say(Finished(stopped, width, peak_rss_bytes(), anonymous_bytes()))
                 return
+
+
+def _loaded(load_s: float, session: Session, workload: Workload) -> Loaded:
+    return Loaded(
+        load_s=load_s,
+        runtime_bpw=session.runtime_bpw,
+        system=session.system,
+        work=work(session.anatomy, session.kv_cache, workload),
+        no_work=session.anatomy.reason,
+    )
 
 
 def interval_width(values: list[float]) -> float | None:

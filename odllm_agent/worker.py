@@ -21,6 +21,8 @@ from typing import IO, Any
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
+    Ceilings,
+    CeilingsOrder,
     Exam,
     Failure,
     Finished,
@@ -41,7 +43,7 @@ from odllm_agent.errors import WorkerDied
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
     kind.__name__: kind
-    for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Rehearsed, Failure)
+    for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Rehearsed, Ceilings, Failure)
 }
 
 
@@ -107,6 +109,17 @@ def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
     ended = _run("rehearse", to_json(order), order.deadline_s)
     found: Rehearsed | Failure = ended.answer(Rehearsed)
     return found if isinstance(found, Failure) else replace(found, log=ended.log)
+
+
+def run_ceilings(order: CeilingsOrder) -> Ceilings:
+    """Finds out what this device does at most in a process of its own.
+
+    Returns:
+        The ceilings; a failure is part of them, never raised.
+    """
+    started_at = now()
+    found: Ceilings | Failure = _run("ceilings", to_json(order), order.deadline_s).answer(Ceilings)
+    return Ceilings(order, started_at, failure=found) if isinstance(found, Failure) else found
 
 
 def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
@@ -240,6 +253,12 @@ def _rehearse(order: str, say: Callable[[object], None]) -> None:
     say(rehearse(from_json(Rehearsal, order)))
 
 
+def _ceilings(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.ceilings import measure  # noqa: PLC0415 - as above
+
+    say(measure(from_json(CeilingsOrder, order)))
+
+
 def _look_up(order: str, say: Callable[[object], None]) -> None:
     from odllm_agent.quality.examining import look_up  # noqa: PLC0415 - as above
 
@@ -251,6 +270,7 @@ _TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
     "check": _check,
     "rehearse": _rehearse,
     "look_up": _look_up,
+    "ceilings": _ceilings,
 }
 
 

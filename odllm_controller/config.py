@@ -155,6 +155,7 @@ class Experiment(_Section):
     rounds: PositiveInt
     rounds_at_most: PositiveInt | None
     deadline_s: PositiveFloat
+    ceilings: Literal["missing", "again", "never"]
     repeats: RepeatsConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]

@@ -30,6 +30,8 @@ from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Candidate,
+    Ceilings,
+    CeilingsOrder,
     Device,
     Exam,
     Failure,
@@ -102,6 +104,13 @@ class RemoteAgent:
                 show(progress)
         prepared: ModelFile | Failure = _answer(reference, _FETCH_TIMEOUT_S)
         return prepared
+
+    def ceilings(self, order: CeilingsOrder) -> Ceilings:
+        """Finds out what the agent's device does at most."""
+        found: Ceilings = _answer(
+            self.actor.ceilings.remote(order), order.deadline_s + _ANSWER_TIMEOUT_S
+        )
+        return found
 
     def text_sha256(self, name: str) -> str:
         """The checksum of a text on the agent's device.

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from odllm_agent.contract import (
+    READ,
     Candidate,
+    CeilingsOrder,
     Device,
     Engine,
     Exam,
@@ -24,6 +26,7 @@ from odllm_agent.contract import (
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
+from odllm_agent.work import ceiling_types
 from odllm_controller.config import (
     AUTO,
     EngineConfig,
@@ -31,7 +34,7 @@ from odllm_controller.config import (
     QualityConfig,
     WorkloadConfig,
 )
-from odllm_controller.store import Skip
+from odllm_controller.store import CeilingKey, Skip
 
 Subject = Reading | Exam
 Bases = Mapping[str, ModelFile | Failure]
@@ -174,6 +177,35 @@ def steps(
     )
 
 
+def ceilings(
+    planned: Sequence[Trial], known: Collection[CeilingKey] = frozenset()
+) -> tuple[CeilingsOrder, ...]:
+    """What a device has to be asked, so that its trials can be set against what it does at most.
+
+    Ceilings are those of an engine's default settings with so many threads, so that trials with
+    other settings are set against the same. There are none of a GPU.
+
+    Args:
+        planned: The trials of one device.
+        known: What needs no measuring any more.
+    """
+    names: dict[tuple[str, str, str, int], set[str]] = {}
+    for trial in filter(_is_on_cpu, planned):
+        engine = trial.engine
+        key = (trial.device_id, engine.name, engine.version, int(engine.settings["threads"]))
+        names.setdefault(key, {READ}).update(ceiling_types(engine, trial.model))
+    orders = []
+    for (device_id, name, version, threads), wanted in names.items():
+        missing = [
+            each
+            for each in sorted(wanted)
+            if CeilingKey(device_id, name, version, threads, each) not in known
+        ]
+        engine = Engine(name, version, check_settings(name, {"threads": threads}))
+        orders += [CeilingsOrder(device_id, engine, tuple(missing))] if missing else []
+    return tuple(orders)
+
+
 def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
     """The files that quantized ones are compared with: each model's source as it is, once.
 
@@ -278,6 +310,11 @@ def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[
 
 def _subject(of: Trial | Skip) -> str:
     return to_json([of.model.name, of.model.quantization, of.engine, of.workload])
+
+
+def _is_on_cpu(trial: Trial) -> bool:
+    settings = trial.engine.settings
+    return settings.get("device", "CPU") == "CPU" and not settings.get("gpu_layers", 0)
 
 
 def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:

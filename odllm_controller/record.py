@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from odllm_agent.clock import now
-from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Trial
+from odllm_agent.contract import Ceilings, Device, Failure, ModelRequest, RoundResult, Trial
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
@@ -76,6 +76,10 @@ class Recorder:
         kind = request.quantization or "as it is"
         self.failures.append(_told(f"{request.name} {kind} on {device.name}", failure))
         self._store.add_failure(self.run_id, device.id, request, failure)
+
+    def ceilings(self, found: Ceilings) -> None:
+        """Records what a device does at most."""
+        self._store.add_ceilings(self.run_id, found)
 
     def result(self, result: Result) -> None:
         """Records a result as it comes in."""

@@ -1,9 +1,13 @@
 """Builders of contract values for the tests: each takes only what the test is about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from odllm_agent.contract import (
     Candidate,
+    Ceiling,
+    Ceilings,
+    CeilingsOrder,
     Device,
     DeviceKind,
     DeviceState,
@@ -29,6 +33,7 @@ from odllm_agent.contract import (
     Source,
     Stopped,
     Trial,
+    Work,
     Workload,
 )
 from odllm_controller.store import Skip
@@ -228,3 +233,19 @@ def quality_check(of: ModelFile | None = None, **changes: object) -> QualityChec
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:
     """A perplexity on the reference text."""
     return QualityResult(quality_check(of), (Score("perplexity", value, 0.2, 10_000),), wall_s=1.0)
+
+
+def worked(result: RoundResult, *work: Work, no_work: str = "") -> RoundResult:
+    """The round with what its windows had to do."""
+    assert result.loaded is not None
+    return replace(result, loaded=replace(result.loaded, work=work, no_work=no_work))
+
+
+def ceilings(of: Engine | None = None, hours: float = 0, **per_s: float | None) -> Ceilings:
+    """What a laptop does at most, told some hours after the first run began."""
+    order = CeilingsOrder("id-of-laptop", of or engine(), tuple(per_s))
+    found = tuple(
+        Ceiling(name, value, "by formula", "" if value else "no room")
+        for name, value in per_s.items()
+    )
+    return Ceilings(order, STARTED + timedelta(hours=hours), found)

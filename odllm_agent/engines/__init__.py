@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import cast
 
 from odllm_agent.contract import Engine, ModelFile
-from odllm_agent.engines.base import MemoryTeller, Session
+from odllm_agent.engines.base import CeilingTeller, MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
 from odllm_agent.settings import ENGINE_SETTINGS
 
@@ -22,6 +22,12 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Those that can tell the memory of a model file before it is loaded, or even made.
 _MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}
+
+# Where each multiplies matrices apart from any model, to tell how fast it can.
+_CEILINGS: Mapping[str, str] = {
+    "llama_cpp": "odllm_agent.engines.llama_cpp_ceilings",
+    "openvino": "odllm_agent.engines.openvino_ceilings",
+}
 
 
 def prepare(engine: Engine, model: ModelFile) -> None:
@@ -73,6 +79,16 @@ def memory(name: str) -> MemoryTeller:
     """
     _module(name)
     return cast(MemoryTeller, importlib.import_module(_MEMORY[name]))
+
+
+def ceilings(name: str) -> CeilingTeller:
+    """The module in which an engine multiplies matrices of weights as fast as it can.
+
+    Raises:
+        EngineError: The engine is not installed.
+    """
+    _module(name)
+    return cast(CeilingTeller, importlib.import_module(_CEILINGS[name]))
 
 
 def _module(name: str) -> ModuleType:

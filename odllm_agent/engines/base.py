@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from odllm_agent.contract import Engine, ModelFile, Workload
+from odllm_agent.contract import Anatomy, Engine, ModelFile, Workload
 from odllm_agent.errors import EngineError
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,12 +79,16 @@ class Session(Protocol):
         start_token: The token that the model wants at the start of every text, or `None`.
         runtime_bpw: Bits per weight of what the engine holds, or `None` if it does not tell.
         system: What the engine says of the processor features it uses.
+        anatomy: What the model consists of as the engine holds it, or why that cannot be told.
+        kv_cache: How it keeps keys and values.
     """
 
     vocabulary: int
     start_token: int | None
     runtime_bpw: float | None
     system: str
+    anatomy: Anatomy
+    kv_cache: KvCache
 
     def __enter__(self) -> "Session": ...
 
@@ -142,6 +147,19 @@ class MemoryTeller(Protocol):
 
     def context_memory(self, log: str, weights: Sequence[Weights]) -> ContextMemory:
         """What a context takes, from what the engine said in a rehearsal."""
+
+
+class CeilingTeller(Protocol):
+    """The module of an engine that multiplies matrices apart from any model.
+
+    Attributes:
+        METHOD: How it does, in words.
+    """
+
+    METHOD: str
+
+    def operations_per_s(self, engine: Engine, type_name: str, budget_s: float) -> float:
+        """Operations per second of the quickest product with weights of a type."""
 
 
 def refuse_overflow(n_tokens: int, held: int, context_tokens: int) -> None:

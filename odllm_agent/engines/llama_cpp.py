@@ -14,13 +14,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.contract import Engine, ModelFile
+from odllm_agent.contract import Anatomy, Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.ggml import value_bytes
 from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
 from odllm_agent.engines.vocabulary import Vocabulary
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +104,8 @@ class LlamaCppSession:
         self.start_token = self._vocabulary.start_token
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
+        self.anatomy = _anatomy(model, settings)
+        self.kv_cache = _kv_cache(settings)
 
     def __enter__(self) -> "LlamaCppSession":
         return self
@@ -309,6 +313,19 @@ def _attach_threadpool(context: int, threads: int) -> int:
     pointers = (ctypes.c_void_p,) * 3
     bound("llama", "llama_attach_threadpool", None, *pointers)(context, pool, None)
     return int(pool)
+
+
+def _anatomy(model: ModelFile, settings: LlamaCppSettings) -> Anatomy:
+    """What the model consists of; llama.cpp holds weights as they are in the file."""
+    if settings.gpu_layers:
+        return Anatomy(reason="a part of it is on a GPU, whose ceilings are not measured")
+    return model.anatomy
+
+
+def _kv_cache(settings: LlamaCppSettings) -> KvCache:
+    types = (settings.kv_type_k, settings.kv_type_v)
+    # Keys are as many as values.
+    return KvCache(settings.kv_type_k.upper(), sum(map(value_bytes, types)) / len(types))
 
 
 def _columns(batch: Any, size: int) -> _Columns:

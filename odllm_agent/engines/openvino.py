@@ -21,7 +21,7 @@ import openvino
 from numpy.typing import NDArray
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.contract import Engine, Format, ModelFile
+from odllm_agent.contract import Anatomy, Engine, Format, ModelFile
 from odllm_agent.engines import openvino_model
 from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.folder_vocabulary import FolderVocabulary
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Asked for here so that its absence is found together with the runtime's.
 _GENAI_VERSION = metadata.version("openvino-genai")
 _WARM_UP_TOKENS = 32
+_NOT_ON_CPU = Anatomy(reason="it is not on the CPU, and no other ceilings are measured")
 
 
 class OpenVinoSession:
@@ -74,8 +75,11 @@ class OpenVinoSession:
         self._places = np.arange(context_tokens, dtype=np.int64)
         self._one_place = np.zeros(1, np.int64)
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
-        self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / model.n_weights
+        held = read_graph(folder)
+        self.runtime_bpw: float | None = 8 * held.weight_bytes / model.n_weights
         self.system = openvino_model.system(core, self._compiled, settings.device)
+        self.anatomy = held.anatomy if settings.device == "CPU" else _NOT_ON_CPU
+        self.kv_cache = openvino_model.kv_cache(self._compiled, held.anatomy.kv_values)
         self._warm_up()
 
     def __enter__(self) -> "OpenVinoSession":

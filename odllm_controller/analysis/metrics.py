@@ -117,9 +117,15 @@ def _quality(
     )
 
 
+def _share(name: str, label: str) -> Metric:
+    return Metric(name, label, "%", _PERCENT, Better.HIGHER, Group.SPEED, reason="ceiling_reason")
+
+
 METRICS: tuple[Metric, ...] = (
     Metric("decode_tok_s", "Decode speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
     Metric("prefill_tok_s", "Prefill speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
+    _share("mbu", "Bandwidth used by decode"),
+    _share("prefill_compute_fraction", "Share of the compute ceiling in prefill"),
     Metric("ttft_s", "Time to first token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from odllm_agent.contract import (
+    Ceiling,
+    Ceilings,
     Device,
     Engine,
     Failure,
@@ -58,7 +60,7 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format"):
+    for unstored in ("path", "tensor_types", "format", "anatomy"):
         del row[unstored]
     return row
 
@@ -104,6 +106,7 @@ def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
         "load_s": loaded.load_s if loaded else None,
         "runtime_bpw": loaded.runtime_bpw if loaded else None,
         "system": loaded.system if loaded else None,
+        "no_work": loaded.no_work if loaded else None,
         "peak_rss_bytes": finished.peak_rss_bytes if finished else None,
         "anonymous_bytes": finished.anonymous_bytes if finished else None,
         "stopped": str(result.stopped),
@@ -123,6 +126,12 @@ def of_repeat(repeat: Repeat, round_id: int) -> Row:
         "ttft_s": repeat.ttft_s,
         "flags": list(repeat.flags),
     }
+
+
+def of_work(result: RoundResult) -> Iterator[Row]:
+    """A row per phase and type of weights, keys and values."""
+    for work in result.loaded.work if result.loaded else ():
+        yield {"trial_id": result.trial.id, **dataclasses.asdict(work), "phase": str(work.phase)}
 
 
 def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
@@ -192,6 +201,22 @@ def of_bounds(trial_id: str, metric: str, rounds: Rounds) -> Row:
         "high": interval.high,
         "reason": interval.reason,
     }
+
+
+def of_ceilings(result: Ceilings, run_id: str) -> Iterator[Row]:
+    """A row per ceiling that was asked for, whether there is a figure or not."""
+    engine, missing = result.order.engine, result.failure.message if result.failure else ""
+    found = result.found or [Ceiling(name, None, "", missing) for name in result.order.names]
+    for ceiling in found:
+        yield {
+            "device_id": result.order.device_id,
+            "engine": engine.name,
+            "engine_version": engine.version,
+            "threads": engine.settings["threads"],
+            "run_id": run_id,
+            "measured_at": timestamp(result.measured_at),
+            **dataclasses.asdict(ceiling),
+        }
 
 
 def of_unprepared(request: ModelRequest, device_id: str) -> Row:

@@ -96,6 +96,78 @@ SELECT trial_id, metric, n, rounds, median, low, high, mean, nullif(reason, '') 
 FROM summary
 LEFT JOIN bounds USING (trial_id, metric);
 
+-- A row per trial and phase, of a prompt or of the mean output token: what it had to do, how long it
+-- took, and how long reading and computing would take at the device's ceilings. A share is the part
+-- of the time that the ceiling explains; bytes that come from a cache can make it more than 1.
+CREATE VIEW shares AS
+WITH latest AS (
+    SELECT * FROM ceilings
+    QUALIFY 1 = row_number() OVER (
+        PARTITION BY device_id, engine, engine_version, threads, name
+        ORDER BY per_s IS NOT NULL DESC, measured_at DESC
+    )
+),
+floors AS (
+    SELECT
+        work.trial_id, work.phase,
+        sum(work.read_bytes) AS read_bytes,
+        sum(work.operations) AS operations,
+        sum(work.read_bytes) / any_value(reading.per_s) AS traffic_s,
+        CASE
+            WHEN bool_and(work.operations = 0 OR multiplying.per_s IS NOT NULL)
+                THEN sum(work.operations / multiplying.per_s)
+        END AS compute_s,
+        coalesce(
+            max(nullif(reading.reason, '')),
+            max(nullif(multiplying.reason, '')) FILTER (work.operations > 0),
+            'its ceiling was not measured on this device'
+        ) AS missing
+    FROM work
+    JOIN trials USING (trial_id)
+    LEFT JOIN latest AS reading
+        ON reading.device_id = trials.device_id
+        AND reading.engine = trials.engine
+        AND reading.engine_version = trials.engine_version
+        AND reading.threads = (trials.settings ->> 'threads')::INTEGER
+        AND reading.name = 'read'
+    LEFT JOIN latest AS multiplying
+        ON multiplying.device_id = trials.device_id
+        AND multiplying.engine = trials.engine
+        AND multiplying.engine_version = trials.engine_version
+        AND multiplying.threads = (trials.settings ->> 'threads')::INTEGER
+        AND multiplying.name = work.type
+    GROUP BY work.trial_id, work.phase
+),
+times AS (
+    SELECT trial_id, 'decode' AS phase, median AS window_s, low AS window_s_low,
+        high AS window_s_high
+    FROM intervals
+    WHERE metric = 'tpot_s'
+    UNION ALL
+    SELECT trial_id, 'prefill', prompt_tokens / median, prompt_tokens / high, prompt_tokens / low
+    FROM intervals
+    JOIN trials USING (trial_id)
+    WHERE metric = 'prefill_tok_s'
+),
+found AS (
+    SELECT
+        *,
+        traffic_s / window_s AS traffic_share,
+        compute_s / window_s AS compute_share
+    FROM floors
+    JOIN times USING (trial_id, phase)
+)
+SELECT
+    *,
+    -- What explains more than half of the time, and clearly more of it than the other.
+    CASE
+        WHEN traffic_share IS NULL OR compute_share IS NULL THEN NULL
+        WHEN traffic_share >= greatest(0.5, 1.25 * compute_share) THEN 'traffic'
+        WHEN compute_share >= greatest(0.5, 1.25 * traffic_share) THEN 'compute'
+        ELSE 'undecided'
+    END AS bound
+FROM found;
+
 -- The public view: a row per trial, one per trial that cannot run, and one per model that could not
 -- be prepared.
 CREATE VIEW results AS
@@ -144,6 +216,7 @@ loads AS (
         trial_id,
         median(load_s) AS load_s,
         median(runtime_bpw) AS runtime_bpw,
+        any_value(nullif(no_work, '')) AS no_work,
         median(peak_rss_bytes) AS peak_rss_bytes,
         median(anonymous_bytes) AS anonymous_bytes
     FROM rounds
@@ -225,6 +298,23 @@ stops AS (
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN figures USING (trial_id)
 ),
+ceiled AS (
+    SELECT
+        trial_id,
+        max(read_bytes) FILTER (phase = 'decode') AS decode_read_bytes,
+        max(traffic_share) FILTER (phase = 'decode') AS mbu,
+        max(traffic_s / window_s_high) FILTER (phase = 'decode') AS mbu_low,
+        max(traffic_s / window_s_low) FILTER (phase = 'decode') AS mbu_high,
+        max(compute_share) FILTER (phase = 'decode') AS decode_compute_fraction,
+        max(bound) FILTER (phase = 'decode') AS bound,
+        max(compute_share) FILTER (phase = 'prefill') AS prefill_compute_fraction,
+        max(compute_s / window_s_high) FILTER (phase = 'prefill') AS prefill_compute_fraction_low,
+        max(compute_s / window_s_low) FILTER (phase = 'prefill') AS prefill_compute_fraction_high,
+        max(bound) FILTER (phase = 'prefill') AS prefill_bound,
+        max(missing) FILTER (bound IS NULL) AS missing
+    FROM shares
+    GROUP BY trial_id
+),
 -- Quality hangs on the file and the engine, not on how fast the engine was made to run. Of all
 -- checks on a text the latest counts that gave anything, and so of all on the same task: figures
 -- of different texts are never mixed.
@@ -303,7 +393,7 @@ of_trials AS (
         figures.* EXCLUDE (trial_id),
         loads.peak_rss_bytes,
         measured.energy_method,
-        NULL::DOUBLE AS mbu,
+        ceiled.mbu,
         text_quality.perplexity,
         text_quality.kld,
         measured.flags,
@@ -344,7 +434,17 @@ of_trials AS (
         last_failures.kind AS failure_kind,
         last_failures.remedy,
         runs.started_at AS run_started_at,
-        models.n_weights
+        models.n_weights,
+        ceiled.mbu_low,
+        ceiled.mbu_high,
+        ceiled.prefill_compute_fraction,
+        ceiled.prefill_compute_fraction_low,
+        ceiled.prefill_compute_fraction_high,
+        ceiled.decode_compute_fraction,
+        ceiled.bound,
+        ceiled.prefill_bound,
+        ceiled.decode_read_bytes,
+        coalesce(loads.no_work, ceiled.missing) AS ceiling_reason
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)
@@ -356,6 +456,7 @@ of_trials AS (
     LEFT JOIN loads USING (trial_id)
     LEFT JOIN measured USING (trial_id)
     LEFT JOIN figures USING (trial_id)
+    LEFT JOIN ceiled USING (trial_id)
     LEFT JOIN text_quality USING (device_id, model_sha256, engine)
     LEFT JOIN task_quality USING (device_id, model_sha256, engine)
     LEFT JOIN last_failures ON last_failures.round_id = progress.failed_round_id

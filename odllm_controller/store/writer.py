@@ -11,6 +11,7 @@ from typing import Self
 import duckdb
 
 from odllm_agent.contract import (
+    Ceilings,
     Device,
     Failure,
     ModelRequest,
@@ -21,6 +22,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import StoreError
 from odllm_controller.store import database, rows, schema
+from odllm_controller.store.ceiling_key import CeilingKey
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
 from odllm_controller.store.skip import Skip
@@ -40,6 +42,10 @@ SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, 
 """
 _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
+"""
+_KNOWN_CEILINGS = """
+SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
+WHERE per_s IS NOT NULL
 """
 _DECODE_TOK_S = """
 SELECT trial_id, list(speeds ORDER BY round) AS rounds
@@ -184,6 +190,11 @@ class Store:
                 failure = rows.of_failure(result.failure, run_id)
                 _insert(connection, "failures", [failure | rows.of_unchecked(result)])
 
+    def add_ceilings(self, run_id: str, found: Ceilings) -> None:
+        """Stores what a device does at most, or why that is not known."""
+        with self._writing() as connection:
+            _upsert(connection, "ceilings", list(rows.of_ceilings(found, run_id)))
+
     def add_failure(
         self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
     ) -> None:
@@ -213,6 +224,11 @@ class Store:
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
 
+    def known_ceilings(self) -> frozenset[CeilingKey]:
+        """Which ceilings have a figure."""
+        found = database.read(self.path, _KNOWN_CEILINGS)
+        return frozenset(CeilingKey(*row) for row in found.itertuples(index=False, name=None))
+
     def _writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
             raise StoreError(
@@ -236,6 +252,7 @@ def _insert_round(
     connection: duckdb.DuckDBPyConnection, run_id: str, result: RoundResult, round_id: int
 ) -> None:
     _insert(connection, "rounds", [rows.of_round(result, run_id, round_id)])
+    _upsert(connection, "work", list(rows.of_work(result)))
     _insert(connection, "repeats", [rows.of_repeat(each, round_id) for each in result.repeats])
     for table, of_repeat in (
         ("token_times", rows.of_token_times),

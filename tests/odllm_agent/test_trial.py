@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from odllm_agent import engines
 from odllm_agent.contract import (
+    Anatomy,
     Energy,
     Finished,
     Loaded,
@@ -21,16 +22,20 @@ from odllm_agent.contract import (
     RepeatPolicy,
     Stopped,
     Trial,
+    Use,
+    WeightGroup,
     Workload,
 )
 from odllm_agent.engines.base import Prefill
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import check_settings
 from odllm_agent.trial import draw_tokens, interval_width, measure
+from odllm_agent.work import KvCache, work
 from tests import support
 from tests.models import write_gguf
 
 WORKLOAD = Workload("tiny", prompt_tokens=8, output_tokens=4, depth_tokens=3)
+ANATOMY = Anatomy((WeightGroup(Use.TOKENS, "Q4_0", 100, 200),), kv_values=6, query_values=4)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +128,7 @@ class RecordingSession:
     """A session that only writes down what it is asked."""
 
     vocabulary, runtime_bpw, system = 512, 4.5, "none"
+    anatomy, kv_cache = ANATOMY, KvCache("F16", 2.0)
 
     def __init__(self, calls: list[tuple[str, int]]) -> None:
         self.calls = calls
@@ -158,6 +164,21 @@ def test_every_repeat_starts_from_an_empty_context_filled_to_its_depth(
     assert calls == [*once, *once, ("close", 0)]
     assert [each.decode_tok_s for each in repeats] == [4.0, 4.0]
     assert [(each.prefill_s, each.ttft_s) for each in repeats] == [(0.5, 0.6)] * 2
+
+
+def test_the_load_tells_what_the_windows_have_to_do(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "load", lambda *_: RecordingSession([]))
+    loaded, _, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert loaded.work == work(ANATOMY, RecordingSession.kv_cache, WORKLOAD)
+    assert loaded.no_work == ""
+
+
+def test_a_load_that_cannot_tell_what_there_is_to_do_says_why(model: ModelFile) -> None:
+    loaded, _, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert loaded.work == ()
+    assert loaded.no_work == model.anatomy.reason
 
 
 @given(

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from odllm_agent.contract import (
+    CeilingsOrder,
     Measurement,
     ModelFile,
     Reading,
@@ -24,12 +25,13 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_check, run_round
+from odllm_agent.worker import run_ceilings, run_check, run_round
 from tests import support
 from tests.models import write_gguf
 
 SHORT = Workload("short", prompt_tokens=8, output_tokens=4)
 LONG = Workload("long", prompt_tokens=8, output_tokens=900)
+THREADS = {"threads": 1}
 ENDLESS = RepeatPolicy(warmups=1, at_least=100_000, at_most=100_000)
 
 
@@ -49,6 +51,21 @@ def order(
         support.engine(), settings=check_settings("llama_cpp", {"threads": 1})
     )
     return Measurement(Trial("d", model, engine, workload), 1, policy, deadline_s=deadline_s)
+
+
+def test_ceilings_come_back_from_a_process_of_their_own() -> None:
+    engine = dataclasses.replace(support.engine(), settings=check_settings("llama_cpp", THREADS))
+    found = run_ceilings(CeilingsOrder("d", engine, ("Q9_9",), deadline_s=120))
+    assert [(each.name, each.per_s) for each in found.found] == [("Q9_9", None)]
+    assert "Q9_9" in found.found[0].reason
+    assert found.failure is None
+
+
+def test_ceilings_that_take_too_long_are_a_failure_and_no_figures() -> None:
+    found = run_ceilings(CeilingsOrder("d", support.engine(), ("F16",), deadline_s=0.01))
+    assert found.found == ()
+    assert found.failure is not None
+    assert found.failure.kind == "WorkerDied"
 
 
 def within_s(limit_s: float, condition: Callable[[], bool]) -> bool:

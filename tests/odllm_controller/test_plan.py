@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import (
+    READ,
+    Anatomy,
     Engine,
     Failure,
     ModelFile,
@@ -15,17 +17,61 @@ from odllm_agent.contract import (
     Reading,
     Source,
     Trial,
+    Use,
+    WeightGroup,
     Workload,
 )
 from odllm_agent.models.hub_file import HubFile
 from odllm_controller import plan
 from odllm_controller.config import Experiment
+from odllm_controller.store import CeilingKey
 from tests import support
 from tests.odllm_controller.configs import CONF, experiment
 
 TRIALS = tuple(
     dataclasses.replace(support.trial(), workload=Workload("w", 1, size)) for size in range(1, 25)
 )
+
+
+def of_types(*types: str, **settings: int | str) -> Trial:
+    groups = tuple(WeightGroup(Use.TOKENS, kind, 10, 20) for kind in types)
+    model = dataclasses.replace(support.model_file(), anatomy=Anatomy(groups))
+    return support.trial(model, **settings)
+
+
+def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
+    two, one = plan.ceilings(
+        [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
+    )
+    assert two.names == ("Q4_0", "Q6_K", READ)
+    assert one.names == ("Q8_0", READ)
+    assert [each.engine.settings["threads"] for each in (two, one)] == [2, 1]
+
+
+def test_ceilings_are_those_of_default_settings_whatever_the_trials_have() -> None:
+    (order,) = plan.ceilings([of_types("Q4_0", ubatch_tokens=64, repack=False)])
+    assert order.engine.settings["ubatch_tokens"] == 512
+    assert order.engine.settings["repack"] is True
+
+
+def test_what_is_known_is_not_asked_for_again_unless_the_engine_is_another() -> None:
+    trial = of_types("Q4_0")
+    known = {
+        CeilingKey(trial.device_id, "llama_cpp", trial.engine.version, 2, name)
+        for name in (READ, "Q4_0")
+    }
+    assert plan.ceilings([trial], known) == ()
+    engine = dataclasses.replace(trial.engine, version="0.4.0")
+    (order,) = plan.ceilings([dataclasses.replace(trial, engine=engine)], known)
+    assert order.names == ("Q4_0", READ)
+    (order,) = plan.ceilings([of_types("Q4_0", "Q6_K")], known)
+    assert order.names == ("Q6_K",)
+
+
+def test_a_gpu_has_no_ceilings_of_a_cpu() -> None:
+    engine = Engine("openvino", "v", {"threads": 0, "device": "GPU"})
+    gpu = dataclasses.replace(support.trial(), engine=engine)
+    assert plan.ceilings([gpu, of_types("Q4_0", gpu_layers=3)]) == ()
 
 
 def test_every_model_is_asked_for_at_every_type() -> None:

@@ -108,6 +108,7 @@ CREATE TABLE rounds (
     load_s DOUBLE,
     runtime_bpw DOUBLE,
     system VARCHAR,                    -- processor features that the engine uses
+    no_work VARCHAR,                   -- why the table work has nothing of the trial, or empty
     peak_rss_bytes BIGINT,
     anonymous_bytes BIGINT,
     stopped VARCHAR NOT NULL,          -- narrow, cap, failed
@@ -187,6 +188,32 @@ CREATE TABLE quality (
     complete BOOLEAN NOT NULL,         -- whether the check need not be tried again
     wall_s DOUBLE NOT NULL,            -- of the whole check
     PRIMARY KEY (check_id, run_id, metric)
+);
+
+-- What a trial has to read and compute at least, with weights or keys and values of one type: of
+-- prefill for the whole prompt, of decode for the mean output token.
+CREATE TABLE work (
+    trial_id VARCHAR NOT NULL,
+    phase VARCHAR NOT NULL,            -- prefill, decode
+    type VARCHAR NOT NULL,             -- by the engine's name
+    read_bytes DOUBLE NOT NULL,
+    operations DOUBLE NOT NULL,        -- multiplications and additions
+    PRIMARY KEY (trial_id, phase, type)
+);
+
+-- The most that a device does; of several runs the latest figure counts.
+CREATE TABLE ceilings (
+    device_id VARCHAR NOT NULL,
+    engine VARCHAR NOT NULL,
+    engine_version VARCHAR NOT NULL,
+    threads INTEGER NOT NULL,
+    name VARCHAR NOT NULL,             -- read, or the type of weights that are multiplied
+    run_id VARCHAR NOT NULL,
+    measured_at TIMESTAMP NOT NULL,
+    per_s DOUBLE,                      -- bytes read, or operations
+    method VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,           -- why there is no figure
+    PRIMARY KEY (device_id, engine, engine_version, threads, name, run_id)
 );
 
 CREATE SEQUENCE failure_ids;

@@ -10,7 +10,7 @@ import pytest
 from llama_cpp import llama_cpp as native
 
 from odllm_agent import engines
-from odllm_agent.contract import ModelFile
+from odllm_agent.contract import Anatomy, ModelFile
 from odllm_agent.engines import llama_cpp
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError, SettingError
@@ -249,3 +249,13 @@ def test_version_names_the_commit_of_llama_cpp() -> None:
     package, _, commit = version.partition("+")
     assert package.count(".") == 2
     assert len(commit) >= 7
+
+
+def test_what_is_held_is_what_the_file_holds_with_the_cache_that_was_asked_for(
+    model: ModelFile,
+) -> None:
+    told = dataclasses.replace(model, anatomy=Anatomy(kv_values=6, query_values=4))
+    with load(told, kv_type_k="q8_0", flash_attention="on") as session:
+        assert session.anatomy == told.anatomy
+        assert session.kv_cache.type == "Q8_0"
+        assert session.kv_cache.value_bytes == (34 / 32 + 2) / 2

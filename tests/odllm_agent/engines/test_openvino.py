@@ -291,3 +291,30 @@ def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
     wrong = dataclasses.replace(asked(), settings={"threads": 1, "mmap": True})
     with pytest.raises(SettingError, match="'mmap'"):
         engines.load(wrong, model, CONTEXT)
+
+
+@pytest.mark.parametrize(("kept", "value_bytes"), [("f32", 4), ("u8", 1)])
+def test_what_is_held_is_what_its_own_graph_holds_with_the_cache_that_was_asked_for(
+    model: ModelFile, kept: str, value_bytes: int
+) -> None:
+    with load(model, attention="stateful", kv_cache_precision=kept) as session:
+        held, cache = session.anatomy, session.kv_cache
+    assert (cache.type, cache.value_bytes) == (kept, value_bytes)
+    of_file = model.anatomy
+    assert held.query_values == of_file.query_values
+    # Its reader repeats keys and values for every head of queries.
+    assert held.kv_values == 2 * of_file.kv_values
+    multiplied = [
+        sum(each.n_multiplied for each in anatomy.weights) for anatomy in (held, of_file)
+    ]
+    assert multiplied[0] == multiplied[1]
+    assert 8 * sum(each.n_bytes for each in held.weights) / model.n_weights == pytest.approx(
+        session.runtime_bpw or 0
+    )
+
+
+def test_blocks_keep_each_key_and_value_once(model: ModelFile) -> None:
+    with load(model, attention="paged") as session:
+        held, cache = session.anatomy, session.kv_cache
+    assert cache.type == "f32"
+    assert held.kv_values * cache.value_bytes == 4 * model.anatomy.kv_values
