@@ -11,10 +11,17 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelFile, ModelRequest, QualityCheck, RepeatPolicy
+from odllm_agent.contract import (
+    Cooldown,
+    Failure,
+    ModelFile,
+    ModelRequest,
+    QualityCheck,
+    RepeatPolicy,
+)
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table
-from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
@@ -98,10 +105,17 @@ def _agenda(
     return Agenda(
         steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
         checks=[check for check in checks if check.id not in checked],
+        terms=_terms(experiment),
+        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+    )
+
+
+def _terms(experiment: config.Experiment) -> Terms:
+    return Terms(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
         deadline_s=experiment.deadline_s,
-        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+        cooldown=Cooldown(**experiment.cooldown.model_dump()),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -112,6 +113,14 @@ class RepeatsConfig(_Section):
         return self
 
 
+class CooldownConfig(_Section):
+    """What a device waits for before each trial of a round; see `Cooldown`."""
+
+    below_c: PositiveFloat | None
+    at_most_s: NonNegativeFloat
+    pause_s: NonNegativeFloat
+
+
 class PowerConfig(_Section):
     """Which power meters are read."""
 
@@ -155,6 +164,7 @@ class Experiment(_Section):
     rounds: PositiveInt
     deadline_s: PositiveFloat
     repeats: RepeatsConfig
+    cooldown: CooldownConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]
     engines: Mapping[str, EngineConfig] = Field(min_length=1)

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
@@ -30,6 +30,7 @@ from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Candidate,
+    Cooldown,
     Device,
     Exam,
     Failure,
@@ -112,6 +113,16 @@ class RemoteAgent:
         return _raised(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an experiment has every trial measured; see `Measurement`."""
+
+    policy: RepeatPolicy
+    meters: tuple[str, ...]
+    deadline_s: float
+    cooldown: Cooldown = field(default_factory=Cooldown)
+
+
 class Agenda:
     """What one device has still to do, in order.
 
@@ -121,9 +132,7 @@ class Agenda:
     Args:
         steps: The trials to measure, in order.
         checks: The quality checks that come after them.
-        policy: How often a round measures a trial.
-        meters: Names of the power meters to read.
-        deadline_s: The time after which a worker is ended.
+        terms: How every trial is measured.
         earlier_decode_tok_s: Decode speeds already stored, by trial id.
     """
 
@@ -131,15 +140,11 @@ class Agenda:
         self,
         steps: Sequence[Step],
         checks: Sequence[QualityCheck],
-        policy: RepeatPolicy,
-        meters: tuple[str, ...],
-        deadline_s: float,
+        terms: Terms,
         earlier_decode_tok_s: Mapping[str, tuple[float, ...]],
     ) -> None:
         self._left = deque[Step | QualityCheck]([*steps, *checks])
-        self._policy = policy
-        self._meters = meters
-        self._deadline_s = deadline_s
+        self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         self._failed: set[str] = set()
 
@@ -156,10 +161,11 @@ class Agenda:
         return Measurement(
             trial=head.trial,
             round=head.round,
-            policy=self._policy,
-            meters=self._meters,
+            policy=self._terms.policy,
+            meters=self._terms.meters,
             earlier_decode_tok_s=self._speeds.get(head.trial.id, ()),
-            deadline_s=self._deadline_s,
+            deadline_s=self._terms.deadline_s,
+            cooldown=self._terms.cooldown,
         )
 
     def learn(self, result: Result) -> None:

@@ -2,10 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
-from odllm_agent.contract import Engine, ModelFile
+from odllm_agent.contract import Engine, HeldMemory, ModelFile
 from odllm_agent.engines.base import MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
 from odllm_agent.settings import ENGINE_SETTINGS
@@ -68,6 +69,20 @@ def memory(name: str) -> MemoryTeller:
     """
     _module(name)
     return cast(MemoryTeller, importlib.import_module(_MEMORY[name]))
+
+
+def with_told(held: HeldMemory, engine: Engine, log: str) -> HeldMemory:
+    """What a worker held, with the parts of it that only its engine can tell.
+
+    Args:
+        held: What the system told of its process.
+        engine: The engine that ran in it.
+        log: All that the worker said.
+    """
+    if engine.name in _MEMORY:
+        return memory(engine.name).with_told(held, log)
+    missing = f"{engine.name} does not tell the sizes of its buffers"
+    return replace(held, reason="; ".join(filter(None, (held.reason, missing))))
 
 
 def _module(name: str) -> ModuleType:

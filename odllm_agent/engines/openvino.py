@@ -68,6 +68,7 @@ class OpenVinoSession:
         self._request = self._compiled.create_infer_request()
         self._inputs = {port.any_name: place for place, port in enumerate(self._compiled.inputs)}
         self._context_tokens = context_tokens
+        self.folder = folder
         self._position = 0
         # What a request is given are views of these, so they must live as long as it does.
         self._ids = np.zeros((1, context_tokens), np.int64)

@@ -108,6 +108,8 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
         ("+surprise=1", "surprise=1"),
         ("name=???", "name"),
         ("repeats.at_least=20", "repeats"),
+        ("cooldown.below_c=cool", "cooldown.below_c='cool'"),
+        ("cooldown.pause_s=-1", "cooldown.pause_s=-1"),
     ],
 )
 def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str, told: str) -> None:
