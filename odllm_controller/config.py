@@ -120,6 +120,11 @@ class CooldownConfig(_Section):
     at_most_s: NonNegativeFloat
     pause_s: NonNegativeFloat
 
+    @property
+    def longest_s(self) -> float:
+        """The most that is waited before a trial."""
+        return self.pause_s + (0.0 if self.below_c is None else self.at_most_s)
+
 
 class PowerConfig(_Section):
     """Which power meters are read."""

@@ -73,6 +73,21 @@ def test_an_experiment_sweeps_what_it_is_named_for(
     assert found.rounds * found.repeats.at_least >= 6, "or else there is no interval"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "longest_s"),
+    [
+        ((), 0),
+        (("cooldown.pause_s=5",), 5),
+        (("cooldown.below_c=60",), 60),
+        (("cooldown.below_c=60", "cooldown.at_most_s=20", "cooldown.pause_s=5"), 25),
+    ],
+)
+def test_nothing_is_waited_for_that_was_not_asked_for(
+    overrides: tuple[str, ...], longest_s: float
+) -> None:
+    assert experiment(*overrides).cooldown.longest_s == longest_s
+
+
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)
 def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> None:
     engines = experiment(f"engine=[{engine}]").engines

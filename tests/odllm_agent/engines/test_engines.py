@@ -31,6 +31,15 @@ def test_an_engine_that_is_not_installed_is_refused_with_the_line_to_install_it(
         engines.load(engine, model, 8)
 
 
+def test_an_engine_that_tells_no_buffers_says_so_beside_what_the_system_told() -> None:
+    held = support.held_memory(kv_bytes=None, reason="Windows does not tell")
+    found = engines.with_told(held, Engine("openvino", "2026.4", {}), "any log")
+    assert found.mapped_bytes == held.mapped_bytes
+    assert found.reason == (
+        "Windows does not tell; openvino does not tell the sizes of its buffers"
+    )
+
+
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="abacus") as caught:
         engines.prepare(Engine("abacus", "", {}), support.model_file())

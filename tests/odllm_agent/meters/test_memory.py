@@ -1,9 +1,7 @@
 """The memory of a process, by the kernel's own accounting."""
 
 import mmap
-import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,16 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import (
-    Finished,
-    HeldMemory,
-    Measurement,
-    RepeatPolicy,
-    Trial,
-    Workload,
-    from_json,
-    to_json,
-)
+from odllm_agent.contract import HeldMemory
 from odllm_agent.meters.memory import (
     Mapping,
     _told_by_psutil,
@@ -30,9 +19,6 @@ from odllm_agent.meters.memory import (
     split,
     status_bytes,
 )
-from odllm_agent.settings import check_settings
-from tests import support
-from tests.models import Shape, write_gguf
 
 STATUS = """\
 Name:\tpython
@@ -119,10 +105,7 @@ def test_no_part_is_lost_or_counted_twice(sizes: list[tuple[int, int]]) -> None:
     assert told.rss_bytes == (told.mapped_bytes or 0) + (told.anonymous_bytes or 0) + 7
 
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-
-
-@linux_only
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_own_memory_and_a_mapped_file_are_told_apart(tmp_path: Path) -> None:
     size = 32 * 2**20
     file = tmp_path / "model.gguf"
@@ -138,51 +121,3 @@ def test_own_memory_and_a_mapped_file_are_told_apart(tmp_path: Path) -> None:
     assert without_the_kernel.anonymous_bytes is None
     assert without_the_kernel.reason
     assert (after.anonymous_bytes or 0) - (before.anonymous_bytes or 0) > len(own) // 2
-
-
-@linux_only
-def test_a_real_worker_tells_what_the_kernel_shows_of_it_from_outside(tmp_path: Path) -> None:
-    path = write_gguf(tmp_path / "m-F16.gguf", Shape(width=512, layers=4, ffn=2048))
-    model = replace(support.model_file(quantization="F16"), path=str(path))
-    engine = replace(support.engine(), settings=check_settings("llama_cpp", {"threads": 1}))
-    policy = RepeatPolicy(warmups=1, at_least=30, at_most=30)
-    order = Measurement(Trial("d", model, engine, Workload("w", 64, 32)), 0, policy)
-    finished, outside = _run_and_watch(to_json(order), tmp_path)
-    held = finished.held
-    assert held.mapped_bytes == pytest.approx(outside.mapped_bytes, rel=0.01)
-    assert held.mapped_bytes == pytest.approx(path.stat().st_size, rel=0.02)
-    assert held.anonymous_bytes == pytest.approx(outside.anonymous_bytes, rel=0.02)
-    assert held.rss_bytes == pytest.approx(outside.rss_bytes, rel=0.02)
-    assert finished.peak_rss_bytes >= 0.99 * (held.rss_bytes or 0)
-
-
-def _run_and_watch(order: str, folder: Path) -> tuple[Finished, HeldMemory]:
-    """Runs a worker; what it told at its end, and what psutil last saw of it."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "odllm_agent.worker", "measure"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        worker.stdin.write(order + "\n")
-        worker.stdin.flush()
-        seen = HeldMemory()
-        for line in worker.stdout:
-            if '"Finished"' in line:
-                return from_json(Finished, line[len('{"Finished":') : -2]), seen
-            seen = _seen(psutil.Process(worker.pid), folder)
-    raise AssertionError("the worker did not finish")
-
-
-def _seen(process: psutil.Process, folder: Path) -> HeldMemory:
-    maps = process.memory_maps(grouped=False)
-    return HeldMemory(
-        rss_bytes=sum(each.rss for each in maps),
-        mapped_bytes=sum(
-            each.rss - each.anonymous for each in maps if Path(each.path).parent == folder
-        ),
-        anonymous_bytes=sum(each.anonymous for each in maps),
-    )
