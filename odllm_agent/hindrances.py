@@ -1,5 +1,6 @@
 """What stands in the way of a measurement on this device now."""
 
+import contextlib
 import ctypes
 import shutil
 import sys
@@ -13,10 +14,10 @@ from pathlib import Path
 import psutil
 
 import odllm_agent
-from odllm_agent import clock, place
+from odllm_agent import clock, engines, place
 from odllm_agent.contract import DeviceState
+from odllm_agent.errors import EngineError
 from odllm_agent.look import Look
-from odllm_agent.settings import ENGINE_SETTINGS
 
 # A half-billion model at F16 takes 1.0 GB and its worker half as much again.
 LITTLE_MEMORY_BYTES = 2 * 10**9
@@ -55,17 +56,16 @@ class Finding:
     remedy: str = ""
 
 
-def of_this_device(seen: Look, engines: Mapping[str, str], virtual: bool) -> tuple[Finding, ...]:
+def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
     """Everything that was looked at.
 
     Args:
         seen: The device watched for a moment.
-        engines: The version of every engine that is installed, by name.
         virtual: Whether a hypervisor runs the device.
     """
     root = place.cache_root()
     return (
-        *of_engines(engines),
+        *of_engines(engines.versions(), engines.absent()),
         of_cache(root),
         of_disk(root, _free_bytes(root)),
         of_memory(seen.after.available_bytes),
@@ -79,14 +79,18 @@ def of_this_device(seen: Look, engines: Mapping[str, str], virtual: bool) -> tup
     )
 
 
-def of_engines(engines: Mapping[str, str]) -> Iterator[Finding]:
-    """Which engines there are; without any nothing can be measured."""
-    absent = Verdict.NOTE if engines else Verdict.MISSING
-    for name, settings in ENGINE_SETTINGS.items():
-        if name in engines:
-            yield Finding(name, Verdict.FINE, engines[name])
-        else:
-            yield Finding(name, absent, "not installed", settings.install)
+def of_engines(present: Mapping[str, str], absent: Mapping[str, EngineError]) -> Iterator[Finding]:
+    """Which engines there are; without any nothing can be measured.
+
+    Args:
+        present: Versions by name.
+        absent: Why the others cannot be used, by name.
+    """
+    for name, version in present.items():
+        yield Finding(name, Verdict.FINE, version)
+    verdict = Verdict.NOTE if present else Verdict.MISSING
+    for name, error in absent.items():
+        yield Finding(name, verdict, error.message, error.remedy)
 
 
 def of_cache(root: Path) -> Finding:
@@ -129,17 +133,12 @@ def of_swap(seen: Look, used_bytes: int) -> Finding:
     """Whether memory is short already."""
     told = f"{used_bytes / 1e9:,.2f} GB are in use"
     if "swapped" in seen.flags:
-        return Finding(
-            "swap", Verdict.DISTURBS, f"{told}, and pages go in and out", "close what holds memory"
-        )
-    if used_bytes > seen.after.available_bytes:
-        return Finding(
-            "swap",
-            Verdict.DISTURBS,
-            f"{told}, more than what is free in memory",
-            "close what holds memory; then sudo swapoff -a && sudo swapon -a brings the rest back",
-        )
-    return Finding("swap", Verdict.FINE, told)
+        told += ", and pages go in and out"
+    elif used_bytes > seen.after.available_bytes:
+        told += ", more than what is free in memory"
+    else:
+        return Finding("swap", Verdict.FINE, told)
+    return Finding("swap", Verdict.DISTURBS, told, "close what holds much memory")
 
 
 def of_load(seen: Look) -> Finding:
@@ -246,8 +245,11 @@ def missing(findings: Sequence[Finding]) -> bool:
 
 
 def _free_bytes(root: Path) -> int:
-    there = next(folder for folder in (root, *root.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    for folder in (root, *root.parents):
+        # What is not there, or not to be seen by this user, lies on the disk of what it lies in.
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(folder).free
+    raise LookupError(f"nothing of {root} is there")
 
 
 def _installed_at() -> datetime:

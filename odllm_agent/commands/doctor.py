@@ -87,7 +87,7 @@ def _check_up() -> Checkup:
     return Checkup(
         here,
         abilities.of_this_device(seen.after, held_memory(Path()), virtual),
-        hindrances.of_this_device(seen, here.engines, virtual),
+        hindrances.of_this_device(seen, virtual),
     )
 
 

@@ -54,6 +54,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def absent() -> dict[str, EngineError]:
+    """Why each engine that cannot be used here cannot be used, by name."""
+    found = {}
+    for name in _MODULES:
+        try:
+            _module(name)
+        except EngineError as error:
+            found[name] = error
+    return found
+
+
 def why_untold(engine: Engine) -> str:
     """Why an engine cannot tell its memory beforehand, or `""` if it can."""
     if engine.name not in _MEMORY:
@@ -94,4 +105,9 @@ def _module(name: str) -> ModuleType:
     except ImportError as error:
         raise EngineError(
             f"the engine {name} is not installed here: {error}", ENGINE_SETTINGS[name].install
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise EngineError(
+            f"the engine {name} is installed and its library cannot be loaded: {error}",
+            f"install it anew: {ENGINE_SETTINGS[name].install} --force-reinstall",
         ) from error

@@ -7,9 +7,9 @@ import pytest
 
 from odllm_agent import hindrances
 from odllm_agent.contract import DeviceState
+from odllm_agent.errors import EngineError
 from odllm_agent.hindrances import Finding, Verdict
 from odllm_agent.look import Look, look
-from odllm_agent.settings import ENGINE_SETTINGS
 from tests import support
 
 FINE, NOTE, DISTURBS, MISSING = Verdict
@@ -23,17 +23,14 @@ def seen(before: DeviceState | None = None, **after: object) -> Look:
 
 
 def test_an_engine_that_is_not_there_tells_how_to_install_it() -> None:
-    found = list(hindrances.of_engines({"llama_cpp": "0.3.36"}))
-    assert [(each.subject, each.verdict) for each in found] == [
-        ("llama_cpp", FINE),
-        ("openvino", NOTE),
+    absent = {"openvino": EngineError("it is not installed here", "pip install it")}
+    found = list(hindrances.of_engines({"llama_cpp": "0.3.36"}, absent))
+    assert found == [
+        Finding("llama_cpp", FINE, "0.3.36"),
+        Finding("openvino", NOTE, "it is not installed here", "pip install it"),
     ]
-    assert found[1].remedy == ENGINE_SETTINGS["openvino"].install
     assert not hindrances.missing(found)
-
-
-def test_without_any_engine_nothing_can_be_measured() -> None:
-    assert hindrances.missing(list(hindrances.of_engines({})))
+    assert hindrances.missing(list(hindrances.of_engines({}, absent)))
 
 
 def test_a_cache_is_tried_by_writing_to_it(tmp_path: Path) -> None:
@@ -149,7 +146,7 @@ def test_everything_that_disturbs_or_is_missing_has_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path))
-    found: tuple[Finding, ...] = hindrances.of_this_device(look(), {}, virtual=True)
+    found: tuple[Finding, ...] = hindrances.of_this_device(look(), virtual=True)
     assert len({each.subject for each in found}) == len(found)
     for each in found:
         assert each.told, each

@@ -58,7 +58,8 @@ def test_a_cache_that_cannot_be_written_is_a_fault_with_its_remedy(
 def test_a_device_without_engines_is_a_fault(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines, "versions", dict)
+    nowhere = dict.fromkeys(engines._MODULES, "odllm_agent.engines.not_there")
+    monkeypatch.setattr(engines, "_MODULES", nowhere)
     assert main(["doctor"]) == 1
     assert "-> pip install llama-cpp-python" in capsys.readouterr().out
 
