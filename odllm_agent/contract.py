@@ -351,6 +351,36 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldMemory:
+    """What a worker held when its last repeat had ended, in parts.
+
+    `rss_bytes` less the mapped and the anonymous part is code: that of Python and of the engine.
+    Weights, KV cache and buffers are parts of the anonymous one; the rest of it is the process's
+    own. A buffer is counted at the size that the engine asked for, of which it may not have touched
+    all.
+
+    Attributes:
+        rss_bytes: The resident set.
+        mapped_bytes: The part of it that is the model's files.
+        anonymous_bytes: The part of it that no file backs.
+        swapped_bytes: What of the process was swapped out.
+        loaded_bytes: Weights in memory of the process's own, read or laid out anew.
+        kv_bytes: The KV cache.
+        compute_bytes: The buffers for computing and for logits.
+        reason: Why a part is not told; empty where all are.
+    """
+
+    rss_bytes: int | None = None
+    mapped_bytes: int | None = None
+    anonymous_bytes: int | None = None
+    swapped_bytes: int | None = None
+    loaded_bytes: int | None = None
+    kv_bytes: int | None = None
+    compute_bytes: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RepeatPolicy:
     """How often a round measures a trial.
 
@@ -369,6 +399,22 @@ class RepeatPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Cooldown:
+    """What a device waits for before it measures a trial.
+
+    Attributes:
+        below_c: The temperature that it waits for in degrees Celsius, or `None` not to wait for
+            one.
+        at_most_s: The time after which a trial begins however hot the device is.
+        pause_s: A time that is waited in any case.
+    """
+
+    below_c: float | None = None
+    at_most_s: float = 60.0
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The order to measure one trial in one round.
 
@@ -379,6 +425,7 @@ class Measurement:
         meters: Names of the power meters to read.
         earlier_decode_tok_s: Decode speeds of the trial's earlier rounds, for stopping.
         deadline_s: The time after which the worker is ended.
+        cooldown: What is waited for before the worker is started.
     """
 
     trial: Trial
@@ -387,6 +434,7 @@ class Measurement:
     meters: tuple[str, ...] = ()
     earlier_decode_tok_s: tuple[float, ...] = ()
     deadline_s: float = 3600.0
+    cooldown: Cooldown = Cooldown()
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +472,10 @@ class DeviceState:
         swapped_bytes: Bytes swapped in and out since boot, where the system counts them.
         busy_s: CPU seconds spent by everything on the device since boot.
         own_cpu_s: CPU seconds spent by the process that measures.
+        power_profile: What the firmware is set to save or spend, such as `balanced`.
+        energy_preference: What the processor is told to prefer, such as `balance_performance`.
+        battery_percent: How full the device's batteries are, where it has any.
+        top_frequency_hz: The frequency of the fastest CPU, where the system tells.
     """
 
     on_battery: bool | None
@@ -435,6 +487,10 @@ class DeviceState:
     swapped_bytes: int | None
     busy_s: float
     own_cpu_s: float
+    power_profile: str | None = None
+    energy_preference: str | None = None
+    battery_percent: float | None = None
+    top_frequency_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,6 +546,7 @@ class Repeat:
         before: The device's state before the repeat.
         after: The device's state after it.
         flags: What disturbed the repeat, such as `busy` or `throttled`.
+        wall_s: From the state before it to the state after it.
     """
 
     index: int
@@ -502,6 +559,7 @@ class Repeat:
     before: DeviceState
     after: DeviceState
     flags: tuple[str, ...] = ()
+    wall_s: float | None = None
 
     @property
     def decode_s(self) -> float:
@@ -523,13 +581,13 @@ class Finished:
         interval_width: The full width of the decode speed's 95 % interval as a fraction of its
             median, or `None` where too few repeats give none.
         peak_rss_bytes: The worker's peak resident set.
-        anonymous_bytes: The part of its resident set that no file backs, where the system tells.
+        held: What it held at its end, in parts.
     """
 
     stopped: Stopped
     interval_width: float | None
     peak_rss_bytes: int
-    anonymous_bytes: int | None
+    held: HeldMemory = HeldMemory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -602,6 +660,9 @@ class RoundResult:
         repeats: What was measured, also if the worker failed later.
         finished: The end, unless the worker failed.
         failure: Why the worker failed, or `None`.
+        waited_s: How long the device was let cool down before.
+        available_before_bytes: The memory that could be had before the worker was started.
+        available_after_bytes: The same once it had ended.
     """
 
     trial: Trial
@@ -612,6 +673,9 @@ class RoundResult:
     repeats: tuple[Repeat, ...] = ()
     finished: Finished | None = None
     failure: Failure | None = None
+    waited_s: float = 0.0
+    available_before_bytes: int | None = None
+    available_after_bytes: int | None = None
 
     @property
     def stopped(self) -> Stopped:
@@ -835,6 +899,8 @@ class Device:
         odllm_version: The agent's own version.
         engines: Version of every engine that the agent has, by name.
         meters: What each power meter can read.
+        core_types: Cores of each type, hyper-threads not counted; empty where all are alike or the
+            system does not tell.
     """
 
     id: str
@@ -849,6 +915,7 @@ class Device:
     odllm_version: str
     engines: Mapping[str, str]
     meters: tuple[MeterReport, ...]
+    core_types: Mapping[str, int] = field(default_factory=dict)
 
 
 def to_json(value: object) -> str:

@@ -1,6 +1,7 @@
 """One trial in one round: load, warm up, measure until the answer is narrow, report."""
 
 import gc
+import os
 import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines.base import Session
 from odllm_agent.interval import median_interval
-from odllm_agent.meters.memory import anonymous_bytes, peak_rss_bytes
+from odllm_agent.meters.memory import held_memory, peak_rss_bytes
 from odllm_agent.work import work
 
 Say = Callable[[Loaded | Repeat | Finished], None]
@@ -85,7 +86,7 @@ def measure(order: Measurement, say: Say) -> None:
             stopped = _stopped(order.policy, n_measured, speeds)
             if stopped:
                 width = interval_width(speeds)
-                say(Finished(stopped, width, peak_rss_bytes(), anonymous_bytes()))
+                say(Finished(stopped, width, peak_rss_bytes(), held_memory(session.folder)))
                 return
 
 
@@ -146,5 +147,6 @@ def _repeat(
         ),
         before=before,
         after=after,
-        flags=state.flags(before, after, wall_s, state.logical_cores()),
+        flags=state.flags(before, after, wall_s, os.cpu_count() or 1),
+        wall_s=wall_s,
     )

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from odllm_agent import cooldown, engines, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Ceilings,
@@ -38,7 +39,7 @@ from odllm_agent.contract import (
     from_plain,
     to_json,
 )
-from odllm_agent.errors import WorkerDied
+from odllm_agent.errors import SettingError, WorkerDied
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -82,6 +83,11 @@ def run_round(order: Measurement) -> RoundResult:
     Returns:
         What was measured; a failure is part of it, never raised.
     """
+    try:
+        waited_s = cooldown.wait(order.cooldown)
+    except SettingError as error:
+        return RoundResult(order.trial, order.round, now(), 0.0, failure=Failure.of(error))
+    available_bytes = state.available_bytes()
     started_at, start = now(), monotonic_ns()
     ended = _run("measure", to_json(order), order.deadline_s)
     return RoundResult(
@@ -91,9 +97,20 @@ def run_round(order: Measurement) -> RoundResult:
         wall_s=seconds_since(start),
         loaded=ended.last_of(Loaded),
         repeats=ended.all_of(Repeat),
-        finished=ended.last_of(Finished),
+        finished=_with_told_memory(ended, order),
         failure=ended.failure,
+        waited_s=waited_s,
+        available_before_bytes=available_bytes,
+        available_after_bytes=state.available_bytes(),
     )
+
+
+def _with_told_memory(ended: Ended, order: Measurement) -> Finished | None:
+    finished: Finished | None = ended.last_of(Finished)
+    if finished is None:
+        return None
+    told = engines.with_told(finished.held, order.trial.engine, ended.log)
+    return replace(finished, held=told)
 
 
 def run_check(check: QualityCheck) -> QualityResult:

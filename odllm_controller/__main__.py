@@ -13,6 +13,7 @@ from rich.console import Console
 
 from odllm_agent.contract import (
     CeilingsOrder,
+    Cooldown,
     Failure,
     ModelFile,
     ModelRequest,
@@ -21,7 +22,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table, verbose
-from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import ModelProgress, RunProgress
 from odllm_controller.record import Recorder, recording
@@ -119,10 +120,17 @@ def _agenda(
             trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
         ),
         checks=[check for check in checks if check.id not in checked],
+        terms=_terms(experiment),
+        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+    )
+
+
+def _terms(experiment: config.Experiment) -> Terms:
+    return Terms(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
         deadline_s=experiment.deadline_s,
-        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+        cooldown=Cooldown(**experiment.cooldown.model_dump()),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -112,6 +113,19 @@ class RepeatsConfig(_Section):
         return self
 
 
+class CooldownConfig(_Section):
+    """What a device waits for before each trial of a round; see `Cooldown`."""
+
+    below_c: PositiveFloat | None
+    at_most_s: NonNegativeFloat
+    pause_s: NonNegativeFloat
+
+    @property
+    def longest_s(self) -> float:
+        """The most that is waited before a trial."""
+        return self.pause_s + (0.0 if self.below_c is None else self.at_most_s)
+
+
 class PowerConfig(_Section):
     """Which power meters are read."""
 
@@ -157,6 +171,7 @@ class Experiment(_Section):
     deadline_s: PositiveFloat
     ceilings: Literal["missing", "again", "never"]
     repeats: RepeatsConfig
+    cooldown: CooldownConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]
     engines: Mapping[str, EngineConfig] = Field(min_length=1)

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeGuard, TypeVar
 
@@ -32,6 +32,7 @@ from odllm_agent.contract import (
     Candidate,
     Ceilings,
     CeilingsOrder,
+    Cooldown,
     Device,
     Exam,
     Failure,
@@ -135,6 +136,16 @@ class RemoteAgent:
         return _raised(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an experiment has every trial measured; see `Measurement`."""
+
+    policy: RepeatPolicy
+    meters: tuple[str, ...]
+    deadline_s: float
+    cooldown: Cooldown = field(default_factory=Cooldown)
+
+
 class Agenda:
     """What one device has still to do, in order.
 
@@ -145,9 +156,7 @@ class Agenda:
     Args:
         steps: The trials to measure, in order.
         checks: The quality checks that come after them.
-        policy: How often a round measures a trial.
-        meters: Names of the power meters to read.
-        deadline_s: The time after which a worker is ended.
+        terms: How every trial is measured.
         earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
     """
 
@@ -155,15 +164,11 @@ class Agenda:
         self,
         steps: Sequence[Step],
         checks: Sequence[QualityCheck],
-        policy: RepeatPolicy,
-        meters: tuple[str, ...],
-        deadline_s: float,
+        terms: Terms,
         earlier_decode_tok_s: Mapping[str, Speeds],
     ) -> None:
         self._left = deque[Step | QualityCheck]([*steps, *checks])
-        self._policy = policy
-        self._meters = meters
-        self._deadline_s = deadline_s
+        self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         for trial_id in earlier_decode_tok_s:
             self._settle(trial_id)
@@ -181,10 +186,11 @@ class Agenda:
         return Measurement(
             trial=head.trial,
             round=head.round,
-            policy=self._policy,
-            meters=self._meters,
+            policy=self._terms.policy,
+            meters=self._terms.meters,
             earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._deadline_s,
+            deadline_s=self._terms.deadline_s,
+            cooldown=self._terms.cooldown,
         )
 
     def learn(self, result: Result) -> None:

@@ -124,6 +124,10 @@ def _why_unavailable(engine: Engine, device: Device) -> str | None:
     threads = engine.settings["threads"]
     if int(threads) > device.logical_cores:
         return f"threads={threads}, and {device.name} has {device.logical_cores} hardware threads"
+    core_type = engine.settings.get("core_type", "any")
+    # Other systems do not tell; there the engine itself knows, or refuses.
+    if core_type != "any" and device.system.startswith("Linux") and not device.core_types:
+        return f"core_type={core_type}, and {device.name} has cores of one type only"
     return None
 
 
@@ -323,10 +327,15 @@ def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:
             chosen = dict(values)
             if chosen.get("threads") == AUTO:
                 on_cpu = chosen.get("device", "CPU") == "CPU"
-                cores = min(device.physical_cores, device.logical_cores)
-                chosen["threads"] = cores if on_cpu else 0
+                chosen["threads"] = _cores(device, chosen.get("core_type")) if on_cpu else 0
             version = device.engines.get(name, "not installed")
             yield Engine(name, version, check_settings(name, chosen))
+
+
+def _cores(device: Device, core_type: object) -> int:
+    """The physical cores that an engine may use, of one type if it is told to."""
+    every = min(device.physical_cores, device.logical_cores)
+    return device.core_types.get(str(core_type), every)
 
 
 def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:

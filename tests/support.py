@@ -16,6 +16,7 @@ from odllm_agent.contract import (
     Failure,
     Finished,
     Forecast,
+    HeldMemory,
     Loaded,
     Memory,
     MeterReport,
@@ -169,8 +170,22 @@ def round_result(
         wall_s=2.0,
         loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
         repeats=(repeat(0, warmup=True), *measured),
-        finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, anonymous_bytes=60_000_000),
+        finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, held=held_memory()),
     )
+
+
+def held_memory(**changes: object) -> HeldMemory:
+    """What a worker held whose every part is told."""
+    fields: dict[str, object] = {
+        "rss_bytes": 85_000_000,
+        "mapped_bytes": 5_000_000,
+        "anonymous_bytes": 60_000_000,
+        "swapped_bytes": 0,
+        "loaded_bytes": 4_000_000,
+        "kv_bytes": 3_000_000,
+        "compute_bytes": 2_000_000,
+    }
+    return HeldMemory(**(fields | changes))  # type: ignore[arg-type]
 
 
 def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:

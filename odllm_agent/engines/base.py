@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from odllm_agent.contract import Anatomy, Engine, ModelFile, Workload
+from odllm_agent.contract import Anatomy, Engine, HeldMemory, ModelFile, Workload
 from odllm_agent.errors import EngineError
 from odllm_agent.work import KvCache
 
@@ -75,6 +76,7 @@ class Session(Protocol):
     """A loaded model with an empty context; closed when left as a context manager.
 
     Attributes:
+        folder: Where the files lie that it was loaded from.
         vocabulary: The number of token ids.
         start_token: The token that the model wants at the start of every text, or `None`.
         runtime_bpw: Bits per weight of what the engine holds, or `None` if it does not tell.
@@ -83,6 +85,7 @@ class Session(Protocol):
         kv_cache: How it keeps keys and values.
     """
 
+    folder: Path
     vocabulary: int
     start_token: int | None
     runtime_bpw: float | None
@@ -147,6 +150,9 @@ class MemoryTeller(Protocol):
 
     def context_memory(self, log: str, weights: Sequence[Weights]) -> ContextMemory:
         """What a context takes, from what the engine said in a rehearsal."""
+
+    def with_told(self, held: HeldMemory, log: str) -> HeldMemory:
+        """What a worker held, with the parts of it that the engine told in the worker's log."""
 
 
 class CeilingTeller(Protocol):

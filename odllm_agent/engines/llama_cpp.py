@@ -11,8 +11,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from odllm_agent import cores
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
@@ -86,6 +88,8 @@ class LlamaCppSession:
         weightless: bool = False,
     ) -> None:
         _refuse_what_this_build_lacks(settings)
+        # Before any thread is started, for threads stay where their parent may run.
+        self._cpus = cores.keep_to(settings.core_type, settings.threads)
         native.llama_log_set(_log, None)
         native.llama_backend_init()
         self._settings = settings
@@ -98,6 +102,7 @@ class LlamaCppSession:
         self._columns = _columns(self._batch, settings.batch_tokens)
         self._position = 0
         self._context_tokens = context_tokens
+        self.folder = Path(model.path).resolve().parent
         vocab = native.llama_model_get_vocab(self._model)
         self._vocabulary = Vocabulary(vocab)
         self.vocabulary = int(native.llama_vocab_n_tokens(vocab))
@@ -116,6 +121,7 @@ class LlamaCppSession:
         native.llama_free(self._context)
         bound("ggml-cpu", "ggml_threadpool_free", None, ctypes.c_void_p)(self._threadpool)
         native.llama_model_free(self._model)
+        cores.allow(self._cpus)
 
     def reset(self) -> None:
         """Empties the context."""

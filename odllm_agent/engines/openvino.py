@@ -69,6 +69,7 @@ class OpenVinoSession:
         # Of token ids and positions: one axis in the paged form, a batch of one in the other.
         self._shape = (1,) * form.tokens_axis + (-1,)
         self._context_tokens = context_tokens
+        self.folder = folder
         self._position = 0
         # What a request is given are views of these, so they must live as long as it does.
         self._ids = np.zeros(context_tokens, np.int64)

@@ -101,6 +101,19 @@ def _energy(name: str, label: str, unit: str, per_unit: float = 1.0) -> Metric:
     return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, reason="energy_reason")
 
 
+def _memory(name: str, label: str) -> Metric:
+    return Metric(
+        name,
+        label,
+        "MB",
+        _MB,
+        Better.LOWER,
+        Group.MEMORY,
+        Basis.ROUNDS,
+        reason="memory_reason",
+    )
+
+
 def _quality(
     name: str, label: str, unit: str = "", per_unit: float = 1.0, better: Better = Better.LOWER
 ) -> Metric:
@@ -129,6 +142,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("ttft_s", "Time to first token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
+    _memory("mapped_bytes", "Mapped model"),
+    _memory("anonymous_bytes", "Memory that no file backs"),
+    _memory("loaded_bytes", "Weights read or laid out anew"),
+    _memory("kv_bytes", "KV cache"),
+    _memory("compute_bytes", "Compute buffers"),
     Metric("load_s", "Load time", "ms", _MS, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
     _quality("accuracy", "Accuracy, mean over tasks", "%", _PERCENT, Better.HIGHER),
     _quality("perplexity", "Perplexity"),

@@ -10,6 +10,7 @@ from odllm_agent.contract import (
     Device,
     Engine,
     Failure,
+    HeldMemory,
     ModelFile,
     ModelRequest,
     QualityCheck,
@@ -54,6 +55,7 @@ def of_device(device: Device) -> Row:
         "kind": str(device.kind),
         "engines": to_json(device.engines),
         "meters": to_json(device.meters),
+        "core_types": to_json(device.core_types),
     }
 
 
@@ -108,10 +110,13 @@ def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
         "system": loaded.system if loaded else None,
         "no_work": loaded.no_work if loaded else None,
         "peak_rss_bytes": finished.peak_rss_bytes if finished else None,
-        "anonymous_bytes": finished.anonymous_bytes if finished else None,
         "stopped": str(result.stopped),
         "interval_width": finished.interval_width if finished else None,
         "complete": finished is not None and result.failure is None,
+        **_of_held(finished.held if finished else HeldMemory()),
+        "waited_s": result.waited_s,
+        "available_before_bytes": result.available_before_bytes,
+        "available_after_bytes": result.available_after_bytes,
     }
 
 
@@ -125,6 +130,7 @@ def of_repeat(repeat: Repeat, round_id: int) -> Row:
         "prefill_s": repeat.prefill_s,
         "ttft_s": repeat.ttft_s,
         "flags": list(repeat.flags),
+        "wall_s": repeat.wall_s,
     }
 
 
@@ -257,6 +263,11 @@ def of_unchecked(result: QualityResult) -> Row:
 def of_failure(failure: Failure, run_id: str) -> Row:
     """The part of a failure's row that says what went wrong."""
     return {"run_id": run_id, **dataclasses.asdict(failure)}
+
+
+def _of_held(held: HeldMemory) -> Row:
+    row = dataclasses.asdict(held)
+    return {"memory_reason": row.pop("reason"), **row}
 
 
 def _of_engine(engine: Engine) -> Row:

@@ -4,7 +4,8 @@ WITH measured AS (
     SELECT
         trials.trial_id, trials.prompt_tokens,
         rounds.round_id, rounds.run_id, rounds.round,
-        repeats.repeat, repeats.started_at, repeats.prefill_s, repeats.ttft_s, repeats.flags
+        repeats.repeat, repeats.started_at, repeats.prefill_s, repeats.ttft_s, repeats.flags,
+        repeats.wall_s
     FROM repeats
     JOIN rounds USING (round_id)
     JOIN trials USING (trial_id)
@@ -13,6 +14,15 @@ WITH measured AS (
 decoded AS (
     SELECT round_id, repeat, count(*) AS n_tokens, sum(token_s) AS decode_s
     FROM token_times
+    GROUP BY round_id, repeat
+),
+-- Off by a tick of each CPU, so that it is told only of all repeats together.
+others AS (
+    SELECT
+        round_id, repeat,
+        max(busy_s - own_cpu_s) FILTER (moment = 'after')
+            - max(busy_s - own_cpu_s) FILTER (moment = 'before') AS others_cpu_s
+    FROM device_states
     GROUP BY round_id, repeat
 ),
 -- One meter and method per trial, the best that it had: figures are never mixed.
@@ -63,9 +73,12 @@ SELECT
         ELSE coalesce(metered.prefill_j_reason, metered.decode_j_reason)
     END AS energy_reason,
     metered.prefill_j_reason,
-    metered.decode_j_reason
+    metered.decode_j_reason,
+    measured.wall_s,
+    others.others_cpu_s
 FROM measured
 LEFT JOIN decoded USING (round_id, repeat)
+LEFT JOIN others USING (round_id, repeat)
 LEFT JOIN metered USING (round_id, repeat);
 
 -- A row per measured repeat and metric that has a figure.
@@ -218,7 +231,13 @@ loads AS (
         median(runtime_bpw) AS runtime_bpw,
         any_value(nullif(no_work, '')) AS no_work,
         median(peak_rss_bytes) AS peak_rss_bytes,
-        median(anonymous_bytes) AS anonymous_bytes
+        median(anonymous_bytes) AS anonymous_bytes,
+        median(mapped_bytes) AS mapped_bytes,
+        median(loaded_bytes) AS loaded_bytes,
+        median(kv_bytes) AS kv_bytes,
+        median(compute_bytes) AS compute_bytes,
+        max(nullif(memory_reason, '')) AS memory_reason,
+        sum(waited_s) AS waited_s
     FROM rounds
     WHERE complete
     GROUP BY trial_id
@@ -237,7 +256,8 @@ measured AS (
             WHEN count(prefill_j) + count(decode_j) = 0 THEN any_value(energy_reason)
             WHEN count(prefill_j) = 0 THEN any_value(prefill_j_reason)
             WHEN count(decode_j) = 0 THEN any_value(decode_j_reason)
-        END AS energy_reason
+        END AS energy_reason,
+        greatest(0, sum(others_cpu_s) / nullif(sum(wall_s), 0)) AS others_cores
     FROM rates
     GROUP BY trial_id
 ),
@@ -444,7 +464,14 @@ of_trials AS (
         ceiled.bound,
         ceiled.prefill_bound,
         ceiled.decode_read_bytes,
-        coalesce(loads.no_work, ceiled.missing) AS ceiling_reason
+        coalesce(loads.no_work, ceiled.missing) AS ceiling_reason,
+        loads.mapped_bytes,
+        loads.loaded_bytes,
+        loads.kv_bytes,
+        loads.compute_bytes,
+        loads.memory_reason,
+        loads.waited_s,
+        measured.others_cores
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)

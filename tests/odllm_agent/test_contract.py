@@ -6,6 +6,7 @@ import pytest
 from odllm_agent.contract import (
     Anatomy,
     Ceilings,
+    Cooldown,
     Exam,
     Failure,
     Forecast,
@@ -32,7 +33,9 @@ def test_a_round_survives_json(result: RoundResult) -> None:
 
 
 def test_a_measurement_survives_json() -> None:
-    order = Measurement(support.trial(), 2, RepeatPolicy(), ("auto",), (10.0, 11.5), 60.0)
+    order = Measurement(
+        support.trial(), 2, RepeatPolicy(), ("auto",), (10.0, 11.5), 60.0, Cooldown(55.0, 30.0)
+    )
     assert from_json(Measurement, to_json(order)) == order
 
 

@@ -79,6 +79,21 @@ def test_no_trial_takes_more_rounds_than_every_one_unless_asked_for() -> None:
     assert experiment("rounds=4", "rounds_at_most=9").most_rounds == 9
 
 
+@pytest.mark.parametrize(
+    ("overrides", "longest_s"),
+    [
+        ((), 0),
+        (("cooldown.pause_s=5",), 5),
+        (("cooldown.below_c=60",), 60),
+        (("cooldown.below_c=60", "cooldown.at_most_s=20", "cooldown.pause_s=5"), 25),
+    ],
+)
+def test_nothing_is_waited_for_that_was_not_asked_for(
+    overrides: tuple[str, ...], longest_s: float
+) -> None:
+    assert experiment(*overrides).cooldown.longest_s == longest_s
+
+
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)
 def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> None:
     engines = experiment(f"engine=[{engine}]").engines
@@ -115,6 +130,8 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
         ("+surprise=1", "surprise=1"),
         ("name=???", "name"),
         ("repeats.at_least=20", "repeats"),
+        ("cooldown.below_c=cool", "cooldown.below_c='cool'"),
+        ("cooldown.pause_s=-1", "cooldown.pause_s=-1"),
     ],
 )
 def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str, told: str) -> None:

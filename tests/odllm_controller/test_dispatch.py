@@ -11,6 +11,7 @@ import pytest
 
 from odllm_agent.contract import (
     Candidate,
+    Cooldown,
     Device,
     Exam,
     Failure,
@@ -28,19 +29,28 @@ from odllm_agent.contract import (
 from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.models import Cache, prepare
 from odllm_agent.settings import check_settings
-from odllm_controller.dispatch import Agenda, Order, RemoteAgent, Result, dispatch, local_fleet
+from odllm_controller.dispatch import (
+    Agenda,
+    Order,
+    RemoteAgent,
+    Result,
+    Terms,
+    dispatch,
+    local_fleet,
+)
 from odllm_controller.plan import Step, steps
 from odllm_controller.store import Speeds
 from tests import hub_server, support
 from tests.models import Shape, write_gguf
 
 TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
+TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 
 def agenda(of: Sequence[Step], speeds: Mapping[str, Speeds] | None = None) -> Agenda:
     check = support.quality_result().check
-    return Agenda(of, [check], RepeatPolicy(), ("auto",), 60.0, speeds or {})
+    return Agenda(of, [check], TERMS, speeds or {})
 
 
 def drained(of: Agenda) -> list[Order]:
@@ -56,6 +66,16 @@ def test_trials_come_in_their_order_and_quality_comes_last() -> None:
         (step.trial, step.round) for step in STEPS
     ]
     assert check == support.quality_result().check
+
+
+def test_every_trial_is_measured_on_the_same_terms() -> None:
+    *measurements, _ = drained(agenda(STEPS))
+    assert all(isinstance(each, Measurement) for each in measurements)
+    told = {
+        Terms(each.policy, each.meters, each.deadline_s, each.cooldown)  # type: ignore[union-attr]
+        for each in measurements
+    }
+    assert told == {TERMS}
 
 
 def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
@@ -252,7 +272,7 @@ def _killing_the_agent_in_its_first_trial(
     agent: RemoteAgent, long: Trial, short: Trial
 ) -> list[Result]:
     policy = RepeatPolicy(warmups=0, at_least=200, at_most=200)
-    work = Agenda([Step(long, 0), Step(short, 0)], [], policy, (), 120.0, {})
+    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), 120.0), {})
     killers: list[threading.Thread] = []
 
     def started(_: Device, order: Order) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from odllm_agent.contract import (
     READ,
     Anatomy,
+    Device,
     Engine,
     Failure,
     ModelFile,
@@ -157,6 +158,14 @@ def test_automatic_threads_are_the_physical_cores_that_may_be_used() -> None:
     assert trial.engine.settings["threads"] == 4
 
 
+def test_automatic_threads_are_the_cores_of_the_type_that_is_asked_for() -> None:
+    device = support.device(core_types={"performance": 2, "efficiency": 6})
+    config = experiment("engines.llama_cpp.core_type=[any,performance,efficiency]")
+    trials = plan.trials(config, device, [support.model_file()])
+    told = {each.engine.settings["core_type"]: each.engine.settings["threads"] for each in trials}
+    assert told == {"any": 8, "performance": 2, "efficiency": 6}
+
+
 def test_a_trial_states_every_setting_and_the_version_on_its_device() -> None:
     (trial,) = plan.trials(experiment(), support.device(), [support.model_file()])
     assert trial.engine.version == "0.3.36+abc1234"
@@ -251,6 +260,19 @@ def test_more_threads_than_a_device_has_are_skipped() -> None:
         engine = Engine("llama_cpp", "0.3.36", {"threads": threads})
         reason = plan.why_not(support.forecast(of=engine), support.device())
         assert (reason is None) == runs, reason
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        (support.device(), "core_type=efficiency, and laptop has cores of one type only"),
+        (support.device(core_types={"performance": 2, "efficiency": 6}), None),
+        (support.device(system="Windows 10.0.26100"), None),
+    ],
+)
+def test_a_type_of_cores_that_a_device_has_not_is_skipped(device: Device, told: str | None) -> None:
+    engine = Engine("llama_cpp", "0.3.36", {"threads": 2, "core_type": "efficiency"})
+    assert plan.why_not(support.forecast(of=engine), device) == told
 
 
 def test_a_file_is_made_only_if_something_runs_with_it() -> None:

@@ -283,14 +283,39 @@ def test_sizes_come_from_the_file(path: Path) -> None:
     assert row["runtime_bpw"] == pytest.approx(4.5)
 
 
+def test_what_others_took_is_told_in_cores_over_all_repeats(path: Path) -> None:
+    def after(busy_s: float) -> Repeat:
+        state = support.state(busy_s=busy_s, own_cpu_s=2.0)
+        return support.repeat(int(busy_s), after=state, wall_s=2.0)
+
+    # This process spent 1 s in each of both, all CPUs together 2 and 3.
+    stores.measured(path, support.round_result(repeats=(after(102.0), after(103.0))))
+    assert only_row(path)["others_cores"] == pytest.approx(3 / 4)
+
+
+def test_a_tick_that_was_counted_late_is_no_load_below_nothing(path: Path) -> None:
+    late = support.repeat(1, after=support.state(busy_s=99.99), wall_s=0.1)
+    stores.measured(path, support.round_result(repeats=(late,)))
+    assert only_row(path)["others_cores"] == 0
+
+
+def test_the_time_waited_for_a_cooler_device_is_that_of_all_rounds(path: Path) -> None:
+    rounds = [replace(support.round_result(None, n), waited_s=1.5) for n in range(2)]
+    stores.measured(path, *rounds, rounds=2)
+    assert only_row(path)["waited_s"] == 3.0
+
+
 def test_memory_and_load_are_medians_over_rounds(path: Path) -> None:
     def with_peak(index: int, peak: int) -> RoundResult:
-        end = Finished(Stopped.CAP, 0.1, peak_rss_bytes=peak, anonymous_bytes=None)
+        held = support.held_memory(mapped_bytes=peak // 2, kv_bytes=None, reason="it did not tell")
+        end = Finished(Stopped.CAP, 0.1, peak_rss_bytes=peak, held=held)
         return replace(support.round_result(None, index), finished=end)
 
     stores.measured(path, with_peak(0, 100), with_peak(1, 300), with_peak(2, 120), rounds=3)
     row = only_row(path)
-    assert (row["peak_rss_bytes"], row["anonymous_bytes"]) == (120, None)
+    assert (row["peak_rss_bytes"], row["mapped_bytes"], row["kv_bytes"]) == (120, 60, None)
+    assert row["anonymous_bytes"] == support.held_memory().anonymous_bytes
+    assert row["memory_reason"] == "it did not tell"
     assert (row["load_s"], row["repeats"], row["rounds"]) == (0.5, 9, 3)
 
 

@@ -27,7 +27,8 @@ CREATE TABLE devices (
     python_version VARCHAR NOT NULL,
     odllm_version VARCHAR NOT NULL,
     engines JSON NOT NULL,             -- version by name
-    meters JSON NOT NULL               -- what each can read, or why not
+    meters JSON NOT NULL,              -- what each can read, or why not
+    core_types JSON NOT NULL           -- cores of each type; empty where all are alike
 );
 
 CREATE TABLE run_devices (
@@ -110,10 +111,20 @@ CREATE TABLE rounds (
     system VARCHAR,                    -- processor features that the engine uses
     no_work VARCHAR,                   -- why the table work has nothing of the trial, or empty
     peak_rss_bytes BIGINT,
-    anonymous_bytes BIGINT,
     stopped VARCHAR NOT NULL,          -- narrow, cap, failed
     interval_width DOUBLE,             -- of the decode speed, as a fraction of its median
     complete BOOLEAN NOT NULL,
+    rss_bytes BIGINT,                  -- this and the next six: once the last repeat had ended
+    mapped_bytes BIGINT,               -- of the model's files
+    anonymous_bytes BIGINT,            -- what no file backs; weights, KV and buffers are in it
+    swapped_bytes BIGINT,              -- of the worker
+    loaded_bytes BIGINT,               -- weights in memory of the worker's own
+    kv_bytes BIGINT,
+    compute_bytes BIGINT,
+    memory_reason VARCHAR NOT NULL,    -- why a part is not told
+    waited_s DOUBLE NOT NULL,          -- for the device to cool down before
+    available_before_bytes BIGINT,     -- of the device, before the worker was started
+    available_after_bytes BIGINT,      -- once it had ended
     UNIQUE (trial_id, round, started_at)
 );
 
@@ -125,6 +136,7 @@ CREATE TABLE repeats (
     prefill_s DOUBLE NOT NULL,
     ttft_s DOUBLE NOT NULL,
     flags VARCHAR[] NOT NULL,          -- what disturbed it
+    wall_s DOUBLE,                     -- from the state before it to the state after it
     PRIMARY KEY (round_id, repeat)
 );
 
@@ -162,6 +174,10 @@ CREATE TABLE device_states (
     swapped_bytes BIGINT,
     busy_s DOUBLE NOT NULL,
     own_cpu_s DOUBLE NOT NULL,
+    power_profile VARCHAR,
+    energy_preference VARCHAR,
+    battery_percent DOUBLE,
+    top_frequency_hz DOUBLE,
     PRIMARY KEY (round_id, repeat, moment)
 );
 
