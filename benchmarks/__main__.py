@@ -132,7 +132,7 @@ def _report(options: argparse.Namespace, tell: Tell) -> Report:
         ),
         sweep=last_sweep(options.store),
         memories=tuple(
-            memory.measure(trial(subject.model, here, "llama_cpp", threads))
+            memory.measure(trial(subject.model, here, "llama_cpp", **told["llama_cpp"]))
             for subject in (chosen if sys.platform == "linux" else ())
         ),
     )

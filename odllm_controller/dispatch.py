@@ -213,7 +213,7 @@ class Agenda:
 
     def _is_narrow(self, trial_id: str) -> bool:
         width = interval_of(self._speeds[trial_id], seed=trial_id).width
-        return width is not None and width <= self._policy.interval_target
+        return width is not None and width <= self._terms.policy.interval_target
 
     def _leave_out(self, trial_id: str) -> None:
         self._left = deque(step for step in self._left if not _is_of(step, trial_id))
