@@ -95,11 +95,13 @@ def _agenda(
     finished = store.finished_rounds([trial.id for trial in trials])
     checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
     checked = store.finished_checks([check.id for check in checks])
+    steps = plan.steps(trials, experiment.rounds, experiment.seed, finished)
+    power = experiment.power
     return Agenda(
-        steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
+        steps=plan.rested(steps, agent.device, power.meters, power.idle_s),
         checks=[check for check in checks if check.id not in checked],
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
-        meters=experiment.power.meters,
+        meters=power.meters,
         deadline_s=experiment.deadline_s,
         earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
     )

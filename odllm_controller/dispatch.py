@@ -29,6 +29,7 @@ from ray.exceptions import RayError
 from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
+    Baseline,
     Candidate,
     Device,
     Exam,
@@ -40,6 +41,7 @@ from odllm_agent.contract import (
     QualityCheck,
     QualityResult,
     RepeatPolicy,
+    Rest,
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
@@ -52,8 +54,8 @@ _ANSWER_TIMEOUT_S = 120
 _KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
-Order = Measurement | QualityCheck
-Result = RoundResult | QualityResult
+Order = Measurement | QualityCheck | Rest
+Result = RoundResult | QualityResult | Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Agenda:
     round is told the speeds of the earlier ones, so that it knows when to stop.
 
     Args:
-        steps: The trials to measure, in order.
+        steps: The trials to measure, in order, and the rests between them.
         checks: The quality checks that come after them.
         policy: How often a round measures a trial.
         meters: Names of the power meters to read.
@@ -129,14 +131,14 @@ class Agenda:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[Step | Rest],
         checks: Sequence[QualityCheck],
         policy: RepeatPolicy,
         meters: tuple[str, ...],
         deadline_s: float,
         earlier_decode_tok_s: Mapping[str, tuple[float, ...]],
     ) -> None:
-        self._left = deque[Step | QualityCheck]([*steps, *checks])
+        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
         self._policy = policy
         self._meters = meters
         self._deadline_s = deadline_s
@@ -151,7 +153,7 @@ class Agenda:
         if not self._left:
             return None
         head = self._left.popleft()
-        if isinstance(head, QualityCheck):
+        if not isinstance(head, Step):
             return head
         return Measurement(
             trial=head.trial,
@@ -164,14 +166,14 @@ class Agenda:
 
     def learn(self, result: Result) -> None:
         """Takes a result into account."""
-        if isinstance(result, QualityResult):
+        if not isinstance(result, RoundResult):
             return
         trial_id = result.trial.id
         if result.failure:
             self._left = deque(
                 step
                 for step in self._left
-                if isinstance(step, QualityCheck) or step.trial.id != trial_id
+                if not isinstance(step, Step) or step.trial.id != trial_id
             )
         measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
         self._speeds[trial_id] = self._speeds.get(trial_id, ()) + measured
@@ -260,6 +262,8 @@ def _start_agent(meters: Sequence[str]) -> RemoteAgent:
 def _send(agent: RemoteAgent, order: Order) -> Any:
     if isinstance(order, Measurement):
         return agent.actor.measure.remote(order)
+    if isinstance(order, Rest):
+        return agent.actor.rest.remote(order)
     return agent.actor.check.remote(order)
 
 
@@ -272,6 +276,8 @@ def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
         failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
         if isinstance(order, Measurement):
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
+        if isinstance(order, Rest):
+            return Baseline(order.device_id, order.round, now(), 0.0, failure=failure)
         return QualityResult(order, failure=failure)
     return result
 

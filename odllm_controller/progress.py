@@ -12,7 +12,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from odllm_agent.contract import Device, Measurement
+from odllm_agent.contract import Device, Measurement, Rest
 from odllm_controller.dispatch import Order, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
@@ -59,13 +59,7 @@ class RunProgress:
 
     def started(self, device: Device, order: Order) -> None:
         """Shows what a device has been sent."""
-        if isinstance(order, Measurement):
-            model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
-        else:
-            model, what = order.model, f"quality on {order.subject}"
-        self._bar.update(
-            self._task, description=f"{device.name}: {model.name} {model.quantization}, {what}"
-        )
+        self._bar.update(self._task, description=f"{device.name}: {_told(order)}")
 
     def finished(self, result: Result) -> None:
         """Counts a result."""
@@ -73,3 +67,13 @@ class RunProgress:
             self._n_failed += 1
             self._bar.update(self._task, failed=f"{self._n_failed} failed")
         self._bar.advance(self._task)
+
+
+def _told(order: Order) -> str:
+    if isinstance(order, Rest):
+        return f"at rest before round {order.round + 1}"
+    if isinstance(order, Measurement):
+        model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
+    else:
+        model, what = order.model, f"quality on {order.subject}"
+    return f"{model.name} {model.quantization}, {what}"

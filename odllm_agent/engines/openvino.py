@@ -95,6 +95,15 @@ class OpenVinoSession:
         self._request.reset_state()
         self._position = 0
 
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
+        for variable in self._request.query_state():
+            state = variable.state.data
+            kept = openvino.Tensor(np.ascontiguousarray(state[:, :, :held]))
+            variable.state = kept
+        self._position = held
+        return True
+
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
         if tokens:
