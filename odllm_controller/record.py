@@ -12,7 +12,15 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from odllm_agent.clock import now
-from odllm_agent.contract import Baseline, Device, Failure, ModelFile, ModelRequest, RoundResult, Trial
+from odllm_agent.contract import (
+    Baseline,
+    Device,
+    Failure,
+    ModelFile,
+    ModelRequest,
+    RoundResult,
+    Trial,
+)
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment

@@ -188,17 +188,26 @@ def _shown(value: float, metric: Metric) -> str:
     return f"{value / metric.per_unit:,.0f}"
 
 
-def _energy() -> Column:
-    metric = _METRICS["decode_j_per_token"]
+def _energy(heading: str, name: str, *, method: bool = False) -> Column:
+    """An energy or power, with how far off its sensor may be where that is known.
+
+    Args:
+        heading: What stands above it, without its unit.
+        name: The metric's name.
+        method: Whether the method stands where there is no figure; the reason stands below.
+    """
+    metric = _METRICS[name]
+    unit = f"{metric.unit}/tok" if name.endswith("_per_token") else metric.unit
 
     def cell(row: Row) -> str:
-        value = row[metric.name]
-        if not pd.isna(value):
-            return f"{value / metric.per_unit:.3g}"
-        return _MISSING if pd.isna(row["energy_method"]) else str(row["energy_method"])
+        value, off_by = row[name], row.get(metric.uncertainty)
+        if pd.isna(value):
+            told = method and not pd.isna(row["energy_method"])
+            return str(row["energy_method"]) if told else _MISSING
+        margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
+        return f"{value / metric.per_unit:.3g}{margin}"
 
-    # The reason that all rows share stands below the table.
-    return Column(f"decode {metric.unit}/tok", cell, optional=True)
+    return Column(f"{heading} {unit}", cell, optional=True)
 
 
 _COLUMNS = (
@@ -217,7 +226,11 @@ _COLUMNS = (
     _metric("perplexity", "perplexity", 3),
     _metric("KLD", "kld", 2),
     _metric("accuracy", "accuracy", 1),
-    _energy(),
+    _energy("load", "load_j"),
+    _energy("prefill", "prefill_j_per_token"),
+    _energy("decode", "decode_j_per_token", method=True),
+    _energy("prefill", "prefill_w"),
+    _energy("decode", "decode_w"),
 )
 
 _SCALING_COLUMNS = (

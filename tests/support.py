@@ -177,7 +177,14 @@ def round_result(
         round=round_index,
         started_at=STARTED,
         wall_s=2.0,
-        loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
+        loaded=Loaded(
+            load_s=0.5,
+            runtime_bpw=4.5,
+            system="AVX2 = 1",
+            energy=(
+                Energy(Phase.LOAD, "package", "rapl", Method.UNAVAILABLE, None, "no powercap here"),
+            ),
+        ),
         repeats=(repeat(0, warmup=True), *measured),
         finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, anonymous_bytes=60_000_000),
     )

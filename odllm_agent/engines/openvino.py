@@ -97,10 +97,12 @@ class OpenVinoSession:
 
     def rewind(self, held: int) -> bool:
         """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
-        for variable in self._request.query_state():
-            state = variable.state.data
-            kept = openvino.Tensor(np.ascontiguousarray(state[:, :, :held]))
-            variable.state = kept
+        states = self._request.query_state()
+        # Keys and values, of shape (batch, heads, tokens, width); other states cannot be cut.
+        if any(len(each.state.shape) != 4 for each in states):
+            return False
+        for each in states:
+            each.state = openvino.Tensor(np.ascontiguousarray(each.state.data[:, :, :held]))
         self._position = held
         return True
 

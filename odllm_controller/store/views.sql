@@ -194,11 +194,12 @@ progress AS (
     GROUP BY trial_id
 ),
 load_energy AS (
-    SELECT rounds.round_id, rounds.trial_id, energy.energy_j, energy.uncertainty_j, energy.window_s
+    SELECT round_id, energy_j, uncertainty_j, window_s, nullif(reason, '') AS reason
     FROM energy
     JOIN rounds USING (round_id)
-    JOIN chosen_meters USING (trial_id, meter, method)
+    JOIN chosen_meters USING (trial_id, meter)
     WHERE phase = 'load' AND domain = 'package'
+    AND energy.method IN (chosen_meters.method, 'unavailable')
 ),
 loads AS (
     SELECT
@@ -209,9 +210,10 @@ loads AS (
         median(anonymous_bytes) AS anonymous_bytes,
         median(load_energy.energy_j) AS load_j,
         median(load_energy.uncertainty_j) AS load_j_uncertainty,
-        median(load_energy.energy_j / load_energy.window_s) AS load_w
+        median(load_energy.energy_j / load_energy.window_s) AS load_w,
+        any_value(load_energy.reason) AS load_j_reason
     FROM rounds
-    LEFT JOIN load_energy USING (round_id, trial_id)
+    LEFT JOIN load_energy USING (round_id)
     WHERE complete
     GROUP BY trial_id
 ),
@@ -402,6 +404,12 @@ of_trials AS (
         loads.load_j,
         loads.load_j_uncertainty,
         loads.load_w,
+        CASE WHEN loads.load_j IS NULL THEN loads.load_j_reason END AS load_j_reason,
+        CASE
+            WHEN figures.decode_net_j IS NOT NULL THEN NULL
+            WHEN figures.decode_j IS NULL THEN measured.energy_reason
+            WHEN measured.idle_w IS NULL THEN 'no idle power was measured before it'
+        END AS net_reason,
         text_quality.perplexity_se,
         coalesce(nullif(models.no_quality, ''), text_quality.perplexity_reason)
             AS perplexity_reason,

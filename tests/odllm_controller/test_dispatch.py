@@ -19,6 +19,7 @@ from odllm_agent.contract import (
     ModelRequest,
     Quantization,
     RepeatPolicy,
+    Rest,
     RoundResult,
     Source,
     Trial,
@@ -75,6 +76,15 @@ def test_a_trial_that_failed_is_left_out_of_later_rounds_and_the_others_are_not(
     work.learn(support.failed_round(TRIALS[0]))
     rest = [each for each in drained(work) if isinstance(each, Measurement)]
     assert [each.trial for each in rest] == [TRIALS[1], TRIALS[1]]
+
+
+def test_rests_come_where_they_were_planned_and_outlive_failed_trials() -> None:
+    rest = Rest("id-of-laptop", 1, ("auto",), 5.0)
+    work = Agenda([STEPS[0], rest, STEPS[2]], [], RepeatPolicy(), ("auto",), 60.0, {})
+    work.next_order()
+    work.learn(support.failed_round(TRIALS[0]))
+    assert drained(work) == [rest]
+    work.learn(support.baseline())
 
 
 def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:

@@ -249,3 +249,13 @@ def test_version_names_the_commit_of_llama_cpp() -> None:
     package, _, commit = version.partition("+")
     assert package.count(".") == 2
     assert len(commit) >= 7
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    session.fill(PROMPT)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(PROMPT))
+    assert np.array_equal([session.extend([token]) for token in (50, 51)], expected)
+    assert session.rewind(0)
+    session.fill(PROMPT)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)

@@ -412,3 +412,14 @@ def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
     wrong = dataclasses.replace(asked(), settings={"threads": 1, "mmap": True})
     with pytest.raises(SettingError, match="'mmap'"):
         engines.load(wrong, model, CONTEXT)
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    prompt = list(range(40))
+    session.fill(prompt)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(prompt))
+    assert np.allclose([session.extend([token]) for token in (50, 51)], expected, atol=1e-5)
+    assert session.rewind(0)
+    session.fill(prompt)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)
