@@ -9,6 +9,7 @@ import psutil
 from odllm_agent import meters, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Baseline, Phase, Rest
+from odllm_agent.meters.sampler import Sampler
 
 # Long enough for CPU times, which are counted in hundredths of a second.
 SHORT_S = 1.0
@@ -30,10 +31,12 @@ def watch(order: Rest) -> Baseline:
     opened = meters.open_meters(order.meters)
     idle_s = order.idle_s if meters.measuring(opened) else min(order.idle_s, SHORT_S)
     own = own_processes()
-    started_at, start = now(), monotonic_ns()
-    own_s, busy_s, at_start = cpu_s(own), state.read_state().busy_s, meters.read(opened)
-    time.sleep(idle_s)
-    at_end, wall_s = meters.read(opened), seconds_since(start)
+    with Sampler(opened) as sampler:
+        started_at, start = now(), monotonic_ns()
+        own_s, busy_s = cpu_s(own), state.read_state().busy_s
+        sampler.begin()
+        time.sleep(idle_s)
+        window, wall_s = sampler.cut(), seconds_since(start)
     own_cores, reason = _share(own_s, cpu_s(own), wall_s)
     return Baseline(
         device_id=order.device_id,
@@ -44,7 +47,7 @@ def watch(order: Rest) -> Baseline:
         own_bytes=own_bytes(own),
         busy_cores=(state.read_state().busy_s - busy_s) / wall_s,
         reason=reason,
-        energy=meters.energies(Phase.IDLE, opened, at_start, at_end),
+        energy=meters.energies(Phase.IDLE, opened, *window),
     )
 
 

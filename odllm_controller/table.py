@@ -37,6 +37,7 @@ class Column:
         heading: What stands above it.
         cell: How a row's value is written.
         optional: Whether it is left out where all rows agree.
+        figure: Whether it is left out where no row has a figure.
         text: Whether it holds words, which stand at its left.
         key: Whether it tells what a row is, so that every part of a wide table has it.
     """
@@ -46,6 +47,7 @@ class Column:
     optional: bool = False
     text: bool = False
     key: bool = False
+    figure: bool = False
 
     def width(self, rows: Sequence[Row]) -> int:
         """The cells that it takes on a terminal."""
@@ -111,7 +113,7 @@ def pages(
     Yields:
         The columns of each part; a single one that is too wide stands alone.
     """
-    shown = [column for column in columns if not column.optional or _differs(column, rows)]
+    shown = [column for column in columns if _is_shown(column, rows)]
     keys = tuple(column for column in shown if column.key)
     page = keys
     for column in (column for column in shown if not column.key):
@@ -132,8 +134,11 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     return table
 
 
-def _differs(column: Column, rows: Sequence[Row]) -> bool:
-    return len({column.cell(row) for row in rows}) > 1
+def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
+    cells = {column.cell(row) for row in rows}
+    if column.figure:
+        return any(character.isdigit() for cell in cells for character in cell)
+    return not column.optional or len(cells) > 1
 
 
 def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
@@ -207,7 +212,7 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
         margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
         return f"{value / metric.per_unit:.3g}{margin}"
 
-    return Column(f"{heading} {unit}", cell, optional=True)
+    return Column(f"{heading} {unit}", cell, figure=True)
 
 
 _COLUMNS = (
