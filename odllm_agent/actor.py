@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import ray
 
-from odllm_agent import device, models, state, worker
+from odllm_agent import baseline, device, models, state, worker
 from odllm_agent.contract import (
+    Baseline,
     Candidate,
     Ceilings,
     CeilingsOrder,
@@ -19,6 +20,7 @@ from odllm_agent.contract import (
     Progress,
     QualityCheck,
     QualityResult,
+    Rest,
     RoundResult,
 )
 from odllm_agent.errors import OdllmError
@@ -93,6 +95,10 @@ class AgentActor:
     def check(self, order: QualityCheck) -> QualityResult:
         """Carries out one quality check."""
         return worker.run_check(order)
+
+    def rest(self, order: Rest) -> Baseline:
+        """Watches the device while nothing is measured on it."""
+        return baseline.watch(order)
 
     def _own_cache(self) -> models.Cache:
         """This device's cache, kept because it remembers which models it has given out.

@@ -67,10 +67,16 @@ class Method(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of a repeat that are timed and metered apart."""
+    """What a device does while it is metered, each part apart."""
 
+    LOAD = "load"
     PREFILL = "prefill"
     DECODE = "decode"
+    IDLE = "idle"
+
+
+REPEATED = (Phase.PREFILL, Phase.DECODE)
+"""The phases of a repeat, which are timed too."""
 
 
 class Use(StrEnum):
@@ -438,16 +444,36 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
-    """The energy of one domain in one phase of one repeat.
+class Rest:
+    """The order to watch a device while nothing is measured on it.
 
     Attributes:
-        phase: The window it was metered over.
+        device_id: The device.
+        round: The round of trials that comes next.
+        meters: Names of the power meters to read.
+        idle_s: For how long, if one of them measures; a second is enough for the rest.
+    """
+
+    device_id: str
+    round: int
+    meters: tuple[str, ...]
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """The energy of one domain in one window.
+
+    Attributes:
+        phase: What the window was of.
         domain: What was metered: `package`, `core`, `dram`, `psys`, `gpu` or `battery`.
         meter: The meter's name.
         method: How the figure was obtained.
-        energy_j: Joules, or `None`.
+        energy_j: Joules of the whole window, or `None`.
         reason: Why there is no figure; empty where there is one.
+        window_s: The seconds between the readings at the window's edges, where there is a figure.
+        uncertainty_j: How far off the figure may be, by the counter's step and updates.
+        passes: How often the phase was gone through in the window.
     """
 
     phase: Phase
@@ -456,6 +482,30 @@ class Energy:
     method: Method
     energy_j: float | None
     reason: str = ""
+    window_s: float | None = None
+    uncertainty_j: float | None = None
+    passes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSample:
+    """The mean power of one domain between two readings of a meter.
+
+    Attributes:
+        phase: What the window was of.
+        domain: What was metered.
+        meter: The meter's name.
+        start_s: The first reading, in seconds since the start of the repeat or load.
+        end_s: The second reading, likewise.
+        power_w: The mean power between them.
+    """
+
+    phase: Phase
+    domain: str
+    meter: str
+    start_s: float
+    end_s: float
+    power_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,6 +572,8 @@ class Loaded:
         system: What the engine says of the processor features it uses.
         work: What the windows read and compute at least, by phase and type.
         no_work: Why that cannot be told, or `""`.
+        energy: Of the load, per domain.
+        power: Of the load, per domain, where a meter measures.
     """
 
     load_s: float
@@ -529,6 +581,8 @@ class Loaded:
     system: str
     work: tuple[Work, ...] = ()
     no_work: str = ""
+    energy: tuple[Energy, ...] = ()
+    power: tuple[PowerSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +601,10 @@ class Repeat:
         after: The device's state after it.
         flags: What disturbed the repeat, such as `busy` or `throttled`.
         wall_s: From the state before it to the state after it.
+        more_prefill_s: The times of further prefills, gone through only to make the window long
+            enough for a power meter.
+        more_decode_s: The times of further decodes, likewise.
+        power: Per phase and domain, where a meter measures.
     """
 
     index: int
@@ -560,6 +618,9 @@ class Repeat:
     after: DeviceState
     flags: tuple[str, ...] = ()
     wall_s: float | None = None
+    more_prefill_s: tuple[float, ...] = ()
+    more_decode_s: tuple[float, ...] = ()
+    power: tuple[PowerSample, ...] = ()
 
     @property
     def decode_s(self) -> float:
@@ -681,6 +742,35 @@ class RoundResult:
     def stopped(self) -> Stopped:
         """Why the round took no more repeats."""
         return self.finished.stopped if self.finished else Stopped.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a device does while nothing is measured on it, with the agent and Ray there.
+
+    Attributes:
+        device_id: The device.
+        round: The round of trials that came next.
+        started_at: When the device was first looked at, in UTC.
+        wall_s: For how long it was watched.
+        own_cores: CPU seconds per second that the agent and Ray spent.
+        own_bytes: Memory that would be free without them.
+        busy_cores: CPU seconds per second that everything on the device spent.
+        reason: Why the agent's and Ray's share cannot be told, or `""`.
+        energy: Per domain.
+        failure: Why the device could not be watched, or `None`.
+    """
+
+    device_id: str
+    round: int
+    started_at: datetime
+    wall_s: float
+    own_cores: float | None = None
+    own_bytes: int | None = None
+    busy_cores: float | None = None
+    reason: str = ""
+    energy: tuple[Energy, ...] = ()
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

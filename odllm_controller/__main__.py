@@ -115,10 +115,12 @@ def _agenda(
     finished = store.finished_rounds([trial.id for trial in trials])
     checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
     checked = store.finished_checks([check.id for check in checks])
+    steps = plan.steps(
+        trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
+    )
+    power = experiment.power
     return Agenda(
-        steps=plan.steps(
-            trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
-        ),
+        steps=plan.rested(steps, agent.device, power.meters, power.idle_s),
         checks=[check for check in checks if check.id not in checked],
         terms=_terms(experiment),
         earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),

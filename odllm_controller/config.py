@@ -127,9 +127,10 @@ class CooldownConfig(_Section):
 
 
 class PowerConfig(_Section):
-    """Which power meters are read."""
+    """Which power meters are read, and for how long while nothing is measured."""
 
     meters: tuple[str, ...]
+    idle_s: NonNegativeFloat
 
 
 TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]

@@ -29,6 +29,7 @@ from ray.exceptions import RayError
 from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
+    Baseline,
     Candidate,
     Ceilings,
     CeilingsOrder,
@@ -44,6 +45,7 @@ from odllm_agent.contract import (
     QualityCheck,
     QualityResult,
     RepeatPolicy,
+    Rest,
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
@@ -59,8 +61,8 @@ _SHOWN_EVERY_S = 1.0
 _KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
-Order = Measurement | QualityCheck
-Result = RoundResult | QualityResult
+Order = Measurement | QualityCheck | Rest
+Result = RoundResult | QualityResult | Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class Agenda:
     speeds of the earlier ones, so that it knows when to stop.
 
     Args:
-        steps: The trials to measure, in order.
+        steps: The trials to measure, in order, and the rests between them.
         checks: The quality checks that come after them.
         terms: How every trial is measured.
         earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
@@ -162,12 +164,12 @@ class Agenda:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[Step | Rest],
         checks: Sequence[QualityCheck],
         terms: Terms,
         earlier_decode_tok_s: Mapping[str, Speeds],
     ) -> None:
-        self._left = deque[Step | QualityCheck]([*steps, *checks])
+        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
         self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         for trial_id in earlier_decode_tok_s:
@@ -181,7 +183,7 @@ class Agenda:
         if not self._left:
             return None
         head = self._left.popleft()
-        if isinstance(head, QualityCheck):
+        if not isinstance(head, Step):
             return head
         return Measurement(
             trial=head.trial,
@@ -195,7 +197,7 @@ class Agenda:
 
     def learn(self, result: Result) -> None:
         """Takes a result into account."""
-        if isinstance(result, QualityResult):
+        if not isinstance(result, RoundResult):
             return
         trial_id = result.trial.id
         if result.failure:
@@ -306,6 +308,8 @@ def _start_agent(meters: Sequence[str]) -> RemoteAgent:
 def _send(agent: RemoteAgent, order: Order) -> Any:
     if isinstance(order, Measurement):
         return agent.actor.measure.remote(order)
+    if isinstance(order, Rest):
+        return agent.actor.rest.remote(order)
     return agent.actor.check.remote(order)
 
 
@@ -318,6 +322,8 @@ def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
         failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
         if isinstance(order, Measurement):
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
+        if isinstance(order, Rest):
+            return Baseline(order.device_id, order.round, now(), 0.0, failure=failure)
         return QualityResult(order, failure=failure)
     return result
 

@@ -14,10 +14,12 @@ from odllm_agent.contract import (
     Exam,
     Failure,
     Forecast,
+    Method,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Reading,
+    Rest,
     Source,
     Trial,
     Workload,
@@ -208,6 +210,27 @@ def ceilings(
         engine = Engine(name, version, check_settings(name, {"threads": threads}))
         orders += [CeilingsOrder(device_id, engine, tuple(missing))] if missing else []
     return tuple(orders)
+
+
+def rested(
+    measured: Sequence[Step], device: Device, meters: tuple[str, ...], idle_s: float
+) -> tuple[Step | Rest, ...]:
+    """The steps of a device with a rest before the first, and between rounds where power is read.
+
+    Args:
+        measured: The steps, in order.
+        device: The device.
+        meters: Names of the power meters to read.
+        idle_s: How long a rest is; 0 for none.
+    """
+    metered = any(meter.method is Method.MEASURED for meter in device.meters)
+    found: list[Step | Rest] = []
+    for before, step in zip((None, *measured), measured, strict=False):
+        begins = before is None or (metered and before.round != step.round)
+        if idle_s and begins:
+            found.append(Rest(device.id, step.round, meters, idle_s))
+        found.append(step)
+    return tuple(found)
 
 
 def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from odllm_agent.contract import Device, Measurement, ModelRequest, Progress
+from odllm_agent.contract import Device, Measurement, ModelRequest, Progress, Rest
 from odllm_controller.dispatch import Order, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
@@ -118,13 +118,7 @@ class RunProgress:
 
     def started(self, device: Device, order: Order) -> None:
         """Shows what a device has been sent."""
-        if isinstance(order, Measurement):
-            model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
-        else:
-            model, what = order.model, f"quality on {order.subject}"
-        self._bar.update(
-            self._task, description=f"{device.name}: {model.name} {model.quantization}, {what}"
-        )
+        self._bar.update(self._task, description=f"{device.name}: {_told(order)}")
 
     def finished(self, result: Result, left: int) -> None:
         """Counts a result.
@@ -138,3 +132,13 @@ class RunProgress:
             self._bar.update(self._task, failed=f"{self._n_failed} failed")
         self._n_done += 1
         self._bar.update(self._task, completed=self._n_done, total=self._n_done + left)
+
+
+def _told(order: Order) -> str:
+    if isinstance(order, Rest):
+        return f"at rest before round {order.round + 1}"
+    if isinstance(order, Measurement):
+        model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
+    else:
+        model, what = order.model, f"quality on {order.subject}"
+    return f"{model.name} {model.quantization}, {what}"

@@ -12,7 +12,15 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from odllm_agent.clock import now
-from odllm_agent.contract import Ceilings, Device, Failure, ModelRequest, RoundResult, Trial
+from odllm_agent.contract import (
+    Baseline,
+    Ceilings,
+    Device,
+    Failure,
+    ModelRequest,
+    RoundResult,
+    Trial,
+)
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
@@ -85,14 +93,15 @@ class Recorder:
         """Records a result as it comes in."""
         if isinstance(result, RoundResult):
             self._store.add_round(self.run_id, result)
-            model, what = result.trial.model, f"round {result.round + 1}"
+            what = _named(result.trial.model, f"round {result.round + 1}")
+        elif isinstance(result, Baseline):
+            self._store.add_baseline(self.run_id, result)
+            what = f"the rest before round {result.round + 1}"
         else:
             self._store.add_quality(self.run_id, result)
-            model, what = result.check.model, result.check.subject
+            what = _named(result.check.model, result.check.subject)
         if result.failure:
-            self.failures.append(
-                _told(f"{model.name} {model.quantization}, {what}", result.failure)
-            )
+            self.failures.append(_told(what, result.failure))
 
 
 @contextlib.contextmanager
@@ -116,6 +125,10 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
             store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
         raise
     store.end_run(recorder.run_id, now(), "failed" if recorder.failures else "done")
+
+
+def _named(model: ModelFile, what: str) -> str:
+    return f"{model.name} {model.quantization}, {what}"
 
 
 def _told(what: str, failure: Failure) -> str:

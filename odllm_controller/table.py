@@ -40,6 +40,7 @@ class Column:
         heading: What stands above it.
         cell: How a row's value is written.
         optional: Whether it is left out where all rows agree.
+        figure: Whether it is left out where no row has a figure.
         text: Whether it holds words, which stand at its left.
         key: Whether it tells what a row is, so that every part of a wide table has it.
     """
@@ -49,6 +50,7 @@ class Column:
     optional: bool = False
     text: bool = False
     key: bool = False
+    figure: bool = False
 
     def width(self, rows: Sequence[Row]) -> int:
         """The cells that it takes on a terminal."""
@@ -148,7 +150,7 @@ def pages(
     Yields:
         The columns of each part; a single one that is too wide stands alone.
     """
-    shown = [column for column in columns if not column.optional or _differs(column, rows)]
+    shown = [column for column in columns if _is_shown(column, rows)]
     keys = tuple(column for column in shown if column.key)
     page = keys
     for column in (column for column in shown if not column.key):
@@ -169,10 +171,13 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     return table
 
 
-def _differs(column: Column, rows: Sequence[Row]) -> bool:
+def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
     # A row of what was not measured has no figures, and words all the same.
     told = rows if column.text else [row for row in rows if row.get("repeats", 1)]
-    return len({column.cell(row) for row in told}) > 1
+    cells = {column.cell(row) for row in told}
+    if column.figure:
+        return any(character.isdigit() for cell in cells for character in cell)
+    return not column.optional or len(cells) > 1
 
 
 def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
@@ -227,17 +232,26 @@ def _shown(value: float, metric: Metric) -> str:
     return f"{value / metric.per_unit:,.0f}"
 
 
-def _energy() -> Column:
-    metric = _METRICS["decode_j_per_token"]
+def _energy(heading: str, name: str, *, method: bool = False) -> Column:
+    """An energy or power, with how far off its sensor may be where that is known.
+
+    Args:
+        heading: What stands above it, without its unit.
+        name: The metric's name.
+        method: Whether the method stands where there is no figure; the reason stands below.
+    """
+    metric = _METRICS[name]
+    unit = f"{metric.unit}/tok" if name.endswith("_per_token") else metric.unit
 
     def cell(row: Row) -> str:
-        value = row[metric.name]
-        if not pd.isna(value):
-            return f"{value / metric.per_unit:.3g}"
-        return _MISSING if pd.isna(row["energy_method"]) else str(row["energy_method"])
+        value, off_by = row[name], row.get(metric.uncertainty)
+        if pd.isna(value):
+            told = method and not pd.isna(row["energy_method"])
+            return str(row["energy_method"]) if told else _MISSING
+        margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
+        return f"{value / metric.per_unit:.3g}{margin}"
 
-    # The reason that all rows share stands below the table.
-    return Column(f"decode {metric.unit}/tok", cell, optional=True)
+    return Column(f"{heading} {unit}", cell, figure=True)
 
 
 def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
@@ -276,7 +290,11 @@ _COLUMNS = (
     _metric("perplexity", "perplexity", 3),
     _metric("KLD", "kld", 2),
     _metric("accuracy", "accuracy", 1),
-    _energy(),
+    _energy("load", "load_j"),
+    _energy("prefill", "prefill_j_per_token"),
+    _energy("decode", "decode_j_per_token", method=True),
+    _energy("prefill", "prefill_w"),
+    _energy("decode", "decode_w"),
 )
 
 _COMPARISON_COLUMNS = (

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from odllm_agent.contract import (
+    REPEATED,
+    Baseline,
     Candidate,
     Ceiling,
     Ceilings,
@@ -128,15 +130,28 @@ def state(**changes: object) -> DeviceState:
 def no_energy(reason: str = "no powercap here") -> tuple[Energy, ...]:
     """What a device without counters reports for both phases."""
     return tuple(
-        Energy(phase, "package", "rapl", Method.UNAVAILABLE, None, reason) for phase in Phase
+        Energy(phase, "package", "rapl", Method.UNAVAILABLE, None, reason) for phase in REPEATED
+    )
+
+
+def energy(phase: Phase, energy_j: float, **changes: object) -> Energy:
+    """Measured package energy of a second, give or take a tenth."""
+    fields: dict[str, object] = {"window_s": 1.0, "uncertainty_j": 0.1 * energy_j}
+    return Energy(
+        phase,
+        "package",
+        "rapl",
+        Method.MEASURED,
+        energy_j,
+        **(fields | changes),  # type: ignore[arg-type]
     )
 
 
 def some_energy(prefill_j: float, decode_j: float) -> tuple[Energy, ...]:
-    """Measured package energy for both phases."""
+    """Measured package energy for both phases, in windows of 0.1 and 0.64 s."""
     return (
-        Energy(Phase.PREFILL, "package", "rapl", Method.MEASURED, prefill_j),
-        Energy(Phase.DECODE, "package", "rapl", Method.MEASURED, decode_j),
+        energy(Phase.PREFILL, prefill_j, window_s=0.1),
+        energy(Phase.DECODE, decode_j, window_s=0.64),
     )
 
 
@@ -168,7 +183,14 @@ def round_result(
         round=round_index,
         started_at=STARTED,
         wall_s=2.0,
-        loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
+        loaded=Loaded(
+            load_s=0.5,
+            runtime_bpw=4.5,
+            system="AVX2 = 1",
+            energy=(
+                Energy(Phase.LOAD, "package", "rapl", Method.UNAVAILABLE, None, "no powercap here"),
+            ),
+        ),
         repeats=(repeat(0, warmup=True), *measured),
         finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, held=held_memory()),
     )
@@ -264,3 +286,19 @@ def ceilings(of: Engine | None = None, hours: float = 0, **per_s: float | None) 
         for name, value in per_s.items()
     )
     return Ceilings(order, STARTED + timedelta(hours=hours), found)
+
+
+def baseline(round_index: int = 0, idle_w: float | None = None, **changes: object) -> Baseline:
+    """A device at rest for five seconds just before the first repeat, metered or not."""
+    idle = energy(Phase.IDLE, 5 * idle_w, window_s=5.0) if idle_w else None
+    fields: dict[str, object] = {
+        "device_id": "id-of-laptop",
+        "round": round_index,
+        "started_at": STARTED - timedelta(seconds=6),
+        "wall_s": 5.0,
+        "own_cores": 0.04,
+        "own_bytes": 200_000_000,
+        "busy_cores": 0.1,
+        "energy": (idle,) if idle else (),
+    }
+    return Baseline(**(fields | changes))  # type: ignore[arg-type]

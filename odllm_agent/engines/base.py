@@ -100,6 +100,13 @@ class Session(Protocol):
     def reset(self) -> None:
         """Empties the context."""
 
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first `held` out of the context again.
+
+        Returns:
+            Whether the engine could; if not, the context is as it was.
+        """
+
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
 

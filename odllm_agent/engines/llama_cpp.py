@@ -128,6 +128,13 @@ class LlamaCppSession:
         native.llama_memory_clear(self._memory, False)
         self._position = 0
 
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
+        if not native.llama_memory_seq_rm(self._memory, 0, held, -1):
+            return False
+        self._position = held
+        return True
+
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
         for chunk in self._chunks(tokens):

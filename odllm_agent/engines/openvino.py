@@ -94,6 +94,17 @@ class OpenVinoSession:
         self._attention.clear()
         self._position = 0
 
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
+        states = self._request.query_state()
+        # Keys and values, of shape (batch, heads, tokens, width); other states cannot be cut.
+        if any(len(each.state.shape) != 4 for each in states):
+            return False
+        for each in states:
+            each.state = openvino.Tensor(np.ascontiguousarray(each.state.data[:, :, :held]))
+        self._position = held
+        return True
+
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
         if tokens:

@@ -68,6 +68,11 @@ class Metric:
         return f"{self.name}_high"
 
     @property
+    def uncertainty(self) -> str:
+        """The column that says how far off its sensor may be; few metrics have one."""
+        return f"{self.name}_uncertainty"
+
+    @property
     def title(self) -> str:
         """The label with its unit, for an axis or a heading."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
@@ -97,8 +102,15 @@ _PERCENT = 1e-2
 _REASONED = frozenset({"perplexity", "accuracy"})
 
 
-def _energy(name: str, label: str, unit: str, per_unit: float = 1.0) -> Metric:
-    return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, reason="energy_reason")
+def _energy(
+    name: str,
+    label: str,
+    unit: str,
+    per_unit: float = 1.0,
+    basis: Basis = Basis.REPEATS,
+    reason: str = "energy_reason",
+) -> Metric:
+    return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, basis, reason=reason)
 
 
 def _memory(name: str, label: str) -> Metric:
@@ -158,5 +170,16 @@ METRICS: tuple[Metric, ...] = (
     _energy("mean_w", "Mean power", "W"),
     _energy("prefill_w", "Prefill power", "W"),
     _energy("decode_w", "Decode power", "W"),
+    _energy("prefill_j_per_token", "Prefill energy per token", "mJ", _MJ),
+    _energy(
+        "decode_net_j_per_token",
+        "Decode energy per token, less idle",
+        "mJ",
+        _MJ,
+        reason="net_reason",
+    ),
+    _energy("prefill_peak_w", "Peak power of prefill", "W"),
+    _energy("decode_peak_w", "Peak power of decode", "W"),
+    _energy("load_j", "Energy of loading", "J", 1.0, Basis.ROUNDS, reason="load_j_reason"),
 )
 """All metrics, in the order in which they are shown."""

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from odllm_agent.contract import (
+    Baseline,
     Ceiling,
     Ceilings,
     Device,
+    Energy,
     Engine,
     Failure,
     HeldMemory,
+    Loaded,
     ModelFile,
     ModelRequest,
+    Phase,
     QualityCheck,
     QualityResult,
     Repeat,
@@ -151,19 +155,57 @@ def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
         }
 
 
-def of_energy(repeat: Repeat, round_id: int) -> Iterator[Row]:
-    """A row per phase, domain and meter."""
-    for energy in repeat.energy:
-        yield {
-            "round_id": round_id,
-            "repeat": repeat.index,
-            "phase": str(energy.phase),
-            "domain": energy.domain,
-            "meter": energy.meter,
-            "method": str(energy.method),
-            "energy_j": energy.energy_j,
-            "reason": energy.reason,
-        }
+def of_further_passes(repeat: Repeat, round_id: int) -> Iterator[Row]:
+    """A row per pass that only made a window longer."""
+    for phase, passes in (
+        (Phase.PREFILL, repeat.more_prefill_s),
+        (Phase.DECODE, repeat.more_decode_s),
+    ):
+        for number, pass_s in enumerate(passes, start=1):
+            yield {
+                "round_id": round_id,
+                "repeat": repeat.index,
+                "phase": str(phase),
+                "pass": number,
+                "pass_s": pass_s,
+            }
+
+
+def of_energy(result: RoundResult, round_id: int) -> Iterator[Row]:
+    """A row per phase, domain and meter of the load and of each repeat."""
+    for repeat, part in _metered(result):
+        for energy in part.energy:
+            yield {"round_id": round_id, "repeat": repeat, **_of_window(energy)}
+
+
+def of_power(result: RoundResult, round_id: int) -> Iterator[Row]:
+    """A row per sample of the power during the load and during each repeat."""
+    for repeat, part in _metered(result):
+        for sample in part.power:
+            row = dataclasses.asdict(sample) | {"phase": str(sample.phase)}
+            yield {"round_id": round_id, "repeat": repeat, **row}
+
+
+def of_baseline(baseline: Baseline, run_id: str) -> Row:
+    """The row of a device at rest."""
+    failure = baseline.failure
+    return {
+        **_at_rest(baseline, run_id),
+        "round": baseline.round,
+        "wall_s": baseline.wall_s,
+        "own_cores": baseline.own_cores,
+        "own_bytes": baseline.own_bytes,
+        "busy_cores": baseline.busy_cores,
+        "reason": failure.message if failure else baseline.reason,
+    }
+
+
+def of_idle_energy(baseline: Baseline, run_id: str) -> Iterator[Row]:
+    """A row per domain and meter of a device at rest."""
+    for energy in baseline.energy:
+        row = _of_window(energy)
+        del row["phase"], row["passes"]
+        yield {**_at_rest(baseline, run_id), **row}
 
 
 def of_device_states(repeat: Repeat, round_id: int) -> Iterator[Row]:
@@ -268,6 +310,27 @@ def of_failure(failure: Failure, run_id: str) -> Row:
 def _of_held(held: HeldMemory) -> Row:
     row = dataclasses.asdict(held)
     return {"memory_reason": row.pop("reason"), **row}
+
+
+def _metered(result: RoundResult) -> Iterator[tuple[int | None, Loaded | Repeat]]:
+    """What was metered in a round, with the repeat's number; a load belongs to none."""
+    if result.loaded:
+        yield None, result.loaded
+    for repeat in result.repeats:
+        yield repeat.index, repeat
+
+
+def _of_window(energy: Energy) -> Row:
+    row = dataclasses.asdict(energy)
+    return row | {"phase": str(energy.phase), "method": str(energy.method)}
+
+
+def _at_rest(baseline: Baseline, run_id: str) -> Row:
+    return {
+        "run_id": run_id,
+        "device_id": baseline.device_id,
+        "started_at": timestamp(baseline.started_at),
+    }
 
 
 def _of_engine(engine: Engine) -> Row:

@@ -1,8 +1,21 @@
+-- One meter and method per trial, the best that it had: figures are never mixed.
+CREATE VIEW chosen_meters AS
+SELECT trial_id, meter, method
+FROM energy
+JOIN repeats USING (round_id, repeat)
+JOIN rounds USING (round_id)
+WHERE domain = 'package' AND rounds.complete AND NOT repeats.warmup
+GROUP BY trial_id, meter, method
+QUALIFY 1 = row_number() OVER (
+    PARTITION BY trial_id
+    ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
+);
+
 -- A row per measured repeat: warm-ups and rounds that failed are left out.
 CREATE VIEW rates AS
 WITH measured AS (
     SELECT
-        trials.trial_id, trials.prompt_tokens,
+        trials.trial_id, trials.device_id, trials.prompt_tokens,
         rounds.round_id, rounds.run_id, rounds.round,
         repeats.repeat, repeats.started_at, repeats.prefill_s, repeats.ttft_s, repeats.flags,
         repeats.wall_s
@@ -25,33 +38,58 @@ others AS (
     FROM device_states
     GROUP BY round_id, repeat
 ),
--- One meter and method per trial, the best that it had: figures are never mixed.
-chosen AS (
-    SELECT trial_id, meter, method
-    FROM energy
-    JOIN measured USING (round_id, repeat)
-    WHERE domain = 'package'
-    GROUP BY trial_id, meter, method
-    QUALIFY 1 = row_number() OVER (
-        PARTITION BY trial_id
-        ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
-    )
-),
+-- Of one pass through each phase, also where a window held several.
 metered AS (
     SELECT
         round_id, repeat,
-        any_value(chosen.method) FILTER (energy.method = chosen.method) AS energy_method,
-        any_value(energy_j) FILTER (phase = 'prefill' AND energy.method = chosen.method)
-            AS prefill_j,
-        any_value(energy_j) FILTER (phase = 'decode' AND energy.method = chosen.method)
-            AS decode_j,
+        any_value(chosen_meters.meter) AS meter,
+        any_value(chosen_meters.method) FILTER (counts) AS energy_method,
+        any_value(energy_j / passes) FILTER (counts AND phase = 'prefill') AS prefill_j,
+        any_value(energy_j / passes) FILTER (counts AND phase = 'decode') AS decode_j,
+        any_value(window_s / passes) FILTER (counts AND phase = 'prefill') AS prefill_window_s,
+        any_value(window_s / passes) FILTER (counts AND phase = 'decode') AS decode_window_s,
+        any_value(uncertainty_j / passes) FILTER (counts AND phase = 'prefill')
+            AS prefill_j_uncertainty,
+        any_value(uncertainty_j / passes) FILTER (counts AND phase = 'decode')
+            AS decode_j_uncertainty,
+        any_value(passes) FILTER (phase = 'prefill') AS prefill_passes,
+        any_value(passes) FILTER (phase = 'decode') AS decode_passes,
         any_value(reason) FILTER (phase = 'prefill' AND energy_j IS NULL) AS prefill_j_reason,
         any_value(reason) FILTER (phase = 'decode' AND energy_j IS NULL) AS decode_j_reason
-    FROM energy
-    JOIN measured USING (round_id, repeat)
-    JOIN chosen USING (trial_id, meter)
-    WHERE domain = 'package'
+    FROM (
+        SELECT energy.*, measured.trial_id
+        FROM energy
+        JOIN measured USING (round_id, repeat)
+        WHERE domain = 'package'
+    ) AS windows
+    JOIN chosen_meters USING (trial_id, meter)
+    CROSS JOIN LATERAL (SELECT windows.method = chosen_meters.method AS counts)
     GROUP BY round_id, repeat
+),
+peaks AS (
+    SELECT
+        round_id, repeat, meter,
+        max(power_w) FILTER (phase = 'prefill') AS prefill_peak_w,
+        max(power_w) FILTER (phase = 'decode') AS decode_peak_w
+    FROM power_traces
+    WHERE domain = 'package'
+    GROUP BY round_id, repeat, meter
+),
+idle AS (
+    SELECT run_id, device_id, meter, started_at, energy_j / window_s AS idle_w
+    FROM idle_energy
+    WHERE domain = 'package' AND energy_j IS NOT NULL
+),
+-- The last idle baseline before each repeat, in the same run.
+rested AS (
+    SELECT measured.round_id, measured.repeat, idle.idle_w
+    FROM measured
+    JOIN metered USING (round_id, repeat)
+    ASOF JOIN idle
+        ON measured.run_id = idle.run_id
+        AND measured.device_id = idle.device_id
+        AND metered.meter = idle.meter
+        AND measured.started_at >= idle.started_at
 )
 SELECT
     measured.trial_id, measured.run_id, measured.round_id, measured.round, measured.repeat,
@@ -63,10 +101,25 @@ SELECT
     decoded.decode_s / decoded.n_tokens AS tpot_s,
     metered.prefill_j,
     metered.decode_j,
+    metered.prefill_j / nullif(measured.prompt_tokens, 0) AS prefill_j_per_token,
     metered.decode_j / decoded.n_tokens AS decode_j_per_token,
-    metered.prefill_j / measured.prefill_s AS prefill_w,
-    metered.decode_j / decoded.decode_s AS decode_w,
-    (metered.prefill_j + metered.decode_j) / (measured.prefill_s + decoded.decode_s) AS mean_w,
+    metered.prefill_j / metered.prefill_window_s AS prefill_w,
+    metered.decode_j / metered.decode_window_s AS decode_w,
+    (metered.prefill_j + metered.decode_j) / (prefill_window_s + decode_window_s) AS mean_w,
+    peaks.prefill_peak_w,
+    peaks.decode_peak_w,
+    rested.idle_w,
+    metered.prefill_j - rested.idle_w * metered.prefill_window_s AS prefill_net_j,
+    metered.decode_j - rested.idle_w * metered.decode_window_s AS decode_net_j,
+    (metered.decode_j - rested.idle_w * metered.decode_window_s) / decoded.n_tokens
+        AS decode_net_j_per_token,
+    metered.prefill_j_uncertainty,
+    metered.decode_j_uncertainty,
+    metered.prefill_j_uncertainty / nullif(measured.prompt_tokens, 0)
+        AS prefill_j_per_token_uncertainty,
+    metered.decode_j_uncertainty / decoded.n_tokens AS decode_j_per_token_uncertainty,
+    metered.prefill_passes,
+    metered.decode_passes,
     coalesce(metered.energy_method, 'unavailable') AS energy_method,
     CASE
         WHEN metered.round_id IS NULL THEN 'no meter of the package was asked for'
@@ -79,7 +132,9 @@ SELECT
 FROM measured
 LEFT JOIN decoded USING (round_id, repeat)
 LEFT JOIN others USING (round_id, repeat)
-LEFT JOIN metered USING (round_id, repeat);
+LEFT JOIN metered USING (round_id, repeat)
+LEFT JOIN peaks USING (round_id, repeat, meter)
+LEFT JOIN rested USING (round_id, repeat);
 
 -- A row per measured repeat and metric that has a figure.
 CREATE VIEW samples AS
@@ -87,7 +142,8 @@ UNPIVOT (
     SELECT
         trial_id, run_id, round_id, round, started_at,
         ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
-        decode_j_per_token, prefill_w, decode_w, mean_w
+        decode_j_per_token, prefill_w, decode_w, mean_w, prefill_j_per_token,
+        prefill_peak_w, decode_peak_w, prefill_net_j, decode_net_j, decode_net_j_per_token
     FROM rates
 )
 ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))
@@ -224,6 +280,14 @@ progress AS (
     WHERE round < coalesce(rounds_at_most, round + 1)
     GROUP BY trial_id
 ),
+load_energy AS (
+    SELECT round_id, energy_j, uncertainty_j, window_s, nullif(reason, '') AS reason
+    FROM energy
+    JOIN rounds USING (round_id)
+    JOIN chosen_meters USING (trial_id, meter)
+    WHERE phase = 'load' AND domain = 'package'
+    AND energy.method IN (chosen_meters.method, 'unavailable')
+),
 loads AS (
     SELECT
         trial_id,
@@ -237,8 +301,13 @@ loads AS (
         median(kv_bytes) AS kv_bytes,
         median(compute_bytes) AS compute_bytes,
         max(nullif(memory_reason, '')) AS memory_reason,
-        sum(waited_s) AS waited_s
+        sum(waited_s) AS waited_s,
+        median(load_energy.energy_j) AS load_j,
+        median(load_energy.uncertainty_j) AS load_j_uncertainty,
+        median(load_energy.energy_j / load_energy.window_s) AS load_w,
+        any_value(load_energy.reason) AS load_j_reason
     FROM rounds
+    LEFT JOIN load_energy USING (round_id)
     WHERE complete
     GROUP BY trial_id
 ),
@@ -257,7 +326,14 @@ measured AS (
             WHEN count(prefill_j) = 0 THEN any_value(prefill_j_reason)
             WHEN count(decode_j) = 0 THEN any_value(decode_j_reason)
         END AS energy_reason,
-        greatest(0, sum(others_cpu_s) / nullif(sum(wall_s), 0)) AS others_cores
+        greatest(0, sum(others_cpu_s) / nullif(sum(wall_s), 0)) AS others_cores,
+        median(idle_w) AS idle_w,
+        median(prefill_j_uncertainty) AS prefill_j_uncertainty,
+        median(decode_j_uncertainty) AS decode_j_uncertainty,
+        median(prefill_j_per_token_uncertainty) AS prefill_j_per_token_uncertainty,
+        median(decode_j_per_token_uncertainty) AS decode_j_per_token_uncertainty,
+        max(prefill_passes) AS prefill_passes,
+        max(decode_passes) AS decode_passes
     FROM rates
     GROUP BY trial_id
 ),
@@ -299,7 +375,25 @@ figures AS (
         max(mean) FILTER (metric = 'decode_tok_s') AS decode_tok_s_mean,
         max(mean) FILTER (metric = 'tpot_s') AS tpot_s_mean,
         max(mean) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_mean,
-        max(reason) FILTER (metric = 'decode_tok_s') AS interval_reason
+        max(reason) FILTER (metric = 'decode_tok_s') AS interval_reason,
+        max(median) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token,
+        max(low) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token_low,
+        max(high) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token_high,
+        max(median) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w,
+        max(low) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w_low,
+        max(high) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w_high,
+        max(median) FILTER (metric = 'decode_peak_w') AS decode_peak_w,
+        max(low) FILTER (metric = 'decode_peak_w') AS decode_peak_w_low,
+        max(high) FILTER (metric = 'decode_peak_w') AS decode_peak_w_high,
+        max(median) FILTER (metric = 'prefill_net_j') AS prefill_net_j,
+        max(low) FILTER (metric = 'prefill_net_j') AS prefill_net_j_low,
+        max(high) FILTER (metric = 'prefill_net_j') AS prefill_net_j_high,
+        max(median) FILTER (metric = 'decode_net_j') AS decode_net_j,
+        max(low) FILTER (metric = 'decode_net_j') AS decode_net_j_low,
+        max(high) FILTER (metric = 'decode_net_j') AS decode_net_j_high,
+        max(median) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token,
+        max(low) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token_low,
+        max(high) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token_high
     FROM intervals
     GROUP BY trial_id
 ),
@@ -434,6 +528,22 @@ of_trials AS (
         loads.load_s,
         loads.anonymous_bytes,
         measured.energy_reason,
+        measured.idle_w,
+        measured.prefill_j_uncertainty,
+        measured.decode_j_uncertainty,
+        measured.prefill_j_per_token_uncertainty,
+        measured.decode_j_per_token_uncertainty,
+        measured.prefill_passes,
+        measured.decode_passes,
+        loads.load_j,
+        loads.load_j_uncertainty,
+        loads.load_w,
+        CASE WHEN loads.load_j IS NULL THEN loads.load_j_reason END AS load_j_reason,
+        CASE
+            WHEN figures.decode_net_j IS NOT NULL THEN NULL
+            WHEN figures.decode_j IS NULL THEN measured.energy_reason
+            WHEN measured.idle_w IS NULL THEN 'no idle power was measured before it'
+        END AS net_reason,
         text_quality.perplexity_se,
         coalesce(nullif(models.no_quality, ''), text_quality.perplexity_reason)
             AS perplexity_reason,

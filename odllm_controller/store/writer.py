@@ -11,6 +11,7 @@ from typing import Self
 import duckdb
 
 from odllm_agent.contract import (
+    Baseline,
     Ceilings,
     Device,
     Failure,
@@ -195,6 +196,12 @@ class Store:
         with self._writing() as connection:
             _upsert(connection, "ceilings", list(rows.of_ceilings(found, run_id)))
 
+    def add_baseline(self, run_id: str, baseline: Baseline) -> None:
+        """Stores what a device did while nothing was measured on it."""
+        with self._writing() as connection:
+            _upsert(connection, "baselines", [rows.of_baseline(baseline, run_id)])
+            _upsert(connection, "idle_energy", list(rows.of_idle_energy(baseline, run_id)))
+
     def add_failure(
         self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
     ) -> None:
@@ -256,12 +263,14 @@ def _insert_round(
     _insert(connection, "repeats", [rows.of_repeat(each, round_id) for each in result.repeats])
     for table, of_repeat in (
         ("token_times", rows.of_token_times),
-        ("energy", rows.of_energy),
+        ("further_passes", rows.of_further_passes),
         ("device_states", rows.of_device_states),
     ):
         _insert(
             connection, table, [row for each in result.repeats for row in of_repeat(each, round_id)]
         )
+    _insert(connection, "energy", list(rows.of_energy(result, round_id)))
+    _insert(connection, "power_traces", list(rows.of_power(result, round_id)))
     if result.failure:
         failure = rows.of_failure(result.failure, run_id)
         _insert(connection, "failures", [failure | rows.of_unmeasured(result.trial, round_id)])

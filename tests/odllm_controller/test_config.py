@@ -127,6 +127,7 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
         ("+models.mine={source: hub, repository: a/b, file: c.gguf}", "source=hub needs revision"),
         ("+models.mine={source: reference, path: /m.gguf}", "source=reference has no path"),
         ("quality.metrics=[beauty]", "beauty"),
+        ("power.idle_s=-1", "power.idle_s=-1"),
         ("+surprise=1", "surprise=1"),
         ("name=???", "name"),
         ("repeats.at_least=20", "repeats"),

@@ -21,6 +21,7 @@ from odllm_agent.contract import (
     Progress,
     Quantization,
     RepeatPolicy,
+    Rest,
     RoundResult,
     Source,
     Trial,
@@ -146,6 +147,15 @@ def test_a_trial_without_an_interval_takes_its_spare_rounds() -> None:
     assert sorted(trial.id for trial, _ in measurements(work)) == sorted(
         trial.id for trial in TRIALS
     )
+
+
+def test_rests_come_where_they_were_planned_and_outlive_failed_trials() -> None:
+    rest = Rest("id-of-laptop", 1, ("auto",), 5.0)
+    work = Agenda([STEPS[0], rest, STEPS[2]], [], TERMS, {})
+    work.next_order()
+    work.learn(support.failed_round(TRIALS[0]))
+    assert drained(work) == [rest]
+    work.learn(support.baseline())
 
 
 def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:

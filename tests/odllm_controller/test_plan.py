@@ -11,11 +11,14 @@ from odllm_agent.contract import (
     Device,
     Engine,
     Failure,
+    MeterReport,
+    Method,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Quantization,
     Reading,
+    Rest,
     Source,
     Trial,
     Use,
@@ -73,6 +76,31 @@ def test_a_gpu_has_no_ceilings_of_a_cpu() -> None:
     engine = Engine("openvino", "v", {"threads": 0, "device": "GPU"})
     gpu = dataclasses.replace(support.trial(), engine=engine)
     assert plan.ceilings([gpu, of_types("Q4_0", gpu_layers=3)]) == ()
+
+
+METERED = support.device(meters=(MeterReport("rapl", ("package",), Method.MEASURED),))
+
+
+def rests(device: Device, steps: tuple[plan.Step, ...], idle_s: float = 5.0) -> list[int]:
+    """The places of the rests among the steps."""
+    found = plan.rested(steps, device, ("auto",), idle_s)
+    assert [each for each in found if isinstance(each, plan.Step)] == list(steps)
+    wanted = {Rest(device.id, each.round, ("auto",), idle_s) for each in steps}
+    assert {each for each in found if isinstance(each, Rest)} <= wanted
+    return [place for place, each in enumerate(found) if isinstance(each, Rest)]
+
+
+def test_a_metered_device_rests_before_every_round() -> None:
+    steps = plan.steps(TRIALS[:3], 2, seed=1)
+    assert rests(METERED, steps) == [0, 4]
+    assert rests(METERED, steps[1:]) == [0, 3], "also where a round was begun before"
+
+
+def test_a_device_without_meters_rests_once_and_nobody_rests_for_nothing() -> None:
+    steps = plan.steps(TRIALS[:3], 2, seed=1)
+    assert rests(support.device(), steps) == [0]
+    assert rests(METERED, steps, idle_s=0) == []
+    assert rests(METERED, ()) == []
 
 
 def test_every_model_is_asked_for_at_every_type() -> None:

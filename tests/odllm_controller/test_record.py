@@ -48,6 +48,20 @@ def test_results_are_stored_and_failures_remembered(path: Path, recorder: Record
     assert "try again" in failure
 
 
+def test_a_device_at_rest_is_stored_with_the_run(path: Path, recorder: Recorder) -> None:
+    recorder.result(support.baseline(idle_w=2.0))
+    failure = Failure("DispatchError", "the agent was lost", "again")
+    lost = support.baseline(1, started_at=support.STARTED, own_bytes=None, failure=failure)
+    recorder.result(lost)
+    found = store.read(path, "SELECT * FROM baselines ORDER BY round").to_dict("records")
+    assert [row["run_id"] for row in found] == [recorder.run_id] * 2
+    assert (found[0]["own_cores"], found[0]["own_bytes"], found[0]["reason"]) == (0.04, 2e8, "")
+    assert found[1]["reason"] == "the agent was lost"
+    (idle,) = store.read(path, "SELECT * FROM idle_energy").to_dict("records")
+    assert (idle["energy_j"], idle["window_s"], idle["method"]) == (10.0, 5.0, "measured")
+    assert recorder.failures == ["the rest before round 2: the agent was lost\n    again"]
+
+
 def test_a_model_that_could_not_be_prepared_is_stored_and_named(
     path: Path, recorder: Recorder
 ) -> None:

@@ -20,6 +20,7 @@ from odllm_agent.contract import (
     Method,
     ModelRequest,
     Phase,
+    PowerSample,
     QualityCheck,
     QualityResult,
     Quantization,
@@ -133,12 +134,10 @@ def test_results_tell_what_the_raw_values_tell(path: Path, data: st.DataObject) 
         "prefill_j": [j for j, _ in energy],
         "decode_j": [j for _, j in energy],
         "decode_j_per_token": [j / 5 for _, j in energy],
-        "prefill_w": [j / each.prefill_s for (j, _), each in zip(energy, measured, strict=True)],
-        "decode_w": [j / total for (_, j), total in zip(energy, decode_s, strict=True)],
-        "mean_w": [
-            (a + b) / (each.prefill_s + total)
-            for (a, b), each, total in zip(energy, measured, decode_s, strict=True)
-        ],
+        "prefill_j_per_token": [j / 128 for j, _ in energy],
+        "prefill_w": [j / 0.1 for j, _ in energy],
+        "decode_w": [j / 0.64 for _, j in energy],
+        "mean_w": [(a + b) / 0.74 for a, b in energy],
     }
     row = only_row(path)
     assert row["repeats"] == len(measured)
@@ -423,6 +422,98 @@ def test_energy_is_of_the_package_and_of_one_method(path: Path) -> None:
     assert (row["energy_method"], row["energy_reason"]) == ("measured", None)
     assert (row["prefill_j"], row["decode_j"]) == (3.0, 3.0)
     assert row["decode_j_per_token"] == pytest.approx(3.0 / 64)
+
+
+def test_a_window_of_several_passes_tells_the_energy_of_one(path: Path) -> None:
+    energy = (
+        support.energy(Phase.PREFILL, 6.0, window_s=0.3, passes=3),
+        support.energy(Phase.DECODE, 8.0, window_s=0.4, passes=2, uncertainty_j=0.5),
+    )
+    one = support.repeat(1, energy=energy, more_prefill_s=(0.2, 0.3), more_decode_s=(0.7,))
+    stores.measured(path, support.round_result(repeats=(one,)))
+    row = only_row(path)
+    assert (row["prefill_j"], row["decode_j"]) == (2.0, 4.0)
+    assert (row["prefill_w"], row["decode_w"]) == (pytest.approx(20.0), pytest.approx(20.0))
+    assert (row["prefill_passes"], row["decode_passes"]) == (3, 2)
+    assert row["decode_j_uncertainty"] == 0.25
+    assert row["decode_j_per_token_uncertainty"] == 0.25 / 64
+    assert row["prefill_j_per_token"] == 2.0 / 128
+    assert row["decode_tok_s"] == pytest.approx(100.0), "further passes are no repeats"
+    passes = read(path, "SELECT phase, pass, pass_s FROM further_passes ORDER BY phase DESC, pass")
+    assert passes.to_numpy().tolist() == [
+        ["prefill", 1, 0.2],
+        ["prefill", 2, 0.3],
+        ["decode", 1, 0.7],
+    ]
+
+
+def test_idle_power_is_that_of_the_last_rest_before_each_repeat_in_the_same_run(path: Path) -> None:
+    energy = support.some_energy(prefill_j=2.0, decode_j=3.2)
+    early, late = (support.repeat(index, energy=energy) for index in (1, 3))
+    store = stores.measured(path, support.round_result(repeats=(early, late)))
+    store.add_run(stores.run("run-2", stores.later(0)))
+    second = support.STARTED + timedelta(seconds=2)
+    store.add_baseline("run-1", support.baseline(0, idle_w=1.0))
+    store.add_baseline("run-1", support.baseline(1, idle_w=2.0, started_at=second))
+    store.add_baseline("run-1", support.baseline(1, idle_w=9.0, started_at=stores.later(1)))
+    store.add_baseline("run-2", support.baseline(0, idle_w=7.0, started_at=second))
+    store.add_baseline("run-1", support.baseline(0, idle_w=8.0, device_id="another"))
+    rates = read(path, "SELECT idle_w, prefill_net_j, decode_net_j FROM rates ORDER BY repeat")
+    assert rates["idle_w"].tolist() == [1.0, 2.0]
+    assert rates["prefill_net_j"].tolist() == pytest.approx([2.0 - 0.1, 2.0 - 0.2])
+    assert rates["decode_net_j"].tolist() == pytest.approx([3.2 - 0.64, 3.2 - 1.28])
+    row = only_row(path)
+    assert row["idle_w"] == 1.5
+    assert row["decode_net_j_per_token"] == pytest.approx((3.2 - 0.96) / 64)
+    assert (row["decode_j"], row["net_reason"]) == (3.2, None)
+
+
+def test_without_an_idle_baseline_nothing_is_subtracted_and_that_is_said(path: Path) -> None:
+    one = support.repeat(1, energy=support.some_energy(2.0, 3.0))
+    store = stores.measured(path, support.round_result(repeats=(one,)))
+    store.add_baseline("run-1", support.baseline())
+    row = only_row(path)
+    assert (row["idle_w"], row["prefill_net_j"], row["decode_net_j"]) == (None, None, None)
+    assert row["net_reason"] == "no idle power was measured before it"
+
+
+def test_the_peak_is_the_most_of_a_phase_and_of_the_chosen_meter(path: Path) -> None:
+    def sample(phase: Phase, power_w: float, domain: str = "package", meter: str = "rapl") -> Any:
+        return PowerSample(phase, domain, meter, 0.0, 0.1, power_w)
+
+    power = (
+        sample(Phase.PREFILL, 30.0),
+        sample(Phase.DECODE, 10.0),
+        sample(Phase.DECODE, 12.0),
+        sample(Phase.DECODE, 500.0, domain="psys"),
+        sample(Phase.DECODE, 500.0, meter="another"),
+    )
+    one = support.repeat(1, energy=support.some_energy(2.0, 3.0), power=power)
+    stores.measured(path, support.round_result(repeats=(one,)))
+    row = only_row(path)
+    assert (row["prefill_peak_w"], row["decode_peak_w"]) == (30.0, 12.0)
+    traces = read(path, "SELECT power_w FROM power_traces WHERE repeat = 1")
+    assert traces["power_w"].tolist() == [30.0, 10.0, 12.0, 500.0, 500.0]
+
+
+def test_a_load_has_its_own_energy_or_the_reason_for_none(path: Path) -> None:
+    def with_load(index: int, energy: Energy) -> RoundResult:
+        one = support.repeat(1, energy=support.some_energy(2.0, 3.0))
+        result = support.round_result(None, index, (one,))
+        assert result.loaded is not None
+        trace = (PowerSample(Phase.LOAD, "package", "rapl", 0.0, 0.1, 5.0),)
+        return replace(result, loaded=replace(result.loaded, energy=(energy,), power=trace))
+
+    missed = Energy(Phase.LOAD, "package", "rapl", Method.UNAVAILABLE, None, "too short")
+    store = stores.measured(path, with_load(0, missed), rounds=2)
+    row = only_row(path)
+    assert (row["load_j"], row["load_j_reason"]) == (None, "too short")
+    store.add_round("run-1", with_load(1, support.energy(Phase.LOAD, 4.0, window_s=0.5)))
+    row = only_row(path)
+    assert (row["load_j"], row["load_w"], row["load_j_reason"]) == (4.0, 8.0, None)
+    assert row["load_j_uncertainty"] == 0.4
+    loads = read(path, "SELECT count(*) AS n FROM power_traces WHERE repeat IS NULL")
+    assert loads["n"].tolist() == [2]
 
 
 def test_flags_are_listed_once_each(path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from odllm_agent.contract import Exam, QualityCheck, QualityResult, RoundResult, Score
+from odllm_agent.contract import Exam, Phase, QualityCheck, QualityResult, RoundResult, Score
 from odllm_controller.analysis.drift import Drift
 from odllm_controller.store import Store
 from odllm_controller.table import (
@@ -133,8 +133,22 @@ def test_energy_is_shown_where_it_was_measured(store: Store) -> None:
     for model in MODELS:
         store.add_round("run-1", support.round_result(support.trial(model), repeats=repeats))
     text = printed(store)
-    assert "10" in text
+    assert text.count("10 ±1") == 4, "also where all trials agree"
     assert "unavailable" not in text
+
+
+def test_every_phase_has_its_energy_and_how_far_off_it_may_be(store: Store) -> None:
+    figures = support.some_energy(prefill_j=1.28, decode_j=0.64)
+    repeats = tuple(support.repeat(index, energy=figures) for index in range(1, 8))
+    result = support.round_result(support.trial(MODELS[0]), repeats=repeats)
+    assert result.loaded is not None
+    load = support.energy(Phase.LOAD, 4.5)
+    store.add_round("run-1", replace(result, loaded=replace(result.loaded, energy=(load,))))
+    text = printed(store, width=400)
+    for heading in ("load J", "prefill mJ/tok", "decode mJ/tok", "prefill W", "decode W"):
+        assert heading in text
+    (line,) = (line for line in text.splitlines() if "Q8_0" in line and "4.5" in line)
+    assert line.split()[-8:] == ["4.5", "±0.5", "10", "±1", "10", "±1", "12.8", "1"]
 
 
 def test_energy_that_some_trials_lack_is_a_column(store: Store) -> None:

@@ -149,16 +149,68 @@ CREATE TABLE token_times (
     token_s DOUBLE NOT NULL
 );
 
-CREATE TABLE energy (
+-- Times of passes beyond the first, which only made a window long enough for a power meter.
+CREATE TABLE further_passes (
     round_id BIGINT NOT NULL,
     repeat INTEGER NOT NULL,
     phase VARCHAR NOT NULL,            -- prefill, decode
+    pass INTEGER NOT NULL,             -- from 1
+    pass_s DOUBLE NOT NULL
+);
+
+-- Of whole windows; what one pass took is worked out in the views. No primary key, as a load belongs
+-- to no repeat.
+CREATE TABLE energy (
+    round_id BIGINT NOT NULL,
+    repeat INTEGER,                    -- NULL of the load
+    phase VARCHAR NOT NULL,            -- load, prefill, decode
     domain VARCHAR NOT NULL,           -- package, core, dram, psys, gpu, battery
     meter VARCHAR NOT NULL,
     method VARCHAR NOT NULL,           -- measured, estimated, unavailable
     energy_j DOUBLE,
     reason VARCHAR NOT NULL,           -- why there is no figure
-    PRIMARY KEY (round_id, repeat, phase, domain, meter)
+    window_s DOUBLE,                   -- between the readings at the window's edges
+    uncertainty_j DOUBLE,              -- how far off the figure may be
+    passes INTEGER NOT NULL            -- how often the phase was gone through in the window
+);
+
+CREATE TABLE power_traces (
+    round_id BIGINT NOT NULL,
+    repeat INTEGER,                    -- NULL of the load
+    phase VARCHAR NOT NULL,
+    domain VARCHAR NOT NULL,
+    meter VARCHAR NOT NULL,
+    start_s DOUBLE NOT NULL,           -- since the start of the repeat or load
+    end_s DOUBLE NOT NULL,
+    power_w DOUBLE NOT NULL            -- mean between the two
+);
+
+-- Each device while nothing was measured on it, with the agent and Ray there.
+CREATE TABLE baselines (
+    run_id VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    started_at TIMESTAMP NOT NULL,
+    round INTEGER NOT NULL,            -- that came next
+    wall_s DOUBLE NOT NULL,
+    own_cores DOUBLE,                  -- CPU seconds per second of the agent and Ray
+    own_bytes BIGINT,                  -- memory that would be free without them
+    busy_cores DOUBLE,                 -- CPU seconds per second of everything
+    reason VARCHAR NOT NULL,           -- why something of it is missing
+    PRIMARY KEY (run_id, device_id, started_at)
+);
+
+CREATE TABLE idle_energy (
+    run_id VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    started_at TIMESTAMP NOT NULL,     -- of the baseline
+    domain VARCHAR NOT NULL,
+    meter VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    energy_j DOUBLE,
+    reason VARCHAR NOT NULL,
+    window_s DOUBLE,
+    uncertainty_j DOUBLE,
+    PRIMARY KEY (run_id, device_id, started_at, domain, meter)
 );
 
 CREATE TABLE device_states (

@@ -301,3 +301,13 @@ def test_what_is_held_is_what_the_file_holds_with_the_cache_that_was_asked_for(
         assert session.anatomy == told.anatomy
         assert session.kv_cache.type == "Q8_0"
         assert session.kv_cache.value_bytes == (34 / 32 + 2) / 2
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    session.fill(PROMPT)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(PROMPT))
+    assert np.array_equal([session.extend([token]) for token in (50, 51)], expected)
+    assert session.rewind(0)
+    session.fill(PROMPT)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)

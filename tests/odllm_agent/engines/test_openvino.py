@@ -316,3 +316,14 @@ def test_blocks_keep_each_key_and_value_once(model: ModelFile) -> None:
         held, cache = session.anatomy, session.kv_cache
     assert cache.type == "f32"
     assert held.kv_values * cache.value_bytes == 4 * model.anatomy.kv_values
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    prompt = list(range(40))
+    session.fill(prompt)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(prompt))
+    assert np.allclose([session.extend([token]) for token in (50, 51)], expected, atol=1e-5)
+    assert session.rewind(0)
+    session.fill(prompt)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,8 @@ from hypothesis import strategies as st
 from odllm_agent.contract import Energy, Method, Phase
 from odllm_agent.errors import UsageError
 from odllm_agent.meters import energies, open_meters, read, reports
-from odllm_agent.meters.base import Limits, Reading, Unavailable, window
+from odllm_agent.meters.base import Limits, Reading, Unavailable, uncertainty_j, window
+from tests.steady import Steady
 
 LIMITS = Limits(shortest_s=0.01, longest_s=100.0, most_w=500.0)
 
@@ -80,3 +83,74 @@ def test_an_unknown_meter_is_named_beside_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no power meter 'wattson'") as caught:
         reports(("rapl", "wattson"))
     assert caught.value.remedy == "choose from auto, rapl"
+
+
+def sampled(*steps: tuple[float, float], limits: Limits = LIMITS) -> tuple[float | None, str]:
+    """What a window of these seconds and joules on end gives."""
+    at_s, total_j, readings = 0.0, 10.0, [Reading(0, 10.0)]
+    for seconds, joules in steps:
+        at_s, total_j = at_s + seconds, total_j + joules
+        readings.append(after(at_s, total_j))
+    return window(readings[0], readings[-1], limits, readings[1:-1])
+
+
+def test_a_window_that_was_read_in_between_may_be_as_long_as_it_likes() -> None:
+    assert sampled((60, 600.0), (60, 600.0)) == (1200.0, "")
+    assert sampled((120, 1200.0))[0] is None
+
+
+@pytest.mark.parametrize("jump_j", [-5.0, 600.0])
+def test_a_jump_that_the_whole_window_hides_is_seen_in_between(jump_j: float) -> None:
+    energy_j, reason = sampled((10, 1000.0), (1, jump_j), (10, 1000.0))
+    assert energy_j is None
+    assert f"the counter jumped: {jump_j:.3g} J in 1 s" in reason
+
+
+def test_a_counter_that_froze_in_the_middle_is_no_measurement() -> None:
+    limits = Limits(0.01, 100, 500, period_s=0.001)
+    moving, still = (0.05, 1.0), (0.05, 0.0)
+    assert sampled(moving, still, still, moving, limits=limits)[0] == 2.0
+    energy_j, reason = sampled(moving, still, still, still, moving, limits=limits)
+    assert (energy_j, reason) == (None, "the counter stood still for 0.15 s of 0.25 s")
+
+
+def test_a_reading_that_failed_in_between_spoils_nothing() -> None:
+    broken = after(0.5, None, "gone")
+    assert window(Reading(0, 10.0), after(1, 30.0), LIMITS, [broken]) == (20.0, "")
+
+
+def test_both_edges_may_be_off_by_a_period_and_a_step() -> None:
+    limits = Limits(0.01, 100, 500, step_j=0.001, period_s=0.002)
+    assert uncertainty_j(40.0, 2.0, limits) == pytest.approx(2 * (20 * 0.002 + 0.001))
+
+
+@given(st.floats(1.0, 400.0), st.floats(0.02, 10.0), st.floats(0, 1), st.floats(0, 1))
+def test_the_true_energy_lies_within_the_uncertainty(
+    watts: float, seconds: float, start_phase: float, end_phase: float
+) -> None:
+    limits = Limits(0.01, 100, 500, step_j=2.0**-14, period_s=0.001)
+
+    def shown_j(at_s: float, phase: float) -> float:
+        """A counter that shows the energy of its last update, in whole steps."""
+        updated_s = at_s - phase * limits.period_s
+        return watts * updated_s // limits.step_j * limits.step_j
+
+    told_j = shown_j(1 + seconds, end_phase) - shown_j(1, start_phase)
+    margin_j = uncertainty_j(told_j, seconds, limits)
+    # The margin is worked out from the figure itself, so it is off by a share of itself too.
+    assert abs(told_j - watts * seconds) <= margin_j * (1 + 2 * limits.period_s / seconds) + 1e-9
+
+
+def test_a_figure_carries_its_window_its_passes_and_how_far_off_it_may_be() -> None:
+    meter = Steady()
+    start = meter.read()
+    (found,) = energies(
+        Phase.PREFILL, (meter,), (start,), ({"package": later(start, 0.5, 10.0)},), passes=3
+    )
+    assert (found.energy_j, found.window_s, found.passes) == (10.0, 0.5, 3)
+    assert found.uncertainty_j == pytest.approx(uncertainty_j(10.0, 0.5, meter.limits))
+
+
+def later(readings: Mapping[str, Reading], seconds: float, joules: float) -> Reading:
+    start = readings["package"]
+    return Reading(start.at_ns + int(seconds * 1e9), (start.energy_j or 0.0) + joules)
