@@ -271,7 +271,7 @@ def dispatch(
         start(agent)
 
 
-def _is_of(step: Step | QualityCheck, trial_id: str) -> TypeGuard[Step]:
+def _is_of(step: Step | Rest | QualityCheck, trial_id: str) -> TypeGuard[Step]:
     return isinstance(step, Step) and step.trial.id == trial_id
 
 

@@ -17,6 +17,7 @@ from odllm_agent.contract import (
     Ceilings,
     Device,
     Failure,
+    ModelFile,
     ModelRequest,
     RoundResult,
     Trial,
