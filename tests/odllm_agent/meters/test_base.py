@@ -79,4 +79,4 @@ def test_no_names_are_no_meters() -> None:
 def test_an_unknown_meter_is_named_beside_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no power meter 'wattson'") as caught:
         reports(("rapl", "wattson"))
-    assert caught.value.remedy == "choose from auto, rapl"
+    assert caught.value.remedy.startswith("choose from auto, rapl, nvml, hwmon, battery, ")
