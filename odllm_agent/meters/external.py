@@ -152,12 +152,19 @@ class PowerFile:
 
     def _take_lines(self, at_ns: int) -> None:
         try:
-            for line in self._file.lines():
-                self._take(Sample.parse(line), at_ns)
+            lines = self._file.lines()
         except (OSError, ValueError) as error:
             self._tally.lose(at_ns, str(error))
+            return
+        for line in lines:
+            self._take(line, at_ns)
 
-    def _take(self, sample: Sample, at_ns: int) -> None:
+    def _take(self, line: str, at_ns: int) -> None:
+        try:
+            sample = Sample.parse(line)
+        except ValueError as error:
+            self._tally.lose(at_ns, str(error))
+            return
         gap_s = sample.at_s - self._last.at_s
         if 0 <= gap_s <= self._longest_gap_s:
             self._tally.add((self._last.watts + sample.watts) / 2 * gap_s)

@@ -38,6 +38,9 @@ def counters(name: Api) -> Counters:
             found: Counters = getattr(pyrapl, name)()
         except pyrapl.PyRAPLException as error:
             raise LookupError("pyRAPL finds not one package zone per processor socket") from error
+        except OSError as error:
+            # The traceback holds files that pyRAPL did not close, which is told when they are.
+            raise error.with_traceback(None) from None
     # pyRAPL keeps its files open and has no way to close them.
     for file in found._sys_files:  # type: ignore[attr-defined]  # noqa: SLF001
         weakref.finalize(found, file.close)

@@ -6,9 +6,10 @@ import pytest
 
 from odllm_agent.contract import Energy, Phase
 from odllm_agent.meters import energies, open_meters, read
-from odllm_agent.meters.rapl import Rapl
+from odllm_agent.meters.rapl import open_meter
+from odllm_agent.meters.request import Request
 
-REPORT = Rapl.open().report()
+REPORT = open_meter(Request.parse("rapl")).report()
 pytestmark = pytest.mark.skipif(not REPORT.domains, reason=f"no package energy: {REPORT.reason}")
 
 
