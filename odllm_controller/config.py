@@ -113,9 +113,11 @@ class RepeatsConfig(_Section):
 
 
 class PowerConfig(_Section):
-    """Which power meters are read."""
+    """Which power meters are read; the other values are for their names to refer to."""
 
     meters: tuple[str, ...]
+    tdp_w: PositiveFloat | None = None
+    path: str | None = None
 
 
 TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]

@@ -14,7 +14,7 @@ from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import open_sensors
+from odllm_agent.meters.sensors import COUNTED, open_sensors
 
 MODULE = "zeus_apple_silicon"
 MJ_PER_J = 1000
@@ -27,7 +27,6 @@ SHORTEST_S = 10 * PERIOD_S
 # The largest such machine has a power supply of 480 W (Mac Studio).
 MOST_W = 480.0
 
-MEANS = "energy counter"
 INSTALL = 'pip install "odllm[zeus]"'
 
 PACKAGE = "package"
@@ -71,7 +70,7 @@ def open_meter(request: Request) -> Meter:
         if domain not in sensors
     ]
     limits = Limits(SHORTEST_S, float("inf"), MOST_W, STEP_J, PERIOD_S)
-    return open_sensors(request.text, MEANS, limits, sensors, missing=missing)
+    return open_sensors(request.text, COUNTED, limits, sensors, missing=missing)
 
 
 def total_j(monitor: Monitor, domain: str) -> float | None:

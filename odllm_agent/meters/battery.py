@@ -12,7 +12,7 @@ from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import Sensor, open_sensors
+from odllm_agent.meters.sensors import INTEGRATED, Sensor, open_sensors
 
 ROOT = Path("/")
 MICRO = 1_000_000
@@ -31,7 +31,6 @@ HELD_SHORTEST_S = 60.0
 MOST_W = 300.0
 
 DOMAIN = "battery"
-INTEGRATED = "integrated power"
 INTEGRATED_LIMITS = Limits(10 * PERIOD_S, float("inf"), MOST_W, 1 / MICRO, PERIOD_S)
 HELD = "what the battery holds"
 HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)

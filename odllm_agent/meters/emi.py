@@ -13,7 +13,7 @@ from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 
 MODULE = "zeus.device.cpu.emi"
 MJ_PER_J = 1000
@@ -29,7 +29,6 @@ STALLED_S = 10 * PERIOD_S
 # As of RAPL, whose counters these are.
 MOST_W = 500.0
 
-MEANS = "energy counter"
 PACKAGE = "package"
 DRAM = "dram"
 INSTALL = 'pip install "zeus @ git+https://github.com/ml-energy/zeus"'
@@ -69,7 +68,7 @@ def open_meter(request: Request) -> Meter:
         reason = f"Windows shows no energy meter: {error}"
         return Unavailable(request.text, PACKAGE, reason, "use Windows 11 on the machine itself")
     limits = Limits(SHORTEST_S, float("inf"), MOST_W * len(packages), STEP_J, PERIOD_S)
-    return open_sensors(request.text, MEANS, limits, sensors, missing=_missing(sensors))
+    return open_sensors(request.text, COUNTED, limits, sensors, missing=_missing(sensors))
 
 
 def package_j(package: Package) -> float:

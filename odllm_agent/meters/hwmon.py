@@ -18,7 +18,7 @@ from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
 
 HWMON = Path("/sys/class/hwmon")
 CHIPS = ("amdgpu", "i915", "xe")
@@ -38,8 +38,6 @@ STEP_J = 1 / MICRO
 MOST_W = 1400.0
 
 DOMAIN = "gpu"
-COUNTED = "energy counter"
-INTEGRATED = "integrated power"
 
 
 @dataclass(frozen=True, slots=True)

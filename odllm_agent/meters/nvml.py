@@ -16,7 +16,7 @@ from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
 
 MJ_PER_J = 1000
 MW_PER_W = 1000
@@ -33,8 +33,6 @@ MOST_W = 1400.0
 STALLED_S = 10 * PERIOD_S
 
 DOMAIN = "gpu"
-COUNTED = "energy counter"
-INTEGRATED = "integrated power"
 INSTALL = 'pip install "odllm[nvidia]"'
 NO_CARD = "nothing: leave nvml out on a device without an NVIDIA card"
 

@@ -20,7 +20,7 @@ from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.pyrapl import UJ_PER_J
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, find_zones
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
@@ -44,7 +44,6 @@ MOST_W = 500.0
 STALLED_S = 0.5
 MAY_STAND_STILL = ("core", "uncore")
 
-MEANS = "energy counter"
 THROUGH_PYRAPL: Mapping[str, pyrapl.Api] = {PACKAGE: "PkgAPI", "dram": "DramAPI"}
 RUN_ON_THE_MACHINE = "run odllm-agent directly on the machine"
 ALLOW_READING = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/*energy*_uj  # until the next boot"
@@ -63,7 +62,7 @@ def open_meter(request: Request) -> Meter:
         domain: sensor for domain, sensor in opened.items() if not isinstance(sensor, MissingDomain)
     }
     missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
-    return open_sensors(request.text, MEANS, limits(zones), sensors, missing=missing)
+    return open_sensors(request.text, COUNTED, limits(zones), sensors, missing=missing)
 
 
 def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:

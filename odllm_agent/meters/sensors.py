@@ -8,6 +8,9 @@ from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import MeterReport, Method, MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
 
+COUNTED = "energy counter"
+INTEGRATED = "integrated power"
+
 COST_READINGS = 5
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,7 +50,7 @@ def read_all(
 
 
 def told(
-    clock: HandClock, *steps: float | Exception, every_s: float = 1.0, **changes: float | None
+    clock: HandClock, *steps: float | Exception, every_s: float = 1.0, **changes: Any
 ) -> list[tuple[float | None, str]]:
     """Each window between two readings of a counter, and the one around all of them."""
     bounds = dataclasses.replace(Bounds(500.0, 0.001, RANGE_J), **changes)

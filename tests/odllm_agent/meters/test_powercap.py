@@ -5,6 +5,7 @@ import os
 import shutil
 import statistics
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def told(answer: dict[str, object]) -> list[dict[str, Energy]]:
     return [{energy.domain: energy for energy in window} for window in windows]
 
 
-def run(tree: Path, *steps: dict[str, float | None]) -> list[dict[str, Energy]]:
+def run(tree: Path, *steps: Mapping[str, float | None]) -> list[dict[str, Energy]]:
     """What the meter tells of a script; see `powercap.scripted`."""
     return told(powercap.above(tree, "scripted", json.dumps(steps)))
 
@@ -110,8 +111,8 @@ def test_a_counter_that_stops_or_goes_away_spoils_its_windows_only(tmp_path: Pat
 
 def test_one_domain_that_fails_leaves_the_others_theirs(tmp_path: Path) -> None:
     tree = powercap.build(tmp_path / "class")
-    start: dict[str, float | None] = {"0": 1e6, "0:0": 1e6, "0:1": 1e6, "1": 1e6}
-    end: dict[str, float | None] = {"0": 3e6, "0:0": 2e6, "0:1": None, "1": 5e6}
+    start = {"0": 1e6, "0:0": 1e6, "0:1": 1e6, "1": 1e6}
+    end = {"0": 3e6, "0:0": 2e6, "0:1": None, "1": 5e6}
     window, _ = run(tree, start, end)
     energies_j = {domain: energy.energy_j for domain, energy in window.items()}
     assert energies_j == {"package": 2.0, "core": 1.0, "dram": None, "psys": 4.0, "uncore": None}
@@ -130,7 +131,7 @@ def test_a_counter_that_goes_back_is_no_wrap(tmp_path: Path) -> None:
 
 
 def test_a_counter_that_freezes_in_the_middle_spoils_the_window_around_it(tmp_path: Path) -> None:
-    steps: list[dict[str, float | None]] = [
+    steps = [
         {"0": 5e6},
         {"0": 6e6},
         {"wait_s": rapl.STALLED_S + 0.1},
