@@ -466,7 +466,8 @@ class Energy:
 
     Attributes:
         phase: What the window was of.
-        domain: What was metered: `package`, `core`, `dram`, `psys`, `gpu` or `battery`.
+        domain: What was metered: `package`, `core`, `uncore`, `dram`, `psys`, `gpu`, `battery` or
+            `wall`.
         meter: The meter's name.
         method: How the figure was obtained.
         energy_j: Joules of the whole window, or `None`.
@@ -954,6 +955,21 @@ class Ceilings:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingDomain:
+    """A domain that a power meter would read and cannot.
+
+    Attributes:
+        domain: The domain.
+        reason: Why it is not read.
+        remedy: How to allow it, or `""` where nothing does.
+    """
+
+    domain: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MeterReport:
     """What a power meter can read on a device.
 
@@ -963,6 +979,11 @@ class MeterReport:
         method: How its figures are obtained.
         reason: Why it reads nothing, or `""`.
         remedy: How to allow it, or `""`.
+        means: What its figures are made of, such as `energy counter` or `integrated power`.
+        step_j: The smallest step of its figures, or `None` where it is not known.
+        period_s: The time between two updates of its sensor, or `None` where it reads nothing.
+        read_s: What one reading of all its domains cost when it was opened, or `None`.
+        missing: Domains of its kind that this device does not let it read.
     """
 
     name: str
@@ -970,6 +991,11 @@ class MeterReport:
     method: Method
     reason: str = ""
     remedy: str = ""
+    means: str = ""
+    step_j: float | None = None
+    period_s: float | None = None
+    read_s: float | None = None
+    missing: tuple[MissingDomain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,15 @@ class CooldownConfig(_Section):
 
 
 class PowerConfig(_Section):
-    """Which power meters are read, and for how long while nothing is measured."""
+    """Which power meters are read, and for how long while nothing is measured.
+
+    The other values are for the meters' names to refer to.
+    """
 
     meters: tuple[str, ...]
     idle_s: NonNegativeFloat
+    tdp_w: PositiveFloat | None = None
+    path: str | None = None
 
 
 TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]

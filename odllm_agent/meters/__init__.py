@@ -11,12 +11,14 @@ during a window too.
 """
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 
 from odllm_agent.contract import Energy, MeterReport, Method, Phase, PowerSample
 from odllm_agent.errors import UsageError
 from odllm_agent.meters import base, trace
 from odllm_agent.meters.base import Meter, Reading
+from odllm_agent.meters.request import Request
 
 __all__ = [
     "AUTO",
@@ -44,8 +46,27 @@ _PERIODS = 20
 _LONGEST_S = 1.0
 
 # Loaded by name, so that a meter's packages cost nothing where nobody asks for it.
-_CLASSES = {
-    "rapl": "odllm_agent.meters.rapl:Rapl",
+_MODULES: Mapping[str, str] = {
+    "rapl": "odllm_agent.meters.rapl",
+    "nvml": "odllm_agent.meters.nvml",
+    "hwmon": "odllm_agent.meters.hwmon",
+    "battery": "odllm_agent.meters.battery",
+    "emi": "odllm_agent.meters.emi",
+    "apple": "odllm_agent.meters.apple",
+    "external": "odllm_agent.meters.external",
+    "estimate": "odllm_agent.meters.estimate",
+}
+
+_SETTINGS: Mapping[str, Sequence[str]] = {
+    "external": ("path",),
+    "estimate": ("tdp_w", "idle_w", "full_w"),
+}
+
+# What `auto` stands for on each system; the first is the processor's own.
+_MEASURING: Mapping[str, Sequence[str]] = {
+    "linux": ("rapl", "nvml", "hwmon", "battery"),
+    "win32": ("emi", "nvml"),
+    "darwin": ("apple",),
 }
 
 
@@ -53,21 +74,28 @@ def open_meters(names: Sequence[str]) -> tuple[Meter, ...]:
     """The meters of these names, each once.
 
     Args:
-        names: Names of meters; `auto` stands for all of them.
+        names: Names of meters, with their settings: NAME, or NAME:KEY=VALUE,KEY=VALUE. `auto`
+            stands for every meter that measures here, and for the processor's own in any case,
+            so that there is a reason where there is no figure.
 
     Raises:
-        UsageError: There is no meter of that name.
+        UsageError: There is no meter of that name, or no such setting of it.
     """
-    return tuple(_open(name) for name in _expanded(names))
+    wanted = {name for name in (*names, _measuring()[0]) if name != AUTO}
+    opened = [_open(name) for name in _expanded(names)]
+    return tuple(meter for meter in opened if meter.name in wanted or meter.report().domains)
 
 
 def reports(names: Sequence[str] = (AUTO,)) -> tuple[MeterReport, ...]:
     """What each of these meters can read on this device, or why it cannot.
 
+    Args:
+        names: As for `open_meters`; `auto` stands for every meter that its system can have.
+
     Raises:
-        UsageError: There is no meter of that name.
+        UsageError: There is no meter of that name, or no such setting of it.
     """
-    return tuple(meter.report() for meter in open_meters(names))
+    return tuple(_open(name).report() for name in _expanded(names))
 
 
 def measuring(meters: Sequence[Meter]) -> tuple[Meter, ...]:
@@ -133,16 +161,23 @@ def power(
     )
 
 
+def _measuring() -> Sequence[str]:
+    return _MEASURING.get(sys.platform, _MEASURING["linux"])
+
+
 def _expanded(names: Sequence[str]) -> tuple[str, ...]:
-    every = [known for name in names for known in (_CLASSES if name == AUTO else (name,))]
+    every = [known for name in names for known in (_measuring() if name == AUTO else (name,))]
     return tuple(dict.fromkeys(every))
 
 
-def _open(name: str) -> Meter:
-    if name not in _CLASSES:
+def _open(text: str) -> Meter:
+    request = Request.parse(text)
+    if request.name not in _MODULES:
         raise UsageError(
-            f"there is no power meter {name!r}", f"choose from {', '.join((AUTO, *_CLASSES))}"
+            f"there is no power meter {request.name!r}",
+            f"choose from {', '.join((AUTO, *_MODULES))}",
         )
-    module, _, class_name = _CLASSES[name].partition(":")
-    meter: Meter = getattr(importlib.import_module(module), class_name).open()
+    request.check(_SETTINGS.get(request.name, ()))
+    module = importlib.import_module(_MODULES[request.name])
+    meter: Meter = module.open_meter(request)
     return meter

@@ -20,11 +20,16 @@ class Reading:
         at_ns: When it was read, by `odllm_agent.clock.monotonic_ns`.
         energy_j: Joules since the meter was opened, or `None`.
         reason: Why there is no figure; empty where there is one.
+        fault_ns: When the meter last lost count, by the same clock; a window that holds this moment
+            has no figure, though both of its edges have one.
+        fault: Why it lost count then; empty if it never did.
     """
 
     at_ns: int
     energy_j: float | None
     reason: str = ""
+    fault_ns: int = 0
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Limits:
     """The windows that a meter can tell the energy of.
 
     Attributes:
-        shortest_s: Below this the counter's own step is too large a part of the figure.
+        shortest_s: Below this the sensor's own step and period are too large a part of the figure.
         longest_s: Above this the counter may have wrapped more than once.
         most_w: Above this mean power the counter was reset or jumped; nothing draws as much.
         step_j: The smallest step of the counter.
@@ -119,6 +124,8 @@ def window(
     """
     if before.energy_j is None or after.energy_j is None:
         return None, before.reason or after.reason
+    if after.fault_ns > before.at_ns:
+        return None, after.fault
     total = _Step.between(before, after)
     readings = [each for each in (before, *between, after) if each.energy_j is not None]
     steps = tuple(_Step.between(*pair) for pair in itertools.pairwise(readings))

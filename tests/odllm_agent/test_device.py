@@ -22,7 +22,7 @@ def test_the_device_describes_itself() -> None:
     assert described.ram_bytes == psutil.virtual_memory().total
     assert described.cpu
     assert described.engines["llama_cpp"]
-    assert [meter.name for meter in described.meters] == ["rapl"]
+    assert described.meters
     assert from_json(Device, to_json(described)) == described
 
 

@@ -140,3 +140,16 @@ def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str,
         experiment(override)
     assert told in caught.value.message
     assert caught.value.remedy
+
+
+def test_an_estimate_and_a_meter_at_the_wall_are_added_by_what_only_their_user_knows() -> None:
+    stated = experiment("power=estimate", "power.tdp_w=28").power
+    assert stated.meters == ("auto", "estimate:tdp_w=28")
+    beside = experiment("power=external", "power.path=/tmp/power.csv").power
+    assert beside.meters == ("auto", "external:path=/tmp/power.csv")
+
+
+@pytest.mark.parametrize(("power", "key"), [("estimate", "tdp_w"), ("external", "path")])
+def test_what_only_the_user_knows_has_no_default(power: str, key: str) -> None:
+    with pytest.raises(UsageError, match=f"power.{key}"):
+        experiment(f"power={power}")

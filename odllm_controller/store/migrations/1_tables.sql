@@ -164,7 +164,7 @@ CREATE TABLE energy (
     round_id BIGINT NOT NULL,
     repeat INTEGER,                    -- NULL of the load
     phase VARCHAR NOT NULL,            -- load, prefill, decode
-    domain VARCHAR NOT NULL,           -- package, core, dram, psys, gpu, battery
+    domain VARCHAR NOT NULL,           -- package, core, uncore, dram, psys, gpu, battery, wall
     meter VARCHAR NOT NULL,
     method VARCHAR NOT NULL,           -- measured, estimated, unavailable
     energy_j DOUBLE,

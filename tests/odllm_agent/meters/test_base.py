@@ -62,6 +62,13 @@ def test_a_reading_that_failed_at_either_edge_gives_its_reason(
     assert window(start, end, LIMITS) == (None, "gone")
 
 
+@pytest.mark.parametrize(("lost_at_s", "told"), [(0.5, False), (1.0, False), (0.0, True)])
+def test_a_window_in_which_the_meter_lost_count_has_no_figure(lost_at_s: float, told: bool) -> None:
+    end = Reading(int(1e9), 5.0, "", int(lost_at_s * 1e9), "the counter jumped")
+    expected = (4.0, "") if told else (None, "the counter jumped")
+    assert window(Reading(0, 1.0), end, LIMITS) == expected
+
+
 def test_a_meter_that_is_not_there_gives_its_reason_for_every_phase() -> None:
     meters = (Unavailable("rapl", "package", "no powercap here", "use a real machine"),)
     before, later = read(meters), read(meters)
@@ -70,8 +77,29 @@ def test_a_meter_that_is_not_there_gives_its_reason_for_every_phase() -> None:
     )
 
 
-def test_auto_is_every_meter_once() -> None:
-    assert [meter.name for meter in open_meters(("auto", "rapl", "auto"))] == ["rapl"]
+def test_auto_is_the_processors_meter_and_every_other_that_measures() -> None:
+    opened = open_meters(("auto", "rapl", "auto"))
+    assert opened[0].name == "rapl"
+    assert all(meter.report().domains for meter in opened[1:])
+
+
+def test_a_meter_that_is_named_is_there_though_it_measures_nothing() -> None:
+    assert [meter.name for meter in open_meters(("apple", "rapl"))] == ["apple", "rapl"]
+
+
+def test_the_reports_of_auto_are_of_every_meter_that_the_system_can_have() -> None:
+    told = reports()
+    assert [report.name for report in told] == ["rapl", "nvml", "hwmon", "battery"]
+    assert all(report.domains or (report.reason and report.remedy) for report in told)
+
+
+def test_an_estimate_is_never_a_part_of_auto() -> None:
+    assert "estimated" not in [report.method for report in reports(("auto",))]
+
+
+def test_a_meter_without_settings_refuses_one_by_name() -> None:
+    with pytest.raises(UsageError, match="rapl has no setting tdp_w"):
+        open_meters(("rapl:tdp_w=28",))
 
 
 def test_no_names_are_no_meters() -> None:
@@ -82,7 +110,7 @@ def test_no_names_are_no_meters() -> None:
 def test_an_unknown_meter_is_named_beside_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no power meter 'wattson'") as caught:
         reports(("rapl", "wattson"))
-    assert caught.value.remedy == "choose from auto, rapl"
+    assert caught.value.remedy.startswith("choose from auto, rapl, nvml, hwmon, battery, ")
 
 
 def sampled(*steps: tuple[float, float], limits: Limits = LIMITS) -> tuple[float | None, str]:
