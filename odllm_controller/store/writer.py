@@ -56,7 +56,6 @@ FROM (
     SELECT trial_id, metric, round_id, list(value) AS repeats FROM samples
     WHERE $trial_id IS NULL OR trial_id = $trial_id
     GROUP BY trial_id, metric, round_id
-    ORDER BY round_id
 )
 GROUP BY trial_id, metric
 """
