@@ -163,7 +163,8 @@ class Store:
                 _upsert_trials(connection, [trial])
             round_id = _count(connection, "SELECT nextval('round_ids')")
             _insert_round(connection, run_id, result, round_id)
-            _work_out_bounds(connection, trial.id)
+            if not result.failure:
+                _work_out_bounds(connection, trial.id)
 
     def work_out_bounds(self) -> None:
         """Works out every interval again, from the raw values of all trials."""
