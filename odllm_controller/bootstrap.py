@@ -63,9 +63,10 @@ def interval_of(rounds: Rounds, seed: str) -> Interval:
     Positive values are taken by their logarithms, so that both ends are positive too.
 
     Args:
-        rounds: The repeats of each round, in any order; shape (rounds, repeats of the round).
+        rounds: The repeats of each round, all in any order; shape (rounds, repeats of the round).
         seed: What the draws are made from: the same values and seed give the same interval.
     """
+    rounds = sorted(map(sorted, rounds))
     middle = statistics.median([value for values in rounds for value in values])
     reason = why_none(rounds)
     if reason:

@@ -116,7 +116,7 @@ def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:
     print_rows(console, _COMPARISON_COLUMNS, rows)
     ratios = [ratio for each in found for ratio in (each.prefill, each.decode, each.energy)]
     for reason in sorted({ratio.reason for ratio in ratios if ratio} - {""}):
-        console.print(f"no interval: {reason}", highlight=False)
+        console.print(f"no interval of a ratio: {reason}", highlight=False)
 
 
 def _print_scalings(console: Console, found: Sequence[Scaling]) -> None:

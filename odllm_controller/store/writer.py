@@ -63,7 +63,6 @@ FROM (
     SELECT trial_id, metric, round_id, list(value) AS repeats FROM samples
     WHERE $trial_id IS NULL OR trial_id = $trial_id
     GROUP BY trial_id, metric, round_id
-    ORDER BY round_id
 )
 GROUP BY trial_id, metric
 """
@@ -171,7 +170,8 @@ class Store:
                 _upsert_trials(connection, [trial])
             round_id = _count(connection, "SELECT nextval('round_ids')")
             _insert_round(connection, run_id, result, round_id)
-            _work_out_bounds(connection, trial.id)
+            if not result.failure:
+                _work_out_bounds(connection, trial.id)
 
     def work_out_bounds(self) -> None:
         """Works out every interval again, from the raw values of all trials."""
