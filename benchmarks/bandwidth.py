@@ -112,7 +112,7 @@ def _told(out: Console, threads: int, pairs: list[Pair]) -> float:
     ours = max(pair.ours_per_s for pair in counted) / _GB
     theirs = max(pair.theirs_per_s for pair in counted) / _GB
     out.print(
-        f"read, {threads} threads: best {ours:.1f} GB/s, the loop in C {theirs:.1f}, ratio of pairs "
+        f"read, {threads} threads: best {ours:.1f} GB/s, the loop in C {theirs:.1f}, ratio "
         f"{ratio.median:.3f} [{ratio.lower:.3f}, {ratio.upper:.3f}], {ratio.n} pairs, "
         f"{sum(bool(pair.flags) for pair in pairs)} disturbed; wanted {LEAST_RATIO:g} or more"
     )

@@ -214,10 +214,11 @@ def _constant_ids(
 
 def _state_values(layer: ET.Element) -> int:
     """What a token leaves in a variable of the state: its size but for batch and tokens."""
-    if layer.attrib["type"] != "ReadValue":
+    data = layer.find("data")
+    if layer.attrib["type"] != "ReadValue" or data is None:
         return 0
-    sizes = layer.find("data").attrib["variable_shape"].split(",")  # type: ignore[union-attr]
-    return math.prod(int(size) for size in sizes if size.isdecimal() and int(size))
+    shape = data.attrib.get("variable_shape", "0")
+    return math.prod(int(size) for size in shape.split(",") if size.isdecimal())
 
 
 def _query_values(layer: ET.Element) -> int:

@@ -1,5 +1,6 @@
 """A product of matrices that ggml computes on the CPU, as llama.cpp has it computed."""
 
+import contextlib
 import ctypes
 
 from odllm_agent.engines.ggml import (
@@ -12,7 +13,6 @@ from odllm_agent.engines.ggml import (
     value_bytes,
 )
 from odllm_agent.engines.native import bound
-from odllm_agent.engines.native import llama as native
 from odllm_agent.errors import EngineError
 
 _TENSORS_BYTES = 2**16
@@ -35,40 +35,20 @@ class Product:
     """
 
     def __init__(self, type_name: str, shape: tuple[int, int], tokens: int, threads: int) -> None:
-        kind = type_number(type_name)
-        if kind is None:
+        if type_number(type_name) is None:
             raise EngineError(
                 f"ggml has no type {type_name}", "update llama-cpp-python, or leave the type out"
             )
-        self._to_free: list[tuple[str, int]] = []
-        self._backend = pointer("ggml-cpu", "ggml_backend_cpu_init")()
-        self._to_free.append(("ggml_backend_free", self._backend))
-        set_threads = bound(
-            "ggml-cpu", "ggml_backend_cpu_set_n_threads", None, ctypes.c_void_p, ctypes.c_int
-        )
-        set_threads(self._backend, threads)
-        new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
-        weights_context = self._context(_TENSORS_BYTES)
-        weights = new(weights_context, kind, *shape)
-        plain = pointer("ggml-base", "ggml_backend_cpu_buffer_type")()
-        self._allocate(weights_context, layout(type_name, shape) or plain)
-        _fill_with_zeros(weights, int(shape[0] * shape[1] * value_bytes(type_name)))
-        graph_bytes = bound("ggml-base", "ggml_graph_overhead", ctypes.c_size_t)()
-        context = self._context(_TENSORS_BYTES + graph_bytes)
-        activations = new(context, native.GGML_TYPE_F32, shape[0], tokens)
-        product = pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, weights, activations)
-        self._graph = pointer("ggml-base", "ggml_new_graph", ctypes.c_void_p)(context)
-        expand = bound("ggml-base", "ggml_build_forward_expand", None, *POINTERS[:2])
-        expand(self._graph, product)
-        self._clear(self._allocate(context, plain))
+        self._held = contextlib.ExitStack()
+        self._backend = self._new_backend(threads)
+        weights = self._new_weights(type_name, shape)
+        self._graph = self._new_graph(weights, shape[0], tokens)
 
     def __enter__(self) -> "Product":
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._to_free:
-            name, address = self._to_free.pop()
-            bound("ggml-base", name, None, ctypes.c_void_p)(address)
+        self._held.close()
 
     def compute(self) -> None:
         """Computes it once.
@@ -81,28 +61,57 @@ class Product:
         if status != _SUCCESS:
             raise EngineError(f"ggml_backend_graph_compute answered {status}")
 
-    def _context(self, n_bytes: int) -> int:
-        made: int = pointer("ggml-base", "ggml_init", InitParams)(InitParams(n_bytes, None, True))
-        self._to_free.append(("ggml_free", made))
-        return made
+    def _new_backend(self, threads: int) -> int:
+        backend = self._hold(pointer("ggml-cpu", "ggml_backend_cpu_init")(), "ggml_backend_free")
+        takes = (ctypes.c_void_p, ctypes.c_int)
+        bound("ggml-cpu", "ggml_backend_cpu_set_n_threads", None, *takes)(backend, threads)
+        return backend
 
-    def _allocate(self, context: int, buffer_type: int) -> int:
+    def _new_weights(self, type_name: str, shape: tuple[int, int]) -> int:
+        context = self._new_context(_TENSORS_BYTES)
+        weights: int = _new_tensor(context, type_name, shape)
+        self._allocate(context, layout(type_name, shape) or _plain_buffers())
+        # Set through ggml, which lays them out on the way.
+        zeros = bytes(int(shape[0] * shape[1] * value_bytes(type_name)))
+        takes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t)
+        bound("ggml-base", "ggml_backend_tensor_set", None, *takes)(weights, zeros, 0, len(zeros))
+        return weights
+
+    def _new_graph(self, weights: int, width: int, tokens: int) -> int:
+        graph_bytes = bound("ggml-base", "ggml_graph_overhead", ctypes.c_size_t)()
+        context = self._new_context(_TENSORS_BYTES + graph_bytes)
+        activations = _new_tensor(context, "F32", (width, tokens))
+        product = pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, weights, activations)
+        graph: int = pointer("ggml-base", "ggml_new_graph", ctypes.c_void_p)(context)
+        bound("ggml-base", "ggml_build_forward_expand", None, *POINTERS[:2])(graph, product)
+        buffer = self._allocate(context, _plain_buffers())
+        takes = (ctypes.c_void_p, ctypes.c_uint8)
+        bound("ggml-base", "ggml_backend_buffer_clear", None, *takes)(buffer, 0)
+        return graph
+
+    def _new_context(self, n_bytes: int) -> int:
+        made = pointer("ggml-base", "ggml_init", InitParams)(InitParams(n_bytes, None, True))
+        return self._hold(made, "ggml_free")
+
+    def _allocate(self, context: int, buffers: int) -> int:
+        """The memory of all tensors of a context."""
         allocate = pointer("ggml-base", "ggml_backend_alloc_ctx_tensors_from_buft", *POINTERS[:2])
-        buffer: int | None = allocate(context, buffer_type)
-        if not buffer:
+        return self._hold(allocate(context, buffers), "ggml_backend_buffer_free")
+
+    def _hold(self, address: int | None, free: str) -> int:
+        if not address:
             raise EngineError("ggml has no room for the matrices", "close other programs")
-        self._to_free.append(("ggml_backend_buffer_free", buffer))
-        return buffer
-
-    def _clear(self, buffer: int) -> None:
-        clear = bound(
-            "ggml-base", "ggml_backend_buffer_clear", None, ctypes.c_void_p, ctypes.c_uint8
-        )
-        clear(buffer, 0)
+        self._held.callback(bound("ggml-base", free, None, ctypes.c_void_p), address)
+        return address
 
 
-def _fill_with_zeros(tensor: int, n_bytes: int) -> None:
-    """Sets weights through ggml, which lays them out on the way."""
-    zeros = bytes(n_bytes)
-    takes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t)
-    bound("ggml-base", "ggml_backend_tensor_set", None, *takes)(tensor, zeros, 0, n_bytes)
+def _new_tensor(context: int, type_name: str, shape: tuple[int, int]) -> int:
+    new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
+    made: int = new(context, type_number(type_name), *shape)
+    return made
+
+
+def _plain_buffers() -> int:
+    """The buffer type in which tensors lie as they are."""
+    found: int = pointer("ggml-base", "ggml_backend_cpu_buffer_type")()
+    return found

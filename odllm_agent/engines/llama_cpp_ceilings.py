@@ -2,15 +2,9 @@
 
 from odllm_agent.contract import Engine
 from odllm_agent.engines.ggml_product import Product
-from odllm_agent.engines.passes import best_per_s
+from odllm_agent.engines.passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 
-METHOD = "ggml's product of a matrix of 2048 x 2048 weights with 256 tokens"
-
-# As wide as a model of some 3B weights, and enough tokens that computing outweighs reading; larger
-# ones would take a second each on a slow processor.
-_WIDTH = 2048
-_TOKENS = 256
-_OPERATIONS = 2 * _WIDTH * _WIDTH * _TOKENS
+METHOD = f"ggml's product of a matrix of {WIDTH} x {WIDTH} weights with {TOKENS} tokens"
 
 
 def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
@@ -24,5 +18,5 @@ def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
     Raises:
         EngineError: ggml has no such type, or no room for the matrices.
     """
-    with Product(type_name, (_WIDTH, _WIDTH), _TOKENS, int(engine.settings["threads"])) as product:
-        return best_per_s(_OPERATIONS, product.compute, budget_s)
+    with Product(type_name, (WIDTH, WIDTH), TOKENS, int(engine.settings["threads"])) as product:
+        return best_per_s(OPERATIONS, product.compute, budget_s)

@@ -9,16 +9,13 @@ from openvino import opset13
 from odllm_agent.contract import Engine
 from odllm_agent.engines.openvino_error import last_line
 from odllm_agent.engines.openvino_model import properties
-from odllm_agent.engines.passes import best_per_s
+from odllm_agent.engines.passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import OpenVinoSettings, check_settings
 
-METHOD = "OpenVINO's product of a matrix of 2048 x 2048 weights with 256 tokens"
+METHOD = f"OpenVINO's product of a matrix of {WIDTH} x {WIDTH} weights with {TOKENS} tokens"
 
-_WIDTH = 2048
-_TOKENS = 256
-_GROUP = 32  # the weights that share a scale in Q4_0 and Q8_0
-_OPERATIONS = 2 * _WIDTH * _WIDTH * _TOKENS
+_GROUP = 32  # the weights that share a scale in what Q4_0 and Q8_0 become
 _FLOATS = frozenset({"f32", "f16", "bf16"})
 _ZERO_POINTED = frozenset({"u4", "u8"})
 
@@ -36,26 +33,28 @@ def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
         SettingError: A setting is unknown.
     """
     values: dict[str, Any] = dict(check_settings(engine.name, engine.settings))
-    settings = OpenVinoSettings(**values)
     try:
-        tokens = opset13.parameter([_TOKENS, _WIDTH], np.float32)
-        product = opset13.matmul(tokens, _weights(type_name), False, True)
-        told = dict(properties(settings).values())
-        compiled = openvino.Core().compile_model(
-            openvino.Model([product], [tokens]), settings.device, told
-        )
+        request = _request(type_name, OpenVinoSettings(**values))
     except RuntimeError as error:
         raise EngineError(
             f"OpenVINO multiplies no weights of type {type_name}: {last_line(error)}"
         ) from error
-    request = compiled.create_infer_request()
-    request.set_input_tensor(openvino.Tensor(np.ones((_TOKENS, _WIDTH), np.float32)))
 
     def run() -> None:
         request.start_async()
         request.wait()
 
-    return best_per_s(_OPERATIONS, run, budget_s)
+    return best_per_s(OPERATIONS, run, budget_s)
+
+
+def _request(type_name: str, settings: OpenVinoSettings) -> openvino.InferRequest:
+    tokens = opset13.parameter([TOKENS, WIDTH], np.float32)
+    product = opset13.matmul(tokens, _weights(type_name), False, True)
+    told = dict(properties(settings).values())
+    model = openvino.Model([product], [tokens])
+    request = openvino.Core().compile_model(model, settings.device, told).create_infer_request()
+    request.set_input_tensor(openvino.Tensor(np.ones((TOKENS, WIDTH), np.float32)))
+    return request
 
 
 def _weights(type_name: str) -> openvino.Node:
@@ -64,13 +63,13 @@ def _weights(type_name: str) -> openvino.Node:
     if kind is None:
         raise EngineError(f"OpenVINO has no type {type_name}")
     if type_name in _FLOATS:
-        matrix = opset13.constant(np.ones((_WIDTH, _WIDTH), np.float32), kind)
+        matrix = opset13.constant(np.ones((WIDTH, WIDTH), np.float32), kind)
         return opset13.convert(matrix, openvino.Type.f32)
-    groups = (_WIDTH, _WIDTH // _GROUP, _GROUP)
+    groups, one_each = (WIDTH, WIDTH // _GROUP, _GROUP), (WIDTH, WIDTH // _GROUP, 1)
     halves = opset13.convert(opset13.constant(np.ones(groups, np.uint8), kind), openvino.Type.f16)
     if type_name in _ZERO_POINTED:
-        zeros = opset13.constant(np.zeros((*groups[:2], 1), np.uint8), kind)
+        zeros = opset13.constant(np.zeros(one_each, np.uint8), kind)
         halves = opset13.subtract(halves, opset13.convert(zeros, openvino.Type.f16))
-    scales = opset13.constant(np.ones((*groups[:2], 1), np.float16), openvino.Type.f16)
-    matrix = opset13.reshape(opset13.multiply(halves, scales), [_WIDTH, _WIDTH], False)
+    scales = opset13.constant(np.ones(one_each, np.float16), openvino.Type.f16)
+    matrix = opset13.reshape(opset13.multiply(halves, scales), [WIDTH, WIDTH], False)
     return opset13.convert(matrix, openvino.Type.f32)

@@ -189,8 +189,7 @@ def kv_cache(compiled: openvino.CompiledModel, kv_values: int) -> KvCache:
 
     Args:
         compiled: The model.
-        kv_values: Keys and values of a token as the graph in its folder has them: for every head of
-            queries, which blocks need not repeat.
+        kv_values: Keys and values that a token leaves in the state of the graph in its folder.
     """
     ports = cache_ports(compiled)
     if ports:

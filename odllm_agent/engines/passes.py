@@ -1,8 +1,18 @@
-"""The quickest of several passes: of a ceiling only the best counts, the rest was disturbed."""
+"""Passes that a ceiling is told by: only the quickest counts, the rest was disturbed."""
 
 from collections.abc import Callable
 
 from odllm_agent.clock import monotonic_ns, seconds_since
+
+WIDTH, TOKENS = 2048, 256
+"""The width of the square matrix of weights that every engine multiplies, and with how many tokens.
+
+It is as wide as a model of some 3B weights is, and computing outweighs reading by far. A larger
+product would take a slow processor a second.
+"""
+
+OPERATIONS = 2 * WIDTH * WIDTH * TOKENS
+"""A multiplication and an addition for each weight and token."""
 
 _LEAST_PASSES = 3
 

@@ -9,13 +9,9 @@ from odllm_controller import store
 
 _CEILINGS = """
 SELECT devices.name AS device, ceilings.*
-FROM ceilings
+FROM latest_ceilings AS ceilings
 JOIN devices USING (device_id)
 WHERE per_s IS NOT NULL
-QUALIFY 1 = row_number() OVER (
-    PARTITION BY device_id, engine, engine_version, threads, ceilings.name
-    ORDER BY measured_at DESC
-)
 ORDER BY device, engine, threads, ceilings.name <> $read, ceilings.name
 """
 _KEY = ["device_id", "engine", "engine_version", "threads"]

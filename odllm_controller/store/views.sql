@@ -165,18 +165,19 @@ SELECT trial_id, metric, n, rounds, median, low, high, mean, nullif(reason, '') 
 FROM summary
 LEFT JOIN bounds USING (trial_id, metric);
 
+-- Of each ceiling the latest that has a figure, or else the latest reason for none.
+CREATE VIEW latest_ceilings AS
+SELECT * FROM ceilings
+QUALIFY 1 = row_number() OVER (
+    PARTITION BY device_id, engine, engine_version, threads, name
+    ORDER BY per_s IS NOT NULL DESC, measured_at DESC
+);
+
 -- A row per trial and phase, of a prompt or of the mean output token: what it had to do, how long it
 -- took, and how long reading and computing would take at the device's ceilings. A share is the part
 -- of the time that the ceiling explains; bytes that come from a cache can make it more than 1.
 CREATE VIEW shares AS
-WITH latest AS (
-    SELECT * FROM ceilings
-    QUALIFY 1 = row_number() OVER (
-        PARTITION BY device_id, engine, engine_version, threads, name
-        ORDER BY per_s IS NOT NULL DESC, measured_at DESC
-    )
-),
-floors AS (
+WITH floors AS (
     SELECT
         work.trial_id, work.phase,
         sum(work.read_bytes) AS read_bytes,
@@ -193,13 +194,13 @@ floors AS (
         ) AS missing
     FROM work
     JOIN trials USING (trial_id)
-    LEFT JOIN latest AS reading
+    LEFT JOIN latest_ceilings AS reading
         ON reading.device_id = trials.device_id
         AND reading.engine = trials.engine
         AND reading.engine_version = trials.engine_version
         AND reading.threads = (trials.settings ->> 'threads')::INTEGER
         AND reading.name = 'read'
-    LEFT JOIN latest AS multiplying
+    LEFT JOIN latest_ceilings AS multiplying
         ON multiplying.device_id = trials.device_id
         AND multiplying.engine = trials.engine
         AND multiplying.engine_version = trials.engine_version

@@ -25,15 +25,20 @@ def test_what_is_computed_is_one_product_of_the_shape_asked_for(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["F16", "Q4_0", "Q4_K", "Q6_K"])
-def test_weights_lie_as_llama_cpp_lays_them_out(kind: str) -> None:
+def test_weights_lie_as_llama_cpp_lays_them_out(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = bound("ggml-base", "ggml_backend_buft_name", ctypes.c_char_p, *POINTERS[:1])
+    allocate, used = Product._allocate, list[bytes]()
+
+    def noted(product: Product, context: int, buffers: int) -> int:
+        used.append(name(buffers))
+        return allocate(product, context, buffers)
+
+    monkeypatch.setattr(Product, "_allocate", noted)
     with Product(kind, SHAPE, tokens=1, threads=1) as product:
-        describe = bound("ggml-base", "ggml_backend_buffer_name", ctypes.c_char_p, *POINTERS[:1])
-        buffers = [
-            describe(address)
-            for free, address in product._to_free
-            if free == "ggml_backend_buffer_free"
-        ]
-    assert (buffers[0] != b"CPU") == is_repacked(kind, SHAPE)
+        product.compute()
+    of_weights, of_activations = used
+    assert of_activations == b"CPU"
+    assert (of_weights != b"CPU") == is_repacked(kind, SHAPE)
 
 
 def test_a_type_that_ggml_has_not_is_named() -> None:

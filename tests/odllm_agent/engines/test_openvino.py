@@ -311,11 +311,13 @@ def test_what_is_held_is_what_its_own_graph_holds_with_the_cache_that_was_asked_
     )
 
 
-def test_blocks_keep_each_key_and_value_once(model: ModelFile) -> None:
+def test_blocks_of_keys_and_values_take_their_scales_along(model: ModelFile) -> None:
     with load(model, attention="paged") as session:
-        held, cache = session.anatomy, session.kv_cache
-    assert cache.type == "f32"
-    assert held.kv_values * cache.value_bytes == 4 * model.anatomy.kv_values
+        assert (session.kv_cache.type, session.kv_cache.value_bytes) == ("f32", 4)
+    with load(model, attention="paged", kv_cache_precision="u8") as session:
+        assert session.kv_cache.type == "u8"
+        assert 1 < session.kv_cache.value_bytes < 1.5
+
 
 
 def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
