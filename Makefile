@@ -43,6 +43,7 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.energy
 
 lock:
 	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
