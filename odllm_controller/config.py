@@ -117,7 +117,7 @@ class PowerConfig(_Section):
     """Which power meters are read, and for how long while nothing is measured."""
 
     meters: tuple[str, ...]
-    idle_s: NonNegativeFloat
+    idle_s: NonNegativeFloat = 5.0
 
 
 TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]

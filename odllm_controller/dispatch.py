@@ -150,6 +150,7 @@ class Agenda:
 
     def next_order(self) -> Order | None:
         """Takes the next thing to do off the agenda, or `None` once it is empty."""
+        self._leave_out_needless_rests()
         if not self._left:
             return None
         head = self._left.popleft()
@@ -177,6 +178,13 @@ class Agenda:
             )
         measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
         self._speeds[trial_id] = self._speeds.get(trial_id, ()) + measured
+
+    def _leave_out_needless_rests(self) -> None:
+        """Leaves out a rest that no trial follows, because its whole round was left out."""
+        while self._left and isinstance(self._left[0], Rest):
+            if len(self._left) > 1 and isinstance(self._left[1], Step):
+                return
+            self._left.popleft()
 
 
 @contextlib.contextmanager
