@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyRAPL
 from rich.console import Console
 
 from benchmarks.comparison import trial
@@ -103,13 +102,15 @@ def _within(tree: Path, *arguments: str) -> list[dict[str, Any]]:
 
 def windows() -> list[dict[str, Any]]:
     """Windows metered by ODLLM and by pyRAPL at the same edges."""
+    import pyRAPL  # noqa: PLC0415 - it warns of what it does not find
+
     pyRAPL.setup(devices=[pyRAPL.Device.PKG])
-    with Sampler(open_meters(("rapl",))) as sampler:
-        return [_window(sampler, seconds) for seconds in _WINDOWS_S for _ in range(_TIMES)]
-
-
-def _window(sampler: Sampler, seconds: float) -> dict[str, Any]:
     plain = pyRAPL.Measurement("window")
+    with Sampler(open_meters(("rapl",))) as sampler:
+        return [_window(sampler, plain, seconds) for seconds in _WINDOWS_S for _ in range(_TIMES)]
+
+
+def _window(sampler: Sampler, plain: Any, seconds: float) -> dict[str, Any]:
     plain.begin()
     sampler.begin()
     time.sleep(seconds)
