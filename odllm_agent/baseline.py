@@ -37,16 +37,17 @@ def watch(order: Rest) -> Baseline:
         sampler.begin()
         time.sleep(idle_s)
         window, wall_s = sampler.cut(), seconds_since(start)
-    own_cores, reason = _share(own_s, cpu_s(own), wall_s)
+    own_cores, unique_bytes = _share(own_s, cpu_s(own), wall_s), own_bytes(own)
+    told = own_cores is not None and unique_bytes is not None
     return Baseline(
         device_id=order.device_id,
         round=order.round,
         started_at=started_at,
         wall_s=wall_s,
         own_cores=own_cores,
-        own_bytes=own_bytes(own),
+        own_bytes=unique_bytes,
         busy_cores=(state.read_state().busy_s - busy_s) / wall_s,
-        reason=reason,
+        reason="" if told else "this user may not look into all processes of the agent",
         energy=meters.energies(Phase.IDLE, opened, *window),
     )
 
@@ -98,12 +99,10 @@ def own_bytes(processes: Sequence[psutil.Process]) -> int | None:
 
 def _share(
     before_s: Mapping[int, float], after_s: Mapping[int, float], wall_s: float
-) -> tuple[float | None, str]:
-    """The cores that processes kept busy, or why that cannot be told."""
+) -> float | None:
+    """The cores that processes kept busy, or `None` where none let its time be read."""
     both = before_s.keys() & after_s.keys()
-    if not both:
-        return None, "the processes of the agent do not let their times be read"
-    return sum(after_s[pid] - before_s[pid] for pid in both) / wall_s, ""
+    return sum(after_s[pid] - before_s[pid] for pid in both) / wall_s if both else None
 
 
 def _session(process: psutil.Process) -> str | None:

@@ -451,7 +451,7 @@ class Rest:
         device_id: The device.
         round: The round of trials that comes next.
         meters: Names of the power meters to read.
-        idle_s: For how long, if one of them measures; a second is enough for the rest.
+        idle_s: For how long, if one of them measures; if none does, for a second at most.
     """
 
     device_id: str
@@ -757,7 +757,7 @@ class Baseline:
         own_cores: CPU seconds per second that the agent and Ray spent.
         own_bytes: Memory that would be free without them.
         busy_cores: CPU seconds per second that everything on the device spent.
-        reason: Why the agent's and Ray's share cannot be told, or `""`.
+        reason: Why something of the agent's and Ray's own is missing, or `""`.
         energy: Per domain.
         failure: Why the device could not be watched, or `None`.
     """

@@ -133,7 +133,7 @@ class PowerConfig(_Section):
     """
 
     meters: tuple[str, ...]
-    idle_s: NonNegativeFloat
+    idle_s: NonNegativeFloat = 5.0
     tdp_w: PositiveFloat | None = None
     path: str | None = None
 

@@ -180,6 +180,7 @@ class Agenda:
 
     def next_order(self) -> Order | None:
         """Takes the next thing to do off the agenda, or `None` once it is empty."""
+        self._leave_out_needless_rests()
         if not self._left:
             return None
         head = self._left.popleft()
@@ -219,6 +220,13 @@ class Agenda:
 
     def _leave_out(self, trial_id: str) -> None:
         self._left = deque(step for step in self._left if not _is_of(step, trial_id))
+
+    def _leave_out_needless_rests(self) -> None:
+        """Leaves out a rest that no trial follows, because its whole round was left out."""
+        while self._left and isinstance(self._left[0], Rest):
+            if len(self._left) > 1 and isinstance(self._left[1], Step):
+                return
+            self._left.popleft()
 
 
 @contextlib.contextmanager

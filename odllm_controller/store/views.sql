@@ -11,6 +11,12 @@ QUALIFY 1 = row_number() OVER (
     ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
 );
 
+-- What each device drew at rest, by meter of the package.
+CREATE VIEW idle_power AS
+SELECT run_id, device_id, meter, started_at, energy_j / window_s AS idle_w
+FROM idle_energy
+WHERE domain = 'package' AND energy_j IS NOT NULL;
+
 -- A row per measured repeat: warm-ups and rounds that failed are left out.
 CREATE VIEW rates AS
 WITH measured AS (
@@ -75,21 +81,16 @@ peaks AS (
     WHERE domain = 'package'
     GROUP BY round_id, repeat, meter
 ),
-idle AS (
-    SELECT run_id, device_id, meter, started_at, energy_j / window_s AS idle_w
-    FROM idle_energy
-    WHERE domain = 'package' AND energy_j IS NOT NULL
-),
 -- The last idle baseline before each repeat, in the same run.
 rested AS (
-    SELECT measured.round_id, measured.repeat, idle.idle_w
+    SELECT measured.round_id, measured.repeat, idle_power.idle_w
     FROM measured
     JOIN metered USING (round_id, repeat)
-    ASOF JOIN idle
-        ON measured.run_id = idle.run_id
-        AND measured.device_id = idle.device_id
-        AND metered.meter = idle.meter
-        AND measured.started_at >= idle.started_at
+    ASOF JOIN idle_power
+        ON measured.run_id = idle_power.run_id
+        AND measured.device_id = idle_power.device_id
+        AND metered.meter = idle_power.meter
+        AND measured.started_at >= idle_power.started_at
 )
 SELECT
     measured.trial_id, measured.run_id, measured.round_id, measured.round, measured.repeat,
@@ -281,13 +282,35 @@ progress AS (
     WHERE round < coalesce(rounds_at_most, round + 1)
     GROUP BY trial_id
 ),
-load_energy AS (
-    SELECT round_id, energy_j, uncertainty_j, window_s, nullif(reason, '') AS reason
+load_peaks AS (
+    SELECT round_id, meter, max(power_w) AS peak_w
+    FROM power_traces
+    WHERE phase = 'load' AND domain = 'package'
+    GROUP BY round_id, meter
+),
+load_windows AS (
+    SELECT
+        round_id, run_id, device_id, meter, rounds.started_at,
+        energy_j, uncertainty_j, window_s, nullif(reason, '') AS reason
     FROM energy
     JOIN rounds USING (round_id)
+    JOIN trials USING (trial_id)
     JOIN chosen_meters USING (trial_id, meter)
     WHERE phase = 'load' AND domain = 'package'
     AND energy.method IN (chosen_meters.method, 'unavailable')
+),
+load_energy AS (
+    SELECT
+        load_windows.round_id, energy_j, uncertainty_j, reason, peak_w,
+        energy_j / window_s AS mean_w,
+        energy_j - idle_w * window_s AS net_j
+    FROM load_windows
+    LEFT JOIN load_peaks USING (round_id, meter)
+    ASOF LEFT JOIN idle_power
+        ON load_windows.run_id = idle_power.run_id
+        AND load_windows.device_id = idle_power.device_id
+        AND load_windows.meter = idle_power.meter
+        AND load_windows.started_at >= idle_power.started_at
 ),
 loads AS (
     SELECT
@@ -305,7 +328,9 @@ loads AS (
         sum(waited_s) AS waited_s,
         median(load_energy.energy_j) AS load_j,
         median(load_energy.uncertainty_j) AS load_j_uncertainty,
-        median(load_energy.energy_j / load_energy.window_s) AS load_w,
+        median(load_energy.net_j) AS load_net_j,
+        median(load_energy.mean_w) AS load_w,
+        median(load_energy.peak_w) AS load_peak_w,
         any_value(load_energy.reason) AS load_j_reason
     FROM rounds
     LEFT JOIN load_energy USING (round_id)
@@ -538,7 +563,9 @@ of_trials AS (
         measured.decode_passes,
         loads.load_j,
         loads.load_j_uncertainty,
+        loads.load_net_j,
         loads.load_w,
+        loads.load_peak_w,
         CASE WHEN loads.load_j IS NULL THEN loads.load_j_reason END AS load_j_reason,
         CASE
             WHEN figures.decode_net_j IS NOT NULL THEN NULL

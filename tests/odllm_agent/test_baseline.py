@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from odllm_agent import meters
-from odllm_agent.baseline import own_bytes, own_processes, session_of, watch
+from odllm_agent.baseline import own_processes, session_of, watch
 from odllm_agent.clock import now
 from odllm_agent.contract import Method, Phase, Rest
 from odllm_agent.meters.base import Unavailable
@@ -81,7 +81,10 @@ def test_memory_that_may_not_be_read_is_missing_not_zero(monkeypatch: pytest.Mon
         raise psutil.AccessDenied(1)
 
     monkeypatch.setattr(psutil.Process, "memory_full_info", refused)
-    assert own_bytes(own_processes()) is None
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    found = watch(Rest("laptop", 0, (), idle_s=1.0))
+    assert found.own_bytes is None
+    assert found.reason == "this user may not look into all processes of the agent"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from odllm_agent.contract import (
     ModelFile,
     ModelRequest,
     Progress,
+    QualityCheck,
     Quantization,
     RepeatPolicy,
     Rest,
@@ -149,13 +150,24 @@ def test_a_trial_without_an_interval_takes_its_spare_rounds() -> None:
     )
 
 
-def test_rests_come_where_they_were_planned_and_outlive_failed_trials() -> None:
-    rest = Rest("id-of-laptop", 1, ("auto",), 5.0)
-    work = Agenda([STEPS[0], rest, STEPS[2]], [], TERMS, {})
+def resting(*steps: Step | Rest) -> Agenda:
+    return Agenda(steps, [support.quality_check()], TERMS, {})
+
+
+def test_a_rest_comes_before_the_round_that_it_was_planned_for() -> None:
+    first, second = (Rest("id-of-laptop", index, ("auto",), 5.0) for index in (0, 1))
+    work = resting(first, *STEPS[:2], second, *STEPS[2:])
+    assert work.next_order() == first
+    work.learn(support.baseline())
+    kinds = [type(each) for each in drained(work)]
+    assert kinds == [Measurement, Measurement, Rest, Measurement, Measurement, QualityCheck]
+
+
+def test_nobody_rests_before_a_round_of_which_nothing_is_left() -> None:
+    work = resting(STEPS[0], Rest("id-of-laptop", 1, ("auto",), 5.0), STEPS[2])
     work.next_order()
     work.learn(support.failed_round(TRIALS[0]))
-    assert drained(work) == [rest]
-    work.learn(support.baseline())
+    assert drained(work) == [support.quality_check()]
 
 
 def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:

@@ -511,7 +511,10 @@ def test_a_load_has_its_own_energy_or_the_reason_for_none(path: Path) -> None:
     store.add_round("run-1", with_load(1, support.energy(Phase.LOAD, 4.0, window_s=0.5)))
     row = only_row(path)
     assert (row["load_j"], row["load_w"], row["load_j_reason"]) == (4.0, 8.0, None)
-    assert row["load_j_uncertainty"] == 0.4
+    assert (row["load_j_uncertainty"], row["load_peak_w"]) == (0.4, 5.0)
+    assert row["load_net_j"] is None
+    store.add_baseline("run-1", support.baseline(idle_w=2.0))
+    assert only_row(path)["load_net_j"] == pytest.approx(4.0 - 2.0 * 0.5)
     loads = read(path, "SELECT count(*) AS n FROM power_traces WHERE repeat IS NULL")
     assert loads["n"].tolist() == [2]
 

@@ -319,7 +319,6 @@ def test_blocks_of_keys_and_values_take_their_scales_along(model: ModelFile) -> 
         assert 1 < session.kv_cache.value_bytes < 1.5
 
 
-
 def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
     prompt = list(range(40))
     session.fill(prompt)
