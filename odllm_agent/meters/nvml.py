@@ -77,7 +77,7 @@ def open_card(nvml: Any, card: object) -> Sensor:
             lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(card) / MJ_PER_J,
             Bounds(MOST_W, PERIOD_S, stalled_s=STALLED_S),
         )
-    except nvml.NVMLError_NotSupported:
+    except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound):
         return Integral(lambda: nvml.nvmlDeviceGetPowerUsage(card) / MW_PER_W, PERIOD_S)
 
 

@@ -88,6 +88,11 @@ def _open(domain: str, zones: Sequence[Zone]) -> Sensor | MissingDomain:
                 for zone, value_j in zip(zones, _values_j(domain, zones), strict=True)
             ]
         )
+    except LookupError as error:
+        # Without one package per socket the packages' parts would be too few as well.
+        if domain == PACKAGE:
+            raise
+        return MissingDomain(domain, *_obstacle(error))
     except (ModuleNotFoundError, OSError, ValueError) as error:
         return MissingDomain(domain, *_obstacle(error))
 
