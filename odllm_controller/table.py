@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from odllm_agent.contract import Method
 from odllm_controller.analysis import comparison, drift, results
 from odllm_controller.analysis.comparison import Comparison
 from odllm_controller.analysis.drift import Drift, Verdict
@@ -79,6 +80,8 @@ def print_results(console: Console, path: Path, run: str) -> None:
         return
     rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
     print_rows(console, _COLUMNS, rows)
+    if (found["energy_method"] == Method.ESTIMATED).any():
+        console.print("energy: estimated from stated watts, not measured", highlight=False)
     for figure in ("energy", "perplexity"):
         for reason in sorted(found[f"{figure}_reason"].dropna().unique()):
             console.print(f"{figure}: unavailable, {reason}", highlight=False)

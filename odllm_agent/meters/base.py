@@ -181,16 +181,7 @@ def _fault_on_the_way(total: _Step, steps: Sequence[_Step], limits: Limits) -> s
     for step in (*steps, total):
         if not 0 <= step.joules <= limits.most_w * (step.seconds + limits.period_s):
             return f"the counter jumped: {step.joules:.3g} J in {step.seconds:.3g} s"
-    still_s = _longest_still_s(steps)
-    if still_s > _STILL_PERIODS * limits.period_s > 0:
-        return f"the counter stood still for {still_s:.3g} s of {total.seconds:.3g} s"
     return ""
-
-
-def _longest_still_s(steps: Sequence[_Step]) -> float:
-    """The longest time on end in which a counter did not move."""
-    stretches = itertools.groupby(steps, lambda step: step.joules == 0)
-    return max((sum(step.seconds for step in run) for still, run in stretches if still), default=0)
 
 
 def _energy(

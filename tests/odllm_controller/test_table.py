@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from odllm_agent.contract import Exam, Phase, QualityCheck, QualityResult, RoundResult, Score
+from odllm_agent.contract import (
+    Exam,
+    Method,
+    Phase,
+    QualityCheck,
+    QualityResult,
+    RoundResult,
+    Score,
+)
 from odllm_controller.analysis.drift import Drift
 from odllm_controller.store import Store
 from odllm_controller.table import (
@@ -135,6 +143,16 @@ def test_energy_is_shown_where_it_was_measured(store: Store) -> None:
     text = printed(store)
     assert text.count("10 ±1") == 4, "also where all trials agree"
     assert "unavailable" not in text
+    assert "estimated" not in text
+
+
+def test_energy_that_was_estimated_says_so(store: Store) -> None:
+    energy = tuple(
+        replace(figure, method=Method.ESTIMATED) for figure in support.some_energy(1.0, 0.64)
+    )
+    repeats = (support.repeat(1, energy=energy),)
+    store.add_round("run-1", support.round_result(support.trial(MODELS[0]), repeats=repeats))
+    assert "energy: estimated from stated watts, not measured" in printed(store)
 
 
 def test_every_phase_has_its_energy_and_how_far_off_it_may_be(store: Store) -> None:
