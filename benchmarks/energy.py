@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,10 @@ def _percent(share: float | None) -> str:
     return "no figure" if share is None else f"{100 * share:+.2f} %"
 
 
-_SCENARIOS = {"windows": windows, "decode": decode}
+_SCENARIOS: Mapping[str, Callable[..., list[dict[str, Any]]]] = {
+    "windows": windows,
+    "decode": decode,
+}
 
 
 def _scenario(arguments: Sequence[str]) -> int:

@@ -119,7 +119,7 @@ def test_without_sensors_everything_says_unavailable_and_nothing_says_0_w(
     assert f"energy: unavailable, {reason}" in out
     assert " W" not in out
     results = query(tmp_path, "SELECT * FROM results")
-    figures = [name for name in results if name.endswith(("_j", "_w", "_j_per_token"))]
+    figures = [name for name in map(str, results) if name.endswith(("_j", "_w", "_j_per_token"))]
     assert len(figures) > 10
     assert results[figures].isna().all(axis=None)
     stored = query(tmp_path, "SELECT DISTINCT method, energy_j FROM energy")
