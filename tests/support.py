@@ -278,7 +278,7 @@ def worked(result: RoundResult, *work: Work, no_work: str = "") -> RoundResult:
     return replace(result, loaded=replace(result.loaded, work=work, no_work=no_work))
 
 
-def ceilings(of: Engine | None = None, hours: float = 0, **per_s: float | None) -> Ceilings:
+def ceilings(of: Engine | None = None, /, *, hours: float = 0, **per_s: float | None) -> Ceilings:
     """What a laptop does at most, told some hours after the first run began."""
     order = CeilingsOrder("id-of-laptop", of or engine(), tuple(per_s))
     found = tuple(

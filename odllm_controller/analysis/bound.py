@@ -116,7 +116,8 @@ def fit(tasks: Sequence[Task], seed: int = 0) -> tuple[Fitted, ...]:
     once = np.ones((1, len(tasks)))
     # Drawing as many as there are, with putting back, counts some twice and leaves others out.
     even = np.full(len(tasks), 1 / len(tasks))
-    drawn = np.random.default_rng(seed).multinomial(len(tasks), even, _RESAMPLES)
+    chance = np.random.default_rng(seed)
+    drawn = chance.multinomial(len(tasks), even, _RESAMPLES).astype(np.float64)
     (found,) = _parts(costs, coefficients(costs, times, once))
     resampled = _parts(costs, coefficients(costs, times, drawn))
     low, high = np.quantile(resampled, _QUANTILES, axis=0)
@@ -188,7 +189,7 @@ def _parts(costs: Floats, per_unit: Floats) -> Floats:
     """The part of each task's fitted time that each cost has, shape (fits, n, k)."""
     parts = costs * per_unit[:, np.newaxis]
     total = parts.sum(axis=2, keepdims=True)
-    return cast(Floats, parts / np.where(total > 0, total, 1.0))
+    return parts / np.where(total > 0, total, 1.0)
 
 
 def _fitted(found: Floats, low: Floats, high: Floats) -> Fitted:

@@ -40,7 +40,7 @@ TRIALS = tuple(
 def of_types(*types: str, **settings: int | str) -> Trial:
     groups = tuple(WeightGroup(Use.TOKENS, kind, 10, 20) for kind in types)
     model = dataclasses.replace(support.model_file(), anatomy=Anatomy(groups))
-    return support.trial(model, **settings)
+    return support.trial(model, "id-of-laptop", **settings)
 
 
 def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -35,7 +36,7 @@ def stored(folder: Path, result: RoundResult, *ceilings: Ceilings) -> Store:
     return store
 
 
-def row(store: Store) -> "pd.Series[float]":
+def row(store: Store) -> Any:
     return read(store.path, "SELECT * FROM results").iloc[0]
 
 
