@@ -8,9 +8,6 @@ from typing import Protocol
 from odllm_agent.clock import seconds_between
 from odllm_agent.contract import Energy, MeterReport, Method, Phase
 
-# A counter that moves a thousand times a second and stands still for a tenth of one has frozen.
-_STILL_PERIODS = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:

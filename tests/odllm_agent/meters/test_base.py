@@ -134,14 +134,6 @@ def test_a_jump_that_the_whole_window_hides_is_seen_in_between(jump_j: float) ->
     assert f"the counter jumped: {jump_j:.3g} J in 1 s" in reason
 
 
-def test_a_counter_that_froze_in_the_middle_is_no_measurement() -> None:
-    limits = Limits(0.01, 100, 500, period_s=0.001)
-    moving, still = (0.05, 1.0), (0.05, 0.0)
-    assert sampled(moving, still, still, moving, limits=limits)[0] == 2.0
-    energy_j, reason = sampled(moving, still, still, still, moving, limits=limits)
-    assert (energy_j, reason) == (None, "the counter stood still for 0.15 s of 0.25 s")
-
-
 def test_a_reading_that_failed_in_between_spoils_nothing() -> None:
     broken = after(0.5, None, "gone")
     assert window(Reading(0, 10.0), after(1, 30.0), LIMITS, [broken]) == (20.0, "")
