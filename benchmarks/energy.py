@@ -78,7 +78,7 @@ def _told_cost(out: Console, tree: Path, name: str) -> list[str]:
     """The speed of decoding with the meters read and without, in turn."""
     here = device.describe()
     (subject,) = subjects((name,))
-    asked = trial(subject.model, here, "llama_cpp", here.physical_cores)
+    asked = trial(subject.model, here, "llama_cpp", threads=here.physical_cores)
     pairs = _within(tree, "decode", to_json(asked))
     counted = [pair for pair in pairs if not pair["flags"]] or pairs
     ratio = Spread.of([pair["metered_tok_s"] / pair["unmetered_tok_s"] for pair in counted])

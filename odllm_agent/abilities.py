@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from odllm_agent import meters
-from odllm_agent.contract import DeviceState, HeldMemory, Method
+from odllm_agent.contract import DeviceState, HeldMemory, MeterReport, Method
 
 ON_THE_MACHINE = "measure on the machine itself"
 _UNITS = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
@@ -119,23 +119,18 @@ def _of_memory(held: HeldMemory) -> Iterator[Ability]:
 
 
 def _energies() -> Iterator[Ability]:
-    for meter in meters.open_meters((meters.AUTO,)):
-        report = meter.report()
-        for domain in report.domains or meter.read():
-            yield Ability(
-                quantity=f"energy of {domain}",
-                source=report.name,
-                method=report.method,
-                resolution=_resolution(meter.limits) if report.domains else "",
-                reason=report.reason,
-                remedy=report.remedy,
-            )
+    for report in meters.reports():
+        for domain in report.domains:
+            yield Ability(f"energy of {domain}", report.name, report.method, _resolution(report))
+        for missing in report.missing:
+            quantity = f"energy of {missing.domain}"
+            yield _untold(quantity, report.name, missing.reason, missing.remedy)
 
 
-def _resolution(limits: meters.base.Limits) -> str:
+def _resolution(report: MeterReport) -> str:
     parts = [
-        in_units(limits.step_j, "J") if limits.step_j else "",
-        f"every {in_units(limits.period_s, 's')}" if limits.period_s else "",
+        in_units(report.step_j, "J") if report.step_j else "",
+        f"every {in_units(report.period_s, 's')}" if report.period_s else "",
     ]
     return " ".join(filter(None, parts))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from odllm_agent.clock import seconds_between
-from odllm_agent.contract import Energy, MeterReport, Method, Phase
+from odllm_agent.contract import Energy, MeterReport, Method, MissingDomain, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class Unavailable:
     def __init__(self, name: str, domain: str, reason: str, remedy: str) -> None:
         self.name = name
         self.limits = Limits(0.0, 0.0, 0.0)
-        self._report = MeterReport(name, (), Method.UNAVAILABLE, reason, remedy)
+        lost = MissingDomain(domain, reason, remedy)
+        self._report = MeterReport(name, (), Method.UNAVAILABLE, reason, remedy, missing=(lost,))
         self._readings = {domain: Reading(0, None, reason)}
 
     def report(self) -> MeterReport:

@@ -8,7 +8,6 @@ import pytest
 from odllm_agent import abilities, meters, state
 from odllm_agent.abilities import Ability
 from odllm_agent.contract import DeviceState, HeldMemory, MeterReport, Method
-from odllm_agent.meters.base import Limits, Reading
 from odllm_agent.meters.memory import held_memory
 from tests import support
 
@@ -50,25 +49,15 @@ def test_a_driver_is_no_remedy_where_there_can_be_none(
     assert "modprobe" not in found.remedy
 
 
-class WatchMeter:
-    """A meter of two domains that moves in known steps."""
-
-    name = "watch"
-    limits = Limits(0.01, 10.0, 100.0, step_j=2.0**-14, period_s=0.001)
-
-    def report(self) -> MeterReport:
-        return MeterReport("watch", ("package", "dram"), Method.MEASURED)
-
-    def read(self) -> dict[str, Reading]:
-        return {}
-
-
 def told(held: HeldMemory) -> dict[str, Ability]:
     return by_quantity(*abilities.of_this_device(support.state(), held, virtual=False))
 
 
 def test_every_domain_of_every_meter_has_its_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meters, "open_meters", lambda names: (WatchMeter(),))
+    watch = MeterReport(
+        "watch", ("package", "dram"), Method.MEASURED, step_j=2.0**-14, period_s=0.001
+    )
+    monkeypatch.setattr(meters, "reports", lambda: (watch,))
     found = told(HeldMemory())
     for domain in ("package", "dram"):
         energy = found[f"energy of {domain}"]
@@ -80,7 +69,7 @@ def test_a_meter_that_reads_nothing_says_what_it_would_read_and_why_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     absent = meters.base.Unavailable("rapl", "package", "no powercap here", "sudo modprobe it")
-    monkeypatch.setattr(meters, "open_meters", lambda names: (absent,))
+    monkeypatch.setattr(meters, "reports", lambda: (absent.report(),))
     energy = told(HeldMemory())["energy of package"]
     assert energy.method is Method.UNAVAILABLE
     assert (energy.reason, energy.remedy) == ("no powercap here", "sudo modprobe it")
