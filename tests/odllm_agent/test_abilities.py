@@ -90,7 +90,7 @@ def test_small_figures_have_the_prefix_that_suits_them(value: float, text: str) 
 
 def test_this_device_tells_of_everything_and_never_nothing() -> None:
     found = abilities.of_this_device(state.read_state(), held_memory(Path()), virtual=False)
-    assert len({each.quantity for each in found}) == len(found)
+    assert len({(each.quantity, each.source) for each in found}) == len(found)
     for each in found:
         assert (each.method is Method.UNAVAILABLE) == bool(each.reason), each
     (clock,) = (each for each in found if each.quantity == "time of each token")
