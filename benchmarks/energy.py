@@ -22,6 +22,7 @@ from benchmarks.subject import default_names, subjects
 from odllm_agent import device, engines
 from odllm_agent.contract import Phase, Trial, from_json, to_json
 from odllm_agent.engines.base import Session
+from odllm_agent.errors import EngineError
 from odllm_agent.meters import energies, open_meters
 from odllm_agent.meters.sampler import Sampler, spare_cpu
 from tests import driven
@@ -31,7 +32,8 @@ LEAST_RATIO = 0.995
 MOST_APART = 0.01
 
 _PAIRS = 30
-_OUTPUT_TOKENS = 64
+# Each side decodes for about a second, so that the sampler wakes some twenty times in it.
+_LEAST_TOKENS, _MOST_TOKENS = 32, 2048
 _WATTS = 28.0
 # 100 J: at 28 W a turn takes 3.6 s, and the longest window holds two.
 _RANGE_UJ = 100_000_000
@@ -67,7 +69,7 @@ def _told_windows(out: Console, tree: Path) -> list[str]:
         out.print(
             f"  {window['seconds']:.2f} s, {true_j:6.1f} J: ODLLM {_percent(ours)}, "
             f"pyRAPL {_percent(_apart(window['theirs_j'], true_j))}, "
-            f"{window['turns']} turns of the counter"
+            f"whole turns of the counter: {window['turns']}"
         )
         if ours is None or abs(ours) > MOST_APART:
             unmet.append(f"a window of {window['seconds']:.2f} s is off by {_percent(ours)}")
@@ -95,7 +97,9 @@ def _told_cost(out: Console, tree: Path, name: str) -> list[str]:
 def _within(tree: Path, *arguments: str) -> list[dict[str, Any]]:
     """What one of the functions below finds where the tree is the system's."""
     command = driven.within(tree, [sys.executable, "-m", "benchmarks.energy", *arguments])
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if done.returncode:
+        raise EngineError(f"{arguments[0]} failed: {done.stderr[-2000:]}", "see above")
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -130,36 +134,38 @@ def _window(sampler: Sampler, plain: Any, seconds: float) -> dict[str, Any]:
 def decode(asked: str) -> list[dict[str, Any]]:
     """Decode speeds with the meters read and without, in turn, on one loaded model."""
     subject = from_json(Trial, asked)
-    context_tokens = 1 + 2 * _OUTPUT_TOKENS
-    with engines.load(subject.engine, subject.model, context_tokens) as session:
-        _decoded_tok_s(session)
-        return [_pair(session, subject, metered_first=n % 2 == 0) for n in range(_PAIRS)]
+    threads = int(subject.engine.settings["threads"])
+    with engines.load(subject.engine, subject.model, 1 + _MOST_TOKENS) as session:
+        speed = _decoded_tok_s(session, _LEAST_TOKENS)
+        n_tokens = max(_LEAST_TOKENS, min(_MOST_TOKENS, int(speed)))
+        return [_pair(session, n_tokens, threads, turn % 2 == 0) for turn in range(_PAIRS)]
 
 
-def _pair(session: Session, subject: Trial, *, metered_first: bool) -> dict[str, Any]:
+def _pair(session: Session, n_tokens: int, threads: int, metered_first: bool) -> dict[str, Any]:
     speeds = {}
     with watched() as disturbance:
         for metered in (metered_first, not metered_first):
-            name = "metered_tok_s" if metered else "unmetered_tok_s"
-            speeds[name] = _metered_tok_s(session, subject) if metered else _decoded_tok_s(session)
+            if metered:
+                speeds["metered_tok_s"] = _metered_tok_s(session, n_tokens, threads)
+            else:
+                speeds["unmetered_tok_s"] = _decoded_tok_s(session, n_tokens)
     return {**speeds, "flags": disturbance.flags}
 
 
-def _metered_tok_s(session: Session, subject: Trial) -> float:
-    threads = int(subject.engine.settings["threads"])
+def _metered_tok_s(session: Session, n_tokens: int, threads: int) -> float:
     with Sampler(open_meters(("auto",)), spare_cpu(threads)) as sampler:
         # The sampler has found out by then what a reading costs, as in a trial.
         time.sleep(0.01)
         sampler.begin()
-        speed = _decoded_tok_s(session)
+        speed = _decoded_tok_s(session, n_tokens)
         sampler.cut()
     return speed
 
 
-def _decoded_tok_s(session: Session) -> float:
+def _decoded_tok_s(session: Session, n_tokens: int) -> float:
     session.reset()
     session.fill([1])
-    return _OUTPUT_TOKENS / sum(session.decode([2] * _OUTPUT_TOKENS))
+    return n_tokens / sum(session.decode([2] * n_tokens))
 
 
 def _apart(found_j: float | None, true_j: float) -> float | None:

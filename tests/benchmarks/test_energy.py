@@ -44,5 +44,5 @@ def test_a_window_that_is_off_or_has_no_figure_is_not(
 
 def test_what_pyrapl_cannot_tell_through_a_turn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     text, unmet = told(monkeypatch, theirs_j=None, turns=1)
-    assert "pyRAPL no figure, 1 turns" in text
+    assert "pyRAPL no figure, whole turns of the counter: 1" in text
     assert unmet == []

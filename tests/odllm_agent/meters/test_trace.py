@@ -49,7 +49,7 @@ def test_power_over_time_is_the_energy_of_the_window(
         at_s, total_j = at_s + seconds, total_j + joules
         readings.append(reading(at_s, total_j))
     found = power(Phase.DECODE, meter, readings, start_ns=0)
-    if readings[-1].at_ns / 1e9 < shortest_s:
+    if readings[-1]["package"].at_ns / 1e9 < shortest_s:
         assert found == ()
         return
     assert sum(each.power_w * (each.end_s - each.start_s) for each in found) == pytest.approx(
