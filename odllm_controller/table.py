@@ -133,7 +133,9 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
 
 
 def _differs(column: Column, rows: Sequence[Row]) -> bool:
-    return len({column.cell(row) for row in rows}) > 1
+    # A row of what was not measured has no figures, and words all the same.
+    told = rows if column.text else [row for row in rows if row.get("repeats", 1)]
+    return len({column.cell(row) for row in told}) > 1
 
 
 def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:

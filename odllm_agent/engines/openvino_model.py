@@ -23,8 +23,6 @@ _CORE_TYPES = {"performance": "PCORE_ONLY", "efficiency": "ECORE_ONLY"}
 _KV_CACHE = "KV_CACHE_PRECISION"
 _TOLD = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "INFERENCE_PRECISION_HINT", _KV_CACHE)
 _CPU_ONLY = ("threads", "cpu_pinning", "hyper_threading", "core_type")
-
-
 _REMEDIES = {
     "paged": "set attention to stateful, or export it with a state, as for openvino-genai",
     "stateful": "it has to be a language model with a state, as exported for openvino-genai",

@@ -16,8 +16,8 @@ _RESULTS = """
 SELECT * FROM results
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
     OR (status = 'skipped' AND run = $run)
-ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, threads, settings,
-    file_bpw DESC
+ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, engine, threads,
+    settings, file_bpw DESC
 """
 # A controller that was killed leaves its run open; nothing that is alive is silent for an hour.
 _UNDER_WAY = """

@@ -122,9 +122,11 @@ def test_what_was_skipped_has_a_line_too(store: Store) -> None:
     store.add_round("run-1", measured(0))
     left_out = support.trial(support.model_file(quantization="Q2_K"))
     store.add_skips("run-1", [support.skip(left_out)])
-    (line,) = (line for line in printed(store).splitlines() if "Q2_K" in line)
+    text = printed(store)
+    (line,) = (line for line in text.splitlines() if "Q2_K" in line)
     assert "skipped" in line
     assert "3.00" in line
+    assert "J/tok" not in text, "of what was measured no energy is known"
 
 
 def test_enough_types_show_how_time_grows_with_bits(store: Store) -> None:
