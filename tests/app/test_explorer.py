@@ -94,6 +94,11 @@ def test_every_measured_metric_has_a_chart(path: Path) -> None:
         "Time to first token",
         "Time per output token",
         "Peak memory",
+        "Mapped model",
+        "Memory that no file backs",
+        "Weights read or laid out anew",
+        "KV cache",
+        "Compute buffers",
         "Load time",
         "Perplexity",
     ]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from odllm_agent import hindrances
-from odllm_agent.contract import DeviceState
 from odllm_agent.errors import EngineError
 from odllm_agent.hindrances import Finding, Verdict
 from odllm_agent.look import Look, look
@@ -16,10 +15,10 @@ FINE, NOTE, DISTURBS, MISSING = Verdict
 INSTALLED = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def seen(before: DeviceState | None = None, **after: object) -> Look:
+def seen(**after: object) -> Look:
     """A second of a quiet device that ended as told."""
     top = (("browser", 0.7), ("indexer", 0.2))
-    return Look(before or support.state(), support.state(**after), 1.0, top, 8)
+    return Look(support.state(), support.state(**after), 1.0, top, 8)
 
 
 def test_an_engine_that_is_not_there_tells_how_to_install_it() -> None:
