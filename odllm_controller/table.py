@@ -218,6 +218,11 @@ def _metric(heading: str, name: str, digits: int) -> Column:
     return _number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
 
 
+def _quality(heading: str, name: str, digits: int) -> Column:
+    """A score, left out where nothing has one."""
+    return dataclasses.replace(_metric(heading, name, digits), figure=True)
+
+
 def _with_interval(heading: str, name: str) -> Column:
     metric = _METRICS[name]
 
@@ -290,9 +295,9 @@ _COLUMNS = (
     _with_interval("prefill", "prefill_tok_s"),
     _with_interval("decode", "decode_tok_s"),
     _metric("peak", "peak_rss_bytes", 0),
-    _metric("perplexity", "perplexity", 3),
-    _metric("KLD", "kld", 2),
-    _metric("accuracy", "accuracy", 1),
+    _quality("perplexity", "perplexity", 3),
+    _quality("KLD", "kld", 2),
+    _quality("accuracy", "accuracy", 1),
     _energy("load", "load_j"),
     _energy("prefill", "prefill_j_per_token"),
     _energy("decode", "decode_j_per_token", method=True),

@@ -56,7 +56,8 @@ def _grouped(tensors: Sequence[Tensor], *, tied: bool) -> Iterator[WeightGroup]:
         multiplied = tensor.n_weights if len(tensor.shape) > 1 and use is not Use.LOOKUP else 0
         n_bytes, n_multiplied = sums[use, tensor.type]
         sums[use, tensor.type] = (n_bytes + tensor.n_bytes // share, n_multiplied + multiplied)
-    for (use, kind), (n_bytes, n_multiplied) in sums.items():
+    # Sorted, because a file that is only foreseen has its tensors in another order.
+    for (use, kind), (n_bytes, n_multiplied) in sorted(sums.items()):
         yield WeightGroup(use, kind, n_bytes, n_multiplied)
 
 
