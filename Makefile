@@ -44,6 +44,8 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.bandwidth
+	$(BIN)/python -m benchmarks.energy
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -17,6 +17,7 @@ def caption(results: pd.DataFrame, metric: Metric) -> str:
         _basis(results, metric),
         _disturbed(results),
         _energy(results),
+        _uncertainty(results, metric),
     )
     return " · ".join(part for part in parts if part)
 
@@ -30,7 +31,7 @@ def _basis(results: pd.DataFrame, metric: Metric) -> str:
         return "one quality check each, bars: 95 % interval from its standard error"
     if metric.basis is Basis.ROUNDS:
         return f"median of {_counted(results['rounds'], 'round')} each"
-    short = "" if results[metric.low].notna().all() else " (from 6 repeats on)"
+    short = "" if results[metric.low].notna().all() else " (from 2 rounds and 6 repeats on)"
     repeats = _counted(results["repeats"], "repeat")
     return f"median of {repeats} each, bars: its 95 % interval{short}"
 
@@ -52,3 +53,11 @@ def _disturbed(results: pd.DataFrame) -> str:
 def _energy(results: pd.DataFrame) -> str:
     methods = sorted(set(results["energy_method"].dropna()))
     return f"energy: {' and '.join(methods)}" if methods else ""
+
+
+def _uncertainty(results: pd.DataFrame, metric: Metric) -> str:
+    """How far off the sensor may be, of a metric that tells."""
+    if metric.uncertainty not in results:
+        return ""
+    shares = (results[metric.uncertainty] / results[metric.name]).dropna()
+    return f"its sensor may be off by {100 * shares.max():.2g} %" if len(shares) else ""

@@ -17,6 +17,7 @@ _CIRCUMSTANCES = {
     "status": "Status",
     "repeats": "Repeats",
     "flags": "Flags",
+    "others_cores": "Others' cores",
     "energy_method": "Energy",
     "runtime_bpw": "Runtime BPW",
 }

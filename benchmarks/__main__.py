@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import overhead
+from benchmarks import memory, overhead
 from benchmarks.comparison import Comparison, Pair, compare, trial
 from benchmarks.genai_pipeline import GenaiPipeline
 from benchmarks.llama_bench import LlamaBench
@@ -131,6 +131,10 @@ def _report(options: argparse.Namespace, tell: Tell) -> Report:
             for subject in chosen
         ),
         sweep=last_sweep(options.store),
+        memories=tuple(
+            memory.measure(trial(subject.model, here, "llama_cpp", **told["llama_cpp"]))
+            for subject in (chosen if sys.platform == "linux" else ())
+        ),
     )
 
 

@@ -128,8 +128,9 @@ def overhead(result: RoundResult, flags: tuple[str, ...] = ()) -> Overhead:
 
 
 def window_s(repeat: Repeat) -> float:
-    """The measured part of a repeat: to the first token, and every token after it."""
-    return repeat.ttft_s + repeat.decode_s
+    """The measured part of a repeat: to the first token, every token after it, further passes."""
+    further_s = sum(repeat.more_prefill_s) + sum(repeat.more_decode_s)
+    return repeat.ttft_s + repeat.decode_s + further_s
 
 
 def _starts_s() -> dict[str, float]:

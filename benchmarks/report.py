@@ -7,12 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.comparison import Comparison
+from benchmarks.memory import MOST_APART, PARTS, MemoryReport
 from benchmarks.overhead import LIMIT_S, ROUNDS_PER_TRIAL, OverheadReport
 from benchmarks.spread import Spread
 from benchmarks.sweep import Sweep
 from odllm_agent.contract import Device
 
 _MS = 1e3
+_MB = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Report:
         comparisons: One per model file.
         overheads: One per model file.
         sweep: The last stored sweep, or `None` where there is none.
+        memories: One per model file; none where the system does not tell.
     """
 
     device: Device
@@ -34,11 +37,13 @@ class Report:
     comparisons: tuple[Comparison, ...]
     overheads: tuple[OverheadReport, ...]
     sweep: Sweep | None
+    memories: tuple[MemoryReport, ...] = ()
 
     def unmet(self) -> tuple[str, ...]:
         """Each wanted limit that is not met, in words."""
         speeds = [line for found in self.comparisons for line in found.unmet()]
-        return (*speeds, *(line for found in self.overheads for line in found.unmet()))
+        overheads = [line for found in self.overheads for line in found.unmet()]
+        return (*speeds, *overheads, *(line for found in self.memories for line in found.unmet()))
 
 
 def to_json(report: Report) -> str:
@@ -67,7 +72,7 @@ def print_report(console: Console, report: Report) -> None:
         f"{engines}, {report.threads} threads",
         highlight=False,
     )
-    for table in (_speeds(report), _overheads(report)):
+    for table in (_speeds(report), _overheads(report), _memories(report)):
         console.print()
         console.print(table)
     console.print()
@@ -137,6 +142,25 @@ def _parts_ms(found: OverheadReport) -> list[tuple[str, float]]:
         "end": found.median_s(lambda each: each.end_s),
     }
     return [(name, _MS * seconds) for name, seconds in parts.items()]
+
+
+def _memories(report: Report) -> Table:
+    table = _table(
+        "Memory: the worker's own account / the kernel's, seen from outside",
+        ("model", "part"),
+        ("worker MB", "kernel MB", "apart %", "wanted"),
+    )
+    for found in report.memories:
+        for part in PARTS:
+            table.add_row(
+                found.model,
+                part.removesuffix("_bytes"),
+                f"{getattr(found.inside, part) / _MB:.1f}",
+                f"{getattr(found.outside, part) / _MB:.1f}",
+                f"{100 * found.apart(part):.2f}",
+                f"at most {100 * MOST_APART:g}",
+            )
+    return table
 
 
 def _sweep_line(sweep: Sweep | None) -> str:

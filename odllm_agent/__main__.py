@@ -10,7 +10,15 @@ from typing import TextIO
 
 from odllm_agent import device, worker
 from odllm_agent.cache import Cache
-from odllm_agent.commands import DONE, FAULT, INTERRUPTED, SOME_FAILED, WRONG_USAGE, models
+from odllm_agent.commands import (
+    DONE,
+    FAULT,
+    INTERRUPTED,
+    SOME_FAILED,
+    WRONG_USAGE,
+    doctor,
+    models,
+)
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
 
@@ -20,6 +28,7 @@ examples:
   odllm-agent run trials.jsonl                    measure, results to standard output
   odllm-agent run trials.jsonl --out results.jsonl
   odllm-agent models list                         the models in this device's cache
+  odllm-agent doctor                              what can be measured here, and what is in the way
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -60,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, help="where the results go; standard output unless told")
     run.set_defaults(command=_run)
     models.add_to(commands)
+    doctor.add_to(commands)
     return parser
 
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import ray
 
-from odllm_agent import device, models, state, worker
+from odllm_agent import baseline, device, models, state, worker
 from odllm_agent.contract import (
+    Baseline,
     Candidate,
+    Ceilings,
+    CeilingsOrder,
     Device,
     Exam,
     Failure,
@@ -17,6 +20,7 @@ from odllm_agent.contract import (
     Progress,
     QualityCheck,
     QualityResult,
+    Rest,
     RoundResult,
 )
 from odllm_agent.errors import OdllmError
@@ -80,6 +84,10 @@ class AgentActor:
         """How far the file is that `prepare` fetches or makes; `None` while it does neither."""
         return self._progress
 
+    def ceilings(self, order: CeilingsOrder) -> Ceilings:
+        """Finds out what this device does at most."""
+        return worker.run_ceilings(order)
+
     def measure(self, order: Measurement) -> RoundResult:
         """Measures one trial in one round."""
         return worker.run_round(order)
@@ -87,6 +95,10 @@ class AgentActor:
     def check(self, order: QualityCheck) -> QualityResult:
         """Carries out one quality check."""
         return worker.run_check(order)
+
+    def rest(self, order: Rest) -> Baseline:
+        """Watches the device while nothing is measured on it."""
+        return baseline.watch(order)
 
     def _own_cache(self) -> models.Cache:
         """This device's cache, kept because it remembers which models it has given out.

@@ -67,10 +67,24 @@ class Method(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of a repeat that are timed and metered apart."""
+    """What a device does while it is metered, each part apart."""
 
+    LOAD = "load"
     PREFILL = "prefill"
     DECODE = "decode"
+    IDLE = "idle"
+
+
+REPEATED = (Phase.PREFILL, Phase.DECODE)
+"""The phases of a repeat, which are timed too."""
+
+
+class Use(StrEnum):
+    """How often a window reads weights of a model."""
+
+    TOKENS = "tokens"  # for every token
+    OUTPUT = "output"  # where a token's logits are wanted
+    LOOKUP = "lookup"  # one row for every token
 
 
 class Stopped(StrEnum):
@@ -105,6 +119,40 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightGroup:
+    """Weights of one type that a model uses in one way.
+
+    Attributes:
+        use: How often a window reads them.
+        type: Their type by the engine's name, such as ggml's `Q4_K` or OpenVINO's `u4`.
+        n_bytes: Their bytes; of those that are looked up, the bytes of a row.
+        n_multiplied: How many of them are multiplied with an activation each time they are read.
+    """
+
+    use: Use
+    type: str
+    n_bytes: int
+    n_multiplied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What a model consists of, as far as its speed depends on it.
+
+    Attributes:
+        weights: Its weights by use and type; none where they cannot be told.
+        kv_values: Keys and values that each token leaves in the KV cache, in all blocks together.
+        query_values: Values of the queries that each token asks it with, in all blocks together.
+        reason: Why this cannot be told, or `""`.
+    """
+
+    weights: tuple[WeightGroup, ...] = ()
+    kv_values: int = 0
+    query_values: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """A model file as it lies on a device, described by its own content.
 
@@ -122,6 +170,7 @@ class ModelFile:
         tensor_types: The distinct types of its tensors, sorted; of a GGUF file by ggml's names.
         format: How it lies on the disk.
         no_quality: Why its quality cannot be told, or `""`.
+        anatomy: What it consists of.
     """
 
     name: str
@@ -136,6 +185,7 @@ class ModelFile:
     tensor_types: tuple[str, ...] = ()
     format: Format = Format.GGUF
     no_quality: str = ""
+    anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
 
     @property
     def file_bpw(self) -> float:
@@ -307,6 +357,36 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldMemory:
+    """What a worker held when its last repeat had ended, in parts.
+
+    `rss_bytes` less the mapped and the anonymous part is code: that of Python and of the engine.
+    Weights, KV cache and buffers are parts of the anonymous one; the rest of it is the process's
+    own. A buffer is counted at the size that the engine asked for, of which it may not have touched
+    all.
+
+    Attributes:
+        rss_bytes: The resident set.
+        mapped_bytes: The part of it that is the model's files.
+        anonymous_bytes: The part of it that no file backs.
+        swapped_bytes: What of the process was swapped out.
+        loaded_bytes: Weights in memory of the process's own, read or laid out anew.
+        kv_bytes: The KV cache.
+        compute_bytes: The buffers for computing and for logits.
+        reason: Why a part is not told; empty where all are.
+    """
+
+    rss_bytes: int | None = None
+    mapped_bytes: int | None = None
+    anonymous_bytes: int | None = None
+    swapped_bytes: int | None = None
+    loaded_bytes: int | None = None
+    kv_bytes: int | None = None
+    compute_bytes: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RepeatPolicy:
     """How often a round measures a trial.
 
@@ -315,13 +395,29 @@ class RepeatPolicy:
         at_least: Measured repeats that every round takes.
         at_most: Measured repeats after which a round stops in any case.
         interval_target: A round stops once the 95 % interval of the trial's median decode speed
-            is narrower than this fraction of it (full width).
+            is narrower than this fraction of it (full width), its repeats taken for independent.
     """
 
     warmups: int = 1
     at_least: int = 3
     at_most: int = 10
     interval_target: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """What a device waits for before it measures a trial.
+
+    Attributes:
+        below_c: The temperature that it waits for in degrees Celsius, or `None` not to wait for
+            one.
+        at_most_s: The time after which a trial begins however hot the device is.
+        pause_s: A time that is waited in any case.
+    """
+
+    below_c: float | None = None
+    at_most_s: float = 60.0
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +431,7 @@ class Measurement:
         meters: Names of the power meters to read.
         earlier_decode_tok_s: Decode speeds of the trial's earlier rounds, for stopping.
         deadline_s: The time after which the worker is ended.
+        cooldown: What is waited for before the worker is started.
     """
 
     trial: Trial
@@ -343,19 +440,41 @@ class Measurement:
     meters: tuple[str, ...] = ()
     earlier_decode_tok_s: tuple[float, ...] = ()
     deadline_s: float = 3600.0
+    cooldown: Cooldown = Cooldown()
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The order to watch a device while nothing is measured on it.
+
+    Attributes:
+        device_id: The device.
+        round: The round of trials that comes next.
+        meters: Names of the power meters to read.
+        idle_s: For how long, if one of them measures; if none does, for a second at most.
+    """
+
+    device_id: str
+    round: int
+    meters: tuple[str, ...]
+    idle_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """The energy of one domain in one phase of one repeat.
+    """The energy of one domain in one window.
 
     Attributes:
-        phase: The window it was metered over.
-        domain: What was metered: `package`, `core`, `dram`, `psys`, `gpu` or `battery`.
+        phase: What the window was of.
+        domain: What was metered: `package`, `core`, `uncore`, `dram`, `psys`, `gpu`, `battery` or
+            `wall`.
         meter: The meter's name.
         method: How the figure was obtained.
-        energy_j: Joules, or `None`.
+        energy_j: Joules of the whole window, or `None`.
         reason: Why there is no figure; empty where there is one.
+        window_s: The seconds between the readings at the window's edges, where there is a figure.
+        uncertainty_j: How far off the figure may be, by the counter's step and updates.
+        passes: How often the phase was gone through in the window.
     """
 
     phase: Phase
@@ -364,6 +483,30 @@ class Energy:
     method: Method
     energy_j: float | None
     reason: str = ""
+    window_s: float | None = None
+    uncertainty_j: float | None = None
+    passes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSample:
+    """The mean power of one domain between two readings of a meter.
+
+    Attributes:
+        phase: What the window was of.
+        domain: What was metered.
+        meter: The meter's name.
+        start_s: The first reading, in seconds since the start of the repeat or load.
+        end_s: The second reading, likewise.
+        power_w: The mean power between them.
+    """
+
+    phase: Phase
+    domain: str
+    meter: str
+    start_s: float
+    end_s: float
+    power_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +523,10 @@ class DeviceState:
         swapped_bytes: Bytes swapped in and out since boot, where the system counts them.
         busy_s: CPU seconds spent by everything on the device since boot.
         own_cpu_s: CPU seconds spent by the process that measures.
+        power_profile: What the firmware is set to save or spend, such as `balanced`.
+        energy_preference: What the processor is told to prefer, such as `balance_performance`.
+        battery_percent: How full the device's batteries are, where it has any.
+        top_frequency_hz: The frequency of the fastest CPU, where the system tells.
     """
 
     on_battery: bool | None
@@ -391,6 +538,29 @@ class DeviceState:
     swapped_bytes: int | None
     busy_s: float
     own_cpu_s: float
+    power_profile: str | None = None
+    energy_preference: str | None = None
+    battery_percent: float | None = None
+    top_frequency_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a phase reads and computes at least, with weights or keys and values of one type.
+
+    Of prefill it is told for the whole prompt, of decode for the mean output token.
+
+    Attributes:
+        phase: The phase.
+        type: Their type by the engine's name.
+        read_bytes: The bytes that have to be read.
+        operations: Multiplications and additions.
+    """
+
+    phase: Phase
+    type: str
+    read_bytes: float
+    operations: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,11 +571,19 @@ class Loaded:
         load_s: From the call that opens the file to a context ready for tokens.
         runtime_bpw: Bits per weight of what the engine holds, which may differ from the file's.
         system: What the engine says of the processor features it uses.
+        work: What the windows read and compute at least, by phase and type.
+        no_work: Why that cannot be told, or `""`.
+        energy: Of the load, per domain.
+        power: Of the load, per domain, where a meter measures.
     """
 
     load_s: float
     runtime_bpw: float | None
     system: str
+    work: tuple[Work, ...] = ()
+    no_work: str = ""
+    energy: tuple[Energy, ...] = ()
+    power: tuple[PowerSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +601,11 @@ class Repeat:
         before: The device's state before the repeat.
         after: The device's state after it.
         flags: What disturbed the repeat, such as `busy` or `throttled`.
+        wall_s: From the state before it to the state after it.
+        more_prefill_s: The times of further prefills, gone through only to make the window long
+            enough for a power meter.
+        more_decode_s: The times of further decodes, likewise.
+        power: Per phase and domain, where a meter measures.
     """
 
     index: int
@@ -435,6 +618,10 @@ class Repeat:
     before: DeviceState
     after: DeviceState
     flags: tuple[str, ...] = ()
+    wall_s: float | None = None
+    more_prefill_s: tuple[float, ...] = ()
+    more_decode_s: tuple[float, ...] = ()
+    power: tuple[PowerSample, ...] = ()
 
     @property
     def decode_s(self) -> float:
@@ -456,13 +643,13 @@ class Finished:
         interval_width: The full width of the decode speed's 95 % interval as a fraction of its
             median, or `None` where too few repeats give none.
         peak_rss_bytes: The worker's peak resident set.
-        anonymous_bytes: The part of its resident set that no file backs, where the system tells.
+        held: What it held at its end, in parts.
     """
 
     stopped: Stopped
     interval_width: float | None
     peak_rss_bytes: int
-    anonymous_bytes: int | None
+    held: HeldMemory = HeldMemory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,6 +722,9 @@ class RoundResult:
         repeats: What was measured, also if the worker failed later.
         finished: The end, unless the worker failed.
         failure: Why the worker failed, or `None`.
+        waited_s: How long the device was let cool down before.
+        available_before_bytes: The memory that could be had before the worker was started.
+        available_after_bytes: The same once it had ended.
     """
 
     trial: Trial
@@ -545,11 +735,43 @@ class RoundResult:
     repeats: tuple[Repeat, ...] = ()
     finished: Finished | None = None
     failure: Failure | None = None
+    waited_s: float = 0.0
+    available_before_bytes: int | None = None
+    available_after_bytes: int | None = None
 
     @property
     def stopped(self) -> Stopped:
         """Why the round took no more repeats."""
         return self.finished.stopped if self.finished else Stopped.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a device does while nothing is measured on it, with the agent and Ray there.
+
+    Attributes:
+        device_id: The device.
+        round: The round of trials that came next.
+        started_at: When the device was first looked at, in UTC.
+        wall_s: For how long it was watched.
+        own_cores: CPU seconds per second that the agent and Ray spent.
+        own_bytes: Memory that would be free without them.
+        busy_cores: CPU seconds per second that everything on the device spent.
+        reason: Why something of the agent's and Ray's own is missing, or `""`.
+        energy: Per domain.
+        failure: Why the device could not be watched, or `None`.
+    """
+
+    device_id: str
+    round: int
+    started_at: datetime
+    wall_s: float
+    own_cores: float | None = None
+    own_bytes: int | None = None
+    busy_cores: float | None = None
+    reason: str = ""
+    energy: tuple[Energy, ...] = ()
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -677,6 +899,76 @@ class QualityResult:
     failure: Failure | None = None
 
 
+READ = "read"
+"""The name of the ceiling of bytes read from memory per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingsOrder:
+    """The order to find out the most that a device does with an engine and so many threads.
+
+    Attributes:
+        device_id: The device.
+        engine: The engine with its settings.
+        names: The ceilings wanted: `read`, and the types of weights to multiply with.
+        deadline_s: The time after which the worker is ended.
+    """
+
+    device_id: str
+    engine: Engine
+    names: tuple[str, ...]
+    deadline_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a device does of one thing.
+
+    Attributes:
+        name: `read`, or the type of the weights of a matrix product by the engine's name.
+        per_s: Bytes read, or operations, per second: the best of several passes, or `None`.
+        method: How it was measured.
+        reason: Why there is no figure; empty where there is one.
+    """
+
+    name: str
+    per_s: float | None
+    method: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What a device does at most.
+
+    Attributes:
+        order: What was asked.
+        measured_at: When, in UTC.
+        found: One per name of the order, unless it failed.
+        failure: Why there are none, or `None`.
+    """
+
+    order: CeilingsOrder
+    measured_at: datetime
+    found: tuple[Ceiling, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingDomain:
+    """A domain that a power meter would read and cannot.
+
+    Attributes:
+        domain: The domain.
+        reason: Why it is not read.
+        remedy: How to allow it, or `""` where nothing does.
+    """
+
+    domain: str
+    reason: str
+    remedy: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class MeterReport:
     """What a power meter can read on a device.
@@ -687,6 +979,11 @@ class MeterReport:
         method: How its figures are obtained.
         reason: Why it reads nothing, or `""`.
         remedy: How to allow it, or `""`.
+        means: What its figures are made of, such as `energy counter` or `integrated power`.
+        step_j: The smallest step of its figures, or `None` where it is not known.
+        period_s: The time between two updates of its sensor, or `None` where it reads nothing.
+        read_s: What one reading of all its domains cost when it was opened, or `None`.
+        missing: Domains of its kind that this device does not let it read.
     """
 
     name: str
@@ -694,6 +991,11 @@ class MeterReport:
     method: Method
     reason: str = ""
     remedy: str = ""
+    means: str = ""
+    step_j: float | None = None
+    period_s: float | None = None
+    read_s: float | None = None
+    missing: tuple[MissingDomain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -713,6 +1015,8 @@ class Device:
         odllm_version: The agent's own version.
         engines: Version of every engine that the agent has, by name.
         meters: What each power meter can read.
+        core_types: Cores of each type, hyper-threads not counted; empty where all are alike or the
+            system does not tell.
     """
 
     id: str
@@ -727,6 +1031,7 @@ class Device:
     odllm_version: str
     engines: Mapping[str, str]
     meters: tuple[MeterReport, ...]
+    core_types: Mapping[str, int] = field(default_factory=dict)
 
 
 def to_json(value: object) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from odllm_agent import engines, linux
+from odllm_agent import cores, engines, linux
 from odllm_agent.contract import Device, DeviceKind
 from odllm_agent.meters import AUTO, reports
 from odllm_agent.state import cpus, logical_cores
@@ -45,6 +45,7 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
         odllm_version=metadata.version("odllm"),
         engines=engines.versions(),
         meters=reports(meters),
+        core_types={name: linux.physical_cores(cpus) for name, cpus in cores.types().items()},
     )
 
 

@@ -5,12 +5,13 @@ A model is a folder: `openvino_model.xml` lists operations and how they are join
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from odllm_agent.contract import Anatomy, Use, WeightGroup
 from odllm_agent.errors import ModelInvalid
 
 MODEL = "openvino_model.xml"
@@ -20,6 +21,8 @@ WEIGHTS = "openvino_model.bin"
 _MAX_GRAPH_BYTES = 256 * 2**20
 _INDEX_TYPES = frozenset({"i64", "u64", "i32", "u32", "i16", "u16", "boolean", "string"})
 _FLOAT_TYPES = frozenset({"f64", "f32", "f16", "bf16"})
+# What only reads constants in another way, so that it is done before or beside a product.
+_FOLDED = frozenset({"Convert", "Subtract", "Multiply", "Reshape", "Transpose"})
 _NONSENSE = (
     OSError, ValueError, KeyError, AttributeError, RecursionError, ET.ParseError
 )  # fmt: skip
@@ -43,12 +46,14 @@ class Graph:
         n_weights: The number of weights, scales and zero points not counted.
         types: The distinct types of weights, scales and zero points, sorted, such as `f16`, `u4`.
         precision: The type of most weights as OpenVINO's tools call it, such as `INT4`.
+        anatomy: What the model consists of.
     """
 
     weight_bytes: int
     n_weights: int
     types: tuple[str, ...]
     precision: str
+    anatomy: Anatomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class _Constant:
 
     type: str
     n_elements: int
+    n_rows: int
     n_bytes: int
     offset_bytes: int
 
@@ -87,26 +93,39 @@ class _Net:
 
     Attributes:
         kinds: The kind of each operation, by its id.
+        constant_ids: The operations that hang on constants alone.
         constants: The constants that are no shapes or indices, by id.
-        users: The operation that takes each one's output, and at which of its inputs; the first of
-            them if there are several.
+        users: The operations that take each one's output, and at which of their inputs.
         sources: The operation that gives each input, by the id and the input.
+        kv_values: Keys and values that each token leaves in the state.
+        query_values: Values of the queries that each token asks it with.
     """
 
     kinds: Mapping[str, str]
+    constant_ids: frozenset[str]
     constants: Mapping[str, _Constant]
-    users: Mapping[str, tuple[str, str]]
+    users: Mapping[str, list[tuple[str, str]]]
     sources: Mapping[tuple[str, str], str]
+    kv_values: int
+    query_values: int
 
     @classmethod
     def of(cls, net: ET.Element) -> "_Net":
         layers = {layer.attrib["id"]: layer for layer in net.iterfind("layers/layer")}
         edges = [edge.attrib for edge in net.iterfind("edges/edge")]
+        users: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for e in edges:
+            users[e["from-layer"]].append((e["to-layer"], e["to-port"]))
+        kinds = {name: layer.attrib["type"] for name, layer in layers.items()}
+        sources = {(e["to-layer"], e["to-port"]): e["from-layer"] for e in edges}
         return cls(
-            kinds={name: layer.attrib["type"] for name, layer in layers.items()},
+            kinds=kinds,
+            constant_ids=_constant_ids(kinds, sources),
             constants=dict(_constants(layers)),
-            users={e["from-layer"]: (e["to-layer"], e["to-port"]) for e in reversed(edges)},
-            sources={(e["to-layer"], e["to-port"]): e["from-layer"] for e in edges},
+            users=users,
+            sources=sources,
+            kv_values=sum(map(_state_values, layers.values())),
+            query_values=sum(map(_query_values, layers.values())),
         )
 
     def is_scale_or_zero_point(self, name: str) -> bool:
@@ -119,7 +138,7 @@ class _Net:
 
     def _user(self, name: str) -> tuple[str, str]:
         """What uses a constant, conversions of its type left aside."""
-        user, port = self.users.get(name, ("", ""))
+        user, port = next(iter(self.users.get(name, [])), ("", ""))
         return self._user(user) if self.kinds.get(user) == "Convert" else (user, port)
 
     def _root(self, name: str) -> str:
@@ -127,6 +146,87 @@ class _Net:
         if self.kinds.get(name) in {"Convert", "Subtract"}:
             return self._root(self.sources[name, "0"])
         return name
+
+    def weight_groups(self) -> Iterator[WeightGroup]:
+        """All constants, by use and type."""
+        projections = set(self._projections())
+        sums: defaultdict[tuple[Use, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for name, each in self.constants.items():
+            use, is_matrix = self._use(name, projections)
+            multiplied = is_matrix and not self.is_scale_or_zero_point(name)
+            n_bytes, n_multiplied = sums[use, each.type]
+            sums[use, each.type] = (
+                n_bytes + each.n_bytes // (each.n_rows if use is Use.LOOKUP else 1),
+                n_multiplied + (each.n_elements if multiplied else 0),
+            )
+        for (use, kind), (n_bytes, n_multiplied) in sums.items():
+            yield WeightGroup(use, kind, n_bytes, n_multiplied)
+
+    def _use(self, name: str, projections: set[str]) -> tuple[Use, bool]:
+        """How often a constant is read, and whether it is a part of a matrix of a product."""
+        ends = self._ends(name)
+        products = {end for end in ends if self.kinds[end] == "MatMul"}
+        if products:
+            return (Use.OUTPUT if products & projections else Use.TOKENS), True
+        looked_up = {self.kinds[end] for end in ends} == {"Gather"}
+        return (Use.LOOKUP if looked_up else Use.TOKENS), False
+
+    def _ends(self, name: str) -> frozenset[str]:
+        """The operations in which a constant meets what is not constant."""
+        ends, to_visit, visited = set(), [name], {name}
+        while to_visit:
+            for user, _ in self.users.get(to_visit.pop(), []):
+                if user not in self.constant_ids:
+                    ends.add(user)
+                elif user not in visited:
+                    visited.add(user)
+                    to_visit.append(user)
+        return frozenset(ends)
+
+    def _projections(self) -> Iterator[str]:
+        """The products that the graph's results come from."""
+        for name, kind in self.kinds.items():
+            if kind == "Result":
+                yield self._product_behind(self.sources[name, "0"])
+
+    def _product_behind(self, name: str) -> str:
+        if self.kinds[name] == "MatMul" or (name, "0") not in self.sources:
+            return name
+        return self._product_behind(self.sources[name, "0"])
+
+
+def _constant_ids(
+    kinds: Mapping[str, str], sources: Mapping[tuple[str, str], str]
+) -> frozenset[str]:
+    """The constants, and what is worked out from constants alone."""
+    known = {name: kind == "Const" for name, kind in kinds.items() if kind not in _FOLDED}
+
+    def is_constant(name: str) -> bool:
+        if name not in known:
+            # What depends on itself is no constant.
+            known[name] = False
+            ports = ("0",) if kinds[name] == "Convert" else ("0", "1")
+            known[name] = all(is_constant(sources[name, port]) for port in ports)
+        return known[name]
+
+    return frozenset(filter(is_constant, kinds))
+
+
+def _state_values(layer: ET.Element) -> int:
+    """What a token leaves in a variable of the state: its size but for batch and tokens."""
+    data = layer.find("data")
+    if layer.attrib["type"] != "ReadValue" or data is None:
+        return 0
+    shape = data.attrib.get("variable_shape", "0")
+    return math.prod(int(size) for size in shape.split(",") if size.isdecimal())
+
+
+def _query_values(layer: ET.Element) -> int:
+    """The values of a token's queries in an attention: heads times their width."""
+    if layer.attrib["type"] != "ScaledDotProductAttention":
+        return 0
+    sizes = [int(size.text or "") for size in layer.iterfind("input/port[@id='0']/dim")]
+    return math.prod(size for size in sizes if size > 0)
 
 
 def _constants(
@@ -136,11 +236,18 @@ def _constants(
         if layer.attrib["type"] != "Const":
             continue
         data = layer.find("data").attrib  # type: ignore[union-attr]
-        n_elements = math.prod(int(size) for size in data["shape"].split(",") if size.strip())
+        shape = [int(size) for size in data["shape"].split(",") if size.strip()]
+        n_elements = math.prod(shape)
         if data["element_type"] not in _INDEX_TYPES and n_elements > 1:
             yield (
                 name,
-                _Constant(data["element_type"], n_elements, int(data["size"]), int(data["offset"])),
+                _Constant(
+                    data["element_type"],
+                    n_elements,
+                    shape[0],
+                    int(data["size"]),
+                    int(data["offset"]),
+                ),
             )
 
 
@@ -159,4 +266,5 @@ def _graph(net: _Net, file_bytes: int) -> Graph:
         n_weights=n_weights.total(),
         types=tuple(sorted({each.type for each in constants})),
         precision=_PRECISIONS.get(most, most.upper()),
+        anatomy=Anatomy(tuple(net.weight_groups()), net.kv_values, net.query_values),
     )

@@ -8,6 +8,7 @@ import functools
 import mmap
 import os
 import re
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ def read_text(path: Path) -> str | None:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def read_word(path: Path) -> str | None:
+    """A small file's one word, or `None` where it cannot be read or is empty."""
+    return (read_text(path) or "").strip() or None
 
 
 def read_int(path: Path) -> int | None:
@@ -92,25 +98,71 @@ def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
     return 0 if None in siblings else len(siblings)
 
 
+def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
+    """The CPUs of each type of core; nothing where all are alike.
+
+    Intel's hybrid processors have a performance counter for each type. Others, Arm's among them,
+    tell how much each core can do (Documentation/ABI/testing/sysfs-devices-system-cpu); of three
+    types the two faster ones are `performance`.
+
+    Args:
+        root: Where the system's files are.
+    """
+    counters = {"performance": "cpu_core", "efficiency": "cpu_atom"}
+    texts = {
+        name: read_word(root / f"sys/devices/{counter}/cpus") for name, counter in counters.items()
+    }
+    if all(texts.values()):
+        return {name: cpu_list(text or "") for name, text in texts.items()}
+    return _types_by_capacity(root / "sys/devices/system/cpu")
+
+
+def cpu_list(text: str) -> tuple[int, ...]:
+    """The numbers in a list of CPUs as the kernel writes it, such as `0-3,8`."""
+    ranges = (part.split("-") for part in text.strip().split(",") if part)
+    return tuple(cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1))
+
+
+def _types_by_capacity(cpus: Path) -> dict[str, tuple[int, ...]]:
+    found = {
+        int(path.parent.name.removeprefix("cpu")): read_int(path)
+        for path in cpus.glob("cpu[0-9]*/cpu_capacity")
+    }
+    told = {cpu: capacity for cpu, capacity in sorted(found.items()) if capacity is not None}
+    if len(set(told.values())) < 2:
+        return {}
+    least = min(told.values())
+    return {
+        "performance": tuple(cpu for cpu, capacity in told.items() if capacity > least),
+        "efficiency": tuple(cpu for cpu, capacity in told.items() if capacity == least),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Sensors:
     """The files that tell the state of a device, found once because looking costs more.
 
     Attributes:
-        governor: The first CPU's frequency governor, or `None`.
+        governor: The first CPU's frequency governor.
         frequencies: Each CPU's frequency in kHz.
         temperatures: CPU temperatures in thousandths of a degree Celsius.
         throttle_counts: Thermal throttle events, each core and each package once.
         mains: Whether each mains adapter is plugged in, 0 or 1.
         battery_status: What each of the device's own batteries does, such as `Discharging`.
+        power_profile: What the firmware is set to save or spend.
+        energy_preference: What the first CPU is told to prefer.
+        battery_levels: How full each of the device's own batteries is, in percent.
     """
 
-    governor: Path | None
+    governor: Path
     frequencies: tuple[Path, ...]
     temperatures: tuple[Path, ...]
     throttle_counts: tuple[Path, ...]
     mains: tuple[Path, ...]
     battery_status: tuple[Path, ...]
+    power_profile: Path
+    energy_preference: Path
+    battery_levels: tuple[Path, ...]
 
     @classmethod
     def find(cls, root: Path = Path("/")) -> "Sensors":
@@ -120,21 +172,27 @@ class Sensors:
             root: Where the system's files are.
         """
         cpus = root / "sys/devices/system/cpu"
-        governors = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor"))
         supplies = sorted((root / "sys/class/power_supply").glob("*"))
         return cls(
-            governor=governors[0] if governors else None,
+            governor=cpus / "cpu0/cpufreq/scaling_governor",
             frequencies=tuple(sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))),
             temperatures=_cpu_temperatures(root / "sys/class"),
             throttle_counts=_throttle_counts(cpus),
             mains=tuple(s / "online" for s in supplies if _is_supply(s, "Mains")),
             battery_status=tuple(s / "status" for s in supplies if _is_supply(s, "Battery")),
+            power_profile=root / "sys/firmware/acpi/platform_profile",
+            energy_preference=cpus / "cpu0/cpufreq/energy_performance_preference",
+            battery_levels=tuple(s / "capacity" for s in supplies if _is_supply(s, "Battery")),
         )
 
-    def frequency_hz(self) -> float | None:
-        """The mean frequency of the CPUs."""
-        khz = read_ints(self.frequencies)
-        return 1000 * sum(khz) / len(khz) if khz else None
+    def frequencies_hz(self) -> list[float]:
+        """The frequencies of the CPUs."""
+        return [1000.0 * khz for khz in read_ints(self.frequencies)]
+
+    def battery_percent(self) -> float | None:
+        """How full the batteries are, each counting alike."""
+        levels = read_ints(self.battery_levels)
+        return statistics.fmean(levels) if levels else None
 
     def temperature_c(self) -> float | None:
         """The hottest of the CPU's sensors."""
@@ -285,18 +343,27 @@ def _version_2(group: Path) -> MemoryGroup:
 def read_state() -> DeviceState:
     """What could disturb a measurement, as it is now."""
     sensors = _sensors()
-    governor = read_text(sensors.governor) if sensors.governor else None
+    frequencies_hz = sensors.frequencies_hz()
     return DeviceState(
         on_battery=sensors.on_battery(),
-        governor=governor.strip() if governor else None,
-        frequency_hz=sensors.frequency_hz(),
+        governor=read_word(sensors.governor),
+        frequency_hz=statistics.fmean(frequencies_hz) if frequencies_hz else None,
         temperature_c=sensors.temperature_c(),
         throttle_count=sensors.throttle_count(),
         available_bytes=available_bytes(),
         swapped_bytes=swapped_pages(Path("/proc/vmstat").read_text()) * mmap.PAGESIZE,
         busy_s=busy_ticks(Path("/proc/stat").read_text()) / _ticks_per_s(),
         own_cpu_s=process_time(),
+        power_profile=read_word(sensors.power_profile),
+        energy_preference=read_word(sensors.energy_preference),
+        battery_percent=sensors.battery_percent(),
+        top_frequency_hz=max(frequencies_hz, default=None),
     )
+
+
+def temperature_c() -> float | None:
+    """The hottest of the CPU's sensors, where there is one."""
+    return _sensors().temperature_c()
 
 
 def available_bytes() -> int:

@@ -13,7 +13,8 @@ from odllm_agent.contract import DeviceState
 
 def read_state() -> DeviceState:
     """What could disturb a measurement, as it is now."""
-    plugged = getattr(psutil.sensors_battery(), "power_plugged", None)
+    battery = psutil.sensors_battery()
+    plugged = getattr(battery, "power_plugged", None)
     frequency = psutil.cpu_freq()
     swap = psutil.swap_memory()
     times = psutil.cpu_times()
@@ -28,7 +29,13 @@ def read_state() -> DeviceState:
         swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
         busy_s=times.user + times.system + getattr(times, "nice", 0.0),
         own_cpu_s=process_time(),
+        battery_percent=getattr(battery, "percent", None),
     )
+
+
+def temperature_c() -> float | None:
+    """Nothing: psutil knows the CPU's temperature on no system without /proc."""
+    return None
 
 
 def available_bytes() -> int:

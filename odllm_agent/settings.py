@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import SettingError, UsageError
 
+CoreType = Literal["any", "performance", "efficiency"]
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 
@@ -30,6 +31,7 @@ class LlamaCppSettings:
         mmap: Whether the file is mapped into memory instead of read.
         repack: Whether weights may be laid out anew for this processor at load.
         gpu_layers: Layers computed on a GPU.
+        core_type: The cores of a hybrid CPU that compute.
     """
 
     install: ClassVar[str] = "pip install llama-cpp-python"
@@ -43,6 +45,7 @@ class LlamaCppSettings:
     mmap: bool = True
     repack: bool = True
     gpu_layers: int = field(default=0, metadata={"at_least": 0})
+    core_type: CoreType = "any"
 
     def __post_init__(self) -> None:
         """Refuses what llama.cpp would change or fail on without a clear word."""
@@ -89,7 +92,7 @@ class OpenVinoSettings:
     kv_cache_precision: Literal["auto", "f32", "f16", "bf16", "u8"] = "auto"
     cpu_pinning: Literal["auto", "on", "off"] = "auto"
     hyper_threading: Literal["auto", "on", "off"] = "auto"
-    core_type: Literal["any", "performance", "efficiency"] = "any"
+    core_type: CoreType = "any"
 
     def __post_init__(self) -> None:
         """Refuses values of the wrong type; what a device cannot honour, the engine refuses."""

@@ -5,11 +5,11 @@ import sys
 from odllm_agent.contract import DeviceState
 
 if sys.platform == "linux":
-    from odllm_agent.linux import available_bytes, cpus, read_state
+    from odllm_agent.linux import available_bytes, cpus, read_state, temperature_c
 else:
-    from odllm_agent.portable import available_bytes, cpus, read_state
+    from odllm_agent.portable import available_bytes, cpus, read_state, temperature_c
 
-__all__ = ["available_bytes", "cpus", "flags", "logical_cores", "read_state"]
+__all__ = ["available_bytes", "cpus", "flags", "logical_cores", "read_state", "temperature_c"]
 
 # Close below where laptop processors begin to throttle by themselves: AMD's Tjmax is 95 or 100 C
 # for Ryzen mobile and desktop parts, Intel's Tjunction 100 to 110 C (both by their data sheets).

@@ -1,10 +1,13 @@
 """One trial in one round: load, warm up, measure until the answer is narrow, report."""
 
 import gc
+import os
 import random
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from odllm_agent import engines, meters, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
@@ -16,12 +19,16 @@ from odllm_agent.contract import (
     Repeat,
     RepeatPolicy,
     Stopped,
+    Trial,
     Workload,
 )
 from odllm_agent.engines.base import Session
 from odllm_agent.interval import median_interval
-from odllm_agent.meters.memory import anonymous_bytes, peak_rss_bytes
+from odllm_agent.meters.memory import held_memory, peak_rss_bytes
+from odllm_agent.meters.sampler import Sampler, spare_cpu
+from odllm_agent.work import work
 
+T = TypeVar("T")
 Say = Callable[[Loaded | Repeat | Finished], None]
 
 
@@ -65,18 +72,19 @@ def measure(order: Measurement, say: Say) -> None:
     Raises:
         OdllmError: The engine refuses the model or fails; what was said before stays valid.
     """
-    workload = order.trial.workload
-    engines.prepare(order.trial.engine, order.trial.model)
-    start = monotonic_ns()
-    with engines.load(order.trial.engine, order.trial.model, workload.context_tokens) as session:
-        say(Loaded(seconds_since(start), session.runtime_bpw, session.system))
-        tokens = draw_tokens(workload, session.vocabulary)
-        opened = meters.open_meters(order.meters)
+    engine = order.trial.engine
+    engines.prepare(engine, order.trial.model)
+    threads = int(engine.settings.get("threads", 0))
+    with (
+        Sampler(meters.open_meters(order.meters), spare_cpu(threads)) as sampler,
+        _loaded(order.trial, sampler, say) as session,
+    ):
+        tokens = draw_tokens(order.trial.workload, session.vocabulary)
         # A collection in the middle of a window would be measured as if it were the model's.
         gc.disable()
         speeds = list(order.earlier_decode_tok_s)
         n_measured = 0
-        for repeat in _repeats(session, tokens, opened, order.policy):
+        for repeat in _repeats(session, tokens, sampler, order.policy):
             say(repeat)
             if not repeat.warmup:
                 speeds.append(repeat.decode_tok_s)
@@ -84,7 +92,7 @@ def measure(order: Measurement, say: Say) -> None:
             stopped = _stopped(order.policy, n_measured, speeds)
             if stopped:
                 width = interval_width(speeds)
-                say(Finished(stopped, width, peak_rss_bytes(), anonymous_bytes()))
+                say(Finished(stopped, width, peak_rss_bytes(), held_memory(session.folder)))
                 return
 
 
@@ -92,6 +100,28 @@ def interval_width(values: list[float]) -> float | None:
     """The full width of the 95 % interval of the median, as a fraction of the median."""
     interval = median_interval(values)
     return (interval[1] - interval[0]) / statistics.median(values) if interval else None
+
+
+@contextmanager
+def _loaded(trial: Trial, sampler: Sampler, say: Say) -> Iterator[Session]:
+    """The model with an empty context, once its load was told."""
+    began = monotonic_ns()
+    sampler.begin()
+    start = monotonic_ns()
+    with engines.load(trial.engine, trial.model, trial.workload.context_tokens) as session:
+        load_s, window = seconds_since(start), sampler.cut()
+        say(
+            Loaded(
+                load_s=load_s,
+                runtime_bpw=session.runtime_bpw,
+                system=session.system,
+                work=work(session.anatomy, session.kv_cache, trial.workload),
+                no_work=session.anatomy.reason,
+                energy=meters.energies(Phase.LOAD, sampler.meters, *window),
+                power=meters.power(Phase.LOAD, sampler.meters, window, began),
+            )
+        )
+        yield session
 
 
 def _stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:
@@ -104,36 +134,72 @@ def _stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stop
 
 
 def _repeats(
-    session: Session, tokens: Tokens, opened: Sequence[meters.Meter], policy: RepeatPolicy
+    session: Session, tokens: Tokens, sampler: Sampler, policy: RepeatPolicy
 ) -> Iterator[Repeat]:
     for index in range(policy.warmups + policy.at_most):
-        yield _repeat(session, tokens, opened, index, warmup=index < policy.warmups)
+        yield _repeat(session, tokens, sampler, index, warmup=index < policy.warmups)
 
 
 def _repeat(
-    session: Session, tokens: Tokens, opened: Sequence[meters.Meter], index: int, *, warmup: bool
+    session: Session, tokens: Tokens, sampler: Sampler, index: int, *, warmup: bool
 ) -> Repeat:
     session.reset()
     session.fill(tokens.depth)
+    filled, prompted = len(tokens.depth), len(tokens.depth) + len(tokens.prompt)
     started_at, before, start = now(), state.read_state(), monotonic_ns()
-    at_start = meters.read(opened)
-    prefill = session.prefill(tokens.prompt)
-    at_first_token = meters.read(opened)
-    token_s = session.decode(tokens.output)
-    at_end = meters.read(opened)
+    sampler.begin()
+    prefills, of_prefill = _metered(
+        lambda: session.prefill(tokens.prompt), lambda: session.rewind(filled), sampler
+    )
+    decodes, of_decode = _metered(
+        lambda: session.decode(tokens.output), lambda: session.rewind(prompted), sampler
+    )
     wall_s, after = seconds_since(start), state.read_state()
+    windows = (
+        (Phase.PREFILL, of_prefill, len(prefills)),
+        (Phase.DECODE, of_decode, len(decodes)),
+    )
     return Repeat(
         index=index,
         warmup=warmup,
         started_at=started_at,
-        prefill_s=prefill.prefill_s,
-        ttft_s=prefill.ttft_s,
-        token_s=token_s,
-        energy=(
-            *meters.energies(Phase.PREFILL, opened, at_start, at_first_token),
-            *meters.energies(Phase.DECODE, opened, at_first_token, at_end),
+        prefill_s=prefills[0].prefill_s,
+        ttft_s=prefills[0].ttft_s,
+        token_s=decodes[0],
+        energy=tuple(
+            energy
+            for phase, window, passes in windows
+            for energy in meters.energies(phase, sampler.meters, *window, passes=passes)
         ),
         before=before,
         after=after,
-        flags=state.flags(before, after, wall_s, state.logical_cores()),
+        flags=state.flags(before, after, wall_s, os.cpu_count() or 1),
+        wall_s=wall_s,
+        more_prefill_s=tuple(prefill.prefill_s for prefill in prefills[1:]),
+        more_decode_s=tuple(map(sum, decodes[1:])),
+        power=tuple(
+            sample
+            for phase, window, _ in windows
+            for sample in meters.power(phase, sampler.meters, window, start)
+        ),
     )
+
+
+def _metered(
+    once: Callable[[], T], again: Callable[[], bool], sampler: Sampler
+) -> tuple[list[T], tuple[meters.Readings, ...]]:
+    """Goes through a phase until its window is long enough for the power meters.
+
+    Args:
+        once: Goes through it.
+        again: Makes it ready to be gone through once more, if that can be done.
+        sampler: Begins the window before and cuts it after.
+
+    Returns:
+        What each pass gave, and what was read in the window.
+    """
+    start = monotonic_ns()
+    found = [once()]
+    while seconds_since(start) < sampler.long_enough_s and again():
+        found.append(once())
+    return found, sampler.cut()

@@ -19,8 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from odllm_agent import cooldown, engines, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
+    Ceilings,
+    CeilingsOrder,
     Exam,
     Failure,
     Finished,
@@ -36,12 +39,12 @@ from odllm_agent.contract import (
     from_plain,
     to_json,
 )
-from odllm_agent.errors import WorkerDied
+from odllm_agent.errors import SettingError, WorkerDied
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
     kind.__name__: kind
-    for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Rehearsed, Failure)
+    for kind in (Loaded, Repeat, Finished, QualityResult, Exam, Rehearsed, Ceilings, Failure)
 }
 
 
@@ -80,6 +83,11 @@ def run_round(order: Measurement) -> RoundResult:
     Returns:
         What was measured; a failure is part of it, never raised.
     """
+    try:
+        waited_s = cooldown.wait(order.cooldown)
+    except SettingError as error:
+        return RoundResult(order.trial, order.round, now(), 0.0, failure=Failure.of(error))
+    available_bytes = state.available_bytes()
     started_at, start = now(), monotonic_ns()
     ended = _run("measure", to_json(order), order.deadline_s)
     return RoundResult(
@@ -89,9 +97,20 @@ def run_round(order: Measurement) -> RoundResult:
         wall_s=seconds_since(start),
         loaded=ended.last_of(Loaded),
         repeats=ended.all_of(Repeat),
-        finished=ended.last_of(Finished),
+        finished=_with_told_memory(ended, order),
         failure=ended.failure,
+        waited_s=waited_s,
+        available_before_bytes=available_bytes,
+        available_after_bytes=state.available_bytes(),
     )
+
+
+def _with_told_memory(ended: Ended, order: Measurement) -> Finished | None:
+    finished: Finished | None = ended.last_of(Finished)
+    if finished is None:
+        return None
+    told = engines.with_told(finished.held, order.trial.engine, ended.log)
+    return replace(finished, held=told)
 
 
 def run_check(check: QualityCheck) -> QualityResult:
@@ -107,6 +126,17 @@ def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
     ended = _run("rehearse", to_json(order), order.deadline_s)
     found: Rehearsed | Failure = ended.answer(Rehearsed)
     return found if isinstance(found, Failure) else replace(found, log=ended.log)
+
+
+def run_ceilings(order: CeilingsOrder) -> Ceilings:
+    """Finds out what this device does at most in a process of its own.
+
+    Returns:
+        The ceilings; a failure is part of them, never raised.
+    """
+    started_at = now()
+    found: Ceilings | Failure = _run("ceilings", to_json(order), order.deadline_s).answer(Ceilings)
+    return Ceilings(order, started_at, failure=found) if isinstance(found, Failure) else found
 
 
 def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
@@ -240,6 +270,12 @@ def _rehearse(order: str, say: Callable[[object], None]) -> None:
     say(rehearse(from_json(Rehearsal, order)))
 
 
+def _ceilings(order: str, say: Callable[[object], None]) -> None:
+    from odllm_agent.ceilings import measure  # noqa: PLC0415 - as above
+
+    say(measure(from_json(CeilingsOrder, order)))
+
+
 def _look_up(order: str, say: Callable[[object], None]) -> None:
     from odllm_agent.quality.examining import look_up  # noqa: PLC0415 - as above
 
@@ -251,6 +287,7 @@ _TASKS: Mapping[str, Callable[[str, Callable[[object], None]], None]] = {
     "check": _check,
     "rehearse": _rehearse,
     "look_up": _look_up,
+    "ceilings": _ceilings,
 }
 
 

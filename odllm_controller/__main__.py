@@ -11,10 +11,18 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelFile, ModelRequest, QualityCheck, RepeatPolicy
+from odllm_agent.contract import (
+    CeilingsOrder,
+    Cooldown,
+    Failure,
+    ModelFile,
+    ModelRequest,
+    QualityCheck,
+    RepeatPolicy,
+)
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_controller import config, plan, table
-from odllm_controller.dispatch import Agenda, RemoteAgent, dispatch, local_fleet
+from odllm_controller import config, plan, table, verbose
+from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import ModelProgress, RunProgress
 from odllm_controller.record import Recorder, recording
@@ -23,19 +31,26 @@ from odllm_controller.store import Store
 # The exit statuses; the last is what shells give for Ctrl-C.
 DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
+_VERBOSE = "--verbose"
 _CONF = Path(__file__).parent.parent / "conf"
 _USAGE = """\
 ODLLM measures which language model this machine should run, and at what cost.
 
   odllm run +experiment=sweep     run an experiment; also: python -m odllm_controller ...
+  odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
 """
 
 
-def run(experiment: config.Experiment, console: Console) -> int:
+def run(experiment: config.Experiment, console: Console, *, more: bool = False) -> int:
     """Runs an experiment: plans it on every device, dispatches, records and shows it.
+
+    Args:
+        experiment: What to run.
+        console: Where it is shown.
+        more: Whether ceilings, and what bounds each trial, are shown too.
 
     Returns:
         The exit status.
@@ -56,11 +71,13 @@ def run(experiment: config.Experiment, console: Console) -> int:
             with RunProgress(console, total) as progress:
                 for result in dispatch(fleet, agendas, progress.started):
                     recorder.result(result)
-                    progress.finished(result)
+                    progress.finished(result, left=sum(map(len, agendas.values())))
     except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
         return INTERRUPTED
     table.print_results(console, experiment.store.path, recorder.run_id)
+    if more:
+        verbose.print_bounds(console, experiment.store.path, recorder.run_id)
     return _farewell(experiment, recorder, console)
 
 
@@ -91,17 +108,31 @@ def _agenda(
     recorder.skipped(agent.device, skips)
     files = _prepare(plan.runnable(agent.device, forecasts), agent, recorder, console)
     trials = plan.without(plan.trials(experiment, agent.device, files), skips)
-    recorder.plan(agent.device, trials, experiment.rounds)
+    recorder.plan(agent.device, trials)
+    if experiment.ceilings != "never":
+        known = store.known_ceilings() if experiment.ceilings == "missing" else ()
+        _find_ceilings(plan.ceilings(trials, known), agent, recorder, console)
     finished = store.finished_rounds([trial.id for trial in trials])
     checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
     checked = store.finished_checks([check.id for check in checks])
+    steps = plan.steps(
+        trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
+    )
+    power = experiment.power
     return Agenda(
-        steps=plan.steps(trials, experiment.rounds, experiment.seed, finished),
+        steps=plan.rested(steps, agent.device, power.meters, power.idle_s),
         checks=[check for check in checks if check.id not in checked],
+        terms=_terms(experiment),
+        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+    )
+
+
+def _terms(experiment: config.Experiment) -> Terms:
+    return Terms(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
         deadline_s=experiment.deadline_s,
-        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
+        cooldown=Cooldown(**experiment.cooldown.model_dump()),
     )
 
 
@@ -115,6 +146,14 @@ def _prepare(
         else:
             files.append(prepared)
     return files
+
+
+def _find_ceilings(
+    orders: Sequence[CeilingsOrder], agent: RemoteAgent, recorder: Recorder, console: Console
+) -> None:
+    with console.status("measuring what the device does at most"):
+        for order in orders:
+            recorder.ceilings(agent.ceilings(order))
 
 
 def _prepared(
@@ -159,8 +198,10 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
     return DONE if recorder.n_planned else FAULT
 
 
-def _run(overrides: list[str]) -> int:
-    return _composed(overrides, lambda experiment: run(experiment, table.console()))
+def _run(arguments: list[str]) -> int:
+    overrides = [each for each in arguments if each != _VERBOSE]
+    more = len(overrides) < len(arguments)
+    return _composed(overrides, lambda experiment: run(experiment, table.console(), more=more))
 
 
 def _plan(arguments: list[str]) -> int:

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -112,10 +113,29 @@ class RepeatsConfig(_Section):
         return self
 
 
+class CooldownConfig(_Section):
+    """What a device waits for before each trial of a round; see `Cooldown`."""
+
+    below_c: PositiveFloat | None
+    at_most_s: NonNegativeFloat
+    pause_s: NonNegativeFloat
+
+    @property
+    def longest_s(self) -> float:
+        """The most that is waited before a trial."""
+        return self.pause_s + (0.0 if self.below_c is None else self.at_most_s)
+
+
 class PowerConfig(_Section):
-    """Which power meters are read."""
+    """Which power meters are read, and for how long while nothing is measured.
+
+    The other values are for the meters' names to refer to.
+    """
 
     meters: tuple[str, ...]
+    idle_s: NonNegativeFloat = 5.0
+    tdp_w: PositiveFloat | None = None
+    path: str | None = None
 
 
 TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]
@@ -153,8 +173,11 @@ class Experiment(_Section):
     name: str
     seed: Count
     rounds: PositiveInt
+    rounds_at_most: PositiveInt | None
     deadline_s: PositiveFloat
+    ceilings: Literal["missing", "again", "never"]
     repeats: RepeatsConfig
+    cooldown: CooldownConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]
     engines: Mapping[str, EngineConfig] = Field(min_length=1)
@@ -163,6 +186,19 @@ class Experiment(_Section):
     quality: QualityConfig
     fleet: FleetConfig
     store: StoreConfig
+
+    @model_validator(mode="after")
+    def _rounds_in_order(self) -> "Experiment":
+        if self.most_rounds < self.rounds:
+            raise ValueError(
+                f"rounds={self.rounds} is more than rounds_at_most={self.rounds_at_most}"
+            )
+        return self
+
+    @property
+    def most_rounds(self) -> int:
+        """The rounds that a trial takes if its interval stays wide."""
+        return self.rounds_at_most or self.rounds
 
     @field_validator("engines")
     @classmethod

@@ -1,15 +1,15 @@
 """Sending orders to the agents of a fleet and bringing their results back, over Ray."""
 
 import contextlib
-import itertools
 import logging
 import os
 import secrets
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, TypeGuard, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
 # otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
@@ -29,7 +29,11 @@ from ray.exceptions import RayError
 from odllm_agent.actor import AgentActor
 from odllm_agent.clock import now
 from odllm_agent.contract import (
+    Baseline,
     Candidate,
+    Ceilings,
+    CeilingsOrder,
+    Cooldown,
     Device,
     Exam,
     Failure,
@@ -41,10 +45,13 @@ from odllm_agent.contract import (
     QualityCheck,
     QualityResult,
     RepeatPolicy,
+    Rest,
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
+from odllm_controller.bootstrap import interval_of
 from odllm_controller.plan import Step
+from odllm_controller.store import Speeds
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
@@ -54,8 +61,8 @@ _SHOWN_EVERY_S = 1.0
 _KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
-Order = Measurement | QualityCheck
-Result = RoundResult | QualityResult
+Order = Measurement | QualityCheck | Rest
+Result = RoundResult | QualityResult | Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,13 @@ class RemoteAgent:
         prepared: ModelFile | Failure = _answer(reference, _FETCH_TIMEOUT_S)
         return prepared
 
+    def ceilings(self, order: CeilingsOrder) -> Ceilings:
+        """Finds out what the agent's device does at most."""
+        found: Ceilings = _answer(
+            self.actor.ceilings.remote(order), order.deadline_s + _ANSWER_TIMEOUT_S
+        )
+        return found
+
     def text_sha256(self, name: str) -> str:
         """The checksum of a text on the agent's device.
 
@@ -124,69 +138,95 @@ class RemoteAgent:
         return _raised(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an experiment has every trial measured; see `Measurement`."""
+
+    policy: RepeatPolicy
+    meters: tuple[str, ...]
+    deadline_s: float
+    cooldown: Cooldown = field(default_factory=Cooldown)
+
+
 class Agenda:
     """What one device has still to do, in order.
 
-    It learns from each result: a trial that failed is left out of the later rounds, and each
-    round is told the speeds of the earlier ones, so that it knows when to stop.
+    It learns from each result: a trial that failed is left out of the later rounds, one whose
+    interval is as narrow as asked for is left out of the spare ones, and each round is told the
+    speeds of the earlier ones, so that it knows when to stop.
 
     Args:
-        steps: The trials to measure, in order.
+        steps: The trials to measure, in order, and the rests between them.
         checks: The quality checks that come after them.
-        policy: How often a round measures a trial.
-        meters: Names of the power meters to read.
-        deadline_s: The time after which a worker is ended.
-        earlier_decode_tok_s: Decode speeds already stored, by trial id.
+        terms: How every trial is measured.
+        earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
     """
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[Step | Rest],
         checks: Sequence[QualityCheck],
-        policy: RepeatPolicy,
-        meters: tuple[str, ...],
-        deadline_s: float,
-        earlier_decode_tok_s: Mapping[str, tuple[float, ...]],
+        terms: Terms,
+        earlier_decode_tok_s: Mapping[str, Speeds],
     ) -> None:
-        self._left = deque[Step | QualityCheck]([*steps, *checks])
-        self._policy = policy
-        self._meters = meters
-        self._deadline_s = deadline_s
+        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
+        self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
-        self._failed: set[str] = set()
+        for trial_id in earlier_decode_tok_s:
+            self._settle(trial_id)
 
     def __len__(self) -> int:
         return len(self._left)
 
     def next_order(self) -> Order | None:
         """Takes the next thing to do off the agenda, or `None` once it is empty."""
+        self._leave_out_needless_rests()
         if not self._left:
             return None
         head = self._left.popleft()
-        if isinstance(head, QualityCheck):
+        if not isinstance(head, Step):
             return head
         return Measurement(
             trial=head.trial,
             round=head.round,
-            policy=self._policy,
-            meters=self._meters,
-            earlier_decode_tok_s=self._speeds.get(head.trial.id, ()),
-            deadline_s=self._deadline_s,
+            policy=self._terms.policy,
+            meters=self._terms.meters,
+            earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
+            deadline_s=self._terms.deadline_s,
+            cooldown=self._terms.cooldown,
         )
 
     def learn(self, result: Result) -> None:
         """Takes a result into account."""
-        if isinstance(result, QualityResult):
+        if not isinstance(result, RoundResult):
             return
         trial_id = result.trial.id
         if result.failure:
-            self._left = deque(
-                step
-                for step in self._left
-                if isinstance(step, QualityCheck) or step.trial.id != trial_id
-            )
+            self._leave_out(trial_id)
+            return
         measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = self._speeds.get(trial_id, ()) + measured
+        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
+        self._settle(trial_id)
+
+    def _settle(self, trial_id: str) -> None:
+        """Leaves a trial out of the spare rounds if it needs none of them."""
+        steps = [step for step in self._left if _is_of(step, trial_id)]
+        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
+            self._leave_out(trial_id)
+
+    def _is_narrow(self, trial_id: str) -> bool:
+        width = interval_of(self._speeds[trial_id], seed=trial_id).width
+        return width is not None and width <= self._terms.policy.interval_target
+
+    def _leave_out(self, trial_id: str) -> None:
+        self._left = deque(step for step in self._left if not _is_of(step, trial_id))
+
+    def _leave_out_needless_rests(self) -> None:
+        """Leaves out a rest that no trial follows, because its whole round was left out."""
+        while self._left and isinstance(self._left[0], Rest):
+            if len(self._left) > 1 and isinstance(self._left[1], Step):
+                return
+            self._left.popleft()
 
 
 @contextlib.contextmanager
@@ -239,13 +279,17 @@ def dispatch(
         start(agent)
 
 
+def _is_of(step: Step | Rest | QualityCheck, trial_id: str) -> TypeGuard[Step]:
+    return isinstance(step, Step) and step.trial.id == trial_id
+
+
 def _end_ray() -> None:
     """Ends Ray with all of its processes; Ray itself waits a second for each that it has killed."""
     # There is no public way to them, and once they are killed Ray forgets them.
     node = ray._private.worker._global_node  # noqa: SLF001
     started: list[Any] = list(node.all_processes.values()) if node else []
     ray.shutdown()
-    for each in itertools.chain.from_iterable(started):
+    for each in chain.from_iterable(started):
         with contextlib.suppress(subprocess.TimeoutExpired):
             each.process.wait(_KILLED_TIMEOUT_S)
 
@@ -272,6 +316,8 @@ def _start_agent(meters: Sequence[str]) -> RemoteAgent:
 def _send(agent: RemoteAgent, order: Order) -> Any:
     if isinstance(order, Measurement):
         return agent.actor.measure.remote(order)
+    if isinstance(order, Rest):
+        return agent.actor.rest.remote(order)
     return agent.actor.check.remote(order)
 
 
@@ -284,6 +330,8 @@ def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
         failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
         if isinstance(order, Measurement):
             return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
+        if isinstance(order, Rest):
+            return Baseline(order.device_id, order.round, now(), 0.0, failure=failure)
         return QualityResult(order, failure=failure)
     return result
 

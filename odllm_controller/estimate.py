@@ -51,6 +51,7 @@ def estimate(
     speeds: Sequence[Speed],
     repeats: RepeatsConfig,
     rounds: int,
+    wait_s: float = 0.0,
 ) -> Estimate | None:
     """How long a trial will take, or `None` if its model is not known.
 
@@ -64,6 +65,7 @@ def estimate(
             scaled; without one, assumptions stand in.
         repeats: How often a round repeats it.
         rounds: The number of rounds.
+        wait_s: How long the device may be let cool down before each.
     """
     if forecast.model is None:
         return None
@@ -72,7 +74,7 @@ def estimate(
     speed = _scaled(nearest, forecast.model) if nearest else _assumed(forecast.model, device)
     windows_s = (repeats.warmups + repeats.at_most) * _window_s(speed, forecast.candidate.workload)
     return Estimate(
-        rounds * (speed.start_s + speed.load_s + windows_s),
+        rounds * (wait_s + speed.start_s + speed.load_s + windows_s),
         TimeBasis.STORED if nearest else TimeBasis.ASSUMED,
     )
 

@@ -6,16 +6,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from odllm_agent.contract import (
+    READ,
     Candidate,
+    CeilingsOrder,
     Device,
     Engine,
     Exam,
     Failure,
     Forecast,
+    Method,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Reading,
+    Rest,
     Source,
     Trial,
     Workload,
@@ -24,6 +28,7 @@ from odllm_agent.contract import (
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
+from odllm_agent.work import ceiling_types
 from odllm_controller.config import (
     AUTO,
     EngineConfig,
@@ -31,7 +36,7 @@ from odllm_controller.config import (
     QualityConfig,
     WorkloadConfig,
 )
-from odllm_controller.store import Skip
+from odllm_controller.store import CeilingKey, Skip
 
 Subject = Reading | Exam
 Bases = Mapping[str, ModelFile | Failure]
@@ -43,10 +48,17 @@ _UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One trial in one round."""
+    """One trial in one round.
+
+    Attributes:
+        trial: What is measured.
+        round: Which pass over the device's trials it is, from 0.
+        spare: Whether it is needed only while the trial's interval is too wide.
+    """
 
     trial: Trial
     round: int
+    spare: bool = False
 
 
 def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -114,6 +126,10 @@ def _why_unavailable(engine: Engine, device: Device) -> str | None:
     threads = engine.settings["threads"]
     if int(threads) > device.logical_cores:
         return f"threads={threads}, and {device.name} has {device.logical_cores} hardware threads"
+    core_type = engine.settings.get("core_type", "any")
+    # Other systems do not tell; there the engine itself knows, or refuses.
+    if core_type != "any" and device.system.startswith("Linux") and not device.core_types:
+        return f"core_type={core_type}, and {device.name} has cores of one type only"
     return None
 
 
@@ -143,6 +159,7 @@ def steps(
     rounds: int,
     seed: int,
     finished: Collection[tuple[str, int]] = frozenset(),
+    rounds_at_most: int | None = None,
 ) -> tuple[Step, ...]:
     """The order in which a device's trials are measured.
 
@@ -155,14 +172,65 @@ def steps(
         rounds: How often each is visited.
         seed: What the orders are drawn from.
         finished: Pairs of trial id and round that need no measuring any more.
+        rounds_at_most: How often each may be visited; what goes beyond `rounds` is spare.
     """
     ordered = sorted(planned, key=lambda trial: trial.id)
     return tuple(
-        Step(trial, index)
-        for index in range(rounds)
+        Step(trial, index, spare=index >= rounds)
+        for index in range(rounds_at_most or rounds)
         for trial in _shuffled(ordered, f"{seed}:{index}")
         if (trial.id, index) not in finished
     )
+
+
+def ceilings(
+    planned: Sequence[Trial], known: Collection[CeilingKey] = frozenset()
+) -> tuple[CeilingsOrder, ...]:
+    """What a device has to be asked, so that its trials can be set against what it does at most.
+
+    Ceilings are those of an engine's default settings with so many threads, so that trials with
+    other settings are set against the same. There are none of a GPU.
+
+    Args:
+        planned: The trials of one device.
+        known: What needs no measuring any more.
+    """
+    names: dict[tuple[str, str, str, int], set[str]] = {}
+    for trial in filter(_is_on_cpu, planned):
+        engine = trial.engine
+        key = (trial.device_id, engine.name, engine.version, int(engine.settings["threads"]))
+        names.setdefault(key, {READ}).update(ceiling_types(engine, trial.model))
+    orders = []
+    for (device_id, name, version, threads), wanted in names.items():
+        missing = [
+            each
+            for each in sorted(wanted)
+            if CeilingKey(device_id, name, version, threads, each) not in known
+        ]
+        engine = Engine(name, version, check_settings(name, {"threads": threads}))
+        orders += [CeilingsOrder(device_id, engine, tuple(missing))] if missing else []
+    return tuple(orders)
+
+
+def rested(
+    measured: Sequence[Step], device: Device, meters: tuple[str, ...], idle_s: float
+) -> tuple[Step | Rest, ...]:
+    """The steps of a device with a rest before the first, and between rounds where power is read.
+
+    Args:
+        measured: The steps, in order.
+        device: The device.
+        meters: Names of the power meters to read.
+        idle_s: How long a rest is; 0 for none.
+    """
+    metered = any(meter.method is Method.MEASURED for meter in device.meters)
+    found: list[Step | Rest] = []
+    for before, step in zip((None, *measured), measured, strict=False):
+        begins = before is None or (metered and before.round != step.round)
+        if idle_s and begins:
+            found.append(Rest(device.id, step.round, meters, idle_s))
+        found.append(step)
+    return tuple(found)
 
 
 def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -271,16 +339,26 @@ def _subject(of: Trial | Skip) -> str:
     return to_json([of.model.name, of.model.quantization, of.engine, of.workload])
 
 
+def _is_on_cpu(trial: Trial) -> bool:
+    settings = trial.engine.settings
+    return settings.get("device", "CPU") == "CPU" and not settings.get("gpu_layers", 0)
+
+
 def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:
     for name, engine in experiment.engines.items():
         for values in _combinations(engine):
             chosen = dict(values)
             if chosen.get("threads") == AUTO:
                 on_cpu = chosen.get("device", "CPU") == "CPU"
-                cores = min(device.physical_cores, device.logical_cores)
-                chosen["threads"] = cores if on_cpu else 0
+                chosen["threads"] = _cores(device, chosen.get("core_type")) if on_cpu else 0
             version = device.engines.get(name, "not installed")
             yield Engine(name, version, check_settings(name, chosen))
+
+
+def _cores(device: Device, core_type: object) -> int:
+    """The physical cores that an engine may use, of one type if it is told to."""
+    every = min(device.physical_cores, device.logical_cores)
+    return device.core_types.get(str(core_type), every)
 
 
 def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:

@@ -108,10 +108,8 @@ def _rows(experiment: Experiment, agent: RemoteAgent, elsewhere: Device | None) 
         available_bytes = assumed_available_bytes(elsewhere.ram_bytes)
         forecasts = tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
     known = speeds.load(experiment.store.path, device.id)
-    return [
-        Row.of(device, each, estimate(each, device, known, experiment.repeats, experiment.rounds))
-        for each in forecasts
-    ]
+    terms = experiment.repeats, experiment.most_rounds, experiment.cooldown.longest_s
+    return [Row.of(device, each, estimate(each, device, known, *terms)) for each in forecasts]
 
 
 def _read_device(path: Path) -> Device:

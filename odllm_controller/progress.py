@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from odllm_agent.contract import Device, Measurement, ModelRequest, Progress
+from odllm_agent.contract import Device, Measurement, ModelRequest, Progress, Rest
 from odllm_controller.dispatch import Order, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
@@ -102,6 +102,7 @@ class RunProgress:
         )
         self._task = self._bar.add_task("starting", total=total, failed="")
         self._n_failed = 0
+        self._n_done = 0
 
     def __enter__(self) -> "RunProgress":
         self._bar.start()
@@ -117,17 +118,27 @@ class RunProgress:
 
     def started(self, device: Device, order: Order) -> None:
         """Shows what a device has been sent."""
-        if isinstance(order, Measurement):
-            model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
-        else:
-            model, what = order.model, f"quality on {order.subject}"
-        self._bar.update(
-            self._task, description=f"{device.name}: {model.name} {model.quantization}, {what}"
-        )
+        self._bar.update(self._task, description=f"{device.name}: {_told(order)}")
 
-    def finished(self, result: Result) -> None:
-        """Counts a result."""
+    def finished(self, result: Result, left: int) -> None:
+        """Counts a result.
+
+        Args:
+            result: What came in.
+            left: The orders that are still to be given; a result may have made some needless.
+        """
         if result.failure:
             self._n_failed += 1
             self._bar.update(self._task, failed=f"{self._n_failed} failed")
-        self._bar.advance(self._task)
+        self._n_done += 1
+        self._bar.update(self._task, completed=self._n_done, total=self._n_done + left)
+
+
+def _told(order: Order) -> str:
+    if isinstance(order, Rest):
+        return f"at rest before round {order.round + 1}"
+    if isinstance(order, Measurement):
+        model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
+    else:
+        model, what = order.model, f"quality on {order.subject}"
+    return f"{model.name} {model.quantization}, {what}"

@@ -12,7 +12,16 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from odllm_agent.clock import now
-from odllm_agent.contract import Device, Failure, ModelRequest, RoundResult, Trial
+from odllm_agent.contract import (
+    Baseline,
+    Ceilings,
+    Device,
+    Failure,
+    ModelFile,
+    ModelRequest,
+    RoundResult,
+    Trial,
+)
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
@@ -32,6 +41,7 @@ class Recorder:
 
     def __init__(self, store: Store, experiment: Experiment) -> None:
         self._store = store
+        self._experiment = experiment
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
         self.skips: list[str] = []
@@ -49,10 +59,13 @@ class Recorder:
             )
         )
 
-    def plan(self, device: Device, trials: Sequence[Trial], rounds: int) -> None:
+    def plan(self, device: Device, trials: Sequence[Trial]) -> None:
         """Records what a device is and what it has to do."""
+        asked = self._experiment
         self._store.add_device(self.run_id, device)
-        self._store.add_plan(self.run_id, trials, rounds)
+        self._store.add_plan(
+            self.run_id, trials, asked.rounds, asked.rounds_at_most, asked.repeats.interval_target
+        )
         self.n_planned += len(trials)
 
     def skipped(self, device: Device, skips: Sequence[Skip]) -> None:
@@ -73,18 +86,23 @@ class Recorder:
         self.failures.append(_told(f"{request.name} {kind} on {device.name}", failure))
         self._store.add_failure(self.run_id, device.id, request, failure)
 
+    def ceilings(self, found: Ceilings) -> None:
+        """Records what a device does at most."""
+        self._store.add_ceilings(self.run_id, found)
+
     def result(self, result: Result) -> None:
         """Records a result as it comes in."""
         if isinstance(result, RoundResult):
             self._store.add_round(self.run_id, result)
-            model, what = result.trial.model, f"round {result.round + 1}"
+            what = _named(result.trial.model, f"round {result.round + 1}")
+        elif isinstance(result, Baseline):
+            self._store.add_baseline(self.run_id, result)
+            what = f"the rest before round {result.round + 1}"
         else:
             self._store.add_quality(self.run_id, result)
-            model, what = result.check.model, result.check.subject
+            what = _named(result.check.model, result.check.subject)
         if result.failure:
-            self.failures.append(
-                _told(f"{model.name} {model.quantization}, {what}", result.failure)
-            )
+            self.failures.append(_told(what, result.failure))
 
 
 @contextlib.contextmanager
@@ -108,6 +126,10 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
             store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
         raise
     store.end_run(recorder.run_id, now(), "failed" if recorder.failures else "done")
+
+
+def _named(model: ModelFile, what: str) -> str:
+    return f"{model.name} {model.quantization}, {what}"
 
 
 def _told(what: str, failure: Failure) -> str:

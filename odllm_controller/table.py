@@ -14,9 +14,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from odllm_controller.analysis import results
+from odllm_agent.contract import Method
+from odllm_controller.analysis import comparison, drift, results
+from odllm_controller.analysis.comparison import Comparison
+from odllm_controller.analysis.drift import Drift, Verdict
 from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.scaling import Scaling, scalings
+from odllm_controller.bootstrap import Interval
 
 _GAP = 2
 _PIPE_WIDTH = 1000
@@ -37,6 +41,7 @@ class Column:
         heading: What stands above it.
         cell: How a row's value is written.
         optional: Whether it is left out where all rows agree.
+        figure: Whether it is left out where no row has a figure.
         text: Whether it holds words, which stand at its left.
         key: Whether it tells what a row is, so that every part of a wide table has it.
     """
@@ -46,6 +51,7 @@ class Column:
     optional: bool = False
     text: bool = False
     key: bool = False
+    figure: bool = False
 
     def width(self, rows: Sequence[Row]) -> int:
         """The cells that it takes on a terminal."""
@@ -74,10 +80,46 @@ def print_results(console: Console, path: Path, run: str) -> None:
         return
     rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
     print_rows(console, _COLUMNS, rows)
+    if (found["energy_method"] == Method.ESTIMATED).any():
+        console.print("energy: estimated from stated watts, not measured", highlight=False)
     for figure in ("energy", "perplexity"):
         for reason in sorted(found[f"{figure}_reason"].dropna().unique()):
             console.print(f"{figure}: unavailable, {reason}", highlight=False)
+    for reason in sorted(found["interval_reason"].dropna().unique()):
+        console.print(f"no interval: {reason}", highlight=False)
+    for each in drift.load(path, run):
+        console.print(drift_line(each), highlight=False)
+    _print_comparisons(console, comparison.load(path, found))
     _print_scalings(console, scalings(found))
+
+
+def drift_line(found: Drift) -> str:
+    """Whether a device drifted in a run, and what to do about it."""
+    return f"drift on {found.device}: {_ADVICE[found.verdict].format(_change(found))}"
+
+
+def _change(found: Drift) -> str:
+    if found.slope is None or found.low is None or found.high is None:
+        return "too little was measured in two rounds of this run"
+    over_run, low, high = (
+        f"{100 * slope * found.hours:+,.1f}" for slope in (found.slope, found.low, found.high)
+    )
+    changed = f"decode speed changed by {over_run} % [{low}, {high}] in {found.hours * 60:,.0f} min"
+    return f"{changed}, {100 * found.slope:+,.1f} % per hour"
+
+
+def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:
+    """Prints how configurations compare that differ in the engine or one setting."""
+    if not found:
+        return
+    rows = [{name: getattr(each, name) for name in each.__slots__} for each in found]
+    bases = {each.against for each in found}
+    common = f", against {bases.pop()}" if len(bases) == 1 else ""
+    console.print(f"\nRatios of medians [95 %]{common}", highlight=False)
+    print_rows(console, _COMPARISON_COLUMNS, rows)
+    ratios = [ratio for each in found for ratio in (each.prefill, each.decode, each.energy)]
+    for reason in sorted({ratio.reason for ratio in ratios if ratio} - {""}):
+        console.print(f"no interval of a ratio: {reason}", highlight=False)
 
 
 def _print_scalings(console: Console, found: Sequence[Scaling]) -> None:
@@ -111,7 +153,7 @@ def pages(
     Yields:
         The columns of each part; a single one that is too wide stands alone.
     """
-    shown = [column for column in columns if not column.optional or _differs(column, rows)]
+    shown = [column for column in columns if _is_shown(column, rows)]
     keys = tuple(column for column in shown if column.key)
     page = keys
     for column in (column for column in shown if not column.key):
@@ -132,10 +174,13 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     return table
 
 
-def _differs(column: Column, rows: Sequence[Row]) -> bool:
+def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
     # A row of what was not measured has no figures, and words all the same.
     told = rows if column.text else [row for row in rows if row.get("repeats", 1)]
-    return len({column.cell(row) for row in told}) > 1
+    cells = {column.cell(row) for row in told}
+    if column.figure:
+        return any(character.isdigit() for cell in cells for character in cell)
+    return not column.optional or len(cells) > 1
 
 
 def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
@@ -173,6 +218,11 @@ def _metric(heading: str, name: str, digits: int) -> Column:
     return _number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
 
 
+def _quality(heading: str, name: str, digits: int) -> Column:
+    """A score, left out where nothing has one."""
+    return dataclasses.replace(_metric(heading, name, digits), figure=True)
+
+
 def _with_interval(heading: str, name: str) -> Column:
     metric = _METRICS[name]
 
@@ -190,18 +240,47 @@ def _shown(value: float, metric: Metric) -> str:
     return f"{value / metric.per_unit:,.0f}"
 
 
-def _energy() -> Column:
-    metric = _METRICS["decode_j_per_token"]
+def _energy(heading: str, name: str, *, method: bool = False) -> Column:
+    """An energy or power, with how far off its sensor may be where that is known.
+
+    Args:
+        heading: What stands above it, without its unit.
+        name: The metric's name.
+        method: Whether the method stands where there is no figure; the reason stands below.
+    """
+    metric = _METRICS[name]
+    unit = f"{metric.unit}/tok" if name.endswith("_per_token") else metric.unit
 
     def cell(row: Row) -> str:
-        value = row[metric.name]
-        if not pd.isna(value):
-            return f"{value / metric.per_unit:.3g}"
-        return _MISSING if pd.isna(row["energy_method"]) else str(row["energy_method"])
+        value, off_by = row[name], row.get(metric.uncertainty)
+        if pd.isna(value):
+            told = method and not pd.isna(row["energy_method"])
+            return str(row["energy_method"]) if told else _MISSING
+        margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
+        return f"{value / metric.per_unit:.3g}{margin}"
 
-    # The reason that all rows share stands below the table.
-    return Column(f"decode {metric.unit}/tok", cell, optional=True)
+    return Column(f"{heading} {unit}", cell, figure=True)
 
+
+def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
+    def cell(row: Row) -> str:
+        ratio: Interval | None = row[name]
+        if ratio is None:
+            return _MISSING
+        ends = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
+        return f"{ratio.middle:.2f}{ends}"
+
+    return Column(heading, cell, optional)
+
+
+_ADVICE = {
+    Verdict.DRIFT: (
+        "{}. Rounds of shuffled order keep comparisons fair; for absolute figures let the device "
+        "come to rest and measure again"
+    ),
+    Verdict.NONE_SEEN: "none seen, {}",
+    Verdict.UNDECIDED: "undecided, {}; more rounds would tell",
+}
 
 _COLUMNS = (
     _words("device", "device", optional=True),
@@ -216,10 +295,26 @@ _COLUMNS = (
     _with_interval("prefill", "prefill_tok_s"),
     _with_interval("decode", "decode_tok_s"),
     _metric("peak", "peak_rss_bytes", 0),
-    _metric("perplexity", "perplexity", 3),
-    _metric("KLD", "kld", 2),
-    _metric("accuracy", "accuracy", 1),
-    _energy(),
+    _quality("perplexity", "perplexity", 3),
+    _quality("KLD", "kld", 2),
+    _quality("accuracy", "accuracy", 1),
+    _energy("load", "load_j"),
+    _energy("prefill", "prefill_j_per_token"),
+    _energy("decode", "decode_j_per_token", method=True),
+    _energy("prefill", "prefill_w"),
+    _energy("decode", "decode_w"),
+)
+
+_COMPARISON_COLUMNS = (
+    _words("device", "device", optional=True),
+    _words("model", "model"),
+    _words("type", "quantization"),
+    _words("workload", "workload_label", optional=True),
+    _words("engine", "configuration"),
+    _words("against", "against", optional=True),
+    _ratio("prefill", "prefill"),
+    _ratio("decode", "decode"),
+    _ratio("energy/tok", "energy", optional=True),
 )
 
 _SCALING_COLUMNS = (

@@ -1,9 +1,15 @@
 """Builders of contract values for the tests: each takes only what the test is about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from odllm_agent.contract import (
+    REPEATED,
+    Baseline,
     Candidate,
+    Ceiling,
+    Ceilings,
+    CeilingsOrder,
     Device,
     DeviceKind,
     DeviceState,
@@ -12,6 +18,7 @@ from odllm_agent.contract import (
     Failure,
     Finished,
     Forecast,
+    HeldMemory,
     Loaded,
     Memory,
     MeterReport,
@@ -29,6 +36,7 @@ from odllm_agent.contract import (
     Source,
     Stopped,
     Trial,
+    Work,
     Workload,
 )
 from odllm_controller.store import Skip
@@ -122,15 +130,28 @@ def state(**changes: object) -> DeviceState:
 def no_energy(reason: str = "no powercap here") -> tuple[Energy, ...]:
     """What a device without counters reports for both phases."""
     return tuple(
-        Energy(phase, "package", "rapl", Method.UNAVAILABLE, None, reason) for phase in Phase
+        Energy(phase, "package", "rapl", Method.UNAVAILABLE, None, reason) for phase in REPEATED
+    )
+
+
+def energy(phase: Phase, energy_j: float, **changes: object) -> Energy:
+    """Measured package energy of a second, give or take a tenth."""
+    fields: dict[str, object] = {"window_s": 1.0, "uncertainty_j": 0.1 * energy_j}
+    return Energy(
+        phase,
+        "package",
+        "rapl",
+        Method.MEASURED,
+        energy_j,
+        **(fields | changes),  # type: ignore[arg-type]
     )
 
 
 def some_energy(prefill_j: float, decode_j: float) -> tuple[Energy, ...]:
-    """Measured package energy for both phases."""
+    """Measured package energy for both phases, in windows of 0.1 and 0.64 s."""
     return (
-        Energy(Phase.PREFILL, "package", "rapl", Method.MEASURED, prefill_j),
-        Energy(Phase.DECODE, "package", "rapl", Method.MEASURED, decode_j),
+        energy(Phase.PREFILL, prefill_j, window_s=0.1),
+        energy(Phase.DECODE, decode_j, window_s=0.64),
     )
 
 
@@ -162,10 +183,31 @@ def round_result(
         round=round_index,
         started_at=STARTED,
         wall_s=2.0,
-        loaded=Loaded(load_s=0.5, runtime_bpw=4.5, system="AVX2 = 1"),
+        loaded=Loaded(
+            load_s=0.5,
+            runtime_bpw=4.5,
+            system="AVX2 = 1",
+            energy=(
+                Energy(Phase.LOAD, "package", "rapl", Method.UNAVAILABLE, None, "no powercap here"),
+            ),
+        ),
         repeats=(repeat(0, warmup=True), *measured),
-        finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, anonymous_bytes=60_000_000),
+        finished=Finished(Stopped.CAP, 0.03, peak_rss_bytes=90_000_000, held=held_memory()),
     )
+
+
+def held_memory(**changes: object) -> HeldMemory:
+    """What a worker held whose every part is told."""
+    fields: dict[str, object] = {
+        "rss_bytes": 85_000_000,
+        "mapped_bytes": 5_000_000,
+        "anonymous_bytes": 60_000_000,
+        "swapped_bytes": 0,
+        "loaded_bytes": 4_000_000,
+        "kv_bytes": 3_000_000,
+        "compute_bytes": 2_000_000,
+    }
+    return HeldMemory(**(fields | changes))  # type: ignore[arg-type]
 
 
 def failed_round(of: Trial | None = None, round_index: int = 0) -> RoundResult:
@@ -228,3 +270,35 @@ def quality_check(of: ModelFile | None = None, **changes: object) -> QualityChec
 def quality_result(of: ModelFile | None = None, value: float | None = 12.5) -> QualityResult:
     """A perplexity on the reference text."""
     return QualityResult(quality_check(of), (Score("perplexity", value, 0.2, 10_000),), wall_s=1.0)
+
+
+def worked(result: RoundResult, *work: Work, no_work: str = "") -> RoundResult:
+    """The round with what its windows had to do."""
+    assert result.loaded is not None
+    return replace(result, loaded=replace(result.loaded, work=work, no_work=no_work))
+
+
+def ceilings(of: Engine | None = None, /, *, hours: float = 0, **per_s: float | None) -> Ceilings:
+    """What a laptop does at most, told some hours after the first run began."""
+    order = CeilingsOrder("id-of-laptop", of or engine(), tuple(per_s))
+    found = tuple(
+        Ceiling(name, value, "by formula", "" if value else "no room")
+        for name, value in per_s.items()
+    )
+    return Ceilings(order, STARTED + timedelta(hours=hours), found)
+
+
+def baseline(round_index: int = 0, idle_w: float | None = None, **changes: object) -> Baseline:
+    """A device at rest for five seconds just before the first repeat, metered or not."""
+    idle = energy(Phase.IDLE, 5 * idle_w, window_s=5.0) if idle_w else None
+    fields: dict[str, object] = {
+        "device_id": "id-of-laptop",
+        "round": round_index,
+        "started_at": STARTED - timedelta(seconds=6),
+        "wall_s": 5.0,
+        "own_cores": 0.04,
+        "own_bytes": 200_000_000,
+        "busy_cores": 0.1,
+        "energy": (idle,) if idle else (),
+    }
+    return Baseline(**(fields | changes))  # type: ignore[arg-type]

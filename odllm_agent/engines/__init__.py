@@ -3,11 +3,12 @@
 import importlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
-from odllm_agent.contract import Engine, ModelFile
-from odllm_agent.engines.base import MemoryTeller, Session
+from odllm_agent.contract import Engine, HeldMemory, ModelFile
+from odllm_agent.engines.base import CeilingTeller, MemoryTeller, Session
 from odllm_agent.errors import EngineError, UsageError
 from odllm_agent.settings import ENGINE_SETTINGS
 
@@ -22,6 +23,12 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Those that can tell the memory of a model file before it is loaded, or even made.
 _MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}
+
+# Where each multiplies matrices apart from any model, to tell how fast it can.
+_CEILINGS: Mapping[str, str] = {
+    "llama_cpp": "odllm_agent.engines.llama_cpp_ceilings",
+    "openvino": "odllm_agent.engines.openvino_ceilings",
+}
 
 
 def prepare(engine: Engine, model: ModelFile) -> None:
@@ -58,6 +65,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def absent() -> dict[str, EngineError]:
+    """Why each engine that cannot be used here cannot be used, by name."""
+    found = {}
+    for name in _MODULES:
+        try:
+            _module(name)
+        except EngineError as error:
+            found[name] = error
+    return found
+
+
 def why_untold(engine: Engine) -> str:
     """Why an engine cannot tell its memory beforehand, or `""` if it can."""
     if engine.name not in _MEMORY:
@@ -75,6 +93,30 @@ def memory(name: str) -> MemoryTeller:
     return cast(MemoryTeller, importlib.import_module(_MEMORY[name]))
 
 
+def ceilings(name: str) -> CeilingTeller:
+    """The module in which an engine multiplies matrices of weights as fast as it can.
+
+    Raises:
+        EngineError: The engine is not installed.
+    """
+    _module(name)
+    return cast(CeilingTeller, importlib.import_module(_CEILINGS[name]))
+
+
+def with_told(held: HeldMemory, engine: Engine, log: str) -> HeldMemory:
+    """What a worker held, with the parts of it that only its engine can tell.
+
+    Args:
+        held: What the system told of its process.
+        engine: The engine that ran in it.
+        log: All that the worker said.
+    """
+    if engine.name in _MEMORY:
+        return memory(engine.name).with_told(held, log)
+    missing = f"{engine.name} does not tell the sizes of its buffers"
+    return replace(held, reason="; ".join(filter(None, (held.reason, missing))))
+
+
 def _module(name: str) -> ModuleType:
     if name not in _MODULES:
         known = ", ".join(_MODULES)
@@ -84,4 +126,9 @@ def _module(name: str) -> ModuleType:
     except ImportError as error:
         raise EngineError(
             f"the engine {name} is not installed here: {error}", ENGINE_SETTINGS[name].install
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise EngineError(
+            f"the engine {name} is installed and its library cannot be loaded: {error}",
+            f"install it anew: {ENGINE_SETTINGS[name].install} --force-reinstall",
         ) from error

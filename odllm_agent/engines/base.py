@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from odllm_agent.contract import Engine, ModelFile, Workload
+from odllm_agent.contract import Anatomy, Engine, HeldMemory, ModelFile, Workload
 from odllm_agent.errors import EngineError
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,16 +76,22 @@ class Session(Protocol):
     """A loaded model with an empty context; closed when left as a context manager.
 
     Attributes:
+        folder: Where the files lie that it was loaded from.
         vocabulary: The number of token ids.
         start_token: The token that the model wants at the start of every text, or `None`.
         runtime_bpw: Bits per weight of what the engine holds, or `None` if it does not tell.
         system: What the engine says of the processor features it uses.
+        anatomy: What the model consists of as the engine holds it, or why that cannot be told.
+        kv_cache: How it keeps keys and values.
     """
 
+    folder: Path
     vocabulary: int
     start_token: int | None
     runtime_bpw: float | None
     system: str
+    anatomy: Anatomy
+    kv_cache: KvCache
 
     def __enter__(self) -> "Session": ...
 
@@ -91,6 +99,13 @@ class Session(Protocol):
 
     def reset(self) -> None:
         """Empties the context."""
+
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first `held` out of the context again.
+
+        Returns:
+            Whether the engine could; if not, the context is as it was.
+        """
 
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
@@ -142,6 +157,22 @@ class MemoryTeller(Protocol):
 
     def context_memory(self, log: str, weights: Sequence[Weights]) -> ContextMemory:
         """What a context takes, from what the engine said in a rehearsal."""
+
+    def with_told(self, held: HeldMemory, log: str) -> HeldMemory:
+        """What a worker held, with the parts of it that the engine told in the worker's log."""
+
+
+class CeilingTeller(Protocol):
+    """The module of an engine that multiplies matrices apart from any model.
+
+    Attributes:
+        METHOD: How it does, in words.
+    """
+
+    METHOD: str
+
+    def operations_per_s(self, engine: Engine, type_name: str, budget_s: float) -> float:
+        """Operations per second of the quickest product with weights of a type."""
 
 
 def refuse_overflow(n_tokens: int, held: int, context_tokens: int) -> None:

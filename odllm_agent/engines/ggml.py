@@ -1,6 +1,7 @@
 """What ggml does with weights of a type on this processor, asked through its own functions."""
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,27 +24,42 @@ def is_repacked(type_name: str, shape: tuple[int, ...]) -> bool:
         type_name: ggml's name of the type of the weights.
         shape: The dimensions of the tensor, the length of a row first.
     """
-    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    return layout(type_name, shape) is not None
+
+
+def layout(type_name: str, shape: tuple[int, ...]) -> int | None:
+    """The buffer type in which the CPU keeps such a copy of a matrix, or `None` if it keeps none.
+
+    See `is_repacked`.
+    """
+    kind = type_number(type_name)
     if kind is None or len(shape) != 2:
-        return False
-    cpu = _pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
-    return any(_layout_takes(cpu, layout, kind, shape) for layout in _layouts(cpu))
+        return None
+    cpu = pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
+    taking = (each for each in _layouts(cpu) if _layout_takes(cpu, each, kind, shape))
+    return next(taking, None)
+
+
+def type_number(type_name: str) -> int | None:
+    """The number that ggml has for a type of that name, or `None` if it has none."""
+    found: int | None = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    return found
 
 
 def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:
     columns, rows = shape
-    context = _pointer("ggml-base", "ggml_init", _InitParams)(_InitParams(2**16, None, True))
-    buffer = _pointer(
+    context = pointer("ggml-base", "ggml_init", InitParams)(InitParams(2**16, None, True))
+    buffer = pointer(
         "ggml-base", "ggml_backend_buft_alloc_buffer", ctypes.c_void_p, ctypes.c_size_t
     )(layout, 0)
     try:
-        new = _pointer("ggml-base", "ggml_new_tensor_2d", *_NEW_TENSOR)
+        new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
         matrix = new(context, kind, columns, rows)
         activations = new(context, native.GGML_TYPE_F32, columns, _ASKED_TOKENS)
         _TensorStart.from_address(matrix).buffer = buffer
-        product = _pointer("ggml-base", "ggml_mul_mat", *_POINTERS)(context, matrix, activations)
+        product = pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, matrix, activations)
         return bool(
-            bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *_POINTERS[:2])(
+            bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *POINTERS[:2])(
                 cpu, product
             )
         )
@@ -54,8 +70,8 @@ def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> b
 
 def _layouts(cpu: int) -> list[int]:
     """The buffer types of the CPU that lay weights out anew."""
-    registry = _pointer("ggml-base", "ggml_backend_dev_backend_reg", ctypes.c_void_p)(cpu)
-    ask = _pointer(
+    registry = pointer("ggml-base", "ggml_backend_dev_backend_reg", ctypes.c_void_p)(cpu)
+    ask = pointer(
         "ggml-base", "ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_char_p
     )
     address = ask(registry, b"ggml_backend_dev_get_extra_bufts")
@@ -75,20 +91,52 @@ def activation_bytes(type_name: str) -> float:
     Args:
         type_name: ggml's name of the type of the weights, such as `Q4_K`.
     """
-    kind = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    kind = type_number(type_name)
     if kind is None:
         return 0.0
-    traits = bound(
-        "ggml-cpu", "ggml_get_type_traits_cpu", ctypes.POINTER(_CpuTraits), ctypes.c_int
-    )(kind).contents
-    if traits.vec_dot_type == native.GGML_TYPE_F32:
-        return 0.0
+    met_in = _traits(kind).vec_dot_type
+    return 0.0 if met_in == native.GGML_TYPE_F32 else _value_bytes(met_in)
+
+
+def value_bytes(type_name: str) -> float:
+    """The bytes that a value of a type takes in the mean, scales included.
+
+    Args:
+        type_name: ggml's name of the type, one that it has.
+    """
+    return _value_bytes(getattr(native, f"GGML_TYPE_{type_name.upper()}"))
+
+
+def dot_product(type_name: str) -> Callable[[int, int, int], float]:
+    """The dot product on the CPU; it takes a number of values and the addresses of two vectors.
+
+    Args:
+        type_name: ggml's name of the type of the vectors, one whose values meet their own type.
+    """
+    bound("ggml-cpu", "ggml_cpu_init", None)()
+    dot = _VEC_DOT(_traits(type_number(type_name) or 0).vec_dot)
+
+    def compute(n_values: int, first: int, second: int) -> float:
+        found = ctypes.c_float()
+        dot(n_values, found, 0, first, 0, second, 0, 1)
+        return found.value
+
+    return compute
+
+
+def _value_bytes(kind: int) -> float:
     block_bytes = bound("ggml-base", "ggml_type_size", ctypes.c_size_t, ctypes.c_int)
     block = bound("ggml-base", "ggml_blck_size", ctypes.c_int64, ctypes.c_int)
-    return float(block_bytes(traits.vec_dot_type) / block(traits.vec_dot_type))
+    return float(block_bytes(kind) / block(kind))
 
 
-class _InitParams(ctypes.Structure):
+def _traits(kind: int) -> "_CpuTraits":
+    ask = bound("ggml-cpu", "ggml_get_type_traits_cpu", ctypes.POINTER(_CpuTraits), ctypes.c_int)
+    found: _CpuTraits = ask(kind).contents
+    return found
+
+
+class InitParams(ctypes.Structure):
     """`ggml_init_params` of ggml.h."""
 
     _fields_ = (
@@ -109,15 +157,30 @@ class _CpuTraits(ctypes.Structure):
     )
 
 
+# `ggml_vec_dot_t` of ggml-cpu.h.
+_VEC_DOT = ctypes.CFUNCTYPE(
+    None,
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_float),
+    ctypes.c_size_t,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+)
+
+
 class _TensorStart(ctypes.Structure):
     """The start of `ggml_tensor` of ggml.h."""
 
     _fields_ = (("type", ctypes.c_int), ("buffer", ctypes.c_void_p))
 
 
-_POINTERS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_NEW_TENSOR = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+POINTERS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+NEW_TENSOR = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
-def _pointer(library: str, name: str, *takes: object) -> Any:
+def pointer(library: str, name: str, *takes: object) -> Any:
+    """A function that answers with an address; see `bound`."""
     return bound(library, name, ctypes.c_void_p, *takes)

@@ -11,16 +11,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from odllm_agent import cores
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.contract import Engine, ModelFile
+from odllm_agent.contract import Anatomy, Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.ggml import value_bytes
 from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
 from odllm_agent.engines.vocabulary import Vocabulary
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +88,8 @@ class LlamaCppSession:
         weightless: bool = False,
     ) -> None:
         _refuse_what_this_build_lacks(settings)
+        # Before any thread is started, for threads stay where their parent may run.
+        self._cpus = cores.keep_to(settings.core_type, settings.threads)
         native.llama_log_set(_log, None)
         native.llama_backend_init()
         self._settings = settings
@@ -96,12 +102,15 @@ class LlamaCppSession:
         self._columns = _columns(self._batch, settings.batch_tokens)
         self._position = 0
         self._context_tokens = context_tokens
+        self.folder = Path(model.path).resolve().parent
         vocab = native.llama_model_get_vocab(self._model)
         self._vocabulary = Vocabulary(vocab)
         self.vocabulary = int(native.llama_vocab_n_tokens(vocab))
         self.start_token = self._vocabulary.start_token
         self.runtime_bpw: float | None = model.file_bpw
         self.system = native.llama_print_system_info().decode().strip()
+        self.anatomy = _anatomy(model, settings)
+        self.kv_cache = _kv_cache(settings)
 
     def __enter__(self) -> "LlamaCppSession":
         return self
@@ -112,11 +121,19 @@ class LlamaCppSession:
         native.llama_free(self._context)
         bound("ggml-cpu", "ggml_threadpool_free", None, ctypes.c_void_p)(self._threadpool)
         native.llama_model_free(self._model)
+        cores.allow(self._cpus)
 
     def reset(self) -> None:
         """Empties the context."""
         native.llama_memory_clear(self._memory, False)
         self._position = 0
+
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
+        if not native.llama_memory_seq_rm(self._memory, 0, held, -1):
+            return False
+        self._position = held
+        return True
 
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""
@@ -309,6 +326,19 @@ def _attach_threadpool(context: int, threads: int) -> int:
     pointers = (ctypes.c_void_p,) * 3
     bound("llama", "llama_attach_threadpool", None, *pointers)(context, pool, None)
     return int(pool)
+
+
+def _anatomy(model: ModelFile, settings: LlamaCppSettings) -> Anatomy:
+    """What the model consists of; llama.cpp holds weights as they are in the file."""
+    if settings.gpu_layers:
+        return Anatomy(reason="a part of it is on a GPU, whose ceilings are not measured")
+    return model.anatomy
+
+
+def _kv_cache(settings: LlamaCppSettings) -> KvCache:
+    types = (settings.kv_type_k, settings.kv_type_v)
+    # Keys are as many as values.
+    return KvCache(settings.kv_type_k.upper(), sum(map(value_bytes, types)) / len(types))
 
 
 def _columns(batch: Any, size: int) -> _Columns:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from odllm_agent.contract import Engine, ModelFile, Workload
+from odllm_agent.contract import Engine, HeldMemory, ModelFile, Workload
 from odllm_agent.engines.base import ContextMemory, WeightMemory, Weights
 from odllm_agent.engines.ggml import activation_bytes, is_repacked
 from odllm_agent.engines.llama_cpp import LlamaCppSession
@@ -16,12 +16,17 @@ _CONTEXT = "llama_context: constructing llama_context"
 _KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
 _COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
 _LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
+_BUFFER = re.compile(
+    r"^\w+: +(\S+) +(model|KV|RS|compute|output) buffer size = +([\d.]+) MiB", re.M
+)
 _TOKENS = re.compile(r"^llama_context: n_ubatch += (\d+)$", re.M)
 _CELLS = re.compile(r"^llama_kv_cache\w*: size = .*\( *(\d+) cells", re.M)
 _HEADS = re.compile(r"^print_info: n_head += (\d+)$", re.M)
 _UNFUSED = re.compile(
     r"^llama_context: flash_attn += disabled$|Flash Attention not supported", re.M
 )
+# The names of ggml's buffer types: `CPU`, `CPU_REPACK`, `CPU_Mapped`, `AMX`; a GPU's are others.
+_OWN, _MAPPED = ("CPU", "AMX"), "_Mapped"
 _EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
 
 
@@ -96,6 +101,31 @@ def context_memory(log: str, weights: Sequence[Weights]) -> ContextMemory:
     scores = _score_bytes(tokens, _number(_HEADS, log), step)
     work_bytes = max(_activation_bytes(tokens, weights), scores)
     return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits) + work_bytes)
+
+
+def with_told(held: HeldMemory, log: str) -> HeldMemory:
+    """What a worker held, with the buffers that llama.cpp said it made in the worker's own memory.
+
+    Weights that are mapped, and what lies on a GPU, are not among them.
+
+    Args:
+        held: What the system told.
+        log: What llama.cpp said when it loaded the model.
+    """
+    own = [
+        (kind, int(float(mib) * _MIB))
+        for place, kind, mib in _BUFFER.findall(log)
+        if place.startswith(_OWN) and not place.endswith(_MAPPED)
+    ]
+    if not own:
+        missing = "llama.cpp's log does not tell the sizes of its buffers"
+        return replace(held, reason="; ".join(filter(None, (held.reason, missing))))
+    return replace(
+        held,
+        loaded_bytes=sum(size for kind, size in own if kind == "model"),
+        kv_bytes=sum(size for kind, size in own if kind in ("KV", "RS")),
+        compute_bytes=sum(size for kind, size in own if kind in ("compute", "output")),
+    )
 
 
 def _steps(settings: LlamaCppSettings, workload: Workload) -> Iterator[tuple[int, int]]:

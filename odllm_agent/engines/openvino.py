@@ -21,7 +21,7 @@ import openvino
 from numpy.typing import NDArray
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.contract import Engine, Format, ModelFile
+from odllm_agent.contract import Anatomy, Engine, Format, ModelFile
 from odllm_agent.engines import openvino_model
 from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.folder_vocabulary import FolderVocabulary
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Asked for here so that its absence is found together with the runtime's.
 _GENAI_VERSION = metadata.version("openvino-genai")
 _WARM_UP_TOKENS = 32
+_NOT_ON_CPU = Anatomy(reason="it is not on the CPU, and no other ceilings are measured")
 
 
 class OpenVinoSession:
@@ -68,14 +69,18 @@ class OpenVinoSession:
         # Of token ids and positions: one axis in the paged form, a batch of one in the other.
         self._shape = (1,) * form.tokens_axis + (-1,)
         self._context_tokens = context_tokens
+        self.folder = folder
         self._position = 0
         # What a request is given are views of these, so they must live as long as it does.
         self._ids = np.zeros(context_tokens, np.int64)
         self._places = np.arange(context_tokens, dtype=np.int64)
         self._one_place = np.zeros(1, np.int64)
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
-        self.runtime_bpw: float | None = 8 * read_graph(folder).weight_bytes / model.n_weights
+        held = read_graph(folder)
+        self.runtime_bpw: float | None = 8 * held.weight_bytes / model.n_weights
         self.system = openvino_model.system(core, self._compiled, settings.device)
+        self.anatomy = held.anatomy if settings.device == "CPU" else _NOT_ON_CPU
+        self.kv_cache = openvino_model.kv_cache(self._compiled, held.anatomy.kv_values)
         self._warm_up()
 
     def __enter__(self) -> "OpenVinoSession":
@@ -88,6 +93,17 @@ class OpenVinoSession:
         """Empties the context."""
         self._attention.clear()
         self._position = 0
+
+    def rewind(self, held: int) -> bool:
+        """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
+        states = self._request.query_state()
+        # Keys and values, of shape (batch, heads, tokens, width); other states cannot be cut.
+        if any(len(each.state.shape) != 4 for each in states):
+            return False
+        for each in states:
+            each.state = openvino.Tensor(np.ascontiguousarray(each.state.data[:, :, :held]))
+        self._position = held
+        return True
 
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""

@@ -5,6 +5,7 @@ request. The paged form is made of it by OpenVINO's own transformation, as openv
 pipelines do by default: keys and values are tensors of blocks that the caller owns and numbers.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -161,6 +162,15 @@ def cache_ports(
     return {
         port.any_name: port for port in graph.inputs if port.any_name.startswith((_KEYS, _VALUES))
     }
+
+
+def token_bytes(ports: Mapping[str, openvino.ConstOutput]) -> float:
+    """The bytes that a token takes in all blocks together, scales included."""
+    block_bytes = sum(
+        port.element_type.bitwidth / 8 * math.prod(s.get_length() for s in port.partial_shape[1:])
+        for port in ports.values()
+    )
+    return float(block_bytes / _block_tokens(ports))
 
 
 def _block_tokens(ports: Mapping[str, openvino.ConstOutput]) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 import openvino
 from openvino import opset13
 
-from odllm_agent.engines.openvino_attention import FORMS, cache_ports
+from odllm_agent.engines.openvino_attention import FORMS, cache_ports, token_bytes
 from odllm_agent.engines.openvino_error import last_line
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.ir import MODEL
 from odllm_agent.settings import OpenVinoSettings
+from odllm_agent.work import KvCache
 
 WANTED = "wanted_positions"
 """The input that says after which of a run's tokens logits are wanted."""
@@ -181,6 +182,23 @@ def _plain(value: object) -> str:
     if isinstance(value, openvino.Type):
         return str(value.get_type_name())
     return str(value).rpartition(".")[-1]
+
+
+def kv_cache(compiled: openvino.CompiledModel, kv_values: int) -> KvCache:
+    """How keys and values are kept.
+
+    Args:
+        compiled: The model.
+        kv_values: Keys and values that a token leaves in the state of the graph in its folder.
+    """
+    ports = cache_ports(compiled)
+    if ports:
+        kind = min(_plain(port.element_type) for port in ports.values())
+        return KvCache(kind, token_bytes(ports) / kv_values)
+    supported = _KV_CACHE in compiled.get_property("SUPPORTED_PROPERTIES")
+    kind = _found(compiled, _KV_CACHE) if supported else "f32"
+    # The few bytes of their scales are not told.
+    return KvCache(kind, getattr(openvino.Type, kind).bitwidth / 8)
 
 
 def system(core: openvino.Core, compiled: openvino.CompiledModel, device: str) -> str:

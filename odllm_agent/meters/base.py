@@ -1,11 +1,12 @@
 """What a power meter is, and how two of its readings become the energy of a window."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from odllm_agent.clock import seconds_between
-from odllm_agent.contract import Energy, MeterReport, Method, Phase
+from odllm_agent.contract import Energy, MeterReport, Method, MissingDomain, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,16 @@ class Reading:
         at_ns: When it was read, by `odllm_agent.clock.monotonic_ns`.
         energy_j: Joules since the meter was opened, or `None`.
         reason: Why there is no figure; empty where there is one.
+        fault_ns: When the meter last lost count, by the same clock; a window that holds this moment
+            has no figure, though both of its edges have one.
+        fault: Why it lost count then; empty if it never did.
     """
 
     at_ns: int
     energy_j: float | None
     reason: str = ""
+    fault_ns: int = 0
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Limits:
     """The windows that a meter can tell the energy of.
 
     Attributes:
-        shortest_s: Below this the counter's own step is too large a part of the figure.
+        shortest_s: Below this the sensor's own step and period are too large a part of the figure.
         longest_s: Above this the counter may have wrapped more than once.
         most_w: Above this mean power the counter was reset or jumped; nothing draws as much.
         step_j: The smallest step of the counter.
@@ -73,7 +79,8 @@ class Unavailable:
     def __init__(self, name: str, domain: str, reason: str, remedy: str) -> None:
         self.name = name
         self.limits = Limits(0.0, 0.0, 0.0)
-        self._report = MeterReport(name, (), Method.UNAVAILABLE, reason, remedy)
+        lost = MissingDomain(domain, reason, remedy)
+        self._report = MeterReport(name, (), Method.UNAVAILABLE, reason, remedy, missing=(lost,))
         self._readings = {domain: Reading(0, None, reason)}
 
     def report(self) -> MeterReport:
@@ -86,57 +93,112 @@ class Unavailable:
 
 
 def energies(
-    phase: Phase, meter: Meter, before: Mapping[str, Reading], after: Mapping[str, Reading]
+    phase: Phase, meter: Meter, *readings: Mapping[str, Reading], passes: int = 1
 ) -> tuple[Energy, ...]:
     """The energy of one window in every domain of one meter.
 
     Args:
-        phase: What the window timed.
-        meter: The meter that gave both readings.
-        before: Its reading at the window's start.
-        after: Its reading at the window's end.
+        phase: What the window was of.
+        meter: The meter that gave the readings.
+        readings: Of the meter, from the window's start to its end.
+        passes: How often the phase was gone through in the window.
     """
     return tuple(
-        _energy(phase, domain, meter, window(start, after[domain], meter.limits))
-        for domain, start in before.items()
+        _energy(phase, domain, meter, tuple(each[domain] for each in readings), passes)
+        for domain in readings[0]
     )
 
 
-def window(before: Reading, after: Reading, limits: Limits) -> tuple[float | None, str]:
+def window(
+    before: Reading, after: Reading, limits: Limits, between: Sequence[Reading] = ()
+) -> tuple[float | None, str]:
     """The joules between two readings, or `None` with the reason why they cannot be told.
 
     Args:
         before: The reading at the window's start.
         after: The reading at the window's end.
         limits: The meter's.
+        between: Readings in the window, in order: with them a window may be as long as it likes.
     """
     if before.energy_j is None or after.energy_j is None:
         return None, before.reason or after.reason
-    seconds = seconds_between(before.at_ns, after.at_ns)
-    joules = after.energy_j - before.energy_j
-    fault = _fault(seconds, joules, limits)
-    return (None, fault) if fault else (joules, "")
+    if after.fault_ns > before.at_ns:
+        return None, after.fault
+    total = _Step.between(before, after)
+    readings = [each for each in (before, *between, after) if each.energy_j is not None]
+    steps = tuple(_Step.between(*pair) for pair in itertools.pairwise(readings))
+    fault = _fault(total, limits) or _fault_on_the_way(total, steps, limits)
+    return (None, fault) if fault else (total.joules, "")
 
 
-def _fault(seconds: float, joules: float, limits: Limits) -> str:
-    if seconds < limits.shortest_s:
+def uncertainty_j(joules: float, seconds: float, limits: Limits) -> float:
+    """How far off the energy of a window may be.
+
+    Each of its two edges may be off by what is drawn in one of the counter's periods, and by one
+    of its steps.
+
+    Args:
+        joules: The window's energy.
+        seconds: Its length.
+        limits: The meter's.
+    """
+    return 2 * (joules / seconds * limits.period_s + limits.step_j)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a counter moved by between two readings."""
+
+    seconds: float
+    joules: float
+
+    @classmethod
+    def between(cls, before: Reading, after: Reading) -> "_Step":
+        moved_j = (after.energy_j or 0.0) - (before.energy_j or 0.0)
+        return cls(seconds_between(before.at_ns, after.at_ns), moved_j)
+
+
+def _fault(total: _Step, limits: Limits) -> str:
+    if total.seconds < limits.shortest_s:
         return (
-            f"a window of {seconds * 1e3:.3g} ms is too short for the sensor, "
+            f"a window of {total.seconds * 1e3:.3g} ms is too short for the sensor, "
             f"which needs {limits.shortest_s * 1e3:.3g} ms"
         )
-    if joules == 0:
-        return f"the counter did not move in {seconds * 1e3:.3g} ms"
-    if seconds > limits.longest_s:
-        return (
-            f"a window of {seconds:.0f} s is too long for the sensor, whose counter "
-            f"may wrap every {limits.longest_s:.0f} s"
-        )
-    if not 0 < joules <= limits.most_w * seconds:
-        return f"the counter jumped: {joules:.3g} J in {seconds:.3g} s"
+    if total.joules == 0:
+        return f"the counter did not move in {total.seconds * 1e3:.3g} ms"
     return ""
 
 
-def _energy(phase: Phase, domain: str, meter: Meter, told: tuple[float | None, str]) -> Energy:
-    joules, reason = told
-    method = Method.UNAVAILABLE if joules is None else meter.report().method
-    return Energy(phase, domain, meter.name, method, joules, reason)
+def _fault_on_the_way(total: _Step, steps: Sequence[_Step], limits: Limits) -> str:
+    longest_s = max(step.seconds for step in steps)
+    if longest_s > limits.longest_s:
+        return (
+            f"a window of {longest_s:.0f} s is too long for the sensor, whose counter "
+            f"may wrap every {limits.longest_s:.0f} s"
+        )
+    for step in (*steps, total):
+        if not 0 <= step.joules <= limits.most_w * (step.seconds + limits.period_s):
+            return f"the counter jumped: {step.joules:.3g} J in {step.seconds:.3g} s"
+    return ""
+
+
+def _energy(
+    phase: Phase, domain: str, meter: Meter, readings: Sequence[Reading], passes: int
+) -> Energy:
+    before, *between, after = readings
+    joules, reason = window(before, after, meter.limits, between)
+    if joules is None:
+        return Energy(
+            phase, domain, meter.name, Method.UNAVAILABLE, None, reason, None, None, passes
+        )
+    seconds = seconds_between(before.at_ns, after.at_ns)
+    return Energy(
+        phase=phase,
+        domain=domain,
+        meter=meter.name,
+        method=meter.report().method,
+        energy_j=joules,
+        window_s=seconds,
+        uncertainty_j=uncertainty_j(joules, seconds, meter.limits),
+        passes=passes,
+    )

@@ -1,30 +1,28 @@
-"""Package energy by the processor's own counters (RAPL), through pyRAPL's sensors.
+"""The processor's own energy counters (RAPL).
+
+Package and DRAM come through pyRAPL's sensors; cores, built-in graphics (uncore) and the whole
+platform (psys) beside them. The platform holds the package, and the package its cores and graphics:
+they are told apart and never added up.
 
 Source of the counters' behaviour: Linux, Documentation/power/powercap/powercap.rst; Intel SDM
 volume 3B, "Running Average Power Limit".
 """
 
-import importlib
-import logging
 import platform
-import re
-import sys
-import warnings
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol
 
 from odllm_agent import linux
-from odllm_agent.clock import monotonic_ns
-from odllm_agent.contract import MeterReport, Method
-from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
+from odllm_agent.contract import MissingDomain
+from odllm_agent.meters import pyrapl
+from odllm_agent.meters.base import Limits, Meter, Unavailable
+from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.kernel_file import NumberFile
+from odllm_agent.meters.pyrapl import UJ_PER_J
+from odllm_agent.meters.request import Request
+from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
+from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, find_zones
 
-UJ_PER_J = 1_000_000
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
 
 # The counter moves about once a millisecond (Intel SDM 3B; Haehnel et al. 2012, "Measuring energy
@@ -41,116 +39,84 @@ STEP_J = 2.0**-14
 # sustains more over a window, and none wraps its counter sooner.
 MOST_W = 500.0
 
-NAME = "rapl"
-DOMAIN = "package"
+# Hundreds of updates: no processor that runs draws nothing for as long. Cores that sleep and
+# built-in graphics that nothing is shown on may, so theirs may stand still.
+STALLED_S = 0.5
+MAY_STAND_STILL = ("core", "uncore")
+
+THROUGH_PYRAPL: Mapping[str, pyrapl.Api] = {PACKAGE: "PkgAPI", "dram": "DramAPI"}
 RUN_ON_THE_MACHINE = "run odllm-agent directly on the machine"
 ALLOW_READING = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/*energy*_uj  # until the next boot"
 
 
-class Counters(Protocol):
-    """The part of pyRAPL's `PkgAPI` that is used here."""
-
-    def energy(self) -> Sequence[float]:
-        """Micro-joules by socket number, -1 where there is no such socket."""
-
-
-class Rapl:
-    """The energy of all processor packages together.
-
-    Args:
-        counters: pyRAPL's sensor.
-        ranges_uj: By socket number, the value after which the socket's counter starts over.
-
-    Raises:
-        OSError: A counter cannot be read.
-        ValueError: A counter gives no number, or is not among the sensor's.
-    """
-
-    name = NAME
-
-    def __init__(self, counters: Counters, ranges_uj: Mapping[int, int]) -> None:
-        self.limits = Limits(
-            SHORTEST_S,
-            longest_s=min(ranges_uj.values()) / UJ_PER_J / MOST_W,
-            most_w=MOST_W * len(ranges_uj),
-            step_j=STEP_J,
-            period_s=PERIOD_S,
-        )
-        self._counters = counters
-        self._ranges_uj = ranges_uj
-        self._total_uj = 0.0
-        self._last_uj = self._read_uj()
-
-    @classmethod
-    def open(cls) -> Meter:
-        """The meter of this device, or one that says why there is none."""
-        if not POWERCAP.is_dir():
-            return Unavailable(NAME, DOMAIN, *_why_absent_here())
-        try:
-            ranges_uj = package_ranges_uj(POWERCAP)
-            return cls(_package_counters(), ranges_uj)
-        except ModuleNotFoundError as error:
-            obstacle = f"{error.name} is not installed", 'pip install "odllm[agent]"'
-        except PermissionError as error:
-            obstacle = f"this user may not read {error.filename}", ALLOW_READING
-        except (LookupError, OSError, ValueError) as error:
-            obstacle = f"the energy counters cannot be read: {error}", "see docs/energy.md"
-        return Unavailable(NAME, DOMAIN, *obstacle)
-
-    def report(self) -> MeterReport:
-        """That the package is measured."""
-        return MeterReport(NAME, (DOMAIN,), Method.MEASURED)
-
-    def read(self) -> Mapping[str, Reading]:
-        """The packages' joules since the meter was opened."""
-        at_ns = monotonic_ns()
-        try:
-            now_uj = self._read_uj()
-        except (OSError, ValueError) as error:
-            return {DOMAIN: Reading(at_ns, None, f"the counter could not be read: {error}")}
-        self._total_uj += sum(
-            advanced_uj(self._last_uj[socket], now_uj[socket], range_uj)
-            for socket, range_uj in self._ranges_uj.items()
-        )
-        self._last_uj = now_uj
-        return {DOMAIN: Reading(at_ns, self._total_uj / UJ_PER_J)}
-
-    def _read_uj(self) -> dict[int, float]:
-        values = dict(enumerate(self._counters.energy()))
-        missing = [socket for socket in self._ranges_uj if values.get(socket, -1) < 0]
-        if missing:
-            raise ValueError(f"pyRAPL reads nothing of package {missing[0]}")
-        return values
-
-
-def advanced_uj(before_uj: float, after_uj: float, range_uj: int) -> float:
-    """How far a counter that starts over at its range moved, in micro-joules.
-
-    It must have been read at least once per turn; a reset looks like a turn, and is told from
-    one by the power that it would mean.
-    """
-    moved_uj = after_uj - before_uj
-    return moved_uj if moved_uj >= 0 else moved_uj + range_uj
-
-
-def package_ranges_uj(powercap: Path) -> dict[int, int]:
-    """By socket number, the value after which the socket's counter starts over.
-
-    Args:
-        powercap: The kernel's directory of RAPL zones; AMD's zones are under `intel-rapl` too.
-
-    Raises:
-        OSError: A zone cannot be read.
-        LookupError: There is no package zone, or one that pyRAPL cannot tell apart.
-    """
-    names = {zone: (zone / "name").read_text().strip() for zone in powercap.glob("intel-rapl:*")}
-    packages = {zone: name for zone, name in names.items() if name.startswith("package-")}
-    if not packages or not all(re.fullmatch(r"package-\d+", name) for name in packages.values()):
-        raise LookupError(f"pyRAPL needs zones like package-0 and found {sorted(names.values())}")
-    return {
-        int(name.removeprefix("package-")): int((zone / "max_energy_range_uj").read_text())
-        for zone, name in packages.items()
+def open_meter(request: Request) -> Meter:
+    """The meter of this device, or one that says why there is none."""
+    if not POWERCAP.is_dir():
+        return Unavailable(request.text, PACKAGE, *_why_absent_here())
+    try:
+        zones = find_zones(POWERCAP)
+        opened = {domain: _open(domain, zones.get(domain, ())) for domain in DOMAINS}
+    except (LookupError, OSError, ValueError) as error:
+        return Unavailable(request.text, PACKAGE, *_obstacle(error))
+    sensors = {
+        domain: sensor for domain, sensor in opened.items() if not isinstance(sensor, MissingDomain)
     }
+    missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
+    return open_sensors(request.text, COUNTED, limits(zones), sensors, missing=missing)
+
+
+def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:
+    """The windows in which none of the zones may wrap twice."""
+    ranges_j = [zone.range_j for parts in zones.values() for zone in parts]
+    return Limits(
+        SHORTEST_S,
+        longest_s=min(ranges_j) / MOST_W,
+        most_w=MOST_W * len(zones[PACKAGE]),
+        step_j=STEP_J,
+        period_s=PERIOD_S,
+    )
+
+
+def _open(domain: str, zones: Sequence[Zone]) -> Sensor | MissingDomain:
+    if not zones:
+        return MissingDomain(domain, f"this machine shows no {domain} counter")
+    stalled_s = None if domain in MAY_STAND_STILL else STALLED_S
+    try:
+        return Sum(
+            [
+                Counter(value_j, Bounds(MOST_W, PERIOD_S, zone.range_j, stalled_s))
+                for zone, value_j in zip(zones, _values_j(domain, zones), strict=True)
+            ]
+        )
+    except LookupError as error:
+        # Without one package per socket the packages' parts would be too few as well.
+        if domain == PACKAGE:
+            raise
+        return MissingDomain(domain, *_obstacle(error))
+    except (ModuleNotFoundError, OSError, ValueError) as error:
+        return MissingDomain(domain, *_obstacle(error))
+
+
+def _values_j(domain: str, zones: Sequence[Zone]) -> list[Callable[[], float]]:
+    """What reads each zone's counter, in joules."""
+    if domain in THROUGH_PYRAPL:
+        counters = pyrapl.counters(THROUGH_PYRAPL[domain])
+        return [pyrapl.socket_value_j(counters, zone.socket) for zone in zones]
+    return [_value_j(zone) for zone in zones]
+
+
+def _value_j(zone: Zone) -> Callable[[], float]:
+    file = NumberFile(zone.energy_file)
+    return lambda: file.read() / UJ_PER_J
+
+
+def _obstacle(error: Exception) -> tuple[str, str]:
+    """Why a counter is not read, and what to do about it."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed", 'pip install "odllm[agent]"'
+    if isinstance(error, PermissionError):
+        return f"this user may not read {error.filename}", ALLOW_READING
+    return f"the energy counters cannot be read: {error}", "see docs/energy.md"
 
 
 def why_absent(system: str, machine: str, cpuinfo: str, hidden: bool) -> tuple[str, str]:
@@ -179,57 +145,3 @@ def why_absent(system: str, machine: str, cpuinfo: str, hidden: bool) -> tuple[s
 def _why_absent_here() -> tuple[str, str]:
     cpuinfo = linux.read_text(Path("/proc/cpuinfo")) or ""
     return why_absent(platform.system(), platform.machine(), cpuinfo, POWERCAP.is_symlink())
-
-
-def _package_counters() -> Counters:
-    with _quiet():
-        pyrapl = importlib.import_module("pyRAPL")
-        try:
-            counters: Counters = pyrapl.PkgAPI()
-        except pyrapl.PyRAPLException as error:
-            raise LookupError("pyRAPL finds not one package zone per processor socket") from error
-    # pyRAPL keeps its files open and has no way to close them.
-    for file in counters._sys_files:  # type: ignore[attr-defined]  # noqa: SLF001
-        weakref.finalize(counters, file.close)
-    return counters
-
-
-class _Without(MetaPathFinder):
-    """Lets the import of some packages fail."""
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """No module for these names, and no opinion on others."""
-        del path, target
-        if fullname in self._names:
-            raise ModuleNotFoundError(name=fullname)
-        return None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # pyRAPL's optional outputs would load pandas into the process whose memory is measured (half a
-    # second, 50 MB), and without them it warns through the root logger, which gives that logger a
-    # handler. It also has an invalid escape, and never closes the files that it looks into.
-    outputs = _Without("pandas", "pymongo")
-    root = logging.getLogger()
-    handlers = list(root.handlers)
-    sys.meta_path.insert(0, outputs)
-    root.addFilter(_is_no_import_warning)
-    try:
-        with warnings.catch_warnings():
-            for category in (DeprecationWarning, SyntaxWarning, ResourceWarning):
-                warnings.simplefilter("ignore", category)
-            yield
-    finally:
-        sys.meta_path.remove(outputs)
-        root.removeFilter(_is_no_import_warning)
-        root.handlers[:] = handlers
-
-
-def _is_no_import_warning(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("imports error")

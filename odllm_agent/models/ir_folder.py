@@ -53,6 +53,7 @@ def outline(request: ModelRequest, folder: Path) -> ModelFile:
         context_tokens=context_tokens,
         tensor_types=graph.types,
         format=Format.OPENVINO_IR,
+        anatomy=graph.anatomy,
     )
 
 

@@ -19,6 +19,7 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.models import foresight, ir_folder, quantizer
+from odllm_agent.models.anatomy import anatomy
 from odllm_agent.models.header import Header, read_header
 from odllm_agent.models.origin import Origin
 from odllm_agent.room import why_too_large
@@ -264,4 +265,5 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         architecture=header.architecture,
         context_tokens=header.context_tokens,
         tensor_types=header.tensor_types,
+        anatomy=anatomy(header.tensors),
     )

@@ -68,6 +68,11 @@ class Metric:
         return f"{self.name}_high"
 
     @property
+    def uncertainty(self) -> str:
+        """The column that says how far off its sensor may be; few metrics have one."""
+        return f"{self.name}_uncertainty"
+
+    @property
     def title(self) -> str:
         """The label with its unit, for an axis or a heading."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
@@ -97,8 +102,28 @@ _PERCENT = 1e-2
 _REASONED = frozenset({"perplexity", "accuracy"})
 
 
-def _energy(name: str, label: str, unit: str, per_unit: float = 1.0) -> Metric:
-    return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, reason="energy_reason")
+def _energy(
+    name: str,
+    label: str,
+    unit: str,
+    per_unit: float = 1.0,
+    basis: Basis = Basis.REPEATS,
+    reason: str = "energy_reason",
+) -> Metric:
+    return Metric(name, label, unit, per_unit, Better.LOWER, Group.ENERGY, basis, reason=reason)
+
+
+def _memory(name: str, label: str) -> Metric:
+    return Metric(
+        name,
+        label,
+        "MB",
+        _MB,
+        Better.LOWER,
+        Group.MEMORY,
+        Basis.ROUNDS,
+        reason="memory_reason",
+    )
 
 
 def _quality(
@@ -117,12 +142,23 @@ def _quality(
     )
 
 
+def _share(name: str, label: str) -> Metric:
+    return Metric(name, label, "%", _PERCENT, Better.HIGHER, Group.SPEED, reason="ceiling_reason")
+
+
 METRICS: tuple[Metric, ...] = (
     Metric("decode_tok_s", "Decode speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
     Metric("prefill_tok_s", "Prefill speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
+    _share("mbu", "Bandwidth used by decode"),
+    _share("prefill_compute_fraction", "Share of the compute ceiling in prefill"),
     Metric("ttft_s", "Time to first token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
+    _memory("mapped_bytes", "Mapped model"),
+    _memory("anonymous_bytes", "Memory that no file backs"),
+    _memory("loaded_bytes", "Weights read or laid out anew"),
+    _memory("kv_bytes", "KV cache"),
+    _memory("compute_bytes", "Compute buffers"),
     Metric("load_s", "Load time", "ms", _MS, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
     _quality("accuracy", "Accuracy, mean over tasks", "%", _PERCENT, Better.HIGHER),
     _quality("perplexity", "Perplexity"),
@@ -134,5 +170,16 @@ METRICS: tuple[Metric, ...] = (
     _energy("mean_w", "Mean power", "W"),
     _energy("prefill_w", "Prefill power", "W"),
     _energy("decode_w", "Decode power", "W"),
+    _energy("prefill_j_per_token", "Prefill energy per token", "mJ", _MJ),
+    _energy(
+        "decode_net_j_per_token",
+        "Decode energy per token, less idle",
+        "mJ",
+        _MJ,
+        reason="net_reason",
+    ),
+    _energy("prefill_peak_w", "Peak power of prefill", "W"),
+    _energy("decode_peak_w", "Peak power of decode", "W"),
+    _energy("load_j", "Energy of loading", "J", 1.0, Basis.ROUNDS, reason="load_j_reason"),
 )
 """All metrics, in the order in which they are shown."""

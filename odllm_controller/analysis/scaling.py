@@ -12,7 +12,7 @@ from typing import cast
 
 import pandas as pd
 
-from odllm_agent.contract import Phase
+from odllm_agent.contract import REPEATED, Phase
 
 ALL_TYPES = "all"
 QUANTIZED_TYPES = "without F16"
@@ -103,7 +103,7 @@ def scalings(results: pd.DataFrame) -> tuple[Scaling, ...]:
 
 
 def _of_group(names: Names, rows: pd.DataFrame) -> Iterator[Scaling]:
-    for phase in Phase:
+    for phase in REPEATED:
         points = _points(rows, phase)
         quantized = [point for point in points if point[0] < _UNQUANTIZED_BPW]
         yield _scaling(names, phase, ALL_TYPES, points)

@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from odllm_agent.contract import (
+    Baseline,
+    Ceiling,
+    Ceilings,
     Device,
+    Energy,
     Engine,
     Failure,
+    HeldMemory,
+    Loaded,
     ModelFile,
     ModelRequest,
+    Phase,
     QualityCheck,
     QualityResult,
     Repeat,
@@ -19,6 +26,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
+from odllm_controller.bootstrap import Rounds, interval_of
 from odllm_controller.store.run import Run
 from odllm_controller.store.skip import Skip
 
@@ -51,13 +59,14 @@ def of_device(device: Device) -> Row:
         "kind": str(device.kind),
         "engines": to_json(device.engines),
         "meters": to_json(device.meters),
+        "core_types": to_json(device.core_types),
     }
 
 
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format"):
+    for unstored in ("path", "tensor_types", "format", "anatomy"):
         del row[unstored]
     return row
 
@@ -103,11 +112,15 @@ def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
         "load_s": loaded.load_s if loaded else None,
         "runtime_bpw": loaded.runtime_bpw if loaded else None,
         "system": loaded.system if loaded else None,
+        "no_work": loaded.no_work if loaded else None,
         "peak_rss_bytes": finished.peak_rss_bytes if finished else None,
-        "anonymous_bytes": finished.anonymous_bytes if finished else None,
         "stopped": str(result.stopped),
         "interval_width": finished.interval_width if finished else None,
         "complete": finished is not None and result.failure is None,
+        **_of_held(finished.held if finished else HeldMemory()),
+        "waited_s": result.waited_s,
+        "available_before_bytes": result.available_before_bytes,
+        "available_after_bytes": result.available_after_bytes,
     }
 
 
@@ -121,7 +134,14 @@ def of_repeat(repeat: Repeat, round_id: int) -> Row:
         "prefill_s": repeat.prefill_s,
         "ttft_s": repeat.ttft_s,
         "flags": list(repeat.flags),
+        "wall_s": repeat.wall_s,
     }
+
+
+def of_work(result: RoundResult) -> Iterator[Row]:
+    """A row per phase and type of weights, keys and values."""
+    for work in result.loaded.work if result.loaded else ():
+        yield {"trial_id": result.trial.id, **dataclasses.asdict(work), "phase": str(work.phase)}
 
 
 def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
@@ -135,19 +155,57 @@ def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
         }
 
 
-def of_energy(repeat: Repeat, round_id: int) -> Iterator[Row]:
-    """A row per phase, domain and meter."""
-    for energy in repeat.energy:
-        yield {
-            "round_id": round_id,
-            "repeat": repeat.index,
-            "phase": str(energy.phase),
-            "domain": energy.domain,
-            "meter": energy.meter,
-            "method": str(energy.method),
-            "energy_j": energy.energy_j,
-            "reason": energy.reason,
-        }
+def of_further_passes(repeat: Repeat, round_id: int) -> Iterator[Row]:
+    """A row per pass that only made a window longer."""
+    for phase, passes in (
+        (Phase.PREFILL, repeat.more_prefill_s),
+        (Phase.DECODE, repeat.more_decode_s),
+    ):
+        for number, pass_s in enumerate(passes, start=1):
+            yield {
+                "round_id": round_id,
+                "repeat": repeat.index,
+                "phase": str(phase),
+                "pass": number,
+                "pass_s": pass_s,
+            }
+
+
+def of_energy(result: RoundResult, round_id: int) -> Iterator[Row]:
+    """A row per phase, domain and meter of the load and of each repeat."""
+    for repeat, part in _metered(result):
+        for energy in part.energy:
+            yield {"round_id": round_id, "repeat": repeat, **_of_window(energy)}
+
+
+def of_power(result: RoundResult, round_id: int) -> Iterator[Row]:
+    """A row per sample of the power during the load and during each repeat."""
+    for repeat, part in _metered(result):
+        for sample in part.power:
+            row = dataclasses.asdict(sample) | {"phase": str(sample.phase)}
+            yield {"round_id": round_id, "repeat": repeat, **row}
+
+
+def of_baseline(baseline: Baseline, run_id: str) -> Row:
+    """The row of a device at rest."""
+    failure = baseline.failure
+    return {
+        **_at_rest(baseline, run_id),
+        "round": baseline.round,
+        "wall_s": baseline.wall_s,
+        "own_cores": baseline.own_cores,
+        "own_bytes": baseline.own_bytes,
+        "busy_cores": baseline.busy_cores,
+        "reason": failure.message if failure else baseline.reason,
+    }
+
+
+def of_idle_energy(baseline: Baseline, run_id: str) -> Iterator[Row]:
+    """A row per domain and meter of a device at rest."""
+    for energy in baseline.energy:
+        row = _of_window(energy)
+        del row["phase"], row["passes"]
+        yield {**_at_rest(baseline, run_id), **row}
 
 
 def of_device_states(repeat: Repeat, round_id: int) -> Iterator[Row]:
@@ -178,6 +236,34 @@ def of_quality(result: QualityResult, run_id: str) -> Iterator[Row]:
             **dataclasses.asdict(score),
             "complete": _complete(result),
             "wall_s": result.wall_s,
+        }
+
+
+def of_bounds(trial_id: str, metric: str, rounds: Rounds) -> Row:
+    """The row of the interval of one metric of a trial, from its repeats by round."""
+    interval = interval_of(rounds, seed=trial_id)
+    return {
+        "trial_id": trial_id,
+        "metric": metric,
+        "low": interval.low,
+        "high": interval.high,
+        "reason": interval.reason,
+    }
+
+
+def of_ceilings(result: Ceilings, run_id: str) -> Iterator[Row]:
+    """A row per ceiling that was asked for, whether there is a figure or not."""
+    engine, missing = result.order.engine, result.failure.message if result.failure else ""
+    found = result.found or [Ceiling(name, None, "", missing) for name in result.order.names]
+    for ceiling in found:
+        yield {
+            "device_id": result.order.device_id,
+            "engine": engine.name,
+            "engine_version": engine.version,
+            "threads": engine.settings["threads"],
+            "run_id": run_id,
+            "measured_at": timestamp(result.measured_at),
+            **dataclasses.asdict(ceiling),
         }
 
 
@@ -219,6 +305,32 @@ def of_unchecked(result: QualityResult) -> Row:
 def of_failure(failure: Failure, run_id: str) -> Row:
     """The part of a failure's row that says what went wrong."""
     return {"run_id": run_id, **dataclasses.asdict(failure)}
+
+
+def _of_held(held: HeldMemory) -> Row:
+    row = dataclasses.asdict(held)
+    return {"memory_reason": row.pop("reason"), **row}
+
+
+def _metered(result: RoundResult) -> Iterator[tuple[int | None, Loaded | Repeat]]:
+    """What was metered in a round, with the repeat's number; a load belongs to none."""
+    if result.loaded:
+        yield None, result.loaded
+    for repeat in result.repeats:
+        yield repeat.index, repeat
+
+
+def _of_window(energy: Energy) -> Row:
+    row = dataclasses.asdict(energy)
+    return row | {"phase": str(energy.phase), "method": str(energy.method)}
+
+
+def _at_rest(baseline: Baseline, run_id: str) -> Row:
+    return {
+        "run_id": run_id,
+        "device_id": baseline.device_id,
+        "started_at": timestamp(baseline.started_at),
+    }
 
 
 def _of_engine(engine: Engine) -> Row:

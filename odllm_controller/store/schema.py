@@ -12,26 +12,12 @@ import duckdb
 
 from odllm_agent.clock import now
 from odllm_agent.errors import StoreError
-from odllm_agent.interval import median_ranks
 
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
-
-# The ranks of 95 % are read from a table, because SQL has no binomial quantile.
-_MOST_REPEATS = 500
 
 
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_text("migrations/1_tables.sql"))
-    ranks = {n: found for n in range(_MOST_REPEATS + 1) if (found := median_ranks(n))}
-    connection.execute(
-        "INSERT INTO median_ranks (n, low_rank, high_rank)"
-        " SELECT unnest($n), unnest($low), unnest($high)",
-        {
-            "n": list(ranks),
-            "low": [low for low, _ in ranks.values()],
-            "high": [high for _, high in ranks.values()],
-        },
-    )
 
 
 # Released migrations never change: a file's version is the number of them that it went through.

@@ -11,6 +11,8 @@ from typing import Self
 import duckdb
 
 from odllm_agent.contract import (
+    Baseline,
+    Ceilings,
     Device,
     Failure,
     ModelRequest,
@@ -21,6 +23,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import StoreError
 from odllm_controller.store import database, rows, schema
+from odllm_controller.store.ceiling_key import CeilingKey
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
 from odllm_controller.store.skip import Skip
@@ -41,11 +44,31 @@ SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, 
 _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
 """
+_KNOWN_CEILINGS = """
+SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
+WHERE per_s IS NOT NULL
+"""
 _DECODE_TOK_S = """
-SELECT trial_id, list(decode_tok_s ORDER BY round, repeat) AS speeds FROM rates
-WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+SELECT trial_id, list(speeds ORDER BY round) AS rounds
+FROM (
+    SELECT trial_id, round, list(decode_tok_s ORDER BY repeat) AS speeds FROM rates
+    WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+    GROUP BY trial_id, round
+)
 GROUP BY trial_id
 """
+_SAMPLES = """
+SELECT trial_id, metric, list(repeats) AS rounds
+FROM (
+    SELECT trial_id, metric, round_id, list(value) AS repeats FROM samples
+    WHERE $trial_id IS NULL OR trial_id = $trial_id
+    GROUP BY trial_id, metric, round_id
+)
+GROUP BY trial_id, metric
+"""
+
+Speeds = tuple[tuple[float, ...], ...]
+"""The speeds of every repeat, by round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +121,33 @@ class Store:
             _upsert(connection, "devices", [rows.of_device(device)])
             _upsert(connection, "run_devices", [part])
 
-    def add_plan(self, run_id: str, trials: Sequence[Trial], rounds: int) -> None:
-        """Stores what a run is to measure, how often, and the models in it."""
+    def add_plan(
+        self,
+        run_id: str,
+        trials: Sequence[Trial],
+        rounds: int,
+        rounds_at_most: int | None = None,
+        interval_target: float | None = None,
+    ) -> None:
+        """Stores what a run is to measure, how often, and the models in it.
+
+        Args:
+            run_id: The run.
+            trials: What it is to measure.
+            rounds: How many rounds every trial takes.
+            rounds_at_most: How many a trial takes while its interval is wider than the target, if
+                more.
+            interval_target: The width of the decode speed's interval that is asked for, as a
+                fraction of its median, or `None`.
+        """
+        plan: Row = {
+            "run_id": run_id,
+            "rounds": rounds,
+            "rounds_at_most": rounds_at_most or rounds,
+            "interval_target": interval_target,
+        }
         planned: list[Row] = [
-            {"run_id": run_id, "trial_id": trial.id, "position": position, "rounds": rounds}
+            {"trial_id": trial.id, "position": position, **plan}
             for position, trial in enumerate(trials)
         ]
         with self._writing() as connection:
@@ -124,6 +170,14 @@ class Store:
                 _upsert_trials(connection, [trial])
             round_id = _count(connection, "SELECT nextval('round_ids')")
             _insert_round(connection, run_id, result, round_id)
+            if not result.failure:
+                _work_out_bounds(connection, trial.id)
+
+    def work_out_bounds(self) -> None:
+        """Works out every interval again, from the raw values of all trials."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM bounds")
+            _work_out_bounds(connection)
 
     def add_quality(self, run_id: str, result: QualityResult) -> None:
         """Stores a quality check, unless it is there already or was tried in this run before."""
@@ -136,6 +190,17 @@ class Store:
             if result.failure:
                 failure = rows.of_failure(result.failure, run_id)
                 _insert(connection, "failures", [failure | rows.of_unchecked(result)])
+
+    def add_ceilings(self, run_id: str, found: Ceilings) -> None:
+        """Stores what a device does at most, or why that is not known."""
+        with self._writing() as connection:
+            _upsert(connection, "ceilings", list(rows.of_ceilings(found, run_id)))
+
+    def add_baseline(self, run_id: str, baseline: Baseline) -> None:
+        """Stores what a device did while nothing was measured on it."""
+        with self._writing() as connection:
+            _upsert(connection, "baselines", [rows.of_baseline(baseline, run_id)])
+            _upsert(connection, "idle_energy", list(rows.of_idle_energy(baseline, run_id)))
 
     def add_failure(
         self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
@@ -152,16 +217,24 @@ class Store:
         found = database.read(self.path, _FINISHED_ROUNDS, [list(trial_ids)])
         return frozenset(zip(found["trial_id"], map(int, found["round"]), strict=True))
 
-    def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, tuple[float, ...]]:
+    def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, Speeds]:
         """Decode speeds of whole rounds by trial id, in the order measured, without warm-ups."""
         found = database.read(self.path, _DECODE_TOK_S, [list(trial_ids)])
-        pairs = zip(found["trial_id"], found["speeds"], strict=True)
-        return {trial_id: tuple(map(float, speeds)) for trial_id, speeds in pairs}
+        pairs = zip(found["trial_id"], found["rounds"], strict=True)
+        return {
+            trial_id: tuple(tuple(map(float, speeds)) for speeds in rounds)
+            for trial_id, rounds in pairs
+        }
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
         """Which of these quality checks need not be tried again."""
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
+
+    def known_ceilings(self) -> frozenset[CeilingKey]:
+        """Which ceilings have a figure."""
+        found = database.read(self.path, _KNOWN_CEILINGS)
+        return frozenset(CeilingKey(*row) for row in found.itertuples(index=False, name=None))
 
     def _writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
@@ -186,18 +259,27 @@ def _insert_round(
     connection: duckdb.DuckDBPyConnection, run_id: str, result: RoundResult, round_id: int
 ) -> None:
     _insert(connection, "rounds", [rows.of_round(result, run_id, round_id)])
+    _upsert(connection, "work", list(rows.of_work(result)))
     _insert(connection, "repeats", [rows.of_repeat(each, round_id) for each in result.repeats])
     for table, of_repeat in (
         ("token_times", rows.of_token_times),
-        ("energy", rows.of_energy),
+        ("further_passes", rows.of_further_passes),
         ("device_states", rows.of_device_states),
     ):
         _insert(
             connection, table, [row for each in result.repeats for row in of_repeat(each, round_id)]
         )
+    _insert(connection, "energy", list(rows.of_energy(result, round_id)))
+    _insert(connection, "power_traces", list(rows.of_power(result, round_id)))
     if result.failure:
         failure = rows.of_failure(result.failure, run_id)
         _insert(connection, "failures", [failure | rows.of_unmeasured(result.trial, round_id)])
+
+
+def _work_out_bounds(connection: duckdb.DuckDBPyConnection, trial_id: str | None = None) -> None:
+    """Works out the intervals of one trial, or of all."""
+    found = connection.execute(_SAMPLES, {"trial_id": trial_id}).fetchall()
+    _upsert(connection, "bounds", [rows.of_bounds(*each) for each in found])
 
 
 def _upsert_trials(connection: duckdb.DuckDBPyConnection, trials: Iterable[Trial]) -> None:

@@ -19,10 +19,12 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 def measured(tmp_path: Path) -> pd.DataFrame:
     path = tmp_path / "odllm.duckdb"
     repeats = tuple(support.repeat(i, token_s=0.01 + i / 1000) for i in range(1, 8))
+    twice = support.trial(support.model_file(quantization="Q8_0"))
     stores.measured(
         path,
-        support.round_result(support.trial(support.model_file(quantization="Q8_0")), 0, repeats),
+        *(support.round_result(twice, index, repeats) for index in range(2)),
         support.round_result(support.trial(support.model_file(quantization="Q4_0"))),
+        rounds=2,
     )
     return results.load(path)
 
@@ -33,17 +35,20 @@ def test_points_and_intervals_are_in_shown_units(measured: pd.DataFrame) -> None
     (rows,) = drawn.to_dict()["datasets"].values()
     by_type = {row["quantization"]: row for row in rows}
     assert by_type["Q8_0"]["value"] == pytest.approx(14)
-    assert by_type["Q8_0"]["low"] == pytest.approx(11)
-    assert by_type["Q8_0"]["high"] == pytest.approx(17)
-    assert by_type["Q4_0"]["low"] is None, "three repeats give no interval"
+    (stored,) = measured[measured["quantization"] == "Q8_0"].to_dict("records")
+    assert by_type["Q8_0"]["low"] == pytest.approx(1000 * stored["tpot_s_low"])
+    assert by_type["Q8_0"]["high"] == pytest.approx(1000 * stored["tpot_s_high"])
+    assert by_type["Q8_0"]["low"] < 14 < by_type["Q8_0"]["high"]
+    assert by_type["Q4_0"]["low"] is None, "one round gives no interval"
 
 
 def test_captions_tell_what_points_rest_on(measured: pd.DataFrame) -> None:
     assert caption(measured, BY_NAME["tpot_s"]) == (
-        "2 trials · median of 3 to 7 repeats each, bars: its 95 % interval (from 6 repeats on)"
+        "2 trials · median of 3 to 14 repeats each, bars: its 95 % interval"
+        " (from 2 rounds and 6 repeats on)"
         " · energy: unavailable"
     )
-    assert "median of 1 round each" in caption(measured, BY_NAME["peak_rss_bytes"])
+    assert "median of 1 to 2 rounds each" in caption(measured, BY_NAME["peak_rss_bytes"])
     flagged = measured.assign(flags="busy,hot", flagged_repeats=1)
     assert "2 repeats flagged busy, hot" in caption(flagged, BY_NAME["tpot_s"])
 

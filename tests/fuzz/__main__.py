@@ -38,8 +38,9 @@ def main() -> int:
     context = get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=1) as pool:
         jobs = [pool.submit(run_apart, seed, chunk, every) for chunk in chunks]
-        for job in jobs:
+        for done, job in enumerate(jobs, start=1):
             part, part_peak_bytes = job.result()
+            print(f"\r{done} of {len(jobs)} parts", end="", file=sys.stderr, flush=True)
             tally.add(part)
             peak_bytes = max(peak_bytes, part_peak_bytes)
             for breach in part.breaches:

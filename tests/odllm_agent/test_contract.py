@@ -4,15 +4,21 @@ import pickle
 import pytest
 
 from odllm_agent.contract import (
+    Anatomy,
+    Ceilings,
+    Cooldown,
     Exam,
     Failure,
     Forecast,
     Measurement,
     Memory,
+    ModelFile,
     QualityResult,
     Rehearsal,
     RepeatPolicy,
     RoundResult,
+    Use,
+    WeightGroup,
     Workload,
     from_json,
     to_json,
@@ -27,8 +33,21 @@ def test_a_round_survives_json(result: RoundResult) -> None:
 
 
 def test_a_measurement_survives_json() -> None:
-    order = Measurement(support.trial(), 2, RepeatPolicy(), ("auto",), (10.0, 11.5), 60.0)
+    order = Measurement(
+        support.trial(), 2, RepeatPolicy(), ("auto",), (10.0, 11.5), 60.0, Cooldown(55.0, 30.0)
+    )
     assert from_json(Measurement, to_json(order)) == order
+
+
+def test_ceilings_survive_json_with_and_without_figures() -> None:
+    found = support.ceilings(read=20e9, Q4_0=None)
+    assert from_json(Ceilings, to_json(found)) == found
+
+
+def test_what_a_model_consists_of_survives_json() -> None:
+    group = WeightGroup(Use.OUTPUT, "Q6_K", 210, 256)
+    file = dataclasses.replace(support.model_file(), anatomy=Anatomy((group,), 4, 8))
+    assert from_json(ModelFile, to_json(file)) == file
 
 
 def test_a_quality_result_survives_json() -> None:

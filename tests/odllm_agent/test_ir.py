@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openvino import opset13
 
+from odllm_agent.contract import Use
 from odllm_agent.errors import ModelInvalid
 from odllm_agent.ir import MODEL, WEIGHTS, read_graph
 
@@ -129,6 +130,38 @@ def test_conversions_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes(bytes(8))
     with pytest.raises(ModelInvalid):
         read_graph(tmp_path)
+
+
+def test_matrices_of_blocks_and_of_the_output_are_told_apart(tmp_path: Path) -> None:
+    values = opset13.parameter([1, 128], np.float32)
+    inner = opset13.matmul(values, compressed(openvino.Type.u4, rows=128), False, True)
+    outer = opset13.matmul(inner, plain(openvino.Type.f16), False, True)
+    openvino.save_model(openvino.Model([outer], [values]), tmp_path / MODEL, False)
+    found = {(each.use, each.type): each for each in read_graph(tmp_path).anatomy.weights}
+    assert found[Use.TOKENS, "u4"].n_multiplied == 128 * 128
+    assert found[Use.TOKENS, "f16"].n_multiplied == 0  # the scales of the u4 weights
+    assert found[Use.OUTPUT, "f16"].n_multiplied == 64 * 128
+    assert found[Use.OUTPUT, "f16"].n_bytes == 2 * 64 * 128
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_of_embeddings_that_are_not_tied_to_the_output_one_row_is_read(
+    tied: bool, tmp_path: Path
+) -> None:
+    ids = opset13.parameter([1], np.int64)
+    table = plain(openvino.Type.f16)
+    rows = opset13.gather(table, ids, opset13.constant(0, np.int64))
+    last = opset13.matmul(rows, table if tied else plain(openvino.Type.f32), False, True)
+    openvino.save_model(openvino.Model([last], [ids]), tmp_path / MODEL, False)
+    found = read_graph(tmp_path).anatomy.weights
+    looked_up = [each for each in found if each.use is Use.LOOKUP]
+    assert [each.n_bytes for each in looked_up] == ([] if tied else [2 * 128])
+
+
+def test_norms_are_read_but_no_matrices(tmp_path: Path) -> None:
+    found = read_graph(write(tmp_path, plain(openvino.Type.f16)))
+    (norm,) = (each for each in found.anatomy.weights if each.type == "f32")
+    assert (norm.use, norm.n_bytes, norm.n_multiplied) == (Use.TOKENS, 4 * 128, 0)
 
 
 @pytest.fixture(scope="module")

@@ -61,26 +61,61 @@ def test_cores_are_counted_by_their_siblings(tmp_path: Path) -> None:
     assert linux.physical_cores([0, 9], tmp_path) == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("0-3,8\n", (0, 1, 2, 3, 8)), ("5", (5,)), ("0,2-3", (0, 2, 3)), ("\n", ())],
+)
+def test_lists_of_cpus_are_read_as_the_kernel_writes_them(text: str, cpus: tuple[int, ...]) -> None:
+    assert linux.cpu_list(text) == cpus
+
+
+def test_intels_types_of_cores_are_those_of_its_counters(tmp_path: Path) -> None:
+    write(tmp_path / "sys/devices", cpu_core__cpus="0-3\n", cpu_atom__cpus="4-11\n")
+    found = linux.core_types(tmp_path)
+    assert found == {"performance": (0, 1, 2, 3), "efficiency": tuple(range(4, 12))}
+
+
+def test_other_types_are_told_by_what_each_core_can_do(tmp_path: Path) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu, capacity in enumerate((446, 446, 871, 1024)):
+        write(cpus / f"cpu{cpu}", cpu_capacity=f"{capacity}\n")
+    found = linux.core_types(tmp_path)
+    assert found == {"performance": (2, 3), "efficiency": (0, 1)}
+    for cpu in range(4):
+        write(cpus / f"cpu{cpu}", cpu_capacity="1024\n")
+    assert linux.core_types(tmp_path) == {}
+
+
+def test_a_processor_with_one_counter_for_all_has_cores_of_one_type(tmp_path: Path) -> None:
+    write(tmp_path / "sys/devices", cpu__type="4\n")
+    assert linux.core_types(tmp_path) == {}
+
+
 def test_a_device_without_sensors_tells_nothing_rather_than_zero(tmp_path: Path) -> None:
     sensors = Sensors.find(tmp_path)
-    assert sensors.governor is None
-    assert sensors.frequency_hz() is None
+    assert linux.read_word(sensors.governor) is None
+    assert linux.read_word(sensors.power_profile) is None
+    assert sensors.frequencies_hz() == []
+    assert sensors.battery_percent() is None
     assert sensors.temperature_c() is None
     assert sensors.throttle_count() is None
     assert sensors.on_battery() is None
 
 
-def test_the_frequency_is_the_mean_of_the_cpus(tmp_path: Path) -> None:
+def test_every_cpu_tells_its_frequency_and_the_first_what_it_is_told_to_do(tmp_path: Path) -> None:
     for cpu, khz in enumerate((1_000_000, 3_000_000)):
         write(
             tmp_path / f"sys/devices/system/cpu/cpu{cpu}/cpufreq",
             scaling_governor="powersave\n",
             scaling_cur_freq=f"{khz}\n",
+            energy_performance_preference="balance_performance\n",
         )
+    write(tmp_path / "sys/firmware/acpi", platform_profile="low-power\n")
     sensors = Sensors.find(tmp_path)
-    assert sensors.frequency_hz() == 2.0e9
-    assert sensors.governor is not None
-    assert linux.read_text(sensors.governor) == "powersave\n"
+    assert sensors.frequencies_hz() == [1.0e9, 3.0e9]
+    assert linux.read_word(sensors.governor) == "powersave"
+    assert linux.read_word(sensors.energy_preference) == "balance_performance"
+    assert linux.read_word(sensors.power_profile) == "low-power"
 
 
 def test_the_temperature_is_the_cpus_and_not_the_disks(tmp_path: Path) -> None:
@@ -162,6 +197,14 @@ def test_a_laptop_is_on_battery_when_no_adapter_is_plugged_in(
     if status is not None:
         write(supplies, BAT0__type="Battery\n", BAT0__status=status)
     assert Sensors.find(tmp_path).on_battery() is on_battery
+
+
+def test_batteries_count_alike_and_those_of_a_mouse_do_not(tmp_path: Path) -> None:
+    supplies = tmp_path / "sys/class/power_supply"
+    write(supplies, mouse__type="Battery\n", mouse__scope="Device\n", mouse__capacity="5\n")
+    write(supplies, BAT0__type="Battery\n", BAT0__capacity="80\n")
+    write(supplies, BAT1__type="Battery\n", BAT1__capacity="40\n")
+    assert Sensors.find(tmp_path).battery_percent() == 60.0
 
 
 def test_a_version_2_group_is_bound_by_the_narrowest_group_above_it(tmp_path: Path) -> None:

@@ -106,6 +106,5 @@ def test_a_rehearsal_loads_what_a_trial_loads_and_little_else() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {
         "odllm_agent.rehearsal",
-        "odllm_agent.engines.ggml",
         "odllm_agent.engines.llama_cpp_memory",
     }

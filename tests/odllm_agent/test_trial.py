@@ -1,6 +1,7 @@
 """One trial in one round, on the real llama.cpp."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent import engines
+from odllm_agent import engines, meters
 from odllm_agent.contract import (
+    REPEATED,
+    Anatomy,
     Energy,
     Finished,
     Loaded,
@@ -21,16 +24,22 @@ from odllm_agent.contract import (
     RepeatPolicy,
     Stopped,
     Trial,
+    Use,
+    WeightGroup,
     Workload,
 )
 from odllm_agent.engines.base import Prefill
 from odllm_agent.errors import EngineError
+from odllm_agent.meters.base import Limits, Unavailable
 from odllm_agent.settings import check_settings
 from odllm_agent.trial import draw_tokens, interval_width, measure
+from odllm_agent.work import KvCache, work
 from tests import support
 from tests.models import write_gguf
+from tests.steady import LIMITS, Steady
 
 WORKLOAD = Workload("tiny", prompt_tokens=8, output_tokens=4, depth_tokens=3)
+ANATOMY = Anatomy((WeightGroup(Use.TOKENS, "Q4_0", 100, 200),), kv_values=6, query_values=4)
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +105,17 @@ def test_warm_ups_do_not_count_towards_the_interval(model: ModelFile) -> None:
 def test_memory_counts_at_least_the_interpreter_and_the_weights(model: ModelFile) -> None:
     _, _, finished = said(order(model, RepeatPolicy(0, 1, 1)))
     assert finished.peak_rss_bytes > 10_000_000
-    assert finished.anonymous_bytes is None or finished.anonymous_bytes > 0
-    assert (finished.anonymous_bytes or 0) < finished.peak_rss_bytes
+    if sys.platform == "linux":
+        assert finished.held.mapped_bytes == pytest.approx(Path(model.path).stat().st_size, rel=0.1)
+        assert 0 < (finished.held.anonymous_bytes or 0) < finished.peak_rss_bytes
 
 
 def test_every_phase_has_an_energy_figure_or_the_reason_for_none(model: ModelFile) -> None:
-    _, repeats, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    loaded, repeats, _ = said(order(model, RepeatPolicy(0, 1, 1)))
     energies: Sequence[Energy] = repeats[0].energy
-    assert {each.phase for each in energies} == set(Phase)
-    for each in energies:
+    assert {each.phase for each in energies} == set(REPEATED)
+    assert {each.phase for each in loaded.energy} == {Phase.LOAD}
+    for each in (*loaded.energy, *energies):
         assert (each.energy_j is None) == (each.method is Method.UNAVAILABLE)
         assert bool(each.reason) == (each.energy_j is None)
 
@@ -122,7 +133,8 @@ def test_a_file_that_the_engine_refuses_says_nothing(tmp_path: Path) -> None:
 class RecordingSession:
     """A session that only writes down what it is asked."""
 
-    vocabulary, runtime_bpw, system = 512, 4.5, "none"
+    folder, vocabulary, runtime_bpw, system = Path("/models"), 512, 4.5, "none"
+    anatomy, kv_cache = ANATOMY, KvCache("F16", 2.0)
 
     def __init__(self, calls: list[tuple[str, int]]) -> None:
         self.calls = calls
@@ -135,6 +147,10 @@ class RecordingSession:
 
     def reset(self) -> None:
         self.calls.append(("reset", 0))
+
+    def rewind(self, held: int) -> bool:
+        self.calls.append(("rewind", held))
+        return True
 
     def fill(self, tokens: Sequence[int]) -> None:
         self.calls.append(("fill", len(tokens)))
@@ -158,6 +174,94 @@ def test_every_repeat_starts_from_an_empty_context_filled_to_its_depth(
     assert calls == [*once, *once, ("close", 0)]
     assert [each.decode_tok_s for each in repeats] == [4.0, 4.0]
     assert [(each.prefill_s, each.ttft_s) for each in repeats] == [(0.5, 0.6)] * 2
+
+
+def test_the_load_tells_what_the_windows_have_to_do(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "load", lambda *_: RecordingSession([]))
+    loaded, _, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert loaded.work == work(ANATOMY, RecordingSession.kv_cache, WORKLOAD)
+    assert loaded.no_work == ""
+
+
+def test_a_load_that_cannot_tell_what_there_is_to_do_says_why(model: ModelFile) -> None:
+    loaded, _, _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert loaded.work == ()
+    assert loaded.no_work == model.anatomy.reason
+
+
+class Stubborn(RecordingSession):
+    """A session that cannot go back."""
+
+    def rewind(self, held: int) -> bool:
+        return False
+
+
+def test_windows_too_short_for_a_sensor_are_gone_through_again(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, int]] = []
+    meter = Steady(watts=20.0)
+    monkeypatch.setattr(engines, "load", lambda *_: RecordingSession(calls))
+    monkeypatch.setattr(meters, "open_meters", lambda _: (meter,))
+    _, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    prefill, decode = repeat.energy
+    passes = [("rewind", 3), ("prefill", 8)] * (prefill.passes - 1)
+    passes += [("decode", 4), *[("rewind", 11), ("decode", 4)] * (decode.passes - 1)]
+    assert calls == [("reset", 0), ("fill", 3), ("prefill", 8), *passes, ("close", 0)]
+    assert min(prefill.passes, decode.passes) > 1
+    assert repeat.more_prefill_s == (0.5,) * (prefill.passes - 1)
+    assert repeat.more_decode_s == (1.0,) * (decode.passes - 1)
+    assert len(repeat.token_s) == 4
+    for each in repeat.energy:
+        assert each.window_s is not None
+        assert each.window_s >= LIMITS.shortest_s
+        assert each.energy_j == pytest.approx(20.0 * each.window_s, rel=1e-3)
+
+
+def test_a_window_that_cannot_be_made_longer_says_that_it_is_too_short(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = Steady(limits=Limits(0.9, 100.0, 500.0))
+    monkeypatch.setattr(engines, "load", lambda *_: Stubborn([]))
+    monkeypatch.setattr(meters, "open_meters", lambda _: (meter,))
+    _, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert [each.energy_j for each in repeat.energy] == [None, None]
+    assert all("too short for the sensor" in each.reason for each in repeat.energy)
+    assert repeat.more_prefill_s == repeat.more_decode_s == ()
+
+
+def test_a_real_model_is_metered_from_its_load_to_its_last_token(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = Steady(watts=20.0, limits=Limits(0.001, 100.0, 500.0, period_s=0.001))
+    monkeypatch.setattr(meters, "open_meters", lambda _: (meter,))
+    loaded, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    found = (*loaded.energy, *repeat.energy)
+    assert [each.phase for each in found] == [Phase.LOAD, *REPEATED]
+    assert {each.method for each in found} == {Method.MEASURED}
+    for each in found:
+        assert each.energy_j is not None
+        assert each.window_s is not None
+        assert each.energy_j == pytest.approx(20.0 * each.window_s, rel=1e-3)
+    assert {each.phase for each in repeat.power} == set(REPEATED)
+    assert {each.phase for each in loaded.power} == {Phase.LOAD}
+    for sample in (*loaded.power, *repeat.power):
+        assert sample.power_w == pytest.approx(20.0, rel=1e-3)
+        assert 0 <= sample.start_s < sample.end_s
+    window_s = loaded.energy[0].window_s or 0.0
+    assert window_s >= loaded.load_s
+
+
+def test_without_a_meter_that_measures_there_is_no_trace(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = Unavailable("rapl", "package", "no powercap here", "")
+    monkeypatch.setattr(meters, "open_meters", lambda _: (absent,))
+    loaded, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
+    assert loaded.power == repeat.power == ()
+    assert repeat.more_prefill_s == repeat.more_decode_s == ()
 
 
 @given(

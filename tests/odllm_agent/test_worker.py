@@ -12,7 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from odllm_agent import state
+from odllm_agent.clock import now
 from odllm_agent.contract import (
+    CeilingsOrder,
+    Cooldown,
     Measurement,
     ModelFile,
     Reading,
@@ -24,12 +28,13 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_check, run_round
+from odllm_agent.worker import run_ceilings, run_check, run_round
 from tests import support
 from tests.models import write_gguf
 
 SHORT = Workload("short", prompt_tokens=8, output_tokens=4)
 LONG = Workload("long", prompt_tokens=8, output_tokens=900)
+THREADS = {"threads": 1}
 ENDLESS = RepeatPolicy(warmups=1, at_least=100_000, at_most=100_000)
 
 
@@ -49,6 +54,21 @@ def order(
         support.engine(), settings=check_settings("llama_cpp", {"threads": 1})
     )
     return Measurement(Trial("d", model, engine, workload), 1, policy, deadline_s=deadline_s)
+
+
+def test_ceilings_come_back_from_a_process_of_their_own() -> None:
+    engine = dataclasses.replace(support.engine(), settings=check_settings("llama_cpp", THREADS))
+    found = run_ceilings(CeilingsOrder("d", engine, ("Q9_9",), deadline_s=120))
+    assert [(each.name, each.per_s) for each in found.found] == [("Q9_9", None)]
+    assert "Q9_9" in found.found[0].reason
+    assert found.failure is None
+
+
+def test_ceilings_that_take_too_long_are_a_failure_and_no_figures() -> None:
+    found = run_ceilings(CeilingsOrder("d", support.engine(), ("F16",), deadline_s=0.01))
+    assert found.found == ()
+    assert found.failure is not None
+    assert found.failure.kind == "WorkerDied"
 
 
 def within_s(limit_s: float, condition: Callable[[], bool]) -> bool:
@@ -87,6 +107,40 @@ def run_and_kill(asked: Measurement, how: signal.Signals) -> RoundResult:
     running.join(timeout=30)
     assert not running.is_alive()
     return results[0]
+
+
+def test_a_round_tells_what_its_engine_held_and_what_the_device_had_left(model: ModelFile) -> None:
+    result = run_round(order(model, RepeatPolicy(warmups=0, at_least=1, at_most=1)))
+    assert result.finished is not None
+    held = result.finished.held
+    assert held.kv_bytes
+    assert held.compute_bytes
+    assert held.loaded_bytes is not None
+    assert held.kv_bytes + held.loaded_bytes < (held.anonymous_bytes or 0)
+    assert held.reason == ""
+    assert (result.available_before_bytes or 0) > 0
+    assert (result.available_after_bytes or 0) > 0
+
+
+def test_a_round_waits_for_the_device_before_its_worker_is_started(model: ModelFile) -> None:
+    policy, pause = RepeatPolicy(warmups=0, at_least=1, at_most=1), Cooldown(pause_s=0.2)
+    asked_at = now()
+    result = run_round(dataclasses.replace(order(model, policy), cooldown=pause))
+    assert result.waited_s >= 0.2
+    assert (result.started_at - asked_at).total_seconds() >= 0.2
+    assert result.failure is None
+
+
+def test_a_temperature_that_is_not_told_is_refused_as_data(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "temperature_c", lambda: None)
+    asked = dataclasses.replace(order(model, RepeatPolicy()), cooldown=Cooldown(below_c=60))
+    result = run_round(asked)
+    assert result.failure is not None
+    assert result.failure.kind == "SettingError"
+    assert "cooldown.below_c" in result.failure.message
+    assert result.repeats == ()
 
 
 def test_a_round_comes_back_whole(model: ModelFile) -> None:

@@ -45,7 +45,8 @@ def test_the_shapes_experiment_is_two_published_sizes_at_every_type() -> None:
     shapes = experiment(name="shapes")
     assert set(shapes.models) == {"shape-qwen2.5-0.5B", "shape-qwen2.5-1.5B"}
     assert set(shapes.quantizations) == set(Quantization)
-    assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is no interval"
+    assert shapes.rounds >= 2, "or else there is no interval"
+    assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is none either"
 
 
 def test_the_paper_s_models_are_measured_at_its_types_with_its_tasks() -> None:
@@ -73,6 +74,26 @@ def test_an_experiment_sweeps_what_it_is_named_for(
     assert found.rounds * found.repeats.at_least >= 6, "or else there is no interval"
 
 
+def test_no_trial_takes_more_rounds_than_every_one_unless_asked_for() -> None:
+    assert experiment("rounds=4").most_rounds == 4
+    assert experiment("rounds=4", "rounds_at_most=9").most_rounds == 9
+
+
+@pytest.mark.parametrize(
+    ("overrides", "longest_s"),
+    [
+        ((), 0),
+        (("cooldown.pause_s=5",), 5),
+        (("cooldown.below_c=60",), 60),
+        (("cooldown.below_c=60", "cooldown.at_most_s=20", "cooldown.pause_s=5"), 25),
+    ],
+)
+def test_nothing_is_waited_for_that_was_not_asked_for(
+    overrides: tuple[str, ...], longest_s: float
+) -> None:
+    assert experiment(*overrides).cooldown.longest_s == longest_s
+
+
 @pytest.mark.parametrize("engine", ENGINE_SETTINGS)
 def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> None:
     engines = experiment(f"engine=[{engine}]").engines
@@ -85,6 +106,7 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
     [
         ("rounds=three", "rounds='three'"),
         ("rounds=0", "rounds=0"),
+        ("rounds_at_most=2", "rounds=3 is more than rounds_at_most=2"),
         ("quantizations=[Q4_0,Q9_9]", "quantizations.1='Q9_9'"),
         ("workloads.short.prompt_tokens=-1", "workloads.short.prompt_tokens.0=-1"),
         ("workloads.short.prompt_tokens=[]", "workloads.short.prompt_tokens"),
@@ -105,9 +127,12 @@ def test_the_engine_file_states_every_setting_at_its_default(engine: str) -> Non
         ("+models.mine={source: hub, repository: a/b, file: c.gguf}", "source=hub needs revision"),
         ("+models.mine={source: reference, path: /m.gguf}", "source=reference has no path"),
         ("quality.metrics=[beauty]", "beauty"),
+        ("power.idle_s=-1", "power.idle_s=-1"),
         ("+surprise=1", "surprise=1"),
         ("name=???", "name"),
         ("repeats.at_least=20", "repeats"),
+        ("cooldown.below_c=cool", "cooldown.below_c='cool'"),
+        ("cooldown.pause_s=-1", "cooldown.pause_s=-1"),
     ],
 )
 def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str, told: str) -> None:
@@ -115,3 +140,16 @@ def test_a_wrong_value_is_named_as_the_command_line_would_name_it(override: str,
         experiment(override)
     assert told in caught.value.message
     assert caught.value.remedy
+
+
+def test_an_estimate_and_a_meter_at_the_wall_are_added_by_what_only_their_user_knows() -> None:
+    stated = experiment("power=estimate", "power.tdp_w=28").power
+    assert stated.meters == ("auto", "estimate:tdp_w=28")
+    beside = experiment("power=external", "power.path=/tmp/power.csv").power
+    assert beside.meters == ("auto", "external:path=/tmp/power.csv")
+
+
+@pytest.mark.parametrize(("power", "key"), [("estimate", "tdp_w"), ("external", "path")])
+def test_what_only_the_user_knows_has_no_default(power: str, key: str) -> None:
+    with pytest.raises(UsageError, match=f"power.{key}"):
+        experiment(f"power={power}")

@@ -43,6 +43,13 @@ def sized(times: float) -> ModelFile:
     )
 
 
+def test_every_round_may_wait_for_the_device_to_cool_down() -> None:
+    at_once = told(support.forecast(sized(1)), SPEED, rounds=3)
+    waiting = estimate(support.forecast(sized(1)), support.device(), [SPEED], ONCE, 3, 10.0)
+    assert waiting
+    assert waiting.estimate_s - at_once.estimate_s == pytest.approx(30.0)
+
+
 def test_the_same_file_takes_what_it_took() -> None:
     found = told(support.forecast(sized(1)), SPEED)
     assert found.estimate_s == pytest.approx(0.5 + WINDOWS_S)

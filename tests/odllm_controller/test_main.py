@@ -27,6 +27,7 @@ QUICK = (
     "rounds=2",
     "repeats.at_least=1",
     "repeats.at_most=1",
+    "ceilings=never",
     "engines.llama_cpp.threads=1",
     "workloads.short.prompt_tokens=16",
     "workloads.short.output_tokens=8",
@@ -144,6 +145,7 @@ def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
         "perplexity",
         "KLD",
         "accuracy",
+        "drift on",
         "odllm explore --store",
     ):
         assert word in first.out
@@ -154,16 +156,39 @@ def test_a_run_measures_everything_once_and_a_second_one_only_what_is_missing(
     assert bench.query(DATA_ROWS).equals(before)
     assert "Q4_0" in again.out
 
-    more = bench.run("rounds=3")
+    more = bench.run("rounds=3", "rounds_at_most=4")
     assert more.status == 0, more.err
     assert bench.query("SELECT * FROM rounds WHERE complete").groupby("round").size().to_dict() == {
         0: 2,
         1: 2,
         2: 2,
+        3: 2,
     }
+    assert bench.query("SELECT stopped FROM results")["stopped"].tolist() == ["cap", "cap"]
     runs = bench.query("SELECT * FROM runs ORDER BY started_at")
     assert runs["status"].tolist() == ["done"] * 3
     assert "window_tokens" in runs["config_yaml"].iloc[0]
+
+
+def test_verbose_tells_ceilings_and_bounds_and_a_second_run_measures_no_ceiling_again(
+    bench: Bench,
+) -> None:
+    first = bench.run("rounds=1", "ceilings=missing", "--verbose")
+    assert first.status == 0, first.err
+    ceilings = bench.query("SELECT * FROM ceilings ORDER BY name")
+    assert set(ceilings["name"]) >= {"read", "Q4_0", "Q8_0", "F16"}
+    assert (ceilings["per_s"] > 0).all()
+    results = bench.query("SELECT * FROM results")
+    assert (results["mbu"] > 0).all()
+    assert (results["prefill_compute_fraction"] > 0).all()
+    assert results["bound"].notna().all()
+    for word in ("at most", "GB/s", "multiply with Q4_0", "bound by fit", "no fit"):
+        assert word in first.out
+
+    again = bench.run("rounds=1", "ceilings=missing")
+    assert again.status == 0, again.err
+    assert bench.query("SELECT * FROM ceilings ORDER BY name").equals(ceilings)
+    assert "GB/s" not in again.out
 
 
 def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> None:

@@ -6,26 +6,101 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import (
+    READ,
+    Anatomy,
+    Device,
     Engine,
     Failure,
+    MeterReport,
+    Method,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Quantization,
     Reading,
+    Rest,
     Source,
     Trial,
+    Use,
+    WeightGroup,
     Workload,
 )
 from odllm_agent.models.hub_file import HubFile
 from odllm_controller import plan
 from odllm_controller.config import Experiment
+from odllm_controller.store import CeilingKey
 from tests import support
 from tests.odllm_controller.configs import CONF, experiment
 
 TRIALS = tuple(
     dataclasses.replace(support.trial(), workload=Workload("w", 1, size)) for size in range(1, 25)
 )
+
+
+def of_types(*types: str, **settings: int | str) -> Trial:
+    groups = tuple(WeightGroup(Use.TOKENS, kind, 10, 20) for kind in types)
+    model = dataclasses.replace(support.model_file(), anatomy=Anatomy(groups))
+    return support.trial(model, "id-of-laptop", **settings)
+
+
+def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
+    two, one = plan.ceilings(
+        [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
+    )
+    assert two.names == ("Q4_0", "Q6_K", READ)
+    assert one.names == ("Q8_0", READ)
+    assert [each.engine.settings["threads"] for each in (two, one)] == [2, 1]
+
+
+def test_ceilings_are_those_of_default_settings_whatever_the_trials_have() -> None:
+    (order,) = plan.ceilings([of_types("Q4_0", ubatch_tokens=64, repack=False)])
+    assert order.engine.settings["ubatch_tokens"] == 512
+    assert order.engine.settings["repack"] is True
+
+
+def test_what_is_known_is_not_asked_for_again_unless_the_engine_is_another() -> None:
+    trial = of_types("Q4_0")
+    known = {
+        CeilingKey(trial.device_id, "llama_cpp", trial.engine.version, 2, name)
+        for name in (READ, "Q4_0")
+    }
+    assert plan.ceilings([trial], known) == ()
+    engine = dataclasses.replace(trial.engine, version="0.4.0")
+    (order,) = plan.ceilings([dataclasses.replace(trial, engine=engine)], known)
+    assert order.names == ("Q4_0", READ)
+    (order,) = plan.ceilings([of_types("Q4_0", "Q6_K")], known)
+    assert order.names == ("Q6_K",)
+
+
+def test_a_gpu_has_no_ceilings_of_a_cpu() -> None:
+    engine = Engine("openvino", "v", {"threads": 0, "device": "GPU"})
+    gpu = dataclasses.replace(support.trial(), engine=engine)
+    assert plan.ceilings([gpu, of_types("Q4_0", gpu_layers=3)]) == ()
+
+
+METERED = support.device(meters=(MeterReport("rapl", ("package",), Method.MEASURED),))
+
+
+def rests(device: Device, steps: tuple[plan.Step, ...], idle_s: float = 5.0) -> list[int]:
+    """The places of the rests among the steps."""
+    found = plan.rested(steps, device, ("auto",), idle_s)
+    assert [each for each in found if isinstance(each, plan.Step)] == list(steps)
+    wanted = {Rest(device.id, each.round, ("auto",), idle_s) for each in steps}
+    assert {each for each in found if isinstance(each, Rest)} <= wanted
+    return [place for place, each in enumerate(found) if isinstance(each, Rest)]
+
+
+def test_a_metered_device_rests_before_every_round() -> None:
+    steps = plan.steps(TRIALS[:3], 2, seed=1)
+    assert rests(METERED, steps) == [0, 4]
+    assert rests(METERED, steps[1:]) == [0, 3], "also where a round was begun before"
+
+
+def test_a_device_without_meters_rests_once_and_nobody_rests_for_nothing() -> None:
+    steps = plan.steps(TRIALS[:3], 2, seed=1)
+    assert rests(support.device(), steps) == [0]
+    assert rests(METERED, steps, idle_s=0) == []
+    assert rests(METERED, ()) == []
 
 
 def test_every_model_is_asked_for_at_every_type() -> None:
@@ -109,6 +184,14 @@ def test_automatic_threads_are_the_physical_cores_that_may_be_used() -> None:
     device = support.device(physical_cores=8, logical_cores=4)
     (trial,) = plan.trials(experiment(), device, [support.model_file()])
     assert trial.engine.settings["threads"] == 4
+
+
+def test_automatic_threads_are_the_cores_of_the_type_that_is_asked_for() -> None:
+    device = support.device(core_types={"performance": 2, "efficiency": 6})
+    config = experiment("engines.llama_cpp.core_type=[any,performance,efficiency]")
+    trials = plan.trials(config, device, [support.model_file()])
+    told = {each.engine.settings["core_type"]: each.engine.settings["threads"] for each in trials}
+    assert told == {"any": 8, "performance": 2, "efficiency": 6}
 
 
 def test_a_trial_states_every_setting_and_the_version_on_its_device() -> None:
@@ -207,6 +290,19 @@ def test_more_threads_than_a_device_has_are_skipped() -> None:
         assert (reason is None) == runs, reason
 
 
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        (support.device(), "core_type=efficiency, and laptop has cores of one type only"),
+        (support.device(core_types={"performance": 2, "efficiency": 6}), None),
+        (support.device(system="Windows 10.0.26100"), None),
+    ],
+)
+def test_a_type_of_cores_that_a_device_has_not_is_skipped(device: Device, told: str | None) -> None:
+    engine = Engine("llama_cpp", "0.3.36", {"threads": 2, "core_type": "efficiency"})
+    assert plan.why_not(support.forecast(of=engine), device) == told
+
+
 def test_a_file_is_made_only_if_something_runs_with_it() -> None:
     small, large = support.forecast(), support.forecast(mapped_bytes=10**12)
     request = ModelRequest("large", Source.REFERENCE, "large", Quantization.F16)
@@ -257,6 +353,15 @@ def test_leaving_out_what_is_finished_keeps_the_order_of_the_rest(
     every = plan.steps(TRIALS, 3, seed=7)
     left = plan.steps(TRIALS, 3, seed=7, finished=finished)
     assert left == tuple(step for step in every if (step.trial.id, step.round) not in finished)
+
+
+def test_rounds_beyond_those_of_every_trial_are_spare_and_change_no_order() -> None:
+    every = plan.steps(TRIALS, 5, seed=7)
+    found = plan.steps(TRIALS, 3, seed=7, rounds_at_most=5)
+    assert [(step.trial, step.round) for step in found] == [
+        (step.trial, step.round) for step in every
+    ]
+    assert all(step.spare == (step.round >= 3) for step in found)
 
 
 def test_quality_is_checked_once_per_file_whatever_is_swept() -> None:

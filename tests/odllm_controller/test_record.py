@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorder(path: Path) -> Recorder:
     recorder = Recorder(Store.open(path), experiment("seed=7"))
-    recorder.plan(support.device(), [support.trial()], rounds=2)
+    recorder.plan(support.device(), [support.trial()])
     return recorder
 
 
@@ -46,6 +46,20 @@ def test_results_are_stored_and_failures_remembered(path: Path, recorder: Record
     assert "reference-1.6M Q4_0, round 2" in failure
     assert "the worker was killed" in failure
     assert "try again" in failure
+
+
+def test_a_device_at_rest_is_stored_with_the_run(path: Path, recorder: Recorder) -> None:
+    recorder.result(support.baseline(idle_w=2.0))
+    failure = Failure("DispatchError", "the agent was lost", "again")
+    lost = support.baseline(1, started_at=support.STARTED, own_bytes=None, failure=failure)
+    recorder.result(lost)
+    found = store.read(path, "SELECT * FROM baselines ORDER BY round").to_dict("records")
+    assert [row["run_id"] for row in found] == [recorder.run_id] * 2
+    assert (found[0]["own_cores"], found[0]["own_bytes"], found[0]["reason"]) == (0.04, 2e8, "")
+    assert found[1]["reason"] == "the agent was lost"
+    (idle,) = store.read(path, "SELECT * FROM idle_energy").to_dict("records")
+    assert (idle["energy_j"], idle["window_s"], idle["method"]) == (10.0, 5.0, "measured")
+    assert recorder.failures == ["the rest before round 2: the agent was lost\n    again"]
 
 
 def test_a_model_that_could_not_be_prepared_is_stored_and_named(
@@ -88,7 +102,7 @@ def test_a_run_is_closed_however_it_ends(
 
 def test_a_run_with_failures_ends_as_failed(path: Path) -> None:
     with recording(Store.open(path), experiment()) as recorder:
-        recorder.plan(support.device(), [support.trial()], rounds=1)
+        recorder.plan(support.device(), [support.trial()])
         recorder.result(support.failed_round())
     (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
     assert run["status"] == "failed"

@@ -48,7 +48,9 @@ def test_a_round_keeps_every_raw_value(path: Path) -> None:
     tokens = read(path, "SELECT token_s FROM token_times ORDER BY repeat, position")["token_s"]
     assert tokens.tolist() == [time for each in result.repeats for time in each.token_s]
 
-    energy = read(path, "SELECT * FROM energy ORDER BY repeat, phase DESC").to_dict("records")
+    energy = read(
+        path, "SELECT * FROM energy WHERE repeat IS NOT NULL ORDER BY repeat, phase DESC"
+    ).to_dict("records")
     assert [row["energy_j"] for row in energy[2:4]] == [3.0, 5.0]
     assert [row["method"] for row in energy[:4]] == ["unavailable"] * 2 + ["measured"] * 2
     assert energy[0]["energy_j"] != energy[0]["energy_j"], "missing energy must not be a number"
@@ -120,7 +122,17 @@ def test_earlier_speeds_leave_out_warm_ups_and_failed_rounds(path: Path) -> None
     store = stores.measured(path, support.round_result(trial, 0, measured), unfinished)
     speeds = store.earlier_decode_tok_s([trial.id, "unknown"])
     assert speeds.keys() == {trial.id}
-    assert speeds[trial.id] == pytest.approx((100.0, 50.0, 25.0))
+    (only,) = speeds[trial.id]
+    assert only == pytest.approx((100.0, 50.0, 25.0))
+
+
+def test_earlier_speeds_are_told_by_round(path: Path) -> None:
+    trial = support.trial()
+    slow = tuple(support.repeat(index, token_s=0.02) for index in (1, 2))
+    store = stores.measured(path, support.round_result(trial, 1, slow), support.round_result(trial))
+    first, second = store.earlier_decode_tok_s([trial.id])[trial.id]
+    assert first == pytest.approx((100.0,) * 3)
+    assert second == pytest.approx((50.0,) * 2)
 
 
 def test_the_plan_can_be_stored_twice(path: Path) -> None:

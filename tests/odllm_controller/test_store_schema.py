@@ -80,7 +80,16 @@ def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:
         views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal")
         names = {name for (name,) in views.fetchall()}
     assert found == [("done", 7)]
-    assert names == {"rates", "intervals", "results"}
+    assert names == {
+        "chosen_meters",
+        "idle_power",
+        "intervals",
+        "latest_ceilings",
+        "rates",
+        "results",
+        "samples",
+        "shares",
+    }
 
 
 def test_reading_an_older_file_asks_for_an_update(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from odllm_agent.contract import (
     Method,
     ModelRequest,
     Phase,
+    PowerSample,
     QualityCheck,
     QualityResult,
     Quantization,
@@ -29,7 +31,7 @@ from odllm_agent.contract import (
     Source,
     Stopped,
 )
-from odllm_agent.interval import median_interval, median_ranks
+from odllm_controller.bootstrap import interval_of
 from odllm_controller.store import Store, read
 from tests import stores, support
 
@@ -132,21 +134,23 @@ def test_results_tell_what_the_raw_values_tell(path: Path, data: st.DataObject) 
         "prefill_j": [j for j, _ in energy],
         "decode_j": [j for _, j in energy],
         "decode_j_per_token": [j / 5 for _, j in energy],
-        "prefill_w": [j / each.prefill_s for (j, _), each in zip(energy, measured, strict=True)],
-        "decode_w": [j / total for (_, j), total in zip(energy, decode_s, strict=True)],
-        "mean_w": [
-            (a + b) / (each.prefill_s + total)
-            for (a, b), each, total in zip(energy, measured, decode_s, strict=True)
-        ],
+        "prefill_j_per_token": [j / 128 for j, _ in energy],
+        "prefill_w": [j / 0.1 for j, _ in energy],
+        "decode_w": [j / 0.64 for _, j in energy],
+        "mean_w": [(a + b) / 0.74 for a, b in energy],
     }
     row = only_row(path)
     assert row["repeats"] == len(measured)
     assert (row["status"], row["rounds"]) == ("done", len(rounds))
     for name, values in expected.items():
         assert row[name] == pytest.approx(statistics.median(values)), name
-        interval = median_interval(values)
-        ends = (row[f"{name}_low"], row[f"{name}_high"])
-        assert ends == (pytest.approx(interval) if interval else (None, None)), name
+        by_round = [values[:half], values[half:]] if half else [values]
+        interval = interval_of(by_round, seed=row["trial_id"])
+        ends = [row[f"{name}_low"], row[f"{name}_high"]]
+        assert ends == pytest.approx([interval.low, interval.high]), name
+        if f"{name}_mean" in row:
+            assert row[f"{name}_mean"] == pytest.approx(statistics.fmean(values)), name
+    assert (row["interval_reason"] is None) == (row["decode_tok_s_low"] is not None)
 
 
 def test_results_has_the_documented_columns(path: Path) -> None:
@@ -154,12 +158,103 @@ def test_results_has_the_documented_columns(path: Path) -> None:
     assert set(read(path, "SELECT * FROM results")) >= PUBLIC
 
 
-def test_the_ranks_in_the_file_are_those_of_the_agent(path: Path) -> None:
-    stores.begun(path)
-    ranks = read(path, "SELECT * FROM median_ranks ORDER BY n")
-    stored = {row["n"]: (row["low_rank"], row["high_rank"]) for row in ranks.to_dict("records")}
-    assert min(stored) == 6
-    assert all(stored.get(n) == median_ranks(n) for n in range(120))
+def two_rounds(*token_s: float) -> list[RoundResult]:
+    """Two rounds of as many repeats as times are given, the second a little slower."""
+    return [
+        support.round_result(
+            None,
+            index,
+            tuple(
+                support.repeat(place, token_s=(1 + index / 100) * each)
+                for place, each in enumerate(token_s, 1)
+            ),
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ([support.round_result()], "an interval needs 2 rounds, and there is 1"),
+        (two_rounds(0.01, 0.011), "an interval needs 6 repeats, and there are 4"),
+        (two_rounds(0.01, 0.011, 0.012), None),
+    ],
+)
+def test_where_there_is_no_interval_there_is_a_reason(
+    path: Path, results: list[RoundResult], reason: str | None
+) -> None:
+    stores.measured(path, *results, rounds=len(results))
+    row = only_row(path)
+    assert row["interval_reason"] == reason
+    assert (row["decode_tok_s_low"] is None) == (row["tpot_s_high"] is None) == bool(reason)
+    assert row["decode_tok_s"] is not None
+
+
+def test_intervals_can_be_worked_out_again_from_the_raw_values(path: Path) -> None:
+    other = replace(support.round_result(), trial=support.trial(threads=6))
+    store = stores.measured(path, *two_rounds(0.01, 0.011, 0.012), other, rounds=2)
+    before = result_rows(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM bounds")
+    assert {row["decode_tok_s_low"] for row in result_rows(path)} == {None}
+    store.work_out_bounds()
+    assert result_rows(path) == before
+
+
+def test_a_round_that_comes_later_moves_the_interval(path: Path) -> None:
+    first, second = two_rounds(0.01, 0.011, 0.012)
+    store = stores.measured(path, first, second, rounds=3)
+    narrow = only_row(path)
+    slow = tuple(support.repeat(index, token_s=0.05) for index in (1, 2, 3))
+    store.add_round("run-1", support.round_result(None, 2, slow))
+    assert only_row(path)["decode_tok_s_low"] < 0.9 * narrow["decode_tok_s_low"]
+
+
+def test_a_metric_that_some_repeats_lack_has_the_interval_of_the_others(path: Path) -> None:
+    def result(index: int, energies: int) -> RoundResult:
+        metered = [support.repeat(i, energy=support.some_energy(1, i)) for i in range(1, 4)]
+        bare = [support.repeat(i) for i in range(4, 7)]
+        return support.round_result(None, index, tuple(metered[:energies] + bare))
+
+    stores.measured(path, result(0, 3), result(1, 2), rounds=2)
+    row = only_row(path)
+    assert (row["decode_j"], row["decode_j_low"]) == (2.0, None)
+    assert row["interval_reason"] is None
+    found = read(path, "SELECT n, rounds, reason FROM intervals WHERE metric = 'decode_j'")
+    assert found.to_dict("records") == [
+        {"n": 5, "rounds": 2, "reason": "an interval needs 6 repeats, and there are 5"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at_most", "target", "results", "stopped", "status"),
+    [
+        (None, 0.5, two_rounds(0.01, 0.01, 0.01), "narrow", "done"),
+        (None, 0.01, two_rounds(0.01, 0.01, 0.01), "cap", "done"),
+        (4, 0.5, two_rounds(0.01, 0.01, 0.01), "narrow", "done"),
+        (4, 0.01, two_rounds(0.01, 0.01, 0.01), None, "partial"),
+        (2, 0.01, two_rounds(0.01, 0.01, 0.01), "cap", "done"),
+        (4, 0.5, two_rounds(0.01, 0.01, 0.01)[:1], None, "partial"),
+        (4, 0.5, [support.failed_round()], None, "failed"),
+        (4, None, two_rounds(0.01, 0.01, 0.01), None, "partial"),
+    ],
+)
+def test_a_trial_is_done_when_it_is_narrow_or_has_all_its_rounds(
+    path: Path,
+    at_most: int | None,
+    target: float | None,
+    results: list[RoundResult],
+    stopped: str | None,
+    status: str,
+) -> None:
+    store = stores.begun(path)
+    store.add_plan("run-1", [support.trial()], 2, at_most, target)
+    for result in results:
+        store.add_round("run-1", result)
+    row = only_row(path)
+    assert (row["stopped"], row["status"]) == (stopped, status)
+    assert (row["planned_rounds"], row["rounds_at_most"]) == (2, at_most or 2)
 
 
 def test_warm_ups_and_failed_rounds_count_nowhere(path: Path) -> None:
@@ -187,14 +282,39 @@ def test_sizes_come_from_the_file(path: Path) -> None:
     assert row["runtime_bpw"] == pytest.approx(4.5)
 
 
+def test_what_others_took_is_told_in_cores_over_all_repeats(path: Path) -> None:
+    def after(busy_s: float) -> Repeat:
+        state = support.state(busy_s=busy_s, own_cpu_s=2.0)
+        return support.repeat(int(busy_s), after=state, wall_s=2.0)
+
+    # This process spent 1 s in each of both, all CPUs together 2 and 3.
+    stores.measured(path, support.round_result(repeats=(after(102.0), after(103.0))))
+    assert only_row(path)["others_cores"] == pytest.approx(3 / 4)
+
+
+def test_a_tick_that_was_counted_late_is_no_load_below_nothing(path: Path) -> None:
+    late = support.repeat(1, after=support.state(busy_s=99.99), wall_s=0.1)
+    stores.measured(path, support.round_result(repeats=(late,)))
+    assert only_row(path)["others_cores"] == 0
+
+
+def test_the_time_waited_for_a_cooler_device_is_that_of_all_rounds(path: Path) -> None:
+    rounds = [replace(support.round_result(None, n), waited_s=1.5) for n in range(2)]
+    stores.measured(path, *rounds, rounds=2)
+    assert only_row(path)["waited_s"] == 3.0
+
+
 def test_memory_and_load_are_medians_over_rounds(path: Path) -> None:
     def with_peak(index: int, peak: int) -> RoundResult:
-        end = Finished(Stopped.CAP, 0.1, peak_rss_bytes=peak, anonymous_bytes=None)
+        held = support.held_memory(mapped_bytes=peak // 2, kv_bytes=None, reason="it did not tell")
+        end = Finished(Stopped.CAP, 0.1, peak_rss_bytes=peak, held=held)
         return replace(support.round_result(None, index), finished=end)
 
     stores.measured(path, with_peak(0, 100), with_peak(1, 300), with_peak(2, 120), rounds=3)
     row = only_row(path)
-    assert (row["peak_rss_bytes"], row["anonymous_bytes"]) == (120, None)
+    assert (row["peak_rss_bytes"], row["mapped_bytes"], row["kv_bytes"]) == (120, 60, None)
+    assert row["anonymous_bytes"] == support.held_memory().anonymous_bytes
+    assert row["memory_reason"] == "it did not tell"
     assert (row["load_s"], row["repeats"], row["rounds"]) == (0.5, 9, 3)
 
 
@@ -302,6 +422,101 @@ def test_energy_is_of_the_package_and_of_one_method(path: Path) -> None:
     assert (row["energy_method"], row["energy_reason"]) == ("measured", None)
     assert (row["prefill_j"], row["decode_j"]) == (3.0, 3.0)
     assert row["decode_j_per_token"] == pytest.approx(3.0 / 64)
+
+
+def test_a_window_of_several_passes_tells_the_energy_of_one(path: Path) -> None:
+    energy = (
+        support.energy(Phase.PREFILL, 6.0, window_s=0.3, passes=3),
+        support.energy(Phase.DECODE, 8.0, window_s=0.4, passes=2, uncertainty_j=0.5),
+    )
+    one = support.repeat(1, energy=energy, more_prefill_s=(0.2, 0.3), more_decode_s=(0.7,))
+    stores.measured(path, support.round_result(repeats=(one,)))
+    row = only_row(path)
+    assert (row["prefill_j"], row["decode_j"]) == (2.0, 4.0)
+    assert (row["prefill_w"], row["decode_w"]) == (pytest.approx(20.0), pytest.approx(20.0))
+    assert (row["prefill_passes"], row["decode_passes"]) == (3, 2)
+    assert row["decode_j_uncertainty"] == 0.25
+    assert row["decode_j_per_token_uncertainty"] == 0.25 / 64
+    assert row["prefill_j_per_token"] == 2.0 / 128
+    assert row["decode_tok_s"] == pytest.approx(100.0), "further passes are no repeats"
+    passes = read(path, "SELECT phase, pass, pass_s FROM further_passes ORDER BY phase DESC, pass")
+    assert passes.to_numpy().tolist() == [
+        ["prefill", 1, 0.2],
+        ["prefill", 2, 0.3],
+        ["decode", 1, 0.7],
+    ]
+
+
+def test_idle_power_is_that_of_the_last_rest_before_each_repeat_in_the_same_run(path: Path) -> None:
+    energy = support.some_energy(prefill_j=2.0, decode_j=3.2)
+    early, late = (support.repeat(index, energy=energy) for index in (1, 3))
+    store = stores.measured(path, support.round_result(repeats=(early, late)))
+    store.add_run(stores.run("run-2", stores.later(0)))
+    second = support.STARTED + timedelta(seconds=2)
+    store.add_baseline("run-1", support.baseline(0, idle_w=1.0))
+    store.add_baseline("run-1", support.baseline(1, idle_w=2.0, started_at=second))
+    store.add_baseline("run-1", support.baseline(1, idle_w=9.0, started_at=stores.later(1)))
+    store.add_baseline("run-2", support.baseline(0, idle_w=7.0, started_at=second))
+    store.add_baseline("run-1", support.baseline(0, idle_w=8.0, device_id="another"))
+    rates = read(path, "SELECT idle_w, prefill_net_j, decode_net_j FROM rates ORDER BY repeat")
+    assert rates["idle_w"].tolist() == [1.0, 2.0]
+    assert rates["prefill_net_j"].tolist() == pytest.approx([2.0 - 0.1, 2.0 - 0.2])
+    assert rates["decode_net_j"].tolist() == pytest.approx([3.2 - 0.64, 3.2 - 1.28])
+    row = only_row(path)
+    assert row["idle_w"] == 1.5
+    assert row["decode_net_j_per_token"] == pytest.approx((3.2 - 0.96) / 64)
+    assert (row["decode_j"], row["net_reason"]) == (3.2, None)
+
+
+def test_without_an_idle_baseline_nothing_is_subtracted_and_that_is_said(path: Path) -> None:
+    one = support.repeat(1, energy=support.some_energy(2.0, 3.0))
+    store = stores.measured(path, support.round_result(repeats=(one,)))
+    store.add_baseline("run-1", support.baseline())
+    row = only_row(path)
+    assert (row["idle_w"], row["prefill_net_j"], row["decode_net_j"]) == (None, None, None)
+    assert row["net_reason"] == "no idle power was measured before it"
+
+
+def test_the_peak_is_the_most_of_a_phase_and_of_the_chosen_meter(path: Path) -> None:
+    def sample(phase: Phase, power_w: float, domain: str = "package", meter: str = "rapl") -> Any:
+        return PowerSample(phase, domain, meter, 0.0, 0.1, power_w)
+
+    power = (
+        sample(Phase.PREFILL, 30.0),
+        sample(Phase.DECODE, 10.0),
+        sample(Phase.DECODE, 12.0),
+        sample(Phase.DECODE, 500.0, domain="psys"),
+        sample(Phase.DECODE, 500.0, meter="another"),
+    )
+    one = support.repeat(1, energy=support.some_energy(2.0, 3.0), power=power)
+    stores.measured(path, support.round_result(repeats=(one,)))
+    row = only_row(path)
+    assert (row["prefill_peak_w"], row["decode_peak_w"]) == (30.0, 12.0)
+    traces = read(path, "SELECT power_w FROM power_traces WHERE repeat = 1")
+    assert traces["power_w"].tolist() == [30.0, 10.0, 12.0, 500.0, 500.0]
+
+
+def test_a_load_has_its_own_energy_or_the_reason_for_none(path: Path) -> None:
+    def with_load(index: int, energy: Energy) -> RoundResult:
+        one = support.repeat(1, energy=support.some_energy(2.0, 3.0))
+        result = support.round_result(None, index, (one,))
+        assert result.loaded is not None
+        trace = (PowerSample(Phase.LOAD, "package", "rapl", 0.0, 0.1, 5.0),)
+        return replace(result, loaded=replace(result.loaded, energy=(energy,), power=trace))
+
+    missed = Energy(Phase.LOAD, "package", "rapl", Method.UNAVAILABLE, None, "too short")
+    store = stores.measured(path, with_load(0, missed), rounds=2)
+    row = only_row(path)
+    assert (row["load_j"], row["load_j_reason"]) == (None, "too short")
+    store.add_round("run-1", with_load(1, support.energy(Phase.LOAD, 4.0, window_s=0.5)))
+    row = only_row(path)
+    assert (row["load_j"], row["load_w"], row["load_j_reason"]) == (4.0, 8.0, None)
+    assert (row["load_j_uncertainty"], row["load_peak_w"]) == (0.4, 5.0)
+    assert row["load_net_j"] is None
+    store.add_baseline("run-1", support.baseline(idle_w=2.0))
+    assert only_row(path)["load_net_j"] == pytest.approx(4.0 - 2.0 * 0.5)
+    loads = read(path, "SELECT count(*) AS n FROM power_traces WHERE repeat IS NULL")
+    assert loads["n"].tolist() == [2]
 
 
 def test_flags_are_listed_once_each(path: Path) -> None:

@@ -7,9 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from odllm_agent.contract import Exam, QualityCheck, QualityResult, RoundResult, Score
+from odllm_agent.contract import (
+    Exam,
+    Method,
+    Phase,
+    QualityCheck,
+    QualityResult,
+    RoundResult,
+    Score,
+)
+from odllm_controller.analysis.drift import Drift
 from odllm_controller.store import Store
-from odllm_controller.table import Column, console, pages, print_results, significant
+from odllm_controller.table import (
+    Column,
+    console,
+    drift_line,
+    pages,
+    print_results,
+    significant,
+)
 from tests import support
 from tests.stores import run
 
@@ -31,13 +47,14 @@ def printed(store: Store, width: int = 200) -> str:
     return paper.getvalue()
 
 
-def measured(kind: int, **times: float) -> RoundResult:
+def measured(kind: int, round_index: int = 0, **times: float) -> RoundResult:
     repeats = tuple(support.repeat(index, **times) for index in range(1, 8))
-    return support.round_result(support.trial(MODELS[kind]), repeats=repeats)
+    return support.round_result(support.trial(MODELS[kind]), round_index, repeats)
 
 
 def test_figures_are_shown_in_their_units(store: Store) -> None:
-    store.add_round("run-1", measured(0, prefill_s=0.1, token_s=0.01))
+    for index in range(2):
+        store.add_round("run-1", measured(0, index, prefill_s=0.1, token_s=0.01))
     scores = [("perplexity", 12.3456), ("kld", 0.00789), ("accuracy", 0.625)]
     result = support.quality_result(MODELS[0])
     found = tuple(Score(name, value, 0.1, 99) for name, value in scores)
@@ -55,6 +72,60 @@ def test_figures_are_shown_in_their_units(store: Store) -> None:
     assert " 90 " in text
 
 
+def test_a_single_round_has_no_interval_and_says_why(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    text = printed(store)
+    assert " 100 " in text
+    assert "no interval: an interval needs 2 rounds, and there is 1" in text
+    assert "drift on laptop: undecided, too little was measured in two rounds of this run" in text
+
+
+def test_two_settings_of_one_file_are_compared(store: Store) -> None:
+    for index in range(2):
+        store.add_round("run-1", measured(0, index))
+        other = measured(0, index, token_s=0.005)
+        store.add_round("run-1", replace(other, trial=support.trial(MODELS[0], threads=4)))
+    store.add_plan("run-1", [support.trial(MODELS[0], threads=4)], rounds=2)
+    text = printed(store)
+    heading, _, line = text[text.index("Ratios of medians") :].splitlines()[:3]
+    assert heading == "Ratios of medians [95 %], against llama_cpp, 2 threads"
+    assert "llama_cpp, 4 threads" in line
+    assert line.split()[-6:] == ["1.00", "[1.00,", "1.00]", "2.00", "[2.00,", "2.00]"]
+
+
+def test_one_configuration_is_compared_with_nothing(store: Store) -> None:
+    store.add_round("run-1", measured(0))
+    assert "Ratios" not in printed(store)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            Drift("laptop", 2.0, -0.05, -0.08, -0.02),
+            "decode speed changed by -10.0 % [-16.0, -4.0] in 120 min, -5.0 % per hour. Rounds of "
+            "shuffled order keep comparisons fair; for absolute figures let the device come to "
+            "rest and measure again",
+        ),
+        (
+            Drift("laptop", 0.5, 0.01, -0.02, 0.03),
+            "none seen, decode speed changed by +0.5 % [-1.0, +1.5] in 30 min, +1.0 % per hour",
+        ),
+        (
+            Drift("laptop", 0.5, 0.01, -0.1, 0.2),
+            "undecided, decode speed changed by +0.5 % [-5.0, +10.0] in 30 min, +1.0 % per hour; "
+            "more rounds would tell",
+        ),
+        (
+            Drift("laptop", 0.5),
+            "undecided, too little was measured in two rounds of this run; more rounds would tell",
+        ),
+    ],
+)
+def test_a_drift_is_told_in_one_line_with_what_to_do(found: Drift, told: str) -> None:
+    assert drift_line(found) == f"drift on laptop: {told}"
+
+
 def test_what_was_not_measured_is_a_dash_and_energy_says_why(store: Store) -> None:
     store.add_round("run-1", measured(0))
     text = printed(store)
@@ -70,8 +141,32 @@ def test_energy_is_shown_where_it_was_measured(store: Store) -> None:
     for model in MODELS:
         store.add_round("run-1", support.round_result(support.trial(model), repeats=repeats))
     text = printed(store)
-    assert "10" in text
+    assert text.count("10 ±1") == 2, "also where all trials agree"
     assert "unavailable" not in text
+    assert "estimated" not in text
+
+
+def test_energy_that_was_estimated_says_so(store: Store) -> None:
+    energy = tuple(
+        replace(figure, method=Method.ESTIMATED) for figure in support.some_energy(1.0, 0.64)
+    )
+    repeats = (support.repeat(1, energy=energy),)
+    store.add_round("run-1", support.round_result(support.trial(MODELS[0]), repeats=repeats))
+    assert "energy: estimated from stated watts, not measured" in printed(store)
+
+
+def test_every_phase_has_its_energy_and_how_far_off_it_may_be(store: Store) -> None:
+    figures = support.some_energy(prefill_j=1.28, decode_j=0.64)
+    repeats = tuple(support.repeat(index, energy=figures) for index in range(1, 8))
+    result = support.round_result(support.trial(MODELS[0]), repeats=repeats)
+    assert result.loaded is not None
+    load = support.energy(Phase.LOAD, 4.5)
+    store.add_round("run-1", replace(result, loaded=replace(result.loaded, energy=(load,))))
+    text = printed(store, width=400)
+    for heading in ("load J", "prefill mJ/tok", "decode mJ/tok", "prefill W", "decode W"):
+        assert heading in text
+    (line,) = (line for line in text.splitlines() if "Q8_0" in line and "4.5" in line)
+    assert line.split()[-8:] == ["4.5", "±0.5", "10", "±1", "10", "±1", "12.8", "1"]
 
 
 def test_energy_that_some_trials_lack_is_a_column(store: Store) -> None:

@@ -27,7 +27,8 @@ CREATE TABLE devices (
     python_version VARCHAR NOT NULL,
     odllm_version VARCHAR NOT NULL,
     engines JSON NOT NULL,             -- version by name
-    meters JSON NOT NULL               -- what each can read, or why not
+    meters JSON NOT NULL,              -- what each can read, or why not
+    core_types JSON NOT NULL           -- cores of each type; empty where all are alike
 );
 
 CREATE TABLE run_devices (
@@ -69,6 +70,8 @@ CREATE TABLE planned (
     trial_id VARCHAR NOT NULL,
     position INTEGER NOT NULL,         -- in the plan, from 0
     rounds INTEGER NOT NULL,
+    rounds_at_most INTEGER NOT NULL,   -- rounds beyond `rounds` only while the interval is wider
+    interval_target DOUBLE,            -- than this, as a fraction of the median decode speed
     PRIMARY KEY (run_id, trial_id)
 );
 
@@ -106,11 +109,22 @@ CREATE TABLE rounds (
     load_s DOUBLE,
     runtime_bpw DOUBLE,
     system VARCHAR,                    -- processor features that the engine uses
+    no_work VARCHAR,                   -- why the table work has nothing of the trial, or empty
     peak_rss_bytes BIGINT,
-    anonymous_bytes BIGINT,
     stopped VARCHAR NOT NULL,          -- narrow, cap, failed
     interval_width DOUBLE,             -- of the decode speed, as a fraction of its median
     complete BOOLEAN NOT NULL,
+    rss_bytes BIGINT,                  -- this and the next six: once the last repeat had ended
+    mapped_bytes BIGINT,               -- of the model's files
+    anonymous_bytes BIGINT,            -- what no file backs; weights, KV and buffers are in it
+    swapped_bytes BIGINT,              -- of the worker
+    loaded_bytes BIGINT,               -- weights in memory of the worker's own
+    kv_bytes BIGINT,
+    compute_bytes BIGINT,
+    memory_reason VARCHAR NOT NULL,    -- why a part is not told
+    waited_s DOUBLE NOT NULL,          -- for the device to cool down before
+    available_before_bytes BIGINT,     -- of the device, before the worker was started
+    available_after_bytes BIGINT,      -- once it had ended
     UNIQUE (trial_id, round, started_at)
 );
 
@@ -122,6 +136,7 @@ CREATE TABLE repeats (
     prefill_s DOUBLE NOT NULL,
     ttft_s DOUBLE NOT NULL,
     flags VARCHAR[] NOT NULL,          -- what disturbed it
+    wall_s DOUBLE,                     -- from the state before it to the state after it
     PRIMARY KEY (round_id, repeat)
 );
 
@@ -134,16 +149,68 @@ CREATE TABLE token_times (
     token_s DOUBLE NOT NULL
 );
 
-CREATE TABLE energy (
+-- Times of passes beyond the first, which only made a window long enough for a power meter.
+CREATE TABLE further_passes (
     round_id BIGINT NOT NULL,
     repeat INTEGER NOT NULL,
     phase VARCHAR NOT NULL,            -- prefill, decode
-    domain VARCHAR NOT NULL,           -- package, core, dram, psys, gpu, battery
+    pass INTEGER NOT NULL,             -- from 1
+    pass_s DOUBLE NOT NULL
+);
+
+-- Of whole windows; what one pass took is worked out in the views. No primary key, as a load belongs
+-- to no repeat.
+CREATE TABLE energy (
+    round_id BIGINT NOT NULL,
+    repeat INTEGER,                    -- NULL of the load
+    phase VARCHAR NOT NULL,            -- load, prefill, decode
+    domain VARCHAR NOT NULL,           -- package, core, uncore, dram, psys, gpu, battery, wall
     meter VARCHAR NOT NULL,
     method VARCHAR NOT NULL,           -- measured, estimated, unavailable
     energy_j DOUBLE,
     reason VARCHAR NOT NULL,           -- why there is no figure
-    PRIMARY KEY (round_id, repeat, phase, domain, meter)
+    window_s DOUBLE,                   -- between the readings at the window's edges
+    uncertainty_j DOUBLE,              -- how far off the figure may be
+    passes INTEGER NOT NULL            -- how often the phase was gone through in the window
+);
+
+CREATE TABLE power_traces (
+    round_id BIGINT NOT NULL,
+    repeat INTEGER,                    -- NULL of the load
+    phase VARCHAR NOT NULL,
+    domain VARCHAR NOT NULL,
+    meter VARCHAR NOT NULL,
+    start_s DOUBLE NOT NULL,           -- since the start of the repeat or load
+    end_s DOUBLE NOT NULL,
+    power_w DOUBLE NOT NULL            -- mean between the two
+);
+
+-- Each device while nothing was measured on it, with the agent and Ray there.
+CREATE TABLE baselines (
+    run_id VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    started_at TIMESTAMP NOT NULL,
+    round INTEGER NOT NULL,            -- that came next
+    wall_s DOUBLE NOT NULL,
+    own_cores DOUBLE,                  -- CPU seconds per second of the agent and Ray
+    own_bytes BIGINT,                  -- memory that would be free without them
+    busy_cores DOUBLE,                 -- CPU seconds per second of everything
+    reason VARCHAR NOT NULL,           -- why something of it is missing
+    PRIMARY KEY (run_id, device_id, started_at)
+);
+
+CREATE TABLE idle_energy (
+    run_id VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    started_at TIMESTAMP NOT NULL,     -- of the baseline
+    domain VARCHAR NOT NULL,
+    meter VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    energy_j DOUBLE,
+    reason VARCHAR NOT NULL,
+    window_s DOUBLE,
+    uncertainty_j DOUBLE,
+    PRIMARY KEY (run_id, device_id, started_at, domain, meter)
 );
 
 CREATE TABLE device_states (
@@ -159,6 +226,10 @@ CREATE TABLE device_states (
     swapped_bytes BIGINT,
     busy_s DOUBLE NOT NULL,
     own_cpu_s DOUBLE NOT NULL,
+    power_profile VARCHAR,
+    energy_preference VARCHAR,
+    battery_percent DOUBLE,
+    top_frequency_hz DOUBLE,
     PRIMARY KEY (round_id, repeat, moment)
 );
 
@@ -187,6 +258,32 @@ CREATE TABLE quality (
     PRIMARY KEY (check_id, run_id, metric)
 );
 
+-- What a trial has to read and compute at least, with weights or keys and values of one type: of
+-- prefill for the whole prompt, of decode for the mean output token.
+CREATE TABLE work (
+    trial_id VARCHAR NOT NULL,
+    phase VARCHAR NOT NULL,            -- prefill, decode
+    type VARCHAR NOT NULL,             -- by the engine's name
+    read_bytes DOUBLE NOT NULL,
+    operations DOUBLE NOT NULL,        -- multiplications and additions
+    PRIMARY KEY (trial_id, phase, type)
+);
+
+-- The most that a device does; of several runs the latest figure counts.
+CREATE TABLE ceilings (
+    device_id VARCHAR NOT NULL,
+    engine VARCHAR NOT NULL,
+    engine_version VARCHAR NOT NULL,
+    threads INTEGER NOT NULL,
+    name VARCHAR NOT NULL,             -- read, or the type of weights that are multiplied
+    run_id VARCHAR NOT NULL,
+    measured_at TIMESTAMP NOT NULL,
+    per_s DOUBLE,                      -- bytes read, or operations
+    method VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,           -- why there is no figure
+    PRIMARY KEY (device_id, engine, engine_version, threads, name, run_id)
+);
+
 CREATE SEQUENCE failure_ids;
 
 CREATE TABLE failures (
@@ -208,9 +305,13 @@ CREATE TABLE failures (
     log VARCHAR NOT NULL
 );
 
--- Which two of n sorted values enclose their median with 95 % confidence; no row below 6 values.
-CREATE TABLE median_ranks (
-    n INTEGER PRIMARY KEY,
-    low_rank INTEGER NOT NULL,
-    high_rank INTEGER NOT NULL
+-- The 95 % interval of a trial's median by a bootstrap, which SQL cannot do. Derived from the view
+-- `samples` alone, in the transaction that adds a round; `Store.work_out_bounds` does it again for all.
+CREATE TABLE bounds (
+    trial_id VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,           -- a column of rates
+    low DOUBLE,
+    high DOUBLE,
+    reason VARCHAR NOT NULL,           -- why there is no interval
+    PRIMARY KEY (trial_id, metric)
 );

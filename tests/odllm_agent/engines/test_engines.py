@@ -1,5 +1,6 @@
 """The table of engines, with one of them missing."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -32,6 +33,32 @@ def test_an_engine_that_is_not_installed_is_refused_with_the_line_to_install_it(
     assert caught.value.remedy == 'pip install "odllm[openvino]"'
     with pytest.raises(EngineError, match="openvino is not installed here"):
         engines.load(engine, model, 8)
+
+
+@pytest.mark.usefixtures("_without_openvino")
+def test_engines_that_cannot_be_used_say_why() -> None:
+    (name, error), *others = engines.absent().items()
+    assert (name, others) == ("openvino", [])
+    assert error.remedy == 'pip install "odllm[openvino]"'
+
+
+def test_a_library_that_cannot_be_loaded_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise RuntimeError("Failed to load shared library 'libllama.so'")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    assert engines.versions() == {}
+    assert "libllama.so" in engines.absent()["llama_cpp"].message
+    assert "--force-reinstall" in engines.absent()["llama_cpp"].remedy
+
+
+def test_an_engine_that_tells_no_buffers_says_so_beside_what_the_system_told() -> None:
+    held = support.held_memory(kv_bytes=None, reason="Windows does not tell")
+    found = engines.with_told(held, Engine("openvino", "2026.4", {}), "any log")
+    assert found.mapped_bytes == held.mapped_bytes
+    assert found.reason == (
+        "Windows does not tell; openvino does not tell the sizes of its buffers"
+    )
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:

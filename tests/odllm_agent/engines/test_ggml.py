@@ -1,8 +1,9 @@
 """Answers of the real ggml; which layouts it has depends on the processor."""
 
+import numpy as np
 import pytest
 
-from odllm_agent.engines.ggml import activation_bytes, is_repacked
+from odllm_agent.engines.ggml import activation_bytes, dot_product, is_repacked, value_bytes
 
 
 @pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
@@ -29,3 +30,16 @@ def test_activations_take_the_room_of_the_type_that_they_meet_weights_in(
     kind: str, bytes_each: float
 ) -> None:
     assert activation_bytes(kind) == bytes_each
+
+
+def test_a_dot_product_is_that_of_both_vectors() -> None:
+    ones, twos = (np.full(4096, value, np.float32) for value in (1, 2))
+    found = dot_product("F32")(4096, ones.ctypes.data, twos.ctypes.data)
+    assert found == 8192
+
+
+@pytest.mark.parametrize(
+    ("kind", "bytes_each"), [("f16", 2), ("q8_0", 34 / 32), ("q4_0", 18 / 32), ("F32", 4)]
+)
+def test_values_of_a_type_take_their_scales_along(kind: str, bytes_each: float) -> None:
+    assert value_bytes(kind) == bytes_each

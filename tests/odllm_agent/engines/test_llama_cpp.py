@@ -1,6 +1,8 @@
 """The real llama.cpp on a small model file of the tests' own."""
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 from llama_cpp import llama_cpp as native
 
-from odllm_agent import engines
-from odllm_agent.contract import ModelFile
+from odllm_agent import cores, engines
+from odllm_agent.contract import Anatomy, ModelFile, to_json
 from odllm_agent.engines import llama_cpp
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError, SettingError
@@ -221,6 +223,46 @@ def test_threads_reach_llama_cpp(model: ModelFile) -> None:
         assert native.llama_n_threads_batch(session._context) == 2  # type: ignore[attr-defined]
 
 
+# The second CPU is none that any machine has, so that two threads share the first.
+KEPT_TO_ONE = """
+import os, sys
+from pathlib import Path
+from odllm_agent import cores, engines, linux
+from odllm_agent.contract import Trial, from_json
+
+every = linux.cpus()
+cores.types = lambda: {"efficiency": (every[-1], 1000)}
+trial = from_json(Trial, sys.argv[1])
+with engines.load(trial.engine, trial.model, 64) as session:
+    session.prefill(range(40))
+    tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    print([os.sched_getaffinity(task) == {every[-1]} for task in tasks], linux.cpus() == every)
+print(linux.cpus() == every)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells types of cores")
+def test_all_threads_compute_on_the_type_of_cores_that_was_asked_for(model: ModelFile) -> None:
+    settings = check_settings("llama_cpp", {"threads": 2, "core_type": "efficiency"})
+    trial = support.trial(model, **settings)  # type: ignore[arg-type]
+    # In a process of its own, as a trial is: OpenMP keeps threads that were started before.
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT_TO_ONE, to_json(trial)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[True, True] False", "True"]
+
+
+def test_a_type_of_cores_that_is_not_there_is_refused(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "types", dict)
+    with pytest.raises(SettingError, match="core_type=performance"):
+        load(model, core_type="performance")
+
+
 def test_gpu_layers_are_refused_by_a_build_for_the_cpu(model: ModelFile) -> None:
     if native.llama_supports_gpu_offload():
         pytest.skip("this llama.cpp can use a GPU")
@@ -249,3 +291,23 @@ def test_version_names_the_commit_of_llama_cpp() -> None:
     package, _, commit = version.partition("+")
     assert package.count(".") == 2
     assert len(commit) >= 7
+
+
+def test_what_is_held_is_what_the_file_holds_with_the_cache_that_was_asked_for(
+    model: ModelFile,
+) -> None:
+    told = dataclasses.replace(model, anatomy=Anatomy(kv_values=6, query_values=4))
+    with load(told, kv_type_k="q8_0", flash_attention="on") as session:
+        assert session.anatomy == told.anatomy
+        assert session.kv_cache.type == "Q8_0"
+        assert session.kv_cache.value_bytes == (34 / 32 + 2) / 2
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    session.fill(PROMPT)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(PROMPT))
+    assert np.array_equal([session.extend([token]) for token in (50, 51)], expected)
+    assert session.rewind(0)
+    session.fill(PROMPT)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)

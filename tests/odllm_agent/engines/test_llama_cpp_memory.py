@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import (
     Engine,
+    HeldMemory,
     ModelFile,
     ModelRequest,
     Quantization,
@@ -23,6 +24,7 @@ from odllm_agent.engines.llama_cpp_memory import (
     rehearse_step,
     weight_memory,
     why_untold,
+    with_told,
 )
 from odllm_agent.errors import EngineError
 from odllm_agent.models import Cache, prepare, read_header
@@ -58,6 +60,18 @@ UNFUSED = LOG.replace("flash_attn            = auto", "flash_attn            = d
 
 def engine(**settings: object) -> Engine:
     return Engine("llama_cpp", "any", check_settings("llama_cpp", {"threads": 1, **settings}))
+
+
+REAL_LOG = """\
+load_tensors:   CPU_Mapped model buffer size =     8.04 MiB
+load_tensors:   CPU_REPACK model buffer size =     2.25 MiB
+load_tensors:        CUDA0 model buffer size =   100.00 MiB
+llama_context:        CPU  output buffer size =     0.58 MiB
+llama_kv_cache:        CPU KV buffer size =     0.75 MiB
+llama_kv_cache:      CUDA0 KV buffer size =    12.00 MiB
+llama_kv_cache: size =   12.75 MiB (   256 cells,   3 layers,  1/1 seqs), K (f16):    0.38 MiB
+sched_reserve:        CPU compute buffer size =     4.63 MiB
+"""
 
 
 def weights(path: Path) -> list[Weights]:
@@ -119,6 +133,39 @@ def test_buffers_are_those_of_the_steps_that_a_workload_takes(
         said = capfd.readouterr().err
     assert f"n_ubatch              = {tokens}\n" in said
     assert re.search(rf"\( *{cells} cells", said)
+
+
+def test_a_worker_holds_the_buffers_that_are_neither_mapped_nor_on_a_gpu() -> None:
+    found = with_told(HeldMemory(mapped_bytes=5), REAL_LOG)
+    assert found == HeldMemory(
+        mapped_bytes=5,
+        loaded_bytes=int(2.25 * MIB),
+        kv_bytes=int(0.75 * MIB),
+        compute_bytes=int(0.58 * MIB) + int(4.63 * MIB),
+    )
+
+
+def test_a_log_that_tells_no_buffer_leaves_them_unknown_and_says_so() -> None:
+    found = with_told(HeldMemory(rss_bytes=7, reason="macOS does not tell"), "no such lines")
+    assert (found.rss_bytes, found.kv_bytes) == (7, None)
+    assert found.reason == (
+        "macOS does not tell; llama.cpp's log does not tell the sizes of its buffers"
+    )
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_real_load_tells_its_buffers(
+    cache: Cache, capfd: pytest.CaptureFixture[str], mmap: bool
+) -> None:
+    file = prepared(Quantization.Q4_0, cache)
+    capfd.readouterr()
+    with load(engine(mmap=mmap), file, 64):
+        found = with_told(HeldMemory(), capfd.readouterr().err)
+    foreseen = weight_memory(engine(mmap=mmap), weights(Path(file.path)))
+    assert found.loaded_bytes == pytest.approx(foreseen.loaded_bytes, abs=0.03 * MIB)
+    assert found.kv_bytes
+    assert found.compute_bytes
+    assert found.reason == ""
 
 
 def test_layers_on_a_gpu_are_not_foreseen() -> None:

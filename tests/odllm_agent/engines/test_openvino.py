@@ -291,3 +291,38 @@ def test_settings_of_another_engine_are_refused(model: ModelFile) -> None:
     wrong = dataclasses.replace(asked(), settings={"threads": 1, "mmap": True})
     with pytest.raises(SettingError, match="'mmap'"):
         engines.load(wrong, model, CONTEXT)
+
+
+@pytest.mark.parametrize(("kept", "value_bytes"), [("f32", 4), ("u8", 1)])
+def test_what_is_held_is_what_its_own_graph_holds_with_the_cache_that_was_asked_for(
+    model: ModelFile, kept: str, value_bytes: int
+) -> None:
+    with load(model, attention="stateful", kv_cache_precision=kept) as session:
+        held, cache = session.anatomy, session.kv_cache
+    assert (cache.type, cache.value_bytes) == (kept, value_bytes)
+    of_file = model.anatomy
+    assert (held.kv_values, held.query_values) == (of_file.kv_values, of_file.query_values)
+    multiplied = [sum(each.n_multiplied for each in anatomy.weights) for anatomy in (held, of_file)]
+    assert multiplied[0] == multiplied[1]
+    assert 8 * sum(each.n_bytes for each in held.weights) / model.n_weights == pytest.approx(
+        session.runtime_bpw or 0
+    )
+
+
+def test_blocks_of_keys_and_values_take_their_scales_along(model: ModelFile) -> None:
+    with load(model, attention="paged") as session:
+        assert (session.kv_cache.type, session.kv_cache.value_bytes) == ("f32", 4)
+    with load(model, attention="paged", kv_cache_precision="u8") as session:
+        assert session.kv_cache.type == "u8"
+        assert 1 < session.kv_cache.value_bytes < 1.5
+
+
+def test_what_is_rewound_leaves_no_trace(session: Session) -> None:
+    prompt = list(range(40))
+    session.fill(prompt)
+    expected = [session.extend([token]) for token in (50, 51)]
+    assert session.rewind(len(prompt))
+    assert np.allclose([session.extend([token]) for token in (50, 51)], expected, atol=1e-5)
+    assert session.rewind(0)
+    session.fill(prompt)
+    assert np.allclose(session.extend([50]), expected[0], atol=1e-5)

@@ -4,8 +4,8 @@ The tree is bind-mounted over /sys/class in a private mount namespace, so that t
 opens its own fixed paths and finds the tree there.
 """
 
+import collections
 import contextlib
-import importlib
 import itertools
 import json
 import logging
@@ -13,11 +13,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from odllm_agent.clock import seconds_between
 from odllm_agent.contract import Phase, to_json
-from odllm_agent.meters import energies, open_meters, rapl, read
+from odllm_agent.meters import energies, open_meters, read
 
 MODULE = "tests.odllm_agent.meters.powercap"
 REPOSITORY = Path(__file__).parents[3]
@@ -25,22 +26,33 @@ MOUNTED = Path("/sys/class")
 RANGE_UJ = 262_143_328_850
 NOBODY = 65534
 WRAP_AFTER_S = 0.5
+CORE_SHARE, DRAM_SHARE, PSYS_SHARE = 0.6, 0.25, 1.5
 
 
-def build(root: Path, packages: int = 1, range_uj: int = RANGE_UJ) -> Path:
-    """A tree as the kernel shows it: packages with a core zone each, and psys beside them."""
-    zones = root / "powercap/intel-rapl"
+def build(
+    root: Path,
+    packages: int = 1,
+    range_uj: int = RANGE_UJ,
+    *,
+    inner: Sequence[str] = ("core", "dram"),
+    psys: bool = True,
+) -> Path:
+    """A tree as the kernel shows it: packages with zones inside, and psys beside them."""
     for number in range(packages):
-        package = zones / f"intel-rapl:{number}"
-        _zone(package, f"package-{number}", range_uj)
-        _zone(package / f"intel-rapl:{number}:0", "core", range_uj)
-    _zone(zones / f"intel-rapl:{packages}", "psys", range_uj)
+        _zone(counter(root, number).parent, f"package-{number}", range_uj)
+        for part, name in enumerate(inner):
+            _zone(counter(root, number, part).parent, name, range_uj)
+    if psys:
+        _zone(counter(root, packages).parent, "psys", range_uj)
     return root
 
 
-def counter(root: Path, package: int = 0) -> Path:
-    """The energy counter of a package."""
-    return root / f"powercap/intel-rapl/intel-rapl:{package}/energy_uj"
+def counter(root: Path, zone: int = 0, part: int | None = None) -> Path:
+    """The energy counter of a zone, or of a part of it; psys comes after the packages."""
+    directory = root / f"powercap/intel-rapl/intel-rapl:{zone}"
+    if part is not None:
+        directory /= f"intel-rapl:{zone}:{part}"
+    return directory / "energy_uj"
 
 
 def write_uj(path: Path, value_uj: float) -> None:
@@ -81,8 +93,7 @@ def report() -> dict[str, object]:
 
 def report_to_nobody() -> dict[str, object]:
     """What the meter says to a user who may not read the counters."""
-    with rapl._quiet():
-        importlib.import_module("pyRAPL")
+    report()  # the modules are loaded while they can be
     os.seteuid(NOBODY)
     return report()
 
@@ -100,11 +111,12 @@ def windows(*watts: str) -> dict[str, object]:
             edges.append((int(counter(MOUNTED).read_text()), read(meters)))
             time.sleep(0.3)
         driver.kill()
-    power_w: list[float | str] = []
+    power_w = collections.defaultdict[str, list[float | str]](list)
     for (_, before), (_, after) in itertools.pairwise(edges):
-        (energy,) = energies(Phase.DECODE, meters, before, after)
-        seconds = seconds_between(before[0]["package"].at_ns, after[0]["package"].at_ns)
-        power_w.append(energy.energy_j / seconds if energy.energy_j else energy.reason)
+        for energy in energies(Phase.DECODE, meters, before, after):
+            ends = before[0][energy.domain].at_ns, after[0][energy.domain].at_ns
+            told = energy.energy_j and energy.energy_j / seconds_between(*ends)
+            power_w[energy.domain].append(told or energy.reason)
     return report() | {
         "power_w": power_w,
         "wraps": sum(after < before for (before, _), (after, _) in itertools.pairwise(edges)),
@@ -114,36 +126,51 @@ def windows(*watts: str) -> dict[str, object]:
 
 
 def drive(*watts: str) -> None:
-    """Advances each package's counter at its power, soon through a wrap, until killed."""
+    """Advances each package's counters at its power, soon through a wrap, until killed.
+
+    Cores, DRAM and the platform draw their shares of it.
+    """
     # A turn that comes late is an error of the driver, not of the meter.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     range_uj = int(counter(MOUNTED).with_name("max_energy_range_uj").read_text())
+    drawn_w = {
+        counter(MOUNTED, package): power_w for package, power_w in enumerate(map(float, watts))
+    }
+    for package, power_w in enumerate(map(float, watts)):
+        for part, share in enumerate((CORE_SHARE, DRAM_SHARE)):
+            drawn_w[counter(MOUNTED, package, part)] = share * power_w
+    drawn_w[counter(MOUNTED, len(watts))] = PSYS_SHARE * sum(map(float, watts))
     start = time.monotonic()
     for turn in itertools.count():
-        for package, power_w in enumerate(map(float, watts)):
+        for path, power_w in drawn_w.items():
             moved_uj = power_w * 1e6 * (time.monotonic() - start - WRAP_AFTER_S)
-            write_uj(counter(MOUNTED, package), moved_uj % range_uj)
+            write_uj(path, moved_uj % range_uj)
         if turn == 0:
             print(flush=True)
         time.sleep(0.0005)
 
 
-def emptied() -> dict[str, object]:
-    """The windows of a counter that stands still, is emptied, and comes back."""
+def scripted(steps: str) -> dict[str, object]:
+    """The energies between the steps of a script, and from the first to the last.
+
+    Args:
+        steps: JSON: by step, what the counter of each zone (`0` or `0:1`) is set to, in
+            micro-joules, or `null` to empty it; `wait_s` is waited first.
+    """
     meters = open_meters(("rapl",))
     edges = []
-    for value_uj in (5_000_000, 5_000_000, None, 6_000_000, 7_000_000):
-        if value_uj is None:
-            os.truncate(counter(MOUNTED), 0)
-        else:
-            write_uj(counter(MOUNTED), value_uj)
+    for step in json.loads(steps):
+        time.sleep(step.pop("wait_s", 0.02))
+        for zone, value_uj in step.items():
+            path = counter(MOUNTED, *map(int, zone.split(":")))
+            os.truncate(path, 0) if value_uj is None else write_uj(path, value_uj)
         edges.append(read(meters))
-        time.sleep(0.02)
+    pairs = [*itertools.pairwise(edges), (edges[0], edges[-1])]
     return {
-        "energies": [
-            to_json(energies(Phase.DECODE, meters, before, after)[0])
-            for before, after in itertools.pairwise(edges)
+        "windows": [
+            [to_json(energy) for energy in energies(Phase.DECODE, meters, before, after)]
+            for before, after in pairs
         ]
     }
 
@@ -168,7 +195,7 @@ def _zone(directory: Path, name: str, range_uj: int) -> None:
     (directory / "energy_uj").chmod(0o400)
 
 
-SCENARIOS = {run.__name__: run for run in (report, report_to_nobody, windows, emptied, cost)}
+SCENARIOS = {run.__name__: run for run in (report, report_to_nobody, windows, scripted, cost)}
 
 if __name__ == "__main__":
     scenario, *arguments = sys.argv[1:]

@@ -1,10 +1,24 @@
+"""The memory of a process, by the kernel's own accounting."""
+
 import mmap
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from odllm_agent.meters.memory import anonymous_bytes, peak_rss_bytes, status_bytes
+from odllm_agent.contract import HeldMemory
+from odllm_agent.meters.memory import (
+    Mapping,
+    _told_by_psutil,
+    held_memory,
+    mappings,
+    peak_rss_bytes,
+    split,
+    status_bytes,
+)
 
 STATUS = """\
 Name:\tpython
@@ -37,11 +51,73 @@ def test_the_peak_stays_when_memory_is_given_back() -> None:
     assert psutil.Process().memory_info().rss < 0.99 * size
 
 
+# Of a process under Linux 6.18: a model of which some pages were written to, a library, memory of
+# the process's own, and what the kernel gives a name.
+SMAPS = """\
+7f12a0000000-7f12a4000000 r--p 00001000 fe:00 260386                     /models/mine F16.gguf
+Size:              65536 kB
+KernelPageSize:        4 kB
+Rss:               60000 kB
+Pss:               30000 kB
+Private_Dirty:         8 kB
+Referenced:        60000 kB
+Anonymous:             8 kB
+Swap:                  0 kB
+SwapPss:               0 kB
+VmFlags: rd mr mw me
+7f12a4000000-7f12a4100000 r-xp 00000000 fe:00 17                         /usr/lib/libc.so.6
+Rss:                1024 kB
+Anonymous:             0 kB
+Swap:                  0 kB
+7f12b0000000-7f12b8000000 rw-p 00000000 00:00 0\x20
+Rss:              100000 kB
+Anonymous:        100000 kB
+Swap:                300 kB
+SwapPss:             150 kB
+7ffcb6148000-7ffcb6169000 rw-p 00000000 00:00 0                          [stack]
+Rss:                  40 kB
+Anonymous:            40 kB
+Swap:                  0 kB
+"""
+KIB = 1024
+
+
+def test_the_parts_of_a_process_are_read_as_the_kernel_writes_them() -> None:
+    assert split(mappings(SMAPS), Path("/models")) == HeldMemory(
+        rss_bytes=161_064 * KIB,
+        mapped_bytes=59_992 * KIB,
+        anonymous_bytes=100_048 * KIB,
+        swapped_bytes=300 * KIB,
+    )
+
+
+def test_only_files_of_the_models_own_folder_are_the_model() -> None:
+    names = [mapping.path for mapping in mappings(SMAPS)]
+    assert names == ["/models/mine F16.gguf", "/usr/lib/libc.so.6", "", "[stack]"]
+    for folder in ("/", "/models/mine", "/usr"):
+        assert split(mappings(SMAPS), Path(folder)).mapped_bytes == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6))))
+def test_no_part_is_lost_or_counted_twice(sizes: list[tuple[int, int]]) -> None:
+    found = [Mapping("/m/a.gguf", rss + own, own, 0) for rss, own in sizes]
+    told = split([*found, Mapping("/lib/x.so", 7, 0, 0)], Path("/m"))
+    assert told.rss_bytes == (told.mapped_bytes or 0) + (told.anonymous_bytes or 0) + 7
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-def test_anonymous_memory_grows_by_what_no_file_backs() -> None:
-    before = anonymous_bytes()
-    assert before is not None
-    block = bytearray(b"x" * (32 * 2**20))
-    after = anonymous_bytes()
-    assert after is not None
-    assert after - before > len(block) // 2
+def test_own_memory_and_a_mapped_file_are_told_apart(tmp_path: Path) -> None:
+    size = 32 * 2**20
+    file = tmp_path / "model.gguf"
+    file.write_bytes(bytes(size))
+    before = held_memory(tmp_path)
+    own = bytearray(b"x" * size)
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        assert sum(mapped[:: mmap.PAGESIZE]) == 0
+        after = held_memory(tmp_path)
+        without_the_kernel = _told_by_psutil(tmp_path)
+    assert (before.mapped_bytes, after.mapped_bytes) == (0, size)
+    assert without_the_kernel.mapped_bytes == size
+    assert without_the_kernel.anonymous_bytes is None
+    assert without_the_kernel.reason
+    assert (after.anonymous_bytes or 0) - (before.anonymous_bytes or 0) > len(own) // 2

@@ -1,9 +1,11 @@
 """The real pyRAPL above the kernel's files, driven at a known power."""
 
+import json
 import os
 import shutil
 import statistics
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -33,20 +35,48 @@ def reported(answer: dict[str, object]) -> MeterReport:
     return from_json(MeterReport, str(answer["report"]))
 
 
-# A counter of 300 J; the driver starts half a second before it wraps.
+def told(answer: dict[str, object]) -> list[dict[str, Energy]]:
+    """The windows of a script, each by domain; the last is from its first step to its last."""
+    lines = answer["windows"]
+    assert isinstance(lines, list)
+    windows = [[from_json(Energy, line) for line in window] for window in lines]
+    return [{energy.domain: energy for energy in window} for window in windows]
+
+
+def run(tree: Path, *steps: Mapping[str, float | None]) -> list[dict[str, Energy]]:
+    """What the meter tells of a script; see `powercap.scripted`."""
+    return told(powercap.above(tree, "scripted", json.dumps(steps)))
+
+
+# Counters of 300 J; the driver starts half a second before they wrap.
 @pytest.mark.parametrize("watts", [("28",), pytest.param(("20", "30"), marks=needs_two_processors)])
-def test_a_known_power_is_measured_through_a_wrap(tmp_path: Path, watts: tuple[str, ...]) -> None:
+def test_known_powers_are_measured_through_a_wrap(tmp_path: Path, watts: tuple[str, ...]) -> None:
     tree = powercap.build(tmp_path / "class", packages=len(watts), range_uj=300_000_000)
     answer = powercap.above(tree, "windows", *watts, sockets=len(watts))
     power_w = answer["power_w"]
-    assert isinstance(power_w, list)
+    assert isinstance(power_w, dict)
     assert answer["wraps"] == 1
-    assert all(isinstance(value, float) for value in power_w), power_w
     total_w = sum(map(float, watts))
-    # No figure may be far off, wrap or not, and what they agree on must be the power itself.
-    assert statistics.median(power_w) == pytest.approx(total_w, rel=0.01)
-    assert power_w == pytest.approx([total_w] * 5, rel=0.1)
-    assert reported(answer) == MeterReport("rapl", ("package",), Method.MEASURED)
+    expected_w = {
+        "package": total_w,
+        "core": powercap.CORE_SHARE * total_w,
+        "dram": powercap.DRAM_SHARE * total_w,
+        "psys": powercap.PSYS_SHARE * total_w,
+    }
+    assert set(power_w) == {*expected_w, "uncore"}
+    for domain, domain_w in expected_w.items():
+        assert all(isinstance(value, float) for value in power_w[domain]), power_w
+        # No figure may be far off, wrap or not, and what they agree on must be the power itself.
+        assert statistics.median(power_w[domain]) == pytest.approx(domain_w, rel=0.01)
+        assert power_w[domain] == pytest.approx([domain_w] * 5, rel=0.1)
+    report = reported(answer)
+    assert (report.name, report.method) == ("rapl", Method.MEASURED)
+    assert report.domains == ("package", "core", "dram", "psys")
+    assert (report.step_j, report.period_s) == (rapl.STEP_J, rapl.PERIOD_S)
+    assert report.read_s is not None
+    assert report.read_s > 0
+    (uncore,) = report.missing
+    assert (uncore.domain, uncore.reason) == ("uncore", "this machine shows no uncore counter")
 
 
 def test_pyrapls_import_leaves_no_trace(tmp_path: Path) -> None:
@@ -64,15 +94,88 @@ def test_a_counter_that_this_user_may_not_read_is_named_with_the_command(tmp_pat
 
 
 def test_a_counter_that_stops_or_goes_away_spoils_its_windows_only(tmp_path: Path) -> None:
-    answer = powercap.above(powercap.build(tmp_path / "class"), "emptied")
-    lines = answer["energies"]
-    assert isinstance(lines, list)
-    still, going, coming, good = (from_json(Energy, line) for line in lines)
+    tree = powercap.build(tmp_path / "class")
+    values_uj = (5_000_000, 5_000_000, None, 6_000_000, 7_000_000)
+    still, going, coming, good, whole = (
+        window["package"] for window in run(tree, *({"0": value_uj} for value_uj in values_uj))
+    )
     assert [e.energy_j for e in (still, going, coming, good)] == [None, None, None, 1.0]
     assert "did not move" in still.reason
     assert "could not be read" in going.reason
     assert "could not be read" in coming.reason
     assert (good.method, good.reason) == (Method.MEASURED, "")
+    # Its edges are good, and what happened between them is not.
+    assert (whole.energy_j, whole.method) == (None, Method.UNAVAILABLE)
+    assert "could not be read" in whole.reason
+
+
+def test_one_domain_that_fails_leaves_the_others_theirs(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path / "class")
+    start = {"0": 1e6, "0:0": 1e6, "0:1": 1e6, "1": 1e6}
+    end = {"0": 3e6, "0:0": 2e6, "0:1": None, "1": 5e6}
+    window, _ = run(tree, start, end)
+    energies_j = {domain: energy.energy_j for domain, energy in window.items()}
+    assert energies_j == {"package": 2.0, "core": 1.0, "dram": None, "psys": 4.0, "uncore": None}
+    assert "could not be read" in window["dram"].reason
+
+
+def test_a_counter_that_goes_back_is_no_wrap(tmp_path: Path) -> None:
+    values_uj = (9e6, 8e6, 8.5e6)
+    steps = [dict.fromkeys(("0", "0:0", "0:1", "1"), value_uj) for value_uj in values_uj]
+    back, good, whole = run(powercap.build(tmp_path / "class"), *steps)
+    for domain in ("package", "core", "dram", "psys"):
+        energies_j = [window[domain].energy_j for window in (back, good, whole)]
+        assert energies_j == [None, 0.5, None]
+        assert "jumped" in back[domain].reason
+        assert "jumped" in whole[domain].reason
+
+
+def test_a_counter_that_freezes_in_the_middle_spoils_the_window_around_it(tmp_path: Path) -> None:
+    steps = [
+        {"0": 5e6},
+        {"0": 6e6},
+        {"wait_s": rapl.STALLED_S + 0.1},
+        {"0": 7e6},
+        {"0": 8e6},
+    ]
+    moved, frozen, thawed, good, whole = (
+        window["package"] for window in run(powercap.build(tmp_path / "class"), *steps)
+    )
+    assert [e.energy_j for e in (moved, frozen, thawed, good, whole)] == [
+        1.0,
+        None,
+        None,
+        1.0,
+        None,
+    ]
+    assert "stood still" in thawed.reason
+    assert "stood still" in whole.reason
+
+
+def test_a_counter_that_may_have_wrapped_twice_gives_nothing(tmp_path: Path) -> None:
+    # 5 J at 500 W are 10 ms, and a step of the script takes 20 ms.
+    tree = powercap.build(tmp_path / "class", range_uj=5_000_000)
+    window, _ = run(tree, {"0": 1e6}, {"0": 2e6})
+    assert window["package"].energy_j is None
+    assert "may wrap" in window["package"].reason
+
+
+def test_an_amd_processor_has_package_and_core(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path / "class", inner=("core",), psys=False)
+    report = reported(powercap.above(tree, "report"))
+    assert report.domains == ("package", "core")
+    assert [lost.domain for lost in report.missing] == ["uncore", "dram", "psys"]
+
+
+def test_one_counter_that_this_user_may_not_read_is_a_missing_domain(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path / "class")
+    powercap.counter(tree).chmod(0o444)
+    report = reported(powercap.above(tree, "report_to_nobody"))
+    assert report.domains == ("package",)
+    refused = {lost.domain: lost for lost in report.missing}
+    for domain in ("core", "dram", "psys"):
+        assert "this user may not read" in refused[domain].reason
+        assert refused[domain].remedy == rapl.ALLOW_READING
 
 
 @needs_two_processors

@@ -1,0 +1,127 @@
+"""`odllm-agent doctor`: what this device can measure, and what stands in the way now."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from odllm_agent import abilities, device, hindrances, linux
+from odllm_agent.abilities import Ability
+from odllm_agent.commands import DONE, FAULT
+from odllm_agent.contract import Device, to_json
+from odllm_agent.hindrances import Finding
+from odllm_agent.look import look
+from odllm_agent.meters.memory import held_memory
+
+_EXAMPLES = """\
+examples:
+  odllm-agent doctor                      what can be measured here, and what would disturb it now
+  odllm-agent doctor --json               the same for a script
+  odllm-agent doctor --udev | sudo tee /etc/udev/rules.d/70-odllm-rapl.rules
+  sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=powercap
+                                          lets every user read the energy counters, for good
+
+It watches the device for a second; leave it alone meanwhile, as for a measurement.
+Exit status: 0 done, 1 something is missing without which nothing can be measured.
+"""
+_UDEV_RULES = """\
+# Lets every user of this machine read the energy counters of its processor. Their steps can give
+# secrets of other processes away (CVE-2020-8694): use it on a machine that you share with nobody.
+SUBSYSTEM=="powercap", KERNEL=="intel-rapl:*", RUN+="/bin/sh -c 'chmod a+r /sys%p/*energy*_uj'"
+"""
+_GAP = "  "
+_ARROW = "-> "
+
+Line = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """A device, what it lets be measured, and what stands in the way."""
+
+    device: Device
+    abilities: tuple[Ability, ...]
+    findings: tuple[Finding, ...]
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command to those of the agent.
+
+    Args:
+        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+    """
+    parser = commands.add_parser(
+        "doctor",
+        help="tell what this device can measure, and what would disturb a measurement now",
+        description="Tells what this device can measure, what it cannot and how to allow it, and "
+        "what would disturb a measurement now.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    answer = parser.add_mutually_exclusive_group()
+    answer.add_argument("--json", action="store_true", help="answer as JSON")
+    answer.add_argument(
+        "--udev", action="store_true", help="print the udev rules that open the energy counters"
+    )
+    parser.set_defaults(command=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if options.udev:
+        print(_UDEV_RULES, end="")
+        return DONE
+    found = _check_up()
+    if options.json:
+        print(to_json(found))
+    else:
+        _print(found)
+    return FAULT if hindrances.missing(found.findings) else DONE
+
+
+def _check_up() -> Checkup:
+    seen = look()
+    virtual = linux.is_virtual(linux.read_text(Path("/proc/cpuinfo")) or "")
+    here = device.describe()
+    return Checkup(
+        here,
+        abilities.of_this_device(seen.after, held_memory(Path()), virtual),
+        hindrances.of_this_device(seen, virtual),
+    )
+
+
+def _print(found: Checkup) -> None:
+    here = found.device
+    cores = f"{here.physical_cores} cores, {here.logical_cores} hardware threads"
+    types = "".join(f", {count} {name}" for name, count in here.core_types.items())
+    print(f"{here.name}: {here.cpu}, {cores}{types}, {here.ram_bytes / 1e9:.1f} GB")
+    print(f"{here.system}, Python {here.python_version}, odllm {here.odllm_version}")
+    print()
+    _print_table(("can measure", "through", "method", "resolution"), _ability_lines(found))
+    print()
+    _print_table(("now", "", ""), _finding_lines(found))
+
+
+def _ability_lines(found: Checkup) -> Iterator[Line]:
+    # What has the same remedy tells it once.
+    for remedy, alike in groupby(found.abilities, lambda each: each.remedy):
+        for each in alike:
+            yield each.quantity, each.source, each.method, each.resolution or each.reason
+        if remedy:
+            yield "", "", "", _ARROW + remedy
+
+
+def _finding_lines(found: Checkup) -> Iterator[Line]:
+    for each in found.findings:
+        yield each.subject, each.verdict, each.told
+        if each.remedy:
+            yield "", "", _ARROW + each.remedy
+
+
+def _print_table(headings: Line, lines: Iterator[Line]) -> None:
+    rows: Sequence[Line] = [headings, *lines]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(_GAP.join(cells).rstrip())

@@ -1,0 +1,98 @@
+"""NVIDIA graphics cards through their driver's library (NVML).
+
+Cards since Volta count their energy in millijoules. Of earlier ones the power is read again and
+again and integrated, and the report says so.
+
+Source: NVIDIA, NVML API reference, nvmlDeviceGetTotalEnergyConsumption, nvmlDeviceGetPowerUsage;
+Yang et al. 2024, "Part-time Power Measurements: nvidia-smi's Lack of Attention".
+"""
+
+import importlib
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from odllm_agent.meters.base import Limits, Meter, Unavailable
+from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.integral import Integral
+from odllm_agent.meters.request import Request
+from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
+
+MJ_PER_J = 1000
+MW_PER_W = 1000
+
+# Cards renew their power, and what they count from it, every 20 to 100 ms (Yang et al. 2024).
+PERIOD_S = 0.1
+SHORTEST_S = 10 * PERIOD_S
+STEP_J = 1 / MJ_PER_J
+
+# The largest card on sale is limited to 1400 W (NVIDIA B300).
+MOST_W = 1400.0
+
+# Ten updates: a card that runs never draws nothing.
+STALLED_S = 10 * PERIOD_S
+
+DOMAIN = "gpu"
+INSTALL = 'pip install "odllm[nvidia]"'
+NO_CARD = "nothing: leave nvml out on a device without an NVIDIA card"
+
+
+def open_meter(request: Request) -> Meter:
+    """The meter of this device's cards, or one that says why there is none."""
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ModuleNotFoundError:
+        return Unavailable(request.text, DOMAIN, "nvidia-ml-py is not installed", INSTALL)
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return Unavailable(request.text, DOMAIN, *_why_no_driver(nvml, error))
+    meter = _open_cards(request.text, nvml)
+    weakref.finalize(meter, nvml.nvmlShutdown)
+    return meter
+
+
+def _open_cards(name: str, nvml: Any) -> Meter:
+    try:
+        cards = [
+            nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())
+        ]
+        if not cards:
+            return Unavailable(name, DOMAIN, "NVIDIA's driver finds no card", NO_CARD)
+        sensors = [open_card(nvml, card) for card in cards]
+    except nvml.NVMLError as error:
+        reason = f"the card tells neither energy nor power: {error}"
+        return Unavailable(name, DOMAIN, reason, "nothing: the card has no such sensor")
+    return open_sensors(name, means(sensors), limits(len(cards)), {DOMAIN: Sum(sensors)})
+
+
+def open_card(nvml: Any, card: object) -> Sensor:
+    """The best sensor of one card.
+
+    Raises:
+        NVMLError: It has none.
+    """
+    try:
+        return Counter(
+            lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(card) / MJ_PER_J,
+            Bounds(MOST_W, PERIOD_S, stalled_s=STALLED_S),
+        )
+    except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound):
+        return Integral(lambda: nvml.nvmlDeviceGetPowerUsage(card) / MW_PER_W, PERIOD_S)
+
+
+def means(sensors: Sequence[Sensor]) -> str:
+    """What the cards' figures are made of; one integrated card makes the sum integrated."""
+    counted = all(isinstance(sensor, Counter) for sensor in sensors)
+    return COUNTED if counted else INTEGRATED
+
+
+def limits(n_cards: int) -> Limits:
+    """The windows of so many cards; their counters do not wrap in a lifetime."""
+    return Limits(SHORTEST_S, float("inf"), MOST_W * n_cards, STEP_J, PERIOD_S)
+
+
+def _why_no_driver(nvml: Any, error: Exception) -> tuple[str, str]:
+    if isinstance(error, nvml.NVMLError_LibraryNotFound | nvml.NVMLError_DriverNotLoaded):
+        return f"there is no NVIDIA driver here: {error}", NO_CARD
+    return f"NVIDIA's driver refuses: {error}", "run nvidia-smi, which tells more"

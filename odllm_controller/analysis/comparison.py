@@ -1,0 +1,139 @@
+"""Trials that differ in one thing only, the engine or one setting, and how they compare."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from odllm_controller import store
+from odllm_controller.analysis.ratio import Measured, ratio
+from odllm_controller.bootstrap import Interval
+
+_ENGINE = "engine"
+_SAMPLES = """
+SELECT trial_id, metric, run_id, round, list(value) AS repeats
+FROM samples
+WHERE list_contains($trials, trial_id)
+AND metric IN ('prefill_tok_s', 'decode_tok_s', 'decode_j_per_token')
+GROUP BY ALL
+"""
+
+Row: TypeAlias = Mapping[str, Any]
+Samples: TypeAlias = Mapping[tuple[str, str], Measured]
+"""What was measured, by trial id and metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One configuration against another, for one model file and workload on one device.
+
+    Attributes:
+        device: The device's name.
+        model: The model's name.
+        quantization: The type of its weights.
+        workload_label: The workload with its sizes.
+        configuration: The engine with its settings.
+        against: The same, of what it is compared with.
+        prefill: How many times as fast prefill is.
+        decode: How many times as fast decode is.
+        energy: How many times as much energy a decoded token takes; `None` where one side has
+            none, or both have it by different methods.
+    """
+
+    device: str
+    model: str
+    quantization: str
+    workload_label: str
+    configuration: str
+    against: str
+    prefill: Interval | None
+    decode: Interval | None
+    energy: Interval | None
+
+
+def load(path: Path, results: pd.DataFrame) -> tuple[Comparison, ...]:
+    """Every comparison among some trials.
+
+    Args:
+        path: The store.
+        results: Rows as `results.load` gives them.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    found = list(pairs(results))
+    if not found:
+        return ()
+    trials = sorted({row["trial_id"] for pair in found for row in pair})
+    samples = _samples(store.read(path, _SAMPLES, {"trials": trials}))
+    return tuple(_comparison(row, against, samples) for row, against in found)
+
+
+def pairs(results: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
+    """Every measured row with the first one that differs from it in the engine or one setting.
+
+    Args:
+        results: Rows as `results.load` gives them.
+    """
+    measured = results[results["repeats"] > 0]
+    subject = ["device_id", "model", "quantization", "workload_label"]
+    for _, alike in measured.groupby(subject, sort=False):
+        rows: list[Row] = [{str(key): row[key] for key in row} for row in alike.to_dict("records")]
+        for place, row in enumerate(rows):
+            for against in _first_of_each_difference(row, rows[:place]):
+                yield row, against
+
+
+def _first_of_each_difference(row: Row, earlier: Sequence[Row]) -> list[Row]:
+    found: dict[str, Row] = {}
+    for other in earlier:
+        difference = _difference(row, other)
+        if difference:
+            found.setdefault(difference, other)
+    return list(found.values())
+
+
+def _difference(row: Row, other: Row) -> str | None:
+    """What two rows differ in, if it is one thing; of two engines the settings they share count."""
+    mine, others = json.loads(row["settings"]), json.loads(other["settings"])
+    differing = [name for name in mine.keys() & others.keys() if mine[name] != others[name]]
+    if row["engine"] != other["engine"]:
+        differing.append(_ENGINE)
+    return differing[0] if len(differing) == 1 else None
+
+
+def _samples(found: pd.DataFrame) -> Samples:
+    samples: dict[tuple[str, str], dict[tuple[str, int], tuple[float, ...]]] = {}
+    for trial, metric, run, index, repeats in found.itertuples(index=False):
+        samples.setdefault((trial, metric), {})[run, index] = tuple(map(float, repeats))
+    return samples
+
+
+def _comparison(row: Row, against: Row, samples: Samples) -> Comparison:
+    def compared(metric: str) -> Interval | None:
+        above, below = (samples.get((side["trial_id"], metric), {}) for side in (row, against))
+        return _ratio(above, below, seed=f"{row['trial_id']}/{against['trial_id']}")
+
+    alike = row["energy_method"] == against["energy_method"]
+    return Comparison(
+        device=row["device"],
+        model=row["model"],
+        quantization=row["quantization"],
+        workload_label=row["workload_label"],
+        configuration=row["configuration"],
+        against=against["configuration"],
+        prefill=compared("prefill_tok_s"),
+        decode=compared("decode_tok_s"),
+        energy=compared("decode_j_per_token") if alike else None,
+    )
+
+
+def _ratio(of: Measured, against: Measured, seed: str) -> Interval | None:
+    """The ratio, or `None` where a side has no values, or one that no ratio can be made of."""
+    if not of or not against:
+        return None
+    values = [value for side in (of, against) for repeats in side.values() for value in repeats]
+    return ratio(of, against, seed) if min(values) > 0 else None

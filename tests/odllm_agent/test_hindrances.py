@@ -1,0 +1,153 @@
+"""What is told to stand in the way of a measurement, and what to do about it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from odllm_agent import hindrances
+from odllm_agent.errors import EngineError
+from odllm_agent.hindrances import Finding, Verdict
+from odllm_agent.look import Look, look
+from tests import support
+
+FINE, NOTE, DISTURBS, MISSING = Verdict
+INSTALLED = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def seen(**after: object) -> Look:
+    """A second of a quiet device that ended as told."""
+    top = (("browser", 0.7), ("indexer", 0.2))
+    return Look(support.state(), support.state(**after), 1.0, top, 8)
+
+
+def test_an_engine_that_is_not_there_tells_how_to_install_it() -> None:
+    absent = {"openvino": EngineError("it is not installed here", "pip install it")}
+    found = list(hindrances.of_engines({"llama_cpp": "0.3.36"}, absent))
+    assert found == [
+        Finding("llama_cpp", FINE, "0.3.36"),
+        Finding("openvino", NOTE, "it is not installed here", "pip install it"),
+    ]
+    assert not hindrances.missing(found)
+    assert hindrances.missing(list(hindrances.of_engines({}, absent)))
+
+
+def test_a_cache_is_tried_by_writing_to_it(tmp_path: Path) -> None:
+    assert hindrances.of_cache(tmp_path / "new" / "cache").verdict is FINE
+    assert list((tmp_path / "new" / "cache").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    broken = hindrances.of_cache(tmp_path / "file" / "cache")
+    assert broken.verdict is MISSING
+    assert "ODLLM_CACHE_DIR" in broken.remedy
+
+
+def test_little_room_is_told_with_what_there_is(tmp_path: Path) -> None:
+    assert hindrances.of_disk(tmp_path, 50 * 10**9).verdict is FINE
+    little = hindrances.of_disk(tmp_path, 3 * 10**9)
+    assert (little.verdict, bool(little.remedy)) == (NOTE, True)
+    assert "3.0 GB" in little.told
+    assert hindrances.of_memory(8 * 10**9).verdict is FINE
+    assert hindrances.of_memory(10**9).verdict is DISTURBS
+
+
+@pytest.mark.parametrize(
+    ("looked", "used_bytes", "verdict"),
+    [
+        (seen(), 0, FINE),
+        (seen(), 10**9, FINE),
+        (seen(available_bytes=5 * 10**8), 10**9, DISTURBS),
+        (seen(swapped_bytes=8192), 10**9, DISTURBS),
+    ],
+)
+def test_swap_disturbs_when_it_is_used_now_or_holds_more_than_is_free(
+    looked: Look, used_bytes: int, verdict: Verdict
+) -> None:
+    assert hindrances.of_swap(looked, used_bytes).verdict is verdict
+
+
+def test_load_is_told_in_hardware_threads_with_whose_it_is() -> None:
+    quiet = hindrances.of_load(seen(busy_s=100.1))
+    assert quiet.verdict is FINE
+    busy = hindrances.of_load(seen(busy_s=103.0, own_cpu_s=2.0))
+    assert busy.verdict is DISTURBS
+    assert busy.told == "others keep 2.00 of 8 hardware threads busy: browser 0.70, indexer 0.20"
+
+
+@pytest.mark.parametrize(
+    ("on_battery", "percent", "verdict", "told"),
+    [
+        (None, None, FINE, "no battery"),
+        (False, 80.0, FINE, "on mains, the battery at 80 %"),
+        (True, 43.4, DISTURBS, "on battery at 43 %"),
+        (True, None, DISTURBS, "on battery"),
+    ],
+)
+def test_a_battery_disturbs_only_while_it_feeds_the_device(
+    on_battery: bool | None, percent: float | None, verdict: Verdict, told: str
+) -> None:
+    found = hindrances.of_supply(support.state(on_battery=on_battery, battery_percent=percent))
+    assert (found.verdict, found.told) == (verdict, told)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [
+        ({"governor": "performance"}, FINE),
+        ({"governor": "schedutil"}, FINE),
+        ({"governor": "powersave"}, DISTURBS),
+        ({"governor": "powersave", "energy_preference": "balance_performance"}, FINE),
+        ({"governor": "powersave", "energy_preference": "power"}, DISTURBS),
+        ({"governor": "performance", "power_profile": "low-power"}, DISTURBS),
+        ({"governor": None}, NOTE),
+    ],
+)
+def test_saving_power_disturbs_but_following_the_load_does_not(
+    state: dict[str, object], verdict: Verdict
+) -> None:
+    assert hindrances.of_profile(support.state(**state)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict", "told"),
+    [
+        ({"temperature_c": 50.0}, FINE, "50 C"),
+        ({"temperature_c": 96.0}, DISTURBS, "96 C"),
+        ({"temperature_c": 70.0, "throttle_count": 1}, DISTURBS, "70 C, and it throttles"),
+        ({"temperature_c": None}, NOTE, "the device does not tell its temperature"),
+        ({"temperature_c": None, "throttle_count": 1}, DISTURBS, "it throttles"),
+    ],
+)
+def test_heat_disturbs_once_a_repeat_would_be_flagged(
+    after: dict[str, object], verdict: Verdict, told: str
+) -> None:
+    found = hindrances.of_heat(seen(**after))
+    assert (found.verdict, found.told) == (verdict, told)
+
+
+@pytest.mark.parametrize(
+    ("days", "kept", "verdict"),
+    [(1, True, FINE), (1, None, FINE), (1, False, NOTE), (-400, True, DISTURBS)],
+)
+def test_a_clock_cannot_be_right_before_odllm_was_installed(
+    days: int, kept: bool | None, verdict: Verdict
+) -> None:
+    found = hindrances.of_clock(INSTALLED + timedelta(days=days), INSTALLED, kept)
+    assert found.verdict is verdict
+
+
+def test_a_virtual_machine_says_that_it_is_one() -> None:
+    (found,) = hindrances.of_hypervisor(virtual=True)
+    assert found.verdict is DISTURBS
+    assert list(hindrances.of_hypervisor(virtual=False)) == []
+
+
+def test_everything_that_disturbs_or_is_missing_has_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path))
+    found: tuple[Finding, ...] = hindrances.of_this_device(look(), virtual=True)
+    assert len({each.subject for each in found}) == len(found)
+    for each in found:
+        assert each.told, each
+        if each.verdict in {DISTURBS, MISSING}:
+            assert each.remedy, each
