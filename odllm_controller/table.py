@@ -105,7 +105,8 @@ def _change(found: Drift) -> str:
         f"{100 * slope * found.hours:+,.1f}" for slope in (found.slope, found.low, found.high)
     )
     changed = f"decode speed changed by {over_run} % [{low}, {high}] in {found.hours * 60:,.0f} min"
-    return f"{changed}, {100 * found.slope:+,.1f} % per hour"
+    # What a run of minutes shows says nothing of the hour after it.
+    return f"{changed}, {100 * found.slope:+,.1f} % per hour" if found.hours >= 1 else changed
 
 
 def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:

@@ -109,11 +109,11 @@ def test_one_configuration_is_compared_with_nothing(store: Store) -> None:
         ),
         (
             Drift("laptop", 0.5, 0.01, -0.02, 0.03),
-            "none seen, decode speed changed by +0.5 % [-1.0, +1.5] in 30 min, +1.0 % per hour",
+            "none seen, decode speed changed by +0.5 % [-1.0, +1.5] in 30 min",
         ),
         (
             Drift("laptop", 0.5, 0.01, -0.1, 0.2),
-            "undecided, decode speed changed by +0.5 % [-5.0, +10.0] in 30 min, +1.0 % per hour; "
+            "undecided, decode speed changed by +0.5 % [-5.0, +10.0] in 30 min; "
             "more rounds would tell",
         ),
         (
