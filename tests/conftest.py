@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 # How fast a shared machine makes up examples says nothing about the code.
 settings.register_profile("odllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("odllm")
+
+# A shell lets its background jobs ignore Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
