@@ -149,8 +149,8 @@ def _share(name: str, label: str) -> Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("decode_tok_s", "Decode speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
     Metric("prefill_tok_s", "Prefill speed", "tok/s", 1, Better.HIGHER, Group.SPEED),
-    _share("mbu", "Bandwidth used by decode"),
-    _share("prefill_compute_fraction", "Share of the compute ceiling in prefill"),
+    _share("mbu", "Decode MBU"),
+    _share("prefill_compute_fraction", "Prefill compute share"),
     Metric("ttft_s", "Time to first token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("tpot_s", "Time per output token", "ms", _MS, Better.LOWER, Group.LATENCY),
     Metric("peak_rss_bytes", "Peak memory", "MB", _MB, Better.LOWER, Group.MEMORY, Basis.ROUNDS),
