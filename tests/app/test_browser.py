@@ -88,8 +88,8 @@ def test_the_page_draws_and_follows_the_store(store: Store, tmp_path: Path) -> N
     ):
         driver.get(address)
         wait_for_charts(driver)
-        assert count(driver, CHARTS) == N_CHARTS
         wait_for_points(driver, 3 * N_CHARTS)
+        assert count(driver, CHARTS) == N_CHARTS
 
         more = support.trial(support.model_file(quantization="Q2_K"))
         store.add_round("run-1", support.round_result(more))
