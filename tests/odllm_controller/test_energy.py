@@ -19,8 +19,9 @@ pytestmark = pytest.mark.ray
 
 PAGE = Path(__file__).parents[2] / "app" / "explorer.py"
 WATTS = 20.0
-# Some 20 million weights: their load takes longer than the shortest window of the sensor.
-SHAPE = Shape(width=1024, layers=2, ffn=2048)
+# Some 80 million weights, read and not mapped: their load takes longer than the shortest window of
+# the sensor even at the smaller type and on a quiet machine.
+SHAPE = Shape(width=2048, layers=2, ffn=4096)
 SWEEP = (
     "+experiment=sweep",
     "engine=[llama_cpp]",
@@ -31,6 +32,7 @@ SWEEP = (
     "repeats.at_least=1",
     "repeats.at_most=1",
     "engines.llama_cpp.threads=1",
+    "engines.llama_cpp.mmap=false",
     "workloads.short.prompt_tokens=32",
     "workloads.short.output_tokens=16",
     "power.idle_s=0.5",
@@ -82,23 +84,18 @@ def test_a_known_power_comes_out_in_every_phase_everywhere(
     assert results["status"].tolist() == ["done", "done"]
     assert results["energy_method"].tolist() == ["measured", "measured"]
     assert results["energy_reason"].isna().all()
-    for column in ("prefill_w", "decode_w", "mean_w", "idle_w"):
+    for column in ("load_w", "prefill_w", "decode_w", "mean_w", "idle_w"):
         assert results[column].tolist() == pytest.approx([WATTS] * 2, rel=0.1), column
-    # A load that takes less than the sensor needs has no figure, and cannot be repeated.
-    loads = results["load_w"].dropna().tolist()
-    assert loads == pytest.approx([WATTS] * len(loads), rel=0.1)
     every = query(tmp_path, PHASES)
-    assert {"prefill", "decode"} <= set(every["phase"]) <= {"load", "prefill", "decode"}
-    measured_w = every["mean_w"].dropna().tolist()
-    assert len(measured_w) >= 2
-    assert measured_w == pytest.approx([WATTS] * len(measured_w), rel=0.05)
+    assert set(every["phase"]) == {"load", "prefill", "decode"}
+    assert every["mean_w"].tolist() == pytest.approx([WATTS] * 3, rel=0.05)
     # All of what this machine draws it draws at rest too.
     net = results["decode_net_j"] / results["decode_j"]
     assert net.tolist() == pytest.approx([0.0] * 2, abs=0.15)
     assert (results["decode_j_uncertainty"] < 0.2 * results["decode_j"]).all()
 
     traces = query(tmp_path, "SELECT DISTINCT repeat IS NULL AS of_load, phase FROM power_traces")
-    assert {"prefill", "decode"} <= set(traces["phase"])
+    assert len(traces) == 3
     rests = query(tmp_path, "SELECT * FROM baselines ORDER BY round")
     assert rests["round"].tolist() == [0, 1]
     assert (rests["own_cores"] >= 0).all()
