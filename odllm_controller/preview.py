@@ -19,10 +19,9 @@ from odllm_controller.config import Experiment
 from odllm_controller.dispatch import RemoteAgent, local_fleet
 from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
 from odllm_controller.outlook import Row, Totals
-from odllm_controller.table import Column, print_rows
+from odllm_controller.table import MISSING, Column, number, print_rows
 
 _MB, _GB = 1e6, 1e9
-_UNKNOWN = "–"
 _VERDICTS = {True: "runs", False: "skipped", None: "unknown"}
 _EXAMPLES = """\
 examples:
@@ -175,14 +174,6 @@ def _label(row: Row, rows: Sequence[Row]) -> str:
     return ", ".join([row.engine, *differing])
 
 
-def _figure(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
-    def cell(row: Mapping[str, Any]) -> str:
-        value = row[name]
-        return _UNKNOWN if value is None else f"{value / per_unit:,.{digits}f}"
-
-    return Column(heading, cell)
-
-
 def _words(heading: str, tell: Callable[[Mapping[str, Any]], object], **options: bool) -> Column:
     return Column(heading, lambda row: str(tell(row)), text=True, **options)
 
@@ -198,13 +189,13 @@ _COLUMNS = (
     _words("type", lambda row: row["quantization"] or "as it is", key=True),
     _words("workload", _workload, optional=True, key=True),
     _words("engine", lambda row: row["label"], optional=True, key=True),
-    _figure("BPW", "file_bpw", 2),
-    _figure("file MB", "file_bytes", 1, _MB),
-    _figure("peak MB", "memory_bytes", 0, _MB),
-    _figure("must stay MB", "needed_bytes", 0, _MB),
-    _figure("KV MB", "kv_bytes", 1, _MB),
+    number("BPW", "file_bpw", 2),
+    number("file MB", "file_bytes", 1, _MB),
+    number("peak MB", "memory_bytes", 0, _MB),
+    number("must stay MB", "needed_bytes", 0, _MB),
+    number("KV MB", "kv_bytes", 1, _MB),
     _words("fits", lambda row: {True: "yes", False: "no", None: "unknown"}[row["fits"]]),
-    _figure("disk MB", "disk_bytes", 1, _MB),
-    _figure("time s", "estimate_s", 0),
-    _words("time from", lambda row: row["time_basis"] or _UNKNOWN),
+    number("disk MB", "disk_bytes", 1, _MB),
+    number("time s", "estimate_s", 0),
+    _words("time from", lambda row: row["time_basis"] or MISSING),
 )

@@ -4,10 +4,9 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.cells import cell_len
@@ -19,18 +18,19 @@ from odllm_controller.analysis import comparison, drift, results
 from odllm_controller.analysis.comparison import Comparison
 from odllm_controller.analysis.drift import Drift, Verdict
 from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.results import Row
 from odllm_controller.analysis.scaling import Scaling, scalings
 from odllm_controller.bootstrap import Interval
 
+MISSING = "–"
+"""What stands where there is no value."""
+
 _GAP = 2
 _PIPE_WIDTH = 1000
-_MISSING = "–"
 _MB = 1e6
 _MS = 1e-3
 _DIGITS = 3
 _METRICS = {metric.name: metric for metric in METRICS}
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,7 @@ def print_results(console: Console, path: Path, run: str) -> None:
     found = results.load(path, run)
     if found.empty:
         return
-    rows: list[Row] = [{str(key): row[key] for key in row} for row in found.to_dict("records")]
-    print_rows(console, _COLUMNS, rows)
+    print_rows(console, _COLUMNS, results.records(found))
     if (found["energy_method"] == Method.ESTIMATED).any():
         console.print("energy: estimated from stated watts, not measured", highlight=False)
     for figure in ("energy", "perplexity"):
@@ -184,17 +183,28 @@ def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
     return not column.optional or len(cells) > 1
 
 
-def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
+def words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
+    """A column of words; see `Column`."""
+
     def cell(row: Row) -> str:
-        return _MISSING if pd.isna(row[name]) else str(row[name])
+        return MISSING if pd.isna(row[name]) else str(row[name])
 
     return Column(heading, cell, optional, text=True, key=key)
 
 
-def _number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
+def number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
+    """A column of numbers.
+
+    Args:
+        heading: What stands above it.
+        name: The value's name in a row.
+        digits: The digits behind the point.
+        per_unit: How much of the value's own unit one shown unit is.
+    """
+
     def cell(row: Row) -> str:
         value = row[name]
-        return _MISSING if pd.isna(value) else f"{value / per_unit:,.{digits}f}"
+        return MISSING if pd.isna(value) else f"{value / per_unit:,.{digits}f}"
 
     return Column(heading, cell)
 
@@ -202,7 +212,7 @@ def _number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Colu
 def _significant(heading: str, name: str, per_unit: float) -> Column:
     def cell(row: Row) -> str:
         value = row[name]
-        return _MISSING if pd.isna(value) else significant(value / per_unit)
+        return MISSING if pd.isna(value) else significant(value / per_unit)
 
     return Column(heading, cell)
 
@@ -216,7 +226,7 @@ def significant(value: float) -> str:
 def _metric(heading: str, name: str, digits: int) -> Column:
     """A metric's median, in the unit that it is shown in everywhere."""
     metric = _METRICS[name]
-    return _number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
+    return number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
 
 
 def _quality(heading: str, name: str, digits: int) -> Column:
@@ -229,7 +239,7 @@ def _with_interval(heading: str, name: str) -> Column:
 
     def cell(row: Row) -> str:
         if pd.isna(row[name]):
-            return _MISSING
+            return MISSING
         low, high = row[metric.low], row[metric.high]
         interval = "" if pd.isna(low) else f" [{_shown(low, metric)}, {_shown(high, metric)}]"
         return _shown(row[name], metric) + interval
@@ -256,7 +266,7 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
         value, off_by = row[name], row.get(metric.uncertainty)
         if pd.isna(value):
             told = method and not pd.isna(row["energy_method"])
-            return str(row["energy_method"]) if told else _MISSING
+            return str(row["energy_method"]) if told else MISSING
         margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
         return f"{value / metric.per_unit:.3g}{margin}"
 
@@ -267,7 +277,7 @@ def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
     def cell(row: Row) -> str:
         ratio: Interval | None = row[name]
         if ratio is None:
-            return _MISSING
+            return MISSING
         ends = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
         return f"{ratio.middle:.2f}{ends}"
 
@@ -284,14 +294,14 @@ _ADVICE = {
 }
 
 _COLUMNS = (
-    _words("device", "device", optional=True),
-    _words("model", "model"),
-    _words("type", "quantization"),
-    _words("workload", "workload_label", optional=True),
-    _words("engine", "configuration", optional=True),
-    _words("status", "status", optional=True, key=False),
-    _number("BPW", "file_bpw", 2),
-    _number("file MB", "file_bytes", 1, _MB),
+    words("device", "device", optional=True),
+    words("model", "model"),
+    words("type", "quantization"),
+    words("workload", "workload_label", optional=True),
+    words("engine", "configuration", optional=True),
+    words("status", "status", optional=True, key=False),
+    number("BPW", "file_bpw", 2),
+    number("file MB", "file_bytes", 1, _MB),
     _metric("TTFT", "ttft_s", 2),
     _with_interval("prefill", "prefill_tok_s"),
     _with_interval("decode", "decode_tok_s"),
@@ -307,26 +317,26 @@ _COLUMNS = (
 )
 
 _COMPARISON_COLUMNS = (
-    _words("device", "device", optional=True),
-    _words("model", "model"),
-    _words("type", "quantization"),
-    _words("workload", "workload_label", optional=True),
-    _words("engine", "configuration"),
-    _words("against", "against", optional=True),
+    words("device", "device", optional=True),
+    words("model", "model"),
+    words("type", "quantization"),
+    words("workload", "workload_label", optional=True),
+    words("engine", "configuration"),
+    words("against", "against", optional=True),
     _ratio("prefill", "prefill"),
     _ratio("decode", "decode"),
     _ratio("energy/tok", "energy", optional=True),
 )
 
 _SCALING_COLUMNS = (
-    _words("device", "device", optional=True),
-    _words("model", "model"),
-    _words("workload", "workload_label", optional=True),
-    _words("engine", "configuration", optional=True),
-    _words("phase", "phase"),
-    _words("types", "types"),
-    _number("n", "n", 0),
+    words("device", "device", optional=True),
+    words("model", "model"),
+    words("workload", "workload_label", optional=True),
+    words("engine", "configuration", optional=True),
+    words("phase", "phase"),
+    words("types", "types"),
+    number("n", "n", 0),
     _significant("ms/tok per bit", "slope_s", _MS),
     _significant("ms/tok at 0", "intercept_s", _MS),
-    _number("R2", "r2", 3),
+    number("R2", "r2", 3),
 )

@@ -1,8 +1,7 @@
 """What `odllm run --verbose` tells besides: what devices do at most, and what bounds trials."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -10,12 +9,10 @@ from rich.console import Console
 from odllm_agent.contract import READ
 from odllm_controller.analysis import bound, ceilings, results
 from odllm_controller.analysis.bound import Fitted
-from odllm_controller.table import Column, print_rows
+from odllm_controller.analysis.results import Row
+from odllm_controller.table import MISSING, Column, print_rows, words
 
 _GIGA = 1e9
-_UNKNOWN = "–"
-
-Row = Mapping[str, Any]
 
 
 def print_bounds(console: Console, path: Path, run: str) -> None:
@@ -36,14 +33,14 @@ def print_bounds(console: Console, path: Path, run: str) -> None:
     known = ceilings.load(path, measured)
     if not known.empty:
         console.print("\nWhat the device does at most: the best of several passes")
-        print_rows(console, _CEILING_COLUMNS, _rows(known))
+        print_rows(console, _CEILING_COLUMNS, results.records(known))
     console.print(
         "\nWhat bounds each phase: the share of its time that reading, and computing, would take "
         "at the ceilings;\nand the share that a fit of time to bytes and operations gives to "
         "reading, with its 95 % interval"
     )
     fits = bound.fits(path)
-    print_rows(console, _BOUND_COLUMNS, _rows(_bounds(measured, fits)))
+    print_rows(console, _BOUND_COLUMNS, results.records(_bounds(measured, fits)))
     _print_reasons(console, measured, fits)
 
 
@@ -68,24 +65,13 @@ def _print_reasons(console: Console, measured: pd.DataFrame, fits: pd.DataFrame)
             console.print(f"{what}: {reason}", markup=False, highlight=False)
 
 
-def _rows(frame: pd.DataFrame) -> Sequence[Row]:
-    return [{str(key): row[key] for key in row} for row in frame.to_dict("records")]
-
-
-def _words(heading: str, name: str, *, optional: bool = False, key: bool = True) -> Column:
-    def cell(row: Row) -> str:
-        return _UNKNOWN if pd.isna(row[name]) else str(row[name])
-
-    return Column(heading, cell, optional=optional, text=True, key=key)
-
-
 def _of_fit(heading: str, tell: Callable[[Fitted], str]) -> Column:
     return Column(heading, lambda row: tell(row["fit"]))
 
 
 def _percent(heading: str, name: str) -> Column:
     def cell(row: Row) -> str:
-        return _UNKNOWN if pd.isna(row[name]) else f"{100 * row[name]:.0f} %"
+        return MISSING if pd.isna(row[name]) else f"{100 * row[name]:.0f} %"
 
     return Column(heading, cell)
 
@@ -100,30 +86,30 @@ def _giga(heading: str, tell: Callable[[Row], bool]) -> Column:
 def _traffic(fitted: Fitted) -> str:
     part = fitted.traffic
     if part is None:
-        return _UNKNOWN
+        return MISSING
     return f"{100 * part.value:.0f} [{100 * part.low:.0f}, {100 * part.high:.0f}] %"
 
 
 _CEILING_COLUMNS = (
-    _words("device", "device", optional=True),
-    _words("engine", "engine"),
-    _words("threads", "threads"),
-    _words("ceiling", "label"),
+    words("device", "device", optional=True),
+    words("engine", "engine"),
+    words("threads", "threads"),
+    words("ceiling", "label"),
     _giga("GB/s", lambda row: row["name"] == READ),
     _giga("10^9 operations/s", lambda row: row["name"] != READ),
-    _words("how", "method", key=False),
+    words("how", "method", key=False),
 )
 
 _BOUND_COLUMNS = (
-    _words("device", "device", optional=True),
-    _words("model", "model"),
-    _words("type", "quantization"),
-    _words("workload", "workload_label", optional=True),
-    _words("engine", "configuration", optional=True),
-    _words("phase", "phase"),
+    words("device", "device", optional=True),
+    words("model", "model"),
+    words("type", "quantization"),
+    words("workload", "workload_label", optional=True),
+    words("engine", "configuration", optional=True),
+    words("phase", "phase"),
     _percent("reading", "traffic_share"),
     _percent("computing", "compute_share"),
-    _words("bound", "bound", key=False),
+    words("bound", "bound", key=False),
     _of_fit("reading by fit [95 %]", _traffic),
-    _of_fit("bound by fit", lambda fitted: str(fitted.bound) if not fitted.reason else _UNKNOWN),
+    _of_fit("bound by fit", lambda fitted: str(fitted.bound) if not fitted.reason else MISSING),
 )

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
 from odllm_controller import store
 from odllm_controller.analysis.ratio import Measured, ratio
+from odllm_controller.analysis.results import Row, measured, records
 from odllm_controller.bootstrap import Interval
 
 _ENGINE = "engine"
@@ -21,7 +22,6 @@ AND metric IN ('prefill_tok_s', 'decode_tok_s', 'decode_j_per_token')
 GROUP BY ALL
 """
 
-Row: TypeAlias = Mapping[str, Any]
 Samples: TypeAlias = Mapping[tuple[str, str], Measured]
 """What was measured, by trial id and metric."""
 
@@ -78,10 +78,9 @@ def pairs(results: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
     Args:
         results: Rows as `results.load` gives them.
     """
-    measured = results[results["repeats"] > 0]
     subject = ["device_id", "model", "quantization", "workload_label"]
-    for _, alike in measured.groupby(subject, sort=False):
-        rows: list[Row] = [{str(key): row[key] for key in row} for row in alike.to_dict("records")]
+    for _, alike in measured(results).groupby(subject, sort=False):
+        rows = records(alike)
         for place, row in enumerate(rows):
             for against in _first_of_each_difference(row, rows[:place]):
                 yield row, against

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +35,9 @@ HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAM
 """
 
 Settings = Mapping[str, object]
+
+Row = Mapping[str, Any]
+"""The values of a row by the names of its columns."""
 
 # Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
 _Z_95 = 1.96
@@ -89,6 +93,11 @@ def under_way(path: Path, moment: datetime | None = None) -> UnderWay | None:
     if found.empty:
         return None
     return UnderWay(str(found["run_id"][0]), str(found["experiment"][0]))
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a table, in their order."""
+    return [{str(key): row[key] for key in row} for row in frame.to_dict("records")]
 
 
 def measured(results: pd.DataFrame) -> pd.DataFrame:
