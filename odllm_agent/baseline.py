@@ -33,7 +33,7 @@ def watch(order: Rest) -> Baseline:
     own = own_processes()
     with Sampler(opened) as sampler:
         started_at, start = now(), monotonic_ns()
-        own_s, busy_s = cpu_s(own), state.read_state().busy_s
+        own_s, busy_s = cpu_s(own), state.busy_s()
         sampler.begin()
         time.sleep(idle_s)
         window, wall_s = sampler.cut(), seconds_since(start)
@@ -46,7 +46,7 @@ def watch(order: Rest) -> Baseline:
         wall_s=wall_s,
         own_cores=own_cores,
         own_bytes=unique_bytes,
-        busy_cores=(state.read_state().busy_s - busy_s) / wall_s,
+        busy_cores=(state.busy_s() - busy_s) / wall_s,
         reason="" if told else "this user may not look into all processes of the agent",
         energy=meters.energies(Phase.IDLE, opened, *window),
     )

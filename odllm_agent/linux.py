@@ -211,20 +211,19 @@ class Sensors:
         online = read_ints(self.mains)
         if online:
             return not any(online)
-        states = [(read_text(path) or "").strip() for path in self.battery_status]
+        states = [read_word(path) for path in self.battery_status]
         return "Discharging" in states if any(states) else None
 
 
 def _is_supply(supply: Path, kind: str) -> bool:
-    scope = (read_text(supply / "scope") or "").strip()
-    return (read_text(supply / "type") or "").strip() == kind and scope != "Device"
+    return read_word(supply / "type") == kind and read_word(supply / "scope") != "Device"
 
 
 def _cpu_temperatures(classes: Path) -> tuple[Path, ...]:
     chips = [
         chip
         for chip in sorted(classes.glob("hwmon/hwmon*"))
-        if (read_text(chip / "name") or "").strip() in CPU_CHIPS
+        if read_word(chip / "name") in CPU_CHIPS
     ]
     inputs = [path for chip in chips for path in hottest_inputs(_labelled_inputs(chip))]
     zones = [
@@ -352,13 +351,18 @@ def read_state() -> DeviceState:
         throttle_count=sensors.throttle_count(),
         available_bytes=available_bytes(),
         swapped_bytes=swapped_pages(Path("/proc/vmstat").read_text()) * mmap.PAGESIZE,
-        busy_s=busy_ticks(Path("/proc/stat").read_text()) / _ticks_per_s(),
+        busy_s=busy_s(),
         own_cpu_s=process_time(),
         power_profile=read_word(sensors.power_profile),
         energy_preference=read_word(sensors.energy_preference),
         battery_percent=sensors.battery_percent(),
         top_frequency_hz=max(frequencies_hz, default=None),
     )
+
+
+def busy_s() -> float:
+    """CPU seconds spent by everything on the device since boot."""
+    return busy_ticks(Path("/proc/stat").read_text()) / _ticks_per_s()
 
 
 def temperature_c() -> float | None:

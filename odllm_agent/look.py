@@ -44,9 +44,7 @@ class Look:
     @property
     def others_cores(self) -> float:
         """The cores that other processes kept busy."""
-        busy_s = self.after.busy_s - self.before.busy_s
-        own_s = self.after.own_cpu_s - self.before.own_cpu_s
-        return max(0.0, busy_s - own_s) / self.wall_s
+        return max(0.0, state.others_s(self.before, self.after)) / self.wall_s
 
 
 def look() -> Look:

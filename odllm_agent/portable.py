@@ -17,7 +17,6 @@ def read_state() -> DeviceState:
     plugged = getattr(battery, "power_plugged", None)
     frequency = psutil.cpu_freq()
     swap = psutil.swap_memory()
-    times = psutil.cpu_times()
     return DeviceState(
         on_battery=None if plugged is None else not plugged,
         governor=None,
@@ -27,10 +26,16 @@ def read_state() -> DeviceState:
         available_bytes=available_bytes(),
         # On Windows psutil has no such counter and says 0.
         swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
-        busy_s=times.user + times.system + getattr(times, "nice", 0.0),
+        busy_s=busy_s(),
         own_cpu_s=process_time(),
         battery_percent=getattr(battery, "percent", None),
     )
+
+
+def busy_s() -> float:
+    """CPU seconds spent by everything on the device since boot."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
 def temperature_c() -> float | None:

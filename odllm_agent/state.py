@@ -5,11 +5,20 @@ import sys
 from odllm_agent.contract import DeviceState
 
 if sys.platform == "linux":
-    from odllm_agent.linux import available_bytes, cpus, read_state, temperature_c
+    from odllm_agent.linux import available_bytes, busy_s, cpus, read_state, temperature_c
 else:
-    from odllm_agent.portable import available_bytes, cpus, read_state, temperature_c
+    from odllm_agent.portable import available_bytes, busy_s, cpus, read_state, temperature_c
 
-__all__ = ["available_bytes", "cpus", "flags", "logical_cores", "read_state", "temperature_c"]
+__all__ = [
+    "available_bytes",
+    "busy_s",
+    "cpus",
+    "flags",
+    "logical_cores",
+    "others_s",
+    "read_state",
+    "temperature_c",
+]
 
 # Close below where laptop processors begin to throttle by themselves: AMD's Tjmax is 95 or 100 C
 # for Ryzen mobile and desktop parts, Intel's Tjunction 100 to 110 C (both by their data sheets).
@@ -43,7 +52,7 @@ def flags(
         logical_cores: The device's hardware threads.
     """
     found = {
-        "busy": _others_s(before, after) > _allowed_s(wall_s, logical_cores),
+        "busy": others_s(before, after) > _allowed_s(wall_s, logical_cores),
         "hot": any(
             state.temperature_c is not None and state.temperature_c >= HOT_C
             for state in (before, after)
@@ -59,7 +68,8 @@ def _rose(before: int | None, after: int | None) -> bool:
     return before is not None and after is not None and after > before
 
 
-def _others_s(before: DeviceState, after: DeviceState) -> float:
+def others_s(before: DeviceState, after: DeviceState) -> float:
+    """CPU seconds that other processes spent between two states."""
     return (after.busy_s - before.busy_s) - (after.own_cpu_s - before.own_cpu_s)
 
 

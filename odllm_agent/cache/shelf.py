@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -256,7 +257,7 @@ def content_bytes(path: Path, *, allocated: bool = False) -> int:
     with suppress(FileNotFoundError):
         # The model that is being converted is linked into the folder.
         found = [file.lstat() for file in _files_of(path)]
-        if allocated and hasattr(os.stat_result, "st_blocks"):
+        if allocated and sys.platform != "win32":
             return sum(each.st_blocks * _BLOCK_BYTES for each in found)
         return sum(each.st_size for each in found)
     return 0

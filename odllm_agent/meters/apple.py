@@ -22,7 +22,6 @@ STEP_J = 1 / MJ_PER_J
 
 # How often macOS renews the counters is not documented; assumed.
 PERIOD_S = 0.1
-SHORTEST_S = 10 * PERIOD_S
 
 # The largest such machine has a power supply of 480 W (Mac Studio).
 MOST_W = 480.0
@@ -69,7 +68,7 @@ def open_meter(request: Request) -> Meter:
         for domain in FIELDS
         if domain not in sensors
     ]
-    limits = Limits(SHORTEST_S, float("inf"), MOST_W, STEP_J, PERIOD_S)
+    limits = Limits.of_period(PERIOD_S, MOST_W, STEP_J)
     return open_sensors(request.text, COUNTED, limits, sensors, missing=missing)
 
 

@@ -1,12 +1,15 @@
 """What a power meter is, and how two of its readings become the energy of a window."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from odllm_agent.clock import seconds_between
 from odllm_agent.contract import Energy, MeterReport, Method, MissingDomain, Phase
+
+_SHORTEST_PERIODS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,17 @@ class Limits:
     most_w: float
     step_j: float = 0.0
     period_s: float = 0.0
+
+    @classmethod
+    def of_period(
+        cls, period_s: float, most_w: float, step_j: float = 0.0, longest_s: float = math.inf
+    ) -> "Limits":
+        """The windows of a sensor that is renewed every so many seconds.
+
+        Each edge of a window may be off by one period: ten of them keep that error within a tenth
+        of the figure.
+        """
+        return cls(_SHORTEST_PERIODS * period_s, longest_s, most_w, step_j, period_s)
 
 
 class Meter(Protocol):

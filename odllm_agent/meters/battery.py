@@ -31,7 +31,7 @@ HELD_SHORTEST_S = 60.0
 MOST_W = 300.0
 
 DOMAIN = "battery"
-INTEGRATED_LIMITS = Limits(10 * PERIOD_S, float("inf"), MOST_W, 1 / MICRO, PERIOD_S)
+INTEGRATED_LIMITS = Limits.of_period(PERIOD_S, MOST_W, 1 / MICRO)
 HELD = "what the battery holds"
 HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)
 PLUGGED_IN = "the mains is plugged in, so the battery does not feed the device"
@@ -74,7 +74,7 @@ class Batteries:
         return -sum(_told(held_j(battery)) for battery in self._feeding())
 
     def _feeding(self) -> list[Path]:
-        states = [(linux.read_text(path) or "").strip() for path in self.supplies.battery_status]
+        states = [linux.read_word(path) or "" for path in self.supplies.battery_status]
         if not self.supplies.on_battery():
             raise LookupError(PLUGGED_IN)
         if "Discharging" not in states:

@@ -23,7 +23,6 @@ STEP_J = 1e-12 * 3600
 
 # How often Windows renews the counters is not documented; assumed.
 PERIOD_S = 0.1
-SHORTEST_S = 10 * PERIOD_S
 STALLED_S = 10 * PERIOD_S
 
 # As of RAPL, whose counters these are.
@@ -67,7 +66,7 @@ def open_meter(request: Request) -> Meter:
     except Exception as error:  # noqa: BLE001 - the failure becomes data
         reason = f"Windows shows no energy meter: {error}"
         return Unavailable(request.text, PACKAGE, reason, "use Windows 11 on the machine itself")
-    limits = Limits(SHORTEST_S, float("inf"), MOST_W * len(packages), STEP_J, PERIOD_S)
+    limits = Limits.of_period(PERIOD_S, MOST_W * len(packages), STEP_J)
     return open_sensors(request.text, COUNTED, limits, sensors, missing=_missing(sensors))
 
 

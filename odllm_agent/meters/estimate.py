@@ -14,7 +14,7 @@ from odllm_agent.errors import UsageError
 from odllm_agent.meters.base import Limits, Meter, Reading
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
-from odllm_agent.state import TICK_S, read_state
+from odllm_agent.state import TICK_S, busy_s
 
 DOMAIN = "package"
 MEANS = "CPU time at stated watts"
@@ -33,14 +33,14 @@ class CpuTime:
         self._idle_w = idle_w
         self._busy_w = (full_w - idle_w) / n_cpus
         self._start_ns = monotonic_ns()
-        self._start_busy_s = read_state().busy_s
+        self._start_busy_s = busy_s()
 
     def read(self) -> Reading:
         """The joules since the meter was opened."""
         at_ns = monotonic_ns()
-        busy_s = read_state().busy_s - self._start_busy_s
         idle_j = self._idle_w * seconds_between(self._start_ns, at_ns)
-        return Reading(at_ns, idle_j + self._busy_w * busy_s)
+        busy_j = self._busy_w * (busy_s() - self._start_busy_s)
+        return Reading(at_ns, idle_j + busy_j)
 
 
 def open_meter(request: Request) -> Meter:
@@ -51,13 +51,7 @@ def open_meter(request: Request) -> Meter:
     """
     idle_w, full_w = stated_w(request)
     n_cpus = os.cpu_count() or 1
-    limits = Limits(
-        shortest_s=10 * TICK_S,
-        longest_s=float("inf"),
-        most_w=2 * full_w,
-        step_j=TICK_S * full_w / n_cpus,
-        period_s=TICK_S,
-    )
+    limits = Limits.of_period(TICK_S, most_w=2 * full_w, step_j=TICK_S * full_w / n_cpus)
     sensors = {DOMAIN: CpuTime(idle_w, full_w, n_cpus)}
     return open_sensors(request.text, MEANS, limits, sensors, method=Method.ESTIMATED)
 

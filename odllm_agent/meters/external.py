@@ -188,13 +188,7 @@ def open_meter(request: Request) -> Meter:
         file = _open_file(path)
     except (LookupError, OSError, ValueError) as error:
         return Unavailable(request.text, DOMAIN, str(error), _START_IT)
-    limits = Limits(
-        shortest_s=10 * file.period_s,
-        longest_s=math.inf,
-        most_w=MOST_W,
-        step_j=0.0,
-        period_s=file.period_s,
-    )
+    limits = Limits.of_period(file.period_s, MOST_W)
     return open_sensors(request.text, MEANS, limits, {DOMAIN: file})
 
 

@@ -31,7 +31,6 @@ POWER_FILES = ("power1_average", "power1_input")
 
 # No driver documents it; assumed to be that of NVIDIA's cards.
 PERIOD_S = 0.1
-SHORTEST_S = 10 * PERIOD_S
 STEP_J = 1 / MICRO
 
 # The largest card is limited to 1400 W (AMD MI355X).
@@ -73,7 +72,7 @@ def open_meter(request: Request) -> Meter:
         reason = f"no graphics chip of {', '.join(CHIPS)} shows energy or power in {HWMON}"
         return Unavailable(request.text, DOMAIN, reason, "nothing: the kernel's driver decides")
     means = COUNTED if all(chip.counts for chip in chips) else INTEGRATED
-    limits = Limits(SHORTEST_S, float("inf"), MOST_W * len(chips), STEP_J, PERIOD_S)
+    limits = Limits.of_period(PERIOD_S, MOST_W * len(chips), STEP_J)
     try:
         sensors = {DOMAIN: Sum([chip.open() for chip in chips])}
     except (OSError, ValueError) as error:
@@ -90,7 +89,7 @@ def find_chips(hwmon: Path) -> list[Chip]:
     monitors = [
         monitor
         for monitor in sorted(hwmon.glob("hwmon*"))
-        if (linux.read_text(monitor / "name") or "").strip() in CHIPS
+        if linux.read_word(monitor / "name") in CHIPS
     ]
     found = [
         _chip([monitor / name for name in ENERGY_FILES], counts=True)

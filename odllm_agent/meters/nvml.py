@@ -23,7 +23,6 @@ MW_PER_W = 1000
 
 # Cards renew their power, and what they count from it, every 20 to 100 ms (Yang et al. 2024).
 PERIOD_S = 0.1
-SHORTEST_S = 10 * PERIOD_S
 STEP_J = 1 / MJ_PER_J
 
 # The largest card on sale is limited to 1400 W (NVIDIA B300).
@@ -89,7 +88,7 @@ def means(sensors: Sequence[Sensor]) -> str:
 
 def limits(n_cards: int) -> Limits:
     """The windows of so many cards; their counters do not wrap in a lifetime."""
-    return Limits(SHORTEST_S, float("inf"), MOST_W * n_cards, STEP_J, PERIOD_S)
+    return Limits.of_period(PERIOD_S, MOST_W * n_cards, STEP_J)
 
 
 def _why_no_driver(nvml: Any, error: Exception) -> tuple[str, str]:

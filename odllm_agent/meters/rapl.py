@@ -26,10 +26,8 @@ from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, find_zones
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
 
 # The counter moves about once a millisecond (Intel SDM 3B; Haehnel et al. 2012, "Measuring energy
-# consumption for short code paths using RAPL"), so each edge of a window may be off by one step:
-# ten steps keep that error within a tenth of the figure.
+# consumption for short code paths using RAPL").
 PERIOD_S = 0.001
-SHORTEST_S = 10 * PERIOD_S
 
 # A step of 2**-14 J on most Intel and 2**-16 J on AMD processors (MSR_RAPL_POWER_UNIT, Intel SDM 4;
 # AMD PPR, "RAPL"); the larger of both.
@@ -68,12 +66,11 @@ def open_meter(request: Request) -> Meter:
 def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:
     """The windows in which none of the zones may wrap twice."""
     ranges_j = [zone.range_j for parts in zones.values() for zone in parts]
-    return Limits(
-        SHORTEST_S,
-        longest_s=min(ranges_j) / MOST_W,
+    return Limits.of_period(
+        PERIOD_S,
         most_w=MOST_W * len(zones[PACKAGE]),
         step_j=STEP_J,
-        period_s=PERIOD_S,
+        longest_s=min(ranges_j) / MOST_W,
     )
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 import os
 
 import pytest
@@ -12,15 +11,11 @@ from tests.odllm_agent.meters.hand_clock import HandClock, set_in
 
 
 class Busy:
-    """A state of the device whose busy time a test sets."""
+    """A busy time of the device that a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._state = read_state()
         self.busy_s = 100.0
-        monkeypatch.setattr(estimate, "read_state", self._read)
-
-    def _read(self) -> object:
-        return dataclasses.replace(self._state, busy_s=self.busy_s)
+        monkeypatch.setattr(estimate, "busy_s", lambda: self.busy_s)
 
 
 @pytest.fixture
