@@ -10,7 +10,7 @@ import json
 import traceback
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -150,6 +150,17 @@ class Anatomy:
     kv_values: int = 0
     query_values: int = 0
     reason: str = ""
+
+    @classmethod
+    def of(cls, parts: Iterable[WeightGroup], kv_values: int, query_values: int) -> "Anatomy":
+        """What a model consists of, its weights in any parts and order."""
+        sums: dict[tuple[Use, str], tuple[int, int]] = {}
+        for part in parts:
+            n_bytes, n_multiplied = sums.get((part.use, part.type), (0, 0))
+            summed = n_bytes + part.n_bytes, n_multiplied + part.n_multiplied
+            sums[part.use, part.type] = summed
+        groups = tuple(WeightGroup(*key, *amounts) for key, amounts in sorted(sums.items()))
+        return cls(groups, kv_values, query_values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,20 +147,18 @@ class _Net:
             return self._root(self.sources[name, "0"])
         return name
 
-    def weight_groups(self) -> Iterator[WeightGroup]:
-        """All constants, by use and type."""
+    def weights(self) -> Iterator[WeightGroup]:
+        """Every constant by itself, with its use."""
         projections = set(self._projections())
-        sums: defaultdict[tuple[Use, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
         for name, each in self.constants.items():
             use, is_matrix = self._use(name, projections)
             multiplied = is_matrix and not self.is_scale_or_zero_point(name)
-            n_bytes, n_multiplied = sums[use, each.type]
-            sums[use, each.type] = (
-                n_bytes + each.n_bytes // (each.n_rows if use is Use.LOOKUP else 1),
-                n_multiplied + (each.n_elements if multiplied else 0),
+            yield WeightGroup(
+                use,
+                each.type,
+                each.n_bytes // (each.n_rows if use is Use.LOOKUP else 1),
+                each.n_elements if multiplied else 0,
             )
-        for (use, kind), (n_bytes, n_multiplied) in sums.items():
-            yield WeightGroup(use, kind, n_bytes, n_multiplied)
 
     def _use(self, name: str, projections: set[str]) -> tuple[Use, bool]:
         """How often a constant is read, and whether it is a part of a matrix of a product."""
@@ -266,5 +264,5 @@ def _graph(net: _Net, file_bytes: int) -> Graph:
         n_weights=n_weights.total(),
         types=tuple(sorted({each.type for each in constants})),
         precision=_PRECISIONS.get(most, most.upper()),
-        anatomy=Anatomy(tuple(net.weight_groups()), net.kv_values, net.query_values),
+        anatomy=Anatomy.of(net.weights(), net.kv_values, net.query_values),
     )

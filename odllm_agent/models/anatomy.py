@@ -1,7 +1,7 @@
 """What a GGUF model consists of, told by the names and shapes of its tensors."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from odllm_agent.contract import Anatomy, Use, WeightGroup
 from odllm_agent.models.header import Tensor
@@ -23,8 +23,9 @@ def anatomy(tensors: Sequence[Tensor]) -> Anatomy:
         attention = [_attention(block) for block in _blocks(by_name).values()]
     except KeyError as error:
         return Anatomy(reason=f"its attention is of a kind not known here: it has no {error}")
-    return Anatomy(
-        weights=tuple(_grouped(tensors, tied=_OUTPUT not in by_name)),
+    tied = _OUTPUT not in by_name
+    return Anatomy.of(
+        (_part(tensor, tied=tied) for tensor in tensors),
         kv_values=sum(kv_values for kv_values, _ in attention),
         query_values=sum(query_values for _, query_values in attention),
     )
@@ -48,17 +49,14 @@ def _attention(block: Mapping[str, Tensor]) -> tuple[int, int]:
     return sum(block[f"attn_{part}.weight"].shape[1] for part in "kv"), query_values
 
 
-def _grouped(tensors: Sequence[Tensor], *, tied: bool) -> Iterator[WeightGroup]:
-    sums: defaultdict[tuple[Use, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for tensor in tensors:
-        use = _use(tensor.name, tied=tied)
-        share = tensor.n_weights // tensor.shape[0] if use is Use.LOOKUP else 1
-        multiplied = tensor.n_weights if len(tensor.shape) > 1 and use is not Use.LOOKUP else 0
-        n_bytes, n_multiplied = sums[use, tensor.type]
-        sums[use, tensor.type] = (n_bytes + tensor.n_bytes // share, n_multiplied + multiplied)
-    # Sorted, because a file that is only foreseen has its tensors in another order.
-    for (use, kind), (n_bytes, n_multiplied) in sorted(sums.items()):
-        yield WeightGroup(use, kind, n_bytes, n_multiplied)
+def _part(tensor: Tensor, *, tied: bool) -> WeightGroup:
+    use = _use(tensor.name, tied=tied)
+    looked_up = use is Use.LOOKUP
+    n_rows = tensor.n_weights // tensor.shape[0] if looked_up else 1
+    multiplied = len(tensor.shape) > 1 and not looked_up
+    return WeightGroup(
+        use, tensor.type, tensor.n_bytes // n_rows, tensor.n_weights if multiplied else 0
+    )
 
 
 def _use(name: str, *, tied: bool) -> Use:
