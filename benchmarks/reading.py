@@ -117,7 +117,7 @@ def _told_speed(out: Console, model: ModelFile, pairs: list[Speed]) -> list[str]
     ours = Spread.of([pair.ours_tok_s for pair in counted]).median
     theirs = Spread.of([pair.theirs_tok_s for pair in counted]).median
     out.print(
-        f"{model.name} {model.quantization}: perplexity read at {ours:,.0f} tok/s, "
+        f"{model.label}: perplexity read at {ours:,.0f} tok/s, "
         f"llama-perplexity {theirs:,.0f}, ratio {ratio.median:.3f} "
         f"[{ratio.lower:.3f}, {ratio.upper:.3f}], {ratio.n} pairs, "
         f"{sum(bool(pair.flags) for pair in pairs)} disturbed"
@@ -141,11 +141,11 @@ def _told_figures(
     for name, value in theirs.items():
         apart = abs(ours[name] / value - 1)
         out.print(
-            f"{model.name} {model.quantization}: {name} {ours[name]:.6f}, llama-perplexity "
+            f"{model.label}: {name} {ours[name]:.6f}, llama-perplexity "
             f"{value:.6f}, {100 * apart:.3f} % apart"
         )
         if apart > MOST_APART.get(name, 1.0):
-            unmet.append(f"{model.name} {model.quantization}: {name} is {100 * apart:.2f} % apart")
+            unmet.append(f"{model.label}: {name} is {100 * apart:.2f} % apart")
     return unmet
 
 

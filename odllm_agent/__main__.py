@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     with _output(options.out) as out:
         for place, order in enumerate(orders, start=1):
             model = order.trial.model
-            sys.stderr.write(f"{place}/{len(orders)} {model.name} {model.quantization}\n")
+            sys.stderr.write(f"{place}/{len(orders)} {model.label}\n")
             result = worker.run_round(order)
             out.write(to_json(result) + "\n")
             out.flush()

@@ -199,6 +199,11 @@ class ModelFile:
     anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
 
     @property
+    def label(self) -> str:
+        """What people are told: its name and type."""
+        return f"{self.name} {self.quantization}"
+
+    @property
     def file_bpw(self) -> float:
         """Bits per weight: 8 x bytes of all weight tensors / number of weights."""
         return 8 * self.weight_bytes / self.n_weights

@@ -1,12 +1,13 @@
 """The progress bars of a run."""
 
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -21,7 +22,29 @@ from odllm_controller.dispatch import Order, Result
 _DRAWS_PER_S = 1
 
 
-class ModelProgress:
+class _Drawn:
+    """A bar that is drawn as long as its context lasts."""
+
+    def __init__(
+        self, console: Console, *columns: ProgressColumn, shown: bool, transient: bool = False
+    ) -> None:
+        self._bar = Bar(
+            *columns,
+            console=console,
+            refresh_per_second=_DRAWS_PER_S,
+            transient=transient,
+            disable=not shown,
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+class ModelProgress(_Drawn):
     """Which model a device gets, and how far it is: a bar that is gone at the end.
 
     Args:
@@ -30,34 +53,21 @@ class ModelProgress:
     """
 
     def __init__(self, console: Console, device: Device) -> None:
-        self._bar = Bar(
+        super().__init__(
+            console,
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=console,
-            refresh_per_second=_DRAWS_PER_S,
+            shown=console.is_terminal,
             transient=True,
-            disable=not console.is_terminal,
         )
         self._device = device
         self._told = f"{device.name}: preparing models"
         self._what = ""
         self._task = self._bar.add_task(self._told, total=None)
-
-    def __enter__(self) -> "ModelProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def started(self, request: ModelRequest) -> None:
         """Shows which model is prepared."""
@@ -77,7 +87,7 @@ class ModelProgress:
         self._bar.update(self._task, completed=done_bytes, total=total_bytes)
 
 
-class RunProgress:
+class RunProgress(_Drawn):
     """What is under way, how much is done, the time left, and the failures so far.
 
     On a terminal it is a bar; elsewhere it says nothing but the failures.
@@ -88,7 +98,8 @@ class RunProgress:
     """
 
     def __init__(self, console: Console, total: int) -> None:
-        self._bar = Bar(
+        super().__init__(
+            console,
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("[red]{task.fields[failed]}"),
@@ -96,25 +107,11 @@ class RunProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
-            console=console,
-            refresh_per_second=_DRAWS_PER_S,
-            disable=not total,
+            shown=bool(total),
         )
         self._task = self._bar.add_task("starting", total=total, failed="")
         self._n_failed = 0
         self._n_done = 0
-
-    def __enter__(self) -> "RunProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def started(self, device: Device, order: Order) -> None:
         """Shows what a device has been sent."""
@@ -138,7 +135,6 @@ def _told(order: Order) -> str:
     if isinstance(order, Rest):
         return f"at rest before round {order.round + 1}"
     if isinstance(order, Measurement):
-        model, what = order.trial.model, f"round {order.round + 1}, {order.trial.workload.name}"
-    else:
-        model, what = order.model, f"quality on {order.subject}"
-    return f"{model.name} {model.quantization}, {what}"
+        trial = order.trial
+        return f"{trial.model.label}, round {order.round + 1}, {trial.workload.name}"
+    return f"{order.model.label}, quality on {order.subject}"

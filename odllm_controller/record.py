@@ -17,7 +17,6 @@ from odllm_agent.contract import (
     Ceilings,
     Device,
     Failure,
-    ModelFile,
     ModelRequest,
     RoundResult,
     Trial,
@@ -73,7 +72,7 @@ class Recorder:
         self._store.add_skips(self.run_id, skips)
         self.skips += reasons.lines(
             (
-                f"{skip.model.name} {skip.model.quantization}",
+                skip.model.label,
                 f"{skip.engine.name} on {device.name}",
                 skip.reason,
             )
@@ -94,13 +93,13 @@ class Recorder:
         """Records a result as it comes in."""
         if isinstance(result, RoundResult):
             self._store.add_round(self.run_id, result)
-            what = _named(result.trial.model, f"round {result.round + 1}")
+            what = f"{result.trial.model.label}, round {result.round + 1}"
         elif isinstance(result, Baseline):
             self._store.add_baseline(self.run_id, result)
             what = f"the rest before round {result.round + 1}"
         else:
             self._store.add_quality(self.run_id, result)
-            what = _named(result.check.model, result.check.subject)
+            what = f"{result.check.model.label}, {result.check.subject}"
         if result.failure:
             self.failures.append(_told(what, result.failure))
 
@@ -126,10 +125,6 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
             store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
         raise
     store.end_run(recorder.run_id, now(), "failed" if recorder.failures else "done")
-
-
-def _named(model: ModelFile, what: str) -> str:
-    return f"{model.name} {model.quantization}, {what}"
 
 
 def _told(what: str, failure: Failure) -> str:
