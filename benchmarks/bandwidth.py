@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import turns
 from benchmarks.load import watched
 from benchmarks.spread import Spread
 from odllm_agent import state
@@ -107,14 +108,13 @@ def _pairs(program: Path, threads: int, pairs: int) -> Iterator[Pair]:
 
 def _told(out: Console, threads: int, pairs: list[Pair]) -> float:
     """Tells how the sides compare, and gives the median of their ratios."""
-    counted = [pair for pair in pairs if not pair.flags] or pairs
+    counted = turns.counted(pairs)
     ratio = Spread.of([pair.ours_per_s / pair.theirs_per_s for pair in counted])
     ours = max(pair.ours_per_s for pair in counted) / _GB
     theirs = max(pair.theirs_per_s for pair in counted) / _GB
     out.print(
         f"read, {threads} threads: best {ours:.1f} GB/s, the loop in C {theirs:.1f}, ratio "
-        f"{ratio.median:.3f} [{ratio.lower:.3f}, {ratio.upper:.3f}], {ratio.n} pairs, "
-        f"{sum(bool(pair.flags) for pair in pairs)} disturbed; wanted {LEAST_RATIO:g} or more"
+        f"{turns.told(ratio, pairs)}; wanted {LEAST_RATIO:g} or more"
     )
     return ratio.median
 

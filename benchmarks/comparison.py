@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks import turns
 from benchmarks.load import watched
 from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Peer, Speed
 from benchmarks.spread import Spread
@@ -56,7 +57,7 @@ class Comparison:
 
     def counted(self) -> tuple[Pair, ...]:
         """The pairs that nothing disturbed, or all of them if each was disturbed."""
-        return tuple(pair for pair in self.pairs if not pair.flags) or self.pairs
+        return tuple(turns.counted(self.pairs))
 
     def prefill_ratio(self) -> Spread:
         """Ours / theirs."""

@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks import turns
 from benchmarks.comparison import trial
 from benchmarks.load import watched
 from benchmarks.spread import Spread
@@ -39,6 +41,15 @@ _WATTS = 28.0
 _RANGE_UJ = 100_000_000
 _WINDOWS_S = (1.0, 2.0, 4.0, 8.0)
 _TIMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Decode speeds of one loaded model, and what disturbed them."""
+
+    metered_tok_s: float
+    unmetered_tok_s: float
+    flags: tuple[str, ...]
 
 
 def main() -> int:
@@ -81,14 +92,10 @@ def _told_cost(out: Console, tree: Path, name: str) -> list[str]:
     here = device.describe()
     (subject,) = subjects((name,))
     asked = trial(subject.model, here, "llama_cpp", threads=here.physical_cores)
-    pairs = _within(tree, "decode", to_json(asked))
-    counted = [pair for pair in pairs if not pair["flags"]] or pairs
-    ratio = Spread.of([pair["metered_tok_s"] / pair["unmetered_tok_s"] for pair in counted])
-    out.print(
-        f"{name}: metered / unmetered decode {ratio.median:.4f} "
-        f"[{ratio.lower:.4f}, {ratio.upper:.4f}], {ratio.n} pairs, "
-        f"{sum(bool(pair['flags']) for pair in pairs)} disturbed"
-    )
+    pairs = [Pair(**found) for found in _within(tree, "decode", to_json(asked))]
+    counted = turns.counted(pairs)
+    ratio = Spread.of([pair.metered_tok_s / pair.unmetered_tok_s for pair in counted])
+    out.print(f"{name}: metered / unmetered decode {turns.told(ratio, pairs, digits=4)}")
     if ratio.median >= LEAST_RATIO:
         return []
     return [f"{name}: metering leaves {ratio.median:.4f} of the speed, wanted {LEAST_RATIO}"]

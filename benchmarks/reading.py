@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import llama_perplexity
+from benchmarks import llama_perplexity, turns
 from benchmarks.comparison import trial
 from benchmarks.llama_perplexity import Text
 from benchmarks.load import watched
@@ -112,15 +112,13 @@ def _ours_s(engine: Engine, model: ModelFile, text: Text) -> tuple[float, int]:
 
 
 def _told_speed(out: Console, model: ModelFile, pairs: list[Speed]) -> list[str]:
-    counted = [pair for pair in pairs if not pair.flags] or pairs
+    counted = turns.counted(pairs)
     ratio = Spread.of([pair.ours_tok_s / pair.theirs_tok_s for pair in counted])
     ours = Spread.of([pair.ours_tok_s for pair in counted]).median
     theirs = Spread.of([pair.theirs_tok_s for pair in counted]).median
     out.print(
         f"{model.label}: perplexity read at {ours:,.0f} tok/s, "
-        f"llama-perplexity {theirs:,.0f}, ratio {ratio.median:.3f} "
-        f"[{ratio.lower:.3f}, {ratio.upper:.3f}], {ratio.n} pairs, "
-        f"{sum(bool(pair.flags) for pair in pairs)} disturbed"
+        f"llama-perplexity {theirs:,.0f}, ratio {turns.told(ratio, pairs)}"
     )
     if ratio.median >= LEAST_SPEED_RATIO:
         return []
