@@ -66,7 +66,7 @@ def interval_of(rounds: Rounds, seed: str) -> Interval:
         rounds: The repeats of each round, all in any order; shape (rounds, repeats of the round).
         seed: What the draws are made from: the same values and seed give the same interval.
     """
-    rounds = sorted(map(sorted, rounds))
+    rounds = sorted(rounds, key=sorted)
     middle = statistics.median([value for values in rounds for value in values])
     reason = why_none(rounds)
     if reason:

@@ -175,9 +175,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
 
 
 def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
-    # A row of what was not measured has no figures, and words all the same.
-    told = rows if column.text else [row for row in rows if row.get("repeats", 1)]
-    cells = {column.cell(row) for row in told}
+    cells = {column.cell(row) for row in rows}
     if column.figure:
         return any(character.isdigit() for cell in cells for character in cell)
     return not column.optional or len(cells) > 1

@@ -8,6 +8,19 @@ from odllm_controller import config
 
 CONF = Path(__file__).parents[2] / "conf"
 
+SMALL = (
+    "+experiment=sweep",
+    "engine=[llama_cpp]",
+    "model=[file]",
+    "models.file.quantizations=[Q8_0,Q4_0]",
+    "quality=none",
+    "rounds=2",
+    "repeats.at_least=1",
+    "repeats.at_most=1",
+    "engines.llama_cpp.threads=1",
+)
+"""Overrides of a run that takes seconds: one model file, which they leave to be named."""
+
 
 def experiment(*overrides: str, name: str | None = None) -> config.Experiment:
     """The experiment that a command line would give; unnamed, what every experiment starts from."""

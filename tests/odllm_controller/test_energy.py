@@ -14,6 +14,7 @@ from odllm_controller import store
 from tests import driven
 from tests.models import Shape, write_gguf
 from tests.odllm_agent.meters import powercap
+from tests.odllm_controller.configs import SMALL
 
 pytestmark = pytest.mark.ray
 
@@ -23,15 +24,7 @@ WATTS = 20.0
 # the sensor even at the smaller type and on a quiet machine.
 SHAPE = Shape(width=2048, layers=2, ffn=4096)
 SWEEP = (
-    "+experiment=sweep",
-    "engine=[llama_cpp]",
-    "model=[file]",
-    "models.file.quantizations=[Q8_0,Q4_0]",
-    "quality=none",
-    "rounds=2",
-    "repeats.at_least=1",
-    "repeats.at_most=1",
-    "engines.llama_cpp.threads=1",
+    *SMALL,
     "engines.llama_cpp.mmap=false",
     "workloads.short.prompt_tokens=32",
     "workloads.short.output_tokens=16",

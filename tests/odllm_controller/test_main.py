@@ -15,20 +15,13 @@ import pytest
 
 from odllm_controller import store
 from tests.models import write_gguf
+from tests.odllm_controller.configs import SMALL
 
 pytestmark = pytest.mark.ray
 
 QUICK = (
-    "+experiment=sweep",
-    "engine=[llama_cpp]",
-    "model=[file]",
-    "models.file.quantizations=[Q8_0,Q4_0]",
-    "quality=none",
-    "rounds=2",
-    "repeats.at_least=1",
-    "repeats.at_most=1",
+    *SMALL,
     "ceilings=never",
-    "engines.llama_cpp.threads=1",
     "workloads.short.prompt_tokens=16",
     "workloads.short.output_tokens=8",
 )

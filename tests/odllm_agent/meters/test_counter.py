@@ -14,22 +14,10 @@ from odllm_agent.meters import counter
 from odllm_agent.meters.base import Limits, Reading, window
 from odllm_agent.meters.counter import Bounds, Counter, advanced_j
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
+from tests.odllm_agent.meters.script import Script
 
 RANGE_J = 262_143.328850  # of an Intel laptop, whose energy unit is 61 micro-joules
 LIMITS = Limits(shortest_s=0.01, longest_s=1e9, most_w=500.0)
-
-
-class Script:
-    """A counter that gives one value, or one failure, after another."""
-
-    def __init__(self, *steps: float | Exception) -> None:
-        self._steps = iter(steps)
-
-    def __call__(self) -> float:
-        step = next(self._steps)
-        if isinstance(step, Exception):
-            raise step
-        return step
 
 
 @pytest.fixture

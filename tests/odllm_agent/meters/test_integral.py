@@ -12,21 +12,9 @@ from odllm_agent.meters import integral
 from odllm_agent.meters.base import Limits, window
 from odllm_agent.meters.integral import Integral
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
+from tests.odllm_agent.meters.script import Script
 
 LIMITS = Limits(shortest_s=0.0, longest_s=1e9, most_w=1e9)
-
-
-class Script:
-    """A sensor that gives one power, or one failure, after another."""
-
-    def __init__(self, *steps: float | Exception) -> None:
-        self._steps = iter(steps)
-
-    def __call__(self) -> float:
-        step = next(self._steps)
-        if isinstance(step, Exception):
-            raise step
-        return step
 
 
 @pytest.fixture
