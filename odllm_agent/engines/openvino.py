@@ -27,8 +27,9 @@ from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.folder_vocabulary import FolderVocabulary
 from odllm_agent.engines.gguf_to_ir import converted
 from odllm_agent.engines.openvino_attention import FORMS, Attention
-from odllm_agent.ir import read_graph
+from odllm_agent.ir import Graph, read_graph
 from odllm_agent.settings import OpenVinoSettings, check_settings
+from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     from odllm_agent.engines.vocabulary import Vocabulary
@@ -76,11 +77,8 @@ class OpenVinoSession:
         self._places = np.arange(context_tokens, dtype=np.int64)
         self._one_place = np.zeros(1, np.int64)
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
-        held = read_graph(folder)
-        self.runtime_bpw: float | None = 8 * held.weight_bytes / model.n_weights
+        self._device = settings.device
         self.system = openvino_model.system(core, self._compiled, settings.device)
-        self.anatomy = held.anatomy if settings.device == "CPU" else _NOT_ON_CPU
-        self.kv_cache = openvino_model.kv_cache(self._compiled, held.anatomy.kv_values)
         self._warm_up()
 
     def __enter__(self) -> "OpenVinoSession":
@@ -96,14 +94,31 @@ class OpenVinoSession:
 
     def rewind(self, held: int) -> bool:
         """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
-        states = self._request.query_state()
-        # Keys and values, of shape (batch, heads, tokens, width); other states cannot be cut.
-        if any(len(each.state.shape) != 4 for each in states):
+        if not self._attention.cut(held):
             return False
-        for each in states:
-            each.state = openvino.Tensor(np.ascontiguousarray(each.state.data[:, :, :held]))
         self._position = held
         return True
+
+    # What the model consists of is read from its folder when it is asked for: no load takes longer
+    # for it, and a quality check does without.
+    @cached_property
+    def runtime_bpw(self) -> float | None:
+        """Bits per weight of what OpenVINO holds."""
+        return 8 * self._graph.weight_bytes / self._model.n_weights
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What the model consists of in OpenVINO's form, or why that cannot be told."""
+        return self._graph.anatomy if self._device == "CPU" else _NOT_ON_CPU
+
+    @cached_property
+    def kv_cache(self) -> KvCache:
+        """How OpenVINO keeps keys and values."""
+        return openvino_model.kv_cache(self._compiled, self._graph.anatomy.kv_values)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return read_graph(self.folder)
 
     def fill(self, tokens: Sequence[int]) -> None:
         """Puts tokens into the context, outside of any window."""

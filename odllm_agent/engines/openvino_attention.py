@@ -42,6 +42,9 @@ class Attention(Protocol):
     def clear(self) -> None:
         """Forgets all tokens."""
 
+    def cut(self, n_tokens: int) -> bool:
+        """Forgets all tokens but the first ones; answers whether that can be done."""
+
     def lengthen(self, n_new: int, n_tokens: int, /) -> None:
         """Says that the next run adds `n_new` tokens, so that there are `n_tokens`."""
 
@@ -74,6 +77,16 @@ class Stateful:
     def clear(self) -> None:
         """Forgets all tokens."""
         self._request.reset_state()
+
+    def cut(self, n_tokens: int) -> bool:
+        """Forgets all tokens but the first ones; answers whether that can be done."""
+        states = self._request.query_state()
+        # Keys and values, of shape (batch, heads, tokens, width); other states cannot be cut.
+        if any(len(each.state.shape) != 4 for each in states):
+            return False
+        for each in states:
+            each.state = openvino.Tensor(np.ascontiguousarray(each.state.data[:, :, :n_tokens]))
+        return True
 
     def lengthen(self, _n_new: int, n_tokens: int, /) -> None:
         """Says how many tokens there are with those of the next run."""
@@ -134,6 +147,10 @@ class Paged:
 
     def clear(self) -> None:
         """Forgets all tokens: what the blocks hold is behind the end of the next ones."""
+
+    def cut(self, _n_tokens: int) -> bool:
+        """Forgets all tokens but the first ones, in the same way."""
+        return True
 
     def lengthen(self, n_new: int, n_tokens: int, /) -> None:
         """Says that the next run adds `n_new` tokens, so that there are `n_tokens`."""
