@@ -1,9 +1,12 @@
 """A worker's own account of its memory beside what the kernel shows of it from outside."""
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -17,6 +20,8 @@ MOST_APART = 0.02
 
 PARTS = ("rss_bytes", "mapped_bytes", "anonymous_bytes")
 _LOOK_EVERY_S = 0.02
+_STOPS_WITHIN_S = 0.001
+_ENDED = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class MemoryReport:
     Attributes:
         model: The model's name.
         inside: What the worker told at the end of its last repeat.
-        outside: What was last seen of its process through /proc/PID/smaps.
+        outside: What was seen most often of its process through /proc/PID/smaps.
     """
 
     model: str
@@ -59,30 +64,53 @@ def measure(trial: Trial) -> MemoryReport:
     """
     order = Measurement(trial, 0, RepeatPolicy(1, REPEATS, REPEATS))
     folder = Path(trial.model.path).resolve().parent
-    seen = None
+    looks: Counter[HeldMemory] = Counter()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(worker.run_round, order)
         while not running.done():
-            seen = _seen(folder) or seen
+            looks.update(_seen(folder))
             time.sleep(_LOOK_EVERY_S)
     result: RoundResult = running.result()
-    if result.failure or not result.finished or not seen:
+    if result.failure or not result.finished or not looks:
         failure = result.failure
         raise EngineError(*((failure.message, failure.remedy) if failure else ("no worker seen",)))
-    return MemoryReport(trial.model.name, result.finished.held, seen)
+    # A worker's memory grows while it loads and while it tells, and stands still in between.
+    ((outside, _),) = looks.most_common(1)
+    return MemoryReport(trial.model.name, result.finished.held, outside)
 
 
-def _seen(folder: Path) -> HeldMemory | None:
-    """The memory of the worker that runs now, or `None` where there is none to be seen."""
+def _seen(folder: Path) -> tuple[HeldMemory, ...]:
+    """The memory of the worker that runs now; empty where there is none to be seen."""
     try:
-        workers = [
-            child
-            for child in psutil.Process().children()
-            if "odllm_agent.worker" in child.cmdline()
-        ]
-        maps = workers[0].memory_maps(grouped=False)
-    except (IndexError, psutil.Error):
-        return None
+        worker = _worker()
+        maps = _maps(worker) if worker else None
+    except psutil.Error:
+        return ()
+    return (_held(maps, folder),) if maps else ()
+
+
+def _worker() -> psutil.Process | None:
+    children = psutil.Process().children()
+    return next((each for each in children if "odllm_agent.worker" in each.cmdline()), None)
+
+
+def _maps(worker: psutil.Process) -> list[Any] | None:
+    """What the worker has mapped, or `None` if it is about to end.
+
+    It is made to stand still meanwhile: a process that ends loses its maps while they are read.
+    """
+    worker.suspend()
+    try:
+        while worker.status() != psutil.STATUS_STOPPED:
+            if worker.status() in _ENDED:
+                return None
+            time.sleep(_STOPS_WITHIN_S)
+        return list(worker.memory_maps(grouped=False))
+    finally:
+        worker.resume()
+
+
+def _held(maps: Sequence[Any], folder: Path) -> HeldMemory:
     return HeldMemory(
         rss_bytes=sum(each.rss for each in maps),
         mapped_bytes=sum(
