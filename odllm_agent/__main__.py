@@ -18,6 +18,7 @@ from odllm_agent.commands import (
     WRONG_USAGE,
     doctor,
     models,
+    power_log,
 )
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
@@ -29,6 +30,7 @@ examples:
   odllm-agent run trials.jsonl --out results.jsonl
   odllm-agent models list                         the models in this device's cache
   odllm-agent doctor                              what can be measured here, and what is in the way
+  your-reader | odllm-agent power-log power.csv   what a meter at the wall says, for `external`
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     models.add_to(commands)
     doctor.add_to(commands)
+    power_log.add_to(commands)
     return parser
 
 

@@ -42,7 +42,10 @@ LONGEST_GAP_PERIODS = 3
 CLOCK_SLEW = 0.001
 CLOCK_STEP_S = 0.05
 
-_START_IT = "start the program that writes it before the run: READER >> FILE, a line at a time"
+_START_IT = (
+    "start the program that writes it before the run, a line at a time: READER >> FILE, or "
+    "READER | odllm-agent power-log FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
