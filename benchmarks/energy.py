@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from benchmarks.load import watched
 from benchmarks.spread import Spread
 from benchmarks.subject import default_names, subjects
 from odllm_agent import device, engines
+from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Phase, Trial, from_json, to_json
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError
 from odllm_agent.meters import energies, open_meters
-from odllm_agent.meters.sampler import Sampler, spare_cpu
+from odllm_agent.meters.sampler import SAMPLER, Sampler, spare_cpu
 from tests import driven
 from tests.odllm_agent.meters import powercap
 
@@ -45,10 +47,19 @@ _TIMES = 2
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Decode speeds of one loaded model, and what disturbed them."""
+    """Decode speeds of one loaded model, and what disturbed them.
+
+    Attributes:
+        metered_tok_s: With the meters read.
+        unmetered_tok_s: Without.
+        sampler_share: CPU seconds of the thread that reads them, per second of decoding: it holds
+            the engine up by no more, since it waits for nothing that the engine does.
+        flags: What disturbed the two.
+    """
 
     metered_tok_s: float
     unmetered_tok_s: float
+    sampler_share: float
     flags: tuple[str, ...]
 
 
@@ -95,7 +106,9 @@ def _told_cost(out: Console, tree: Path, name: str) -> list[str]:
     pairs = [Pair(**found) for found in _within(tree, "decode", to_json(asked))]
     counted = turns.counted(pairs)
     ratio = Spread.of([pair.metered_tok_s / pair.unmetered_tok_s for pair in counted])
+    share = Spread.of([pair.sampler_share for pair in counted])
     out.print(f"{name}: metered / unmetered decode {turns.told(ratio, pairs, digits=4)}")
+    out.print(f"  the thread that reads the meters takes {100 * share.median:.2f} % of a CPU")
     if ratio.median >= LEAST_RATIO:
         return []
     return [f"{name}: metering leaves {ratio.median:.4f} of the speed, wanted {LEAST_RATIO}"]
@@ -149,24 +162,31 @@ def decode(asked: str) -> list[dict[str, Any]]:
 
 
 def _pair(session: Session, n_tokens: int, threads: int, metered_first: bool) -> dict[str, Any]:
-    speeds = {}
+    found: dict[str, Any] = {}
     with watched() as disturbance:
         for metered in (metered_first, not metered_first):
             if metered:
-                speeds["metered_tok_s"] = _metered_tok_s(session, n_tokens, threads)
+                found |= _metered(session, n_tokens, threads)
             else:
-                speeds["unmetered_tok_s"] = _decoded_tok_s(session, n_tokens)
-    return {**speeds, "flags": disturbance.flags}
+                found["unmetered_tok_s"] = _decoded_tok_s(session, n_tokens)
+    return {**found, "flags": disturbance.flags}
 
 
-def _metered_tok_s(session: Session, n_tokens: int, threads: int) -> float:
+def _metered(session: Session, n_tokens: int, threads: int) -> dict[str, float]:
     with Sampler(open_meters(("auto",)), spare_cpu(threads)) as sampler:
-        # The sampler has found out by then what a reading costs, as in a trial.
-        time.sleep(0.01)
         sampler.begin()
+        cpu_s, start = _sampler_cpu_s(), monotonic_ns()
         speed = _decoded_tok_s(session, n_tokens)
+        share = (_sampler_cpu_s() - cpu_s) / seconds_since(start)
         sampler.cut()
-    return speed
+    return {"metered_tok_s": speed, "sampler_share": share}
+
+
+def _sampler_cpu_s() -> float:
+    """CPU seconds of the sampler's thread so far (Documentation/scheduler/sched-stats.rst)."""
+    (thread,) = (each for each in threading.enumerate() if each.name == SAMPLER)
+    ran_ns = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[0]
+    return int(ran_ns) / 1e9
 
 
 def _decoded_tok_s(session: Session, n_tokens: int) -> float:

@@ -21,6 +21,11 @@ def seconds_since(start_ns: int) -> float:
     return seconds_between(start_ns, monotonic_ns())
 
 
+def thread_cpu_ns() -> int:
+    """The CPU time of the calling thread in nanoseconds, for differences only."""
+    return time.thread_time_ns()
+
+
 def now() -> datetime:
     """The wall-clock time in UTC, for time stamps only."""
     return datetime.now(UTC)

@@ -3,20 +3,24 @@
 import os
 import statistics
 import threading
+from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-from odllm_agent.clock import monotonic_ns, seconds_since
+from odllm_agent.clock import seconds_between, thread_cpu_ns
 from odllm_agent.meters import Meter, Readings, long_enough_s, measuring, read
 from odllm_agent.state import cpus
+
+SAMPLER = "odllm-sampler"
+"""The name of the thread that reads."""
 
 PERIOD_S = 0.05
 """The time between two readings, unless they cost too much."""
 
-# Of one hardware thread: with what waking costs besides, well under the half percent that metering
-# may take of an engine that has no thread to spare.
+# Of one hardware thread: with what an engine loses besides when it is interrupted, well under the
+# half percent that metering may take of one that has no thread to spare.
 MOST_SHARE = 0.002
-_TRIED = 5
+_REMEMBERED = 5
 
 
 def spare_cpu(threads: int) -> int | None:
@@ -30,7 +34,7 @@ def spare_cpu(threads: int) -> int | None:
 
 
 def period_s(cost_s: float) -> float:
-    """How long to wait between two readings that cost so much each."""
+    """How long to wait between two readings that cost so many CPU seconds each."""
     return max(PERIOD_S, cost_s / MOST_SHARE)
 
 
@@ -57,7 +61,7 @@ class Sampler:
         # Meters remember their last reading, and a window's edge may come during one.
         self._reading = threading.Lock()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="odllm-sampler", daemon=True)
+        self._thread = threading.Thread(target=self._sample, name=SAMPLER, daemon=True)
 
     def __enter__(self) -> Self:
         self.begin()
@@ -89,13 +93,13 @@ class Sampler:
     def _sample(self) -> None:
         if self._cpu is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {self._cpu})  # of this thread alone
-        wait_s = period_s(statistics.median(self._read_s() for _ in range(_TRIED)))
+        # Beside an engine that fills the caches a reading costs ten times what it does alone, so
+        # its cost is taken as it goes on, waking and waiting included.
+        costs_s: deque[float] = deque(maxlen=_REMEMBERED)
+        wait_s, before = PERIOD_S, thread_cpu_ns()
         while not self._ended.wait(wait_s):
-            self._read_s()
-
-    def _read_s(self) -> float:
-        """Reads once, and tells how long that took."""
-        with self._reading:
-            start = monotonic_ns()
-            self._log.append(read(self.meters))
-            return seconds_since(start)
+            with self._reading:
+                self._log.append(read(self.meters))
+            after = thread_cpu_ns()
+            costs_s.append(seconds_between(before, after))
+            wait_s, before = period_s(statistics.median(costs_s)), after
