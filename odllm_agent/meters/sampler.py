@@ -21,6 +21,8 @@ PERIOD_S = 0.05
 # half percent that metering may take of one that has no thread to spare.
 MOST_SHARE = 0.002
 _REMEMBERED = 5
+# The thread may be kept waiting under load.
+_PER_TURN = 4
 
 
 def spare_cpu(threads: int) -> int | None:
@@ -33,9 +35,14 @@ def spare_cpu(threads: int) -> int | None:
     return usable[-1] if 0 < threads < len(usable) else None
 
 
-def period_s(cost_s: float) -> float:
-    """How long to wait between two readings that cost so many CPU seconds each."""
-    return max(PERIOD_S, cost_s / MOST_SHARE)
+def period_s(cost_s: float, longest_s: float) -> float:
+    """How long to wait between two readings.
+
+    Args:
+        cost_s: The CPU seconds that one costs.
+        longest_s: After this a counter may have wrapped unseen, which no cost is worth.
+    """
+    return min(max(PERIOD_S, cost_s / MOST_SHARE), longest_s / _PER_TURN)
 
 
 class Sampler:
@@ -96,10 +103,11 @@ class Sampler:
         # Beside an engine that fills the caches a reading costs ten times what it does alone, so
         # its cost is taken as it goes on, waking and waiting included.
         costs_s: deque[float] = deque(maxlen=_REMEMBERED)
-        wait_s, before = PERIOD_S, thread_cpu_ns()
+        longest_s = min(meter.limits.longest_s for meter in measuring(self.meters))
+        wait_s, before = period_s(0.0, longest_s), thread_cpu_ns()
         while not self._ended.wait(wait_s):
             with self._reading:
                 self._log.append(read(self.meters))
             after = thread_cpu_ns()
             costs_s.append(seconds_between(before, after))
-            wait_s, before = period_s(statistics.median(costs_s)), after
+            wait_s, before = period_s(statistics.median(costs_s), longest_s), after

@@ -1,5 +1,6 @@
 """The sampler with its real thread, above counters whose power is known."""
 
+import math
 import threading
 import time
 
@@ -88,8 +89,14 @@ def test_an_engine_that_takes_all_threads_leaves_none_to_spare() -> None:
 
 @given(st.floats(0, 10))
 def test_sampling_never_takes_more_than_its_share(cost_s: float) -> None:
-    assert cost_s / period_s(cost_s) <= MOST_SHARE * (1 + 1e-9)
-    assert period_s(cost_s) >= PERIOD_S
+    wait_s = period_s(cost_s, math.inf)
+    assert cost_s / wait_s <= MOST_SHARE * (1 + 1e-9)
+    assert wait_s >= PERIOD_S
+
+
+@given(st.floats(0, 10), st.floats(0.01, 1000))
+def test_a_counter_is_always_read_several_times_per_turn(cost_s: float, turn_s: float) -> None:
+    assert period_s(cost_s, turn_s) <= turn_s / 4
 
 
 @pytest.mark.parametrize(
