@@ -13,6 +13,8 @@ from odllm_controller.analysis.results import Row
 from odllm_controller.table import MISSING, Column, print_rows, words
 
 _GIGA = 1e9
+# Shares this far above the whole are no rounding any more.
+_MOST_SHARE = 1.05
 
 
 def print_bounds(console: Console, path: Path, run: str) -> None:
@@ -63,6 +65,11 @@ def _print_reasons(console: Console, measured: pd.DataFrame, fits: pd.DataFrame)
     ):
         for reason in sorted(reasons):
             console.print(f"{what}: {reason}", markup=False, highlight=False)
+    if (measured[["traffic_share", "compute_share"]] > _MOST_SHARE).any(axis=None):
+        console.print(
+            "A share above 100 %: the device was slower when its ceiling was measured than in the "
+            "trial. ceilings=again measures the ceilings once more."
+        )
 
 
 def _of_fit(heading: str, tell: Callable[[Fitted], str]) -> Column:

@@ -54,6 +54,12 @@ def test_ceilings_are_shown_in_their_units_with_how_they_were_measured(store: St
     assert "56.8" in multiply
 
 
+@pytest.mark.parametrize(("gops", "told"), [(20e9, True), (50e9, False)])
+def test_a_share_above_the_whole_is_explained(store: Store, gops: float, told: bool) -> None:
+    store.add_ceilings("run-1", support.ceilings(read=12.5e9, Q4_0=gops))
+    assert ("ceilings=again" in printed(store)) == told
+
+
 def test_every_trial_has_its_shares_and_bounds_for_both_phases(store: Store) -> None:
     store.add_ceilings("run-1", support.ceilings(read=12.5e9, Q4_0=50e9))
     rows = [line.split() for line in printed(store).splitlines() if line.startswith("m10000000")]
