@@ -65,7 +65,7 @@ def _print_reasons(console: Console, measured: pd.DataFrame, fits: pd.DataFrame)
     ):
         for reason in sorted(reasons):
             console.print(f"{what}: {reason}", markup=False, highlight=False)
-    if (measured[["traffic_share", "compute_share"]] > _MOST_SHARE).any(axis=None):
+    if (fits[["traffic_share", "compute_share"]] > _MOST_SHARE).any(axis=None):
         console.print(
             "A share above 100 %: the device was slower when its ceiling was measured than in the "
             "trial. ceilings=again measures the ceilings once more."

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -235,3 +236,12 @@ def test_a_quality_check_runs_in_a_worker_too(model: ModelFile) -> None:
     assert result.scores == ()
     assert result.failure is not None
     assert "no such text" in result.failure.message
+
+
+def test_two_agents_that_measure_at_once_flag_each_other(model: ModelFile) -> None:
+    policy = RepeatPolicy(warmups=1, at_least=4, at_most=4)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(run_round, [order(model, policy, LONG)] * 2))
+    # The one that starts later may end later, and measure alone by then.
+    assert any("busy" in repeat.flags for repeat in found[0].repeats)
+    assert any("busy" in repeat.flags for repeat in found[1].repeats)
