@@ -32,7 +32,7 @@ def chart(
         x=alt.X(
             "file_bpw:Q",
             title=_BPW_TITLE,
-            scale=_scale(everything[["file_bpw"]]),
+            scale=_scale(everything["file_bpw"]),
             axis=alt.Axis(tickCount=6),
         ),
         color=alt.Color("model:N", scale=_of(symbols, "colour"), legend=None),
@@ -40,10 +40,14 @@ def chart(
     y = alt.Y(
         "value:Q",
         title=metric.title,
-        scale=_scale(everything[["value", "low", "high"]], zero=metric.group is not Group.QUALITY),
+        scale=_scale(
+            everything["value"],
+            everything[["low", "high"]],
+            zero=metric.group is not Group.QUALITY,
+        ),
     )
     lines = base.mark_line(strokeWidth=1.5, opacity=0.65).encode(y=y)
-    bars = base.mark_rule(strokeWidth=2).encode(
+    bars = base.mark_rule(strokeWidth=2, clip=True).encode(
         y=alt.Y("low:Q", title=metric.title), y2=alt.Y2("high:Q")
     )
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
@@ -78,10 +82,23 @@ def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     )
 
 
-def _scale(values: pd.DataFrame, *, zero: bool = False) -> alt.Scale:
-    """A scale that holds all values with a little room around them, from 0 where asked for."""
-    low, high = 0.0 if zero else float(values.min().min()), float(values.max().max())
-    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+def _scale(
+    points: pd.Series, bars: pd.DataFrame | None = None, *, zero: bool = False
+) -> alt.Scale:
+    """A scale that holds all points with a little room around them.
+
+    Args:
+        points: What it holds.
+        bars: What it holds too, but for those that are so long that the points would look alike:
+            they are cut off at the edge.
+        zero: Whether it begins at 0.
+    """
+    low, high = 0.0 if zero else float(points.min()), float(points.max())
+    span = high - low or abs(high) or 1.0
+    if bars is not None and bars.notna().any(axis=None):
+        low = max(low - span, min(low, float(bars.min().min())))
+        high = min(high + span, max(high, float(bars.max().max())))
+    room = 0.06 * (high - low or span)
     return alt.Scale(domain=[0 if zero else low - room, high + room], nice=False, zero=zero)
 
 

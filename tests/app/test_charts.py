@@ -42,6 +42,28 @@ def test_points_and_intervals_are_in_shown_units(measured: pd.DataFrame) -> None
     assert by_type["Q4_0"]["low"] is None, "one round gives no interval"
 
 
+def domain(results: pd.DataFrame, name: str) -> tuple[float, float]:
+    drawn = charts.chart(results, BY_NAME[name], symbols(["reference-1.6M"]), results)
+    layers = drawn.to_dict()["layer"]
+    (found,) = {tuple(layer["encoding"]["y"]["scale"]["domain"]) for layer in layers[::2]}
+    return found
+
+
+def test_a_bar_that_dwarfs_the_points_is_cut_off_and_every_other_is_whole(
+    measured: pd.DataFrame,
+) -> None:
+    whole = measured.assign(tpot_s=[0.010, 0.014], tpot_s_low=0.009, tpot_s_high=0.020)
+    low, high = domain(whole, "tpot_s")
+    assert low == 0
+    assert high > 20
+    assert domain(whole.assign(tpot_s_high=5.0), "tpot_s")[1] == pytest.approx(28 * 1.06)
+
+
+def test_without_a_bar_the_points_fill_the_chart(measured: pd.DataFrame) -> None:
+    bare = measured.assign(tpot_s=[0.010, 0.014], tpot_s_low=None, tpot_s_high=None)
+    assert domain(bare, "tpot_s")[1] == pytest.approx(14 * 1.06)
+
+
 def test_captions_tell_what_points_rest_on(measured: pd.DataFrame) -> None:
     assert caption(measured, BY_NAME["tpot_s"]) == (
         "2 trials · median of 3 to 14 repeats each, bars: its 95 % interval"
