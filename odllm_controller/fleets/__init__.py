@@ -55,10 +55,13 @@ def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
 
 
 def _surround(environment: Mapping[str, str]) -> None:
+    foreign = [name for name in surroundings.FOREIGN if name not in environment]
     changed = any(os.environ.get(name) != value for name, value in environment.items())
     if changed and "ray" in sys.modules:
         raise UsageError(
             "one command reaches one fleet",
             "run an experiment on another fleet with a command of its own",
         )
+    for name in foreign:
+        os.environ.pop(name, None)
     os.environ.update(environment)

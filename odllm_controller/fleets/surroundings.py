@@ -16,6 +16,9 @@ _COMMON = {
     "RAY_worker_niceness": "0",
 }
 
+FOREIGN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", "RAY_NAMESPACE", "RAY_USE_TLS")
+"""What a shell may have set, and what Ray would obey before what it is told here."""
+
 
 def of(kind: str) -> Mapping[str, str]:
     """The environment that Ray needs to be imported with.
