@@ -1,6 +1,7 @@
 """Where the files that this device makes or fetches lie."""
 
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,8 @@ import platformdirs
 from odllm_agent.errors import DiskFull, UsageError
 
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
+STATE_VARIABLE = "ODLLM_STATE_DIR"
+VIRTUAL_VARIABLE = "ODLLM_VIRTUAL"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -17,6 +20,20 @@ def cache_root() -> Path:
     """The folder in `ODLLM_CACHE_DIR`, or the one that this system has for caches."""
     chosen = os.environ.get(ROOT_VARIABLE)
     root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
+    return root.absolute()
+
+
+def state_root() -> Path:
+    """The folder in `ODLLM_STATE_DIR`, or the one that this system has for an agent's state.
+
+    A virtual device has one of its own in it.
+    """
+    chosen = os.environ.get(STATE_VARIABLE)
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "agent"
+    virtual = os.environ.get(VIRTUAL_VARIABLE)
+    if virtual:
+        # A name may be any text, and a folder may not be called so.
+        root /= f"virtual-{hashlib.sha256(virtual.encode()).hexdigest()[:16]}"
     return root.absolute()
 
 
