@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 NAME = "odllm-agent"
 _LABEL = "org.odllm.agent"
@@ -64,23 +64,21 @@ class Service:
 
     def task_scheduler(self) -> str:
         """A task of the Windows Task Scheduler, as XML; a file of it has to be UTF-16."""
-        task = ElementTree.Element("Task", {"version": "1.2", "xmlns": _TASK})
-        trigger = ElementTree.SubElement(ElementTree.SubElement(task, "Triggers"), "LogonTrigger")
-        ElementTree.SubElement(trigger, "Enabled").text = "true"
-        settings = ElementTree.SubElement(task, "Settings")
+        task = ET.Element("Task", {"version": "1.2", "xmlns": _TASK})
+        trigger = ET.SubElement(ET.SubElement(task, "Triggers"), "LogonTrigger")
+        ET.SubElement(trigger, "Enabled").text = "true"
+        settings = ET.SubElement(task, "Settings")
         for name, value in _TASK_SETTINGS.items():
-            ElementTree.SubElement(settings, name).text = value
-        again = ElementTree.SubElement(settings, "RestartOnFailure")
-        ElementTree.SubElement(again, "Interval").text = "PT1M"
-        ElementTree.SubElement(again, "Count").text = "999"
-        action = ElementTree.SubElement(ElementTree.SubElement(task, "Actions"), "Exec")
+            ET.SubElement(settings, name).text = value
+        again = ET.SubElement(settings, "RestartOnFailure")
+        ET.SubElement(again, "Interval").text = "PT1M"
+        ET.SubElement(again, "Count").text = "999"
+        action = ET.SubElement(ET.SubElement(task, "Actions"), "Exec")
         program, arguments = self._windows_command()
-        ElementTree.SubElement(action, "Command").text = program
-        ElementTree.SubElement(action, "Arguments").text = arguments
-        ElementTree.indent(task)
-        return '<?xml version="1.0" encoding="UTF-16"?>\n' + ElementTree.tostring(
-            task, encoding="unicode"
-        )
+        ET.SubElement(action, "Command").text = program
+        ET.SubElement(action, "Arguments").text = arguments
+        ET.indent(task)
+        return '<?xml version="1.0" encoding="UTF-16"?>\n' + ET.tostring(task, encoding="unicode")
 
     def _windows_command(self) -> tuple[str, str]:
         """A program and its arguments; a task has no variables, so a shell sets them."""

@@ -47,7 +47,7 @@ class Supervisor:
         self._folder = folder
         self._say = say
         self._leaving = threading.Event()
-        self._waiting = False
+        self._told = ""
 
     def leave(self) -> None:
         """Has `run` leave the fleet and return; a signal handler may call it."""
@@ -108,6 +108,7 @@ class Supervisor:
             node.end()
         if self._leaving.is_set():
             return
+        self._told = why
         self._say(f"fell out of the fleet: {why}; joining again")
         if seconds_since(lasted_ns) < _SETTLED_S:
             raise DispatchError(why, "")
@@ -127,7 +128,7 @@ class Supervisor:
             if not node.is_running or seconds_since(started_ns) > _STARTING_S:
                 raise DispatchError(f"the Ray node does not start: {node.last_words}", "")
         if not self._leaving.is_set():
-            self._waiting = False
+            self._told = ""
             self._say(f"joined the fleet at {self._membership.head} as {self._membership.name}")
 
     def _stay(self, node: NodeProcess) -> str:
@@ -155,8 +156,8 @@ class Supervisor:
         return self._membership.device_id in answer.device_ids
 
     def _tell_waiting(self, attempt: RetryCallState) -> None:
-        if self._waiting or attempt.outcome is None:
-            return
-        self._waiting = True
-        error = attempt.outcome.exception()
-        self._say(f"waiting: {error.message if isinstance(error, DispatchError) else error}")
+        """Says why it waits, once for as long as the reason is the same."""
+        error = attempt.outcome.exception() if attempt.outcome else None
+        if isinstance(error, DispatchError) and error.message != self._told:
+            self._told = error.message
+            self._say(f"waiting: {error.message}")
