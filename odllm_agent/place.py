@@ -13,7 +13,8 @@ from odllm_agent.errors import DiskFull, UsageError
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
 STATE_VARIABLE = "ODLLM_STATE_DIR"
 VIRTUAL_VARIABLE = "ODLLM_VIRTUAL"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says when a disk, or somebody's share of it, is full."""
 
 
 def cache_root() -> Path:
@@ -45,7 +46,7 @@ def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull |
         error: What the system says.
         at_least_bytes: What it needed at the least.
     """
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return disk_full(folder, at_least_bytes)
     return UsageError(
         f"the model cache {folder} cannot be used: {error}",

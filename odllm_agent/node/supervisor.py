@@ -16,7 +16,9 @@ from tenacity import (
 )
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
+from odllm_agent.contract import Event, EventKind
 from odllm_agent.errors import DispatchError, JoinRefused
+from odllm_agent.journal import Journal
 from odllm_agent.node.knock import knock
 from odllm_agent.node.membership import Membership
 from odllm_agent.node.process import NodeProcess, clear_up
@@ -45,6 +47,7 @@ class Supervisor:
         self._membership = membership
         self._environment = membership.environment()
         self._folder = folder
+        self._journal = Journal(folder / "journal")
         self._say = say
         self._leaving = threading.Event()
         self._told = ""
@@ -64,8 +67,12 @@ class Supervisor:
             try:
                 while not self._leaving.is_set():
                     self._join_with_patience()
+            except JoinRefused as error:
+                self._note(EventKind.REFUSED, error.message)
+                raise
             finally:
                 clear_up(self._folder)
+        self._note(EventKind.LEFT, "told to leave")
         self._say("left the fleet")
 
     @contextlib.contextmanager
@@ -109,6 +116,7 @@ class Supervisor:
         if self._leaving.is_set():
             return
         self._told = why
+        self._note(EventKind.LEFT, why)
         self._say(f"fell out of the fleet: {why}; joining again")
         if seconds_since(lasted_ns) < _SETTLED_S:
             raise DispatchError(why, "")
@@ -129,6 +137,7 @@ class Supervisor:
                 raise DispatchError(f"the Ray node does not start: {node.last_words}", "")
         if not self._leaving.is_set():
             self._told = ""
+            self._note(EventKind.JOINED, f"as {self._membership.name}")
             self._say(f"joined the fleet at {self._membership.head} as {self._membership.name}")
 
     def _stay(self, node: NodeProcess) -> str:
@@ -154,6 +163,10 @@ class Supervisor:
         except DispatchError:
             return True
         return self._membership.device_id in answer.device_ids
+
+    def _note(self, kind: EventKind, detail: str) -> None:
+        """Keeps what happened until a controller collects it."""
+        self._journal.add(Event(now(), kind, self._membership.device_id, detail))
 
     def _tell_waiting(self, attempt: RetryCallState) -> None:
         """Says why it waits, once for as long as the reason is the same."""
