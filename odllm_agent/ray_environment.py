@@ -18,8 +18,8 @@ COMMON = {
 }
 """What every Ray of ODLLM is told, whoever may enter it."""
 
-# Whatever a shell has of these would be obeyed before what is said here.
-_FOREIGN = ("RAY_AUTH_TOKEN", "RAY_ADDRESS", "RAY_NAMESPACE", "RAY_RUNTIME_ENV_HOOK")
+FOREIGN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", "RAY_NAMESPACE", "RAY_USE_TLS")
+"""What a shell may have set, and what Ray would obey before what it is told here."""
 
 
 def ray_environment(token_file: Path, tls_dir: Path | None = None) -> dict[str, str]:
@@ -39,8 +39,19 @@ def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
     Args:
         variables: What it must know.
     """
-    own = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return own | dict(variables)
+
+
+def surround(variables: Mapping[str, str]) -> None:
+    """Gives this process the environment that Ray is to be imported with.
+
+    Args:
+        variables: What Ray must know.
+    """
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    os.environ.update(variables)
 
 
 def _tls(folder: Path) -> dict[str, str]:

@@ -90,7 +90,7 @@ def join(
     """
     state, log = folder / "state", folder / "join.log"
     folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"ODLLM_STATE_DIR": str(state)} | (variables or {})
+    environment = {**os.environ, "ODLLM_STATE_DIR": str(state), **(variables or {})}
     command = [sys.executable, "-m", "odllm_agent", "join", head, "--token-file", str(token)]
     with log.open("ab") as file:
         process = subprocess.Popen(

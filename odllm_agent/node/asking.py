@@ -13,7 +13,6 @@ from odllm_agent.node import labels
 from odllm_agent.versions import Versions
 
 _ANSWER_S = 10.0
-_UNKNOWN = "unknown"
 _ALIVE = 0  # GcsNodeInfo.GcsNodeState in Ray's gcs.proto
 
 
@@ -41,12 +40,10 @@ def told(metadata: Mapping[str, str], alive: Sequence[Mapping[str, str]]) -> dic
         metadata: What the head wrote down about itself.
         alive: The labels of each machine that it counts as its own.
     """
-    head = next((each for each in alive if each.get(labels.ROLE) == labels.HEAD), {})
-    versions = Versions(
-        ray=metadata.get("ray_version", _UNKNOWN),
-        python=metadata.get("python_version", _UNKNOWN),
-        odllm=head.get(labels.VERSION, _UNKNOWN),
-    )
+    head = next((each for each in alive if each.get(labels.ROLE) == labels.HEAD), None)
+    if head is None or not metadata:
+        return {"unreachable": "a Ray answers that is still starting, or that ODLLM did not start"}
+    versions = Versions(metadata["ray_version"], metadata["python_version"], head[labels.VERSION])
     device_ids = [each[labels.DEVICE] for each in alive if labels.DEVICE in each]
     return {"versions": asdict(versions), "device_ids": device_ids}
 

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -91,7 +92,7 @@ def test_another_version_is_refused_with_both(
     fleet: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(starting.metadata, "version", lambda _: "9.9.9")
+        patched.setattr(metadata, "version", lambda _: "9.9.9")
         head = starting.start(fleet)
     with join(tmp_path, head.address, head.token_file) as device:
         assert device.process.wait(60) == 1
