@@ -13,6 +13,7 @@ from rich.console import Console
 
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
+from odllm_controller.commands.fleet import fleet
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
@@ -34,6 +35,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
+  odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
 
 
@@ -156,6 +158,10 @@ def _explore(arguments: list[str]) -> int:
     return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
 
 
+def _fleet(arguments: list[str]) -> int:
+    return _guarded(lambda: fleet(arguments))
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -165,6 +171,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
     "explore": _explore,
+    "fleet": _fleet,
     "help": _help,
     "--help": _help,
     "-h": _help,

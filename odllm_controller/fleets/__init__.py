@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from odllm_agent.errors import UsageError
+from odllm_agent.ray_environment import surround
 from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Agent, Fleet
 from odllm_controller.fleets import surroundings
@@ -55,13 +56,10 @@ def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
 
 
 def _surround(environment: Mapping[str, str]) -> None:
-    foreign = [name for name in surroundings.FOREIGN if name not in environment]
     changed = any(os.environ.get(name) != value for name, value in environment.items())
     if changed and "ray" in sys.modules:
         raise UsageError(
             "one command reaches one fleet",
             "run an experiment on another fleet with a command of its own",
         )
-    for name in foreign:
-        os.environ.pop(name, None)
-    os.environ.update(environment)
+    surround(environment)
