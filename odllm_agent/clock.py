@@ -29,3 +29,8 @@ def thread_cpu_ns() -> int:
 def now() -> datetime:
     """The wall-clock time in UTC, for time stamps only."""
     return datetime.now(UTC)
+
+
+def local_now() -> datetime:
+    """The wall-clock time where this device is, for the hours of its day only."""
+    return datetime.now().astimezone()

@@ -1,0 +1,76 @@
+"""The fleets that trials can be sent to, by the names that `fleet=` takes.
+
+Ray reads its environment once, when it is imported, and each fleet needs another. So a fleet's
+module, which imports Ray, is imported only after that environment is set.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from odllm_agent.errors import UsageError
+from odllm_agent.ray_environment import surround
+from odllm_controller.config import FleetConfig
+from odllm_controller.dispatch import Agent, Fleet
+from odllm_controller.fleet import Head
+from odllm_controller.fleets import surroundings, virtual
+
+_LOCAL, _JOINED = "odllm_controller.fleets.local", "odllm_controller.fleets.joined"
+
+
+@contextmanager
+def opened(asked: FleetConfig, meters: Sequence[str]) -> Iterator[Fleet]:
+    """A fleet, for as long as the context lasts.
+
+    Args:
+        asked: Which.
+        meters: Names of the power meters that an experiment reads.
+
+    Raises:
+        DispatchError: It cannot be reached, or does not start.
+        UsageError: This process has reached another fleet before, or this machine cannot be split
+            into so many devices.
+    """
+    with _head(asked) as head:
+        _surround(surroundings.of(head))
+        module = importlib.import_module(_JOINED if head else _LOCAL)
+        with module.opened(head, tuple(meters)) as fleet:
+            yield fleet
+
+
+def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
+    """All agents of a fleet that are there now.
+
+    Raises:
+        DispatchError: One does not answer.
+    """
+    found: dict[str, Agent] = {}
+    while True:
+        found |= {agent.device.id: agent for agent in fleet.look().agents}
+        if fleet.settled:
+            return tuple(found.values())
+        fleet.wait((), 1.0)
+
+
+@contextmanager
+def _head(asked: FleetConfig) -> Iterator[Head | None]:
+    """The head of a fleet; a Ray of this machine alone has none that is there before it."""
+    if asked.kind == "local":
+        yield None
+    elif asked.kind == "ray":
+        yield Head.load()
+    else:
+        with virtual.started(asked.devices or 1) as head:
+            yield head
+
+
+def _surround(environment: Mapping[str, str]) -> None:
+    changed = any(os.environ.get(name) != value for name, value in environment.items())
+    if changed and "ray" in sys.modules:
+        raise UsageError(
+            "one command reaches one fleet",
+            "run an experiment on another fleet with a command of its own",
+        )
+    surround(environment)
