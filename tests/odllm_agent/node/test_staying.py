@@ -46,7 +46,8 @@ def test_a_device_comes_back_after_its_raylet_was_killed_and_leaves_nothing(
         node = device.node()
         assert device.leave() == 0
         assert not any(map(psutil.Process.is_running, node))
-        assert not asked(head).device_ids
+        # Ray takes some seconds to believe that a node which was killed is gone.
+        eventually(lambda: not asked(head).device_ids)
         assert device.said().endswith("left the fleet\n")
         # What it offers, and a line for each change.
         assert len(device.said().splitlines()) == 7
