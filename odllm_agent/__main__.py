@@ -18,6 +18,7 @@ from odllm_agent.commands import (
     WRONG_USAGE,
     doctor,
     models,
+    serve,
 )
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     models.add_to(commands)
     doctor.add_to(commands)
+    serve.add_to(commands)
     return parser
 
 
