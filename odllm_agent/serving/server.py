@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from odllm_agent.errors import UsageError
 
 CERTIFICATE, PRIVATE_KEY = "server.crt", "server.key"
-_END_AFTER_S = 5
+_END_AFTER_S = 2
 
 
 @dataclass(frozen=True, slots=True)
