@@ -5,15 +5,19 @@ from collections.abc import Sequence
 import ray
 
 from odllm_agent import baseline, device, models, state, worker
+from odllm_agent.clock import now
 from odllm_agent.contract import (
     Baseline,
     Candidate,
     Ceilings,
     CeilingsOrder,
     Device,
+    Event,
+    EventKind,
     Exam,
     Failure,
     Forecast,
+    Holding,
     Measurement,
     ModelFile,
     ModelRequest,
@@ -42,6 +46,7 @@ class AgentActor:
         self._meters = tuple(meters)
         self._cache: models.Cache | None = None
         self._progress: Progress | None = None
+        self._events: list[Event] = []
 
     # Harmless to ask again, so that whoever lost an agent can wait for it here.
     @ray.method(max_task_retries=-1)
@@ -79,6 +84,32 @@ class AgentActor:
         finally:
             self._progress = None
 
+    def holdings(self) -> tuple[Holding, ...] | Failure:
+        """Which models this device has."""
+        try:
+            return models.holdings(self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
+        """What this device has and does not need for what is asked for; see `models.unneeded`."""
+        try:
+            return models.unneeded(requests, self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
+        """Takes models off this device; see `models.removed`."""
+        try:
+            return models.removed(sha256s, self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def take_events(self) -> tuple[Event, ...]:
+        """What happened to this device's models since this was last asked; it is forgotten here."""
+        taken, self._events = tuple(self._events), []
+        return taken
+
     @ray.method(concurrency_group="telling")
     def progress(self) -> Progress | None:
         """How far the file is that `prepare` fetches or makes; `None` while it does neither."""
@@ -105,8 +136,11 @@ class AgentActor:
 
         It is opened only when it is asked for, so that a limit that is no size becomes data.
         """
-        self._cache = self._cache or models.Cache.of_this_device(self._note)
+        self._cache = self._cache or models.Cache.of_this_device(self._note, self._report)
         return self._cache
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
+
+    def _report(self, kind: EventKind, detail: str) -> None:
+        self._events.append(Event(now(), kind, device.describe(meters=()).id, detail))

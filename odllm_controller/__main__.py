@@ -21,7 +21,7 @@ from odllm_agent.contract import (
     RepeatPolicy,
 )
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_controller import config, plan, table, verbose
+from odllm_controller import config, fleet_models, plan, table, verbose
 from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import ModelProgress, RunProgress
@@ -40,6 +40,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
+  odllm fleet models list         tell which device has which model; also: push, prune
   odllm explore                   open the explorer on what was measured
 """
 
@@ -213,6 +214,27 @@ def _plan(arguments: list[str]) -> int:
     return _composed(list(options.overrides), told)
 
 
+def _fleet(arguments: list[str]) -> int:
+    if arguments[:1] == ["models"]:
+        return _fleet_models(fleet_models.Options.of(arguments[1:]))
+    sys.stderr.write("odllm: `odllm fleet models` tells of the models in a fleet\n")
+    return WRONG_USAGE
+
+
+def _fleet_models(options: fleet_models.Options) -> int:
+    console = table.console()
+    if options.action == "list":
+        return _guarded(lambda: _status(fleet_models.list_models(options, console)))
+    action = fleet_models.push_models if options.action == "push" else fleet_models.prune_models
+    return _composed(
+        list(options.overrides), lambda experiment: _status(action(experiment, options, console))
+    )
+
+
+def _status(done: bool) -> int:
+    return DONE if done else SOME_FAILED
+
+
 def _composed(overrides: list[str], action: Callable[[config.Experiment], int]) -> int:
     """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
     statuses: list[int] = []
@@ -259,6 +281,7 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
+    "fleet": _fleet,
     "explore": _explore,
     "help": _help,
     "--help": _help,

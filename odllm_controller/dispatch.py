@@ -35,9 +35,11 @@ from odllm_agent.contract import (
     CeilingsOrder,
     Cooldown,
     Device,
+    Event,
     Exam,
     Failure,
     Forecast,
+    Holding,
     Measurement,
     ModelFile,
     ModelRequest,
@@ -57,6 +59,8 @@ _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
+# Checksums of model files that lie beside the cache.
+_READ_TIMEOUT_S = 3600
 _SHOWN_EVERY_S = 1.0
 _KILLED_TIMEOUT_S = 10
 
@@ -107,6 +111,32 @@ class RemoteAgent:
                 show(progress)
         prepared: ModelFile | Failure = _answer(reference, _FETCH_TIMEOUT_S)
         return prepared
+
+    def holdings(self) -> tuple[Holding, ...] | Failure:
+        """Which models the agent's device has, the most recently used first."""
+        found: tuple[Holding, ...] | Failure = _answer(
+            self.actor.holdings.remote(), _ANSWER_TIMEOUT_S
+        )
+        return found
+
+    def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
+        """What the agent's device has and does not need for what is asked for."""
+        found: tuple[Holding, ...] | Failure = _answer(
+            self.actor.unneeded.remote(requests), _READ_TIMEOUT_S
+        )
+        return found
+
+    def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
+        """Takes models off the agent's device; gives the checksums of those that are gone."""
+        gone: tuple[str, ...] | Failure = _answer(
+            self.actor.remove.remote(sha256s), _ANSWER_TIMEOUT_S
+        )
+        return gone
+
+    def take_events(self) -> tuple[Event, ...]:
+        """What happened to the device's models since this was last asked."""
+        taken: tuple[Event, ...] = _answer(self.actor.take_events.remote(), _ANSWER_TIMEOUT_S)
+        return taken
 
     def ceilings(self, order: CeilingsOrder) -> Ceilings:
         """Finds out what the agent's device does at most."""

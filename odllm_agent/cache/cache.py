@@ -309,6 +309,12 @@ class Cache:
         if sha256 not in self._given and self.shelf.parts(sha256):
             self._given[sha256] = self.shelf.hold(sha256)
 
+    def let_go(self, sha256: str) -> None:
+        """No longer keeps a model that this object has given out."""
+        lock = self._given.pop(sha256, None)
+        if lock:
+            lock.release()
+
     def remove(self, entry: Entry) -> bool:
         """Takes an entry away, unless it is being made or fetched or a process was given it.
 

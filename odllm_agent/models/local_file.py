@@ -1,10 +1,14 @@
 """The source `file`: a path on the device, or what the fleet's model server has of its checksum."""
 
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from odllm_agent.cache.cache import Cache, CachedFile, Download
+from odllm_agent.cache.cache import Cache, CachedFile, Download, RemoteFile
+from odllm_agent.cache.checksum import joint_sha256, read_through
+from odllm_agent.cache.growth import growing
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import ModelMissing
 from odllm_agent.models.origin import Origin
@@ -46,6 +50,31 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
         return outline(fleet.content(sha256), folder, partial(fleet.fetch_content_start, sha256))
 
     return fleet_first(outlined, partial(_missing, path))
+
+
+def add(parts: Sequence[Path], cache: Cache) -> CachedFile:
+    """Copies a model into the cache, from where it can be served.
+
+    Args:
+        parts: Its files, in the order of its parts.
+        cache: Where it goes.
+
+    Raises:
+        ModelInvalid: A file cannot be read through.
+        DiskFull: There is no room for it.
+        UsageError: The cache's folder cannot be written to.
+    """
+    sha256s = read_through(parts)
+    files = {
+        RemoteFile(part.name, sha256, part.stat().st_size): part
+        for part, sha256 in zip(parts, sha256s, strict=True)
+    }
+
+    def copy(file: RemoteFile, target: Path) -> None:
+        with growing(target, f"copying {file.name}", file.file_bytes, cache.tell):
+            shutil.copyfile(files[file], target)
+
+    return cache.fetched(Download(f"file:{parts[0]}@{joint_sha256(sha256s)}"), tuple(files), copy)
 
 
 def _elsewhere(path: Path, sha256: str, cache: Cache) -> CachedFile:

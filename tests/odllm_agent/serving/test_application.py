@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import logging
-import shutil
 import socket
 import threading
 from collections.abc import Mapping
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.cache.cache import Download, RemoteFile
 from odllm_agent.contract import ModelRequest, Quantization, Source
 from odllm_agent.fleet_key import key_of
-from odllm_agent.models import prepare
+from odllm_agent.models import local_file, prepare
 from tests.hub_server import COMMIT, Fault, Hub
 from tests.model_server import TOKEN, ModelServer
 from tests.models import write_split_gguf
@@ -57,15 +55,7 @@ def ask(
 
 def put(served: ModelServer, *paths: Path) -> str:
     """Puts a file, or the parts of one, into the server's cache."""
-    files = [
-        RemoteFile(path.name, digest(path.read_bytes()), path.stat().st_size) for path in paths
-    ]
-    places = {file.name: path for file, path in zip(files, paths, strict=True)}
-
-    def copy(file: RemoteFile, target: Path) -> None:
-        shutil.copyfile(places[file.name], target)
-
-    return served.cache.fetched(Download("by hand"), files, copy).sha256
+    return local_file.add(paths, served.cache).sha256
 
 
 def test_a_file_of_the_cache_is_served_by_its_checksum(
