@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,27 +59,30 @@ def add_to(commands: Any) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    serving = _imported("server")
     key = _key(options.token_file)
     # A limit that is no size should be told before anything is served.
     root = Cache.of_this_device().root
-    library, starts = _imported("library").Library(), _imported("starts").Starts()
-    server = serving.server(
-        _imported("application").application(library, starts, key), options.tls_dir
-    )
+    serving = _imported("server")
     place = serving.listen(options.address, options.port, tls=bool(options.tls_dir))
+    with (
+        closing(place.listening),
+        closing(_imported("library").Library()) as library,
+        closing(_imported("starts").Starts()) as starts,
+    ):
+        application = _imported("application").application(library, starts, key)
+        server = serving.server(application, options.tls_dir)
+        _log_to_stderr()
+        _tell(place.url, root, as_json=options.json)
+        server.run(sockets=[place.listening])
+    return DONE
+
+
+def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     # It would tell of every request that is made of the hub.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    _tell(place.url, root, as_json=options.json)
-    try:
-        server.run(sockets=[place.listening])
-    finally:
-        library.close()
-        starts.close()
-    return DONE
 
 
 def _tell(url: str, root: Path, *, as_json: bool) -> None:

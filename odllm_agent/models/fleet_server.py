@@ -40,7 +40,8 @@ AUTHORITY_VARIABLE = "RAY_TLS_CA_CERT"
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _ASK_EVERY_S = 1.0
-_ANSWER_TIMEOUT_S = 10.0
+# A server may have to read a large file through before it answers; one that is there connects soon.
+_TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
 _STALLED_AFTER_S = 120.0
 _RETRIES = 3
 _REMEDY = "look whether `odllm fleet up` runs its model server, and with this fleet's token"
@@ -169,7 +170,12 @@ class FleetServer:
     def _described(self, source: HubFile, name: str) -> tuple[str, RemoteFile]:
         url = f"{self.address}/hub/{_hub_path(source, name)}"
         with self._errors_told(name):
-            found = get_hf_file_metadata(url, token=self.key, headers=transfer.headers(self.key))
+            found = get_hf_file_metadata(
+                url,
+                token=self.key,
+                headers=transfer.headers(self.key),
+                timeout=_TIMEOUT,  # type: ignore[arg-type]  # handed on to the client as it is
+            )
         at = replace(source, revision=found.commit_hash or "")
         moved = source.pinned and at != source
         with self._broken_answers_told(name):
@@ -183,7 +189,7 @@ class FleetServer:
                 "GET",
                 url,
                 headers=transfer.headers(self.key),
-                timeout=_ANSWER_TIMEOUT_S,
+                timeout=_TIMEOUT,
                 max_retries=_RETRIES,
                 retry_on_status_codes=(),
             )

@@ -75,12 +75,15 @@ class Library:
         self._open_cache = open_cache
         self._fetches: dict[HubFile, Fetching] = {}
         self._lock = threading.Lock()
+        # Many who ask at once for a file that has to be read through wait for one reading.
+        self._reading = threading.Lock()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetching")
 
     def content(self, sha256: str) -> Stock | None:
         """The model with that checksum, if it is in the cache and its content is right."""
         cache = self._open_cache(tell_nobody)
-        return _stock(cache.file(sha256), cache)
+        with self._reading:
+            return _stock(cache.file(sha256), cache)
 
     def find(self, at: HubFile) -> Stock | None:
         """The model of a hub, if it is in the cache and its content is right.
@@ -89,7 +92,8 @@ class Library:
             at: The model; one that is not at a commit is never found.
         """
         cache = self._open_cache(tell_nobody)
-        return _stock(cache.find(hub.download_of(at)), cache) if at.pinned else None
+        with self._reading:
+            return _stock(cache.find(hub.download_of(at)), cache) if at.pinned else None
 
     def resolve(self, wanted: HubFile) -> Resolved:
         """What the hub has under a name; of what is in the cache, without asking it.

@@ -200,6 +200,23 @@ def test_the_hub_s_offline_mode_does_not_concern_the_fleet(
     assert len(hub.asked) == asked
 
 
+def test_no_proxy_stands_between_the_devices_of_a_fleet(
+    served: ModelServer,
+    hub: Hub,
+    content: bytes,
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub.add(REPOSITORY, {FILE: content})
+    get(Cache(served.root))
+    monkeypatch.delenv("NO_PROXY")
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    close_session()
+    get(cache)
+    assert note(cache)["by"]
+
+
 def test_the_hub_s_token_is_not_sent_to_the_fleet_nor_the_fleet_s_key_to_the_hub(
     served: ModelServer,
     hub: Hub,
