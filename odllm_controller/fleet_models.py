@@ -3,18 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
-from odllm_agent.contract import Device, Event, Failure, Holding, ModelFile, ModelRequest
+from odllm_agent.contract import Device, Event, Failure, Holding, ModelFile, ModelRequest, Progress
 from odllm_controller import plan
 from odllm_controller.config import Experiment
-from odllm_controller.dispatch import RemoteAgent, local_fleet
+from odllm_controller.dispatch import local_fleet
 from odllm_controller.progress import FleetModelProgress
 from odllm_controller.table import Column, print_rows
 
@@ -69,6 +69,31 @@ class Options:
         return cls(known.action, known.json, known.yes, tuple(overrides))
 
 
+class Agent(Protocol):
+    """What is asked of an agent here."""
+
+    @property
+    def device(self) -> Device:
+        """What its device is."""
+
+    def prepare(
+        self, request: ModelRequest, show: Callable[[Progress], None] | None = None
+    ) -> ModelFile | Failure:
+        """Gets a model file ready on its device."""
+
+    def holdings(self) -> tuple[Holding, ...] | Failure:
+        """Which models its device has."""
+
+    def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
+        """What its device has and does not need for what is asked for."""
+
+    def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
+        """Takes models off its device; gives the checksums of those that are gone."""
+
+    def take_events(self) -> tuple[Event, ...]:
+        """What happened to its device's models since this was last asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a device has.
@@ -102,7 +127,7 @@ class Pushed:
     outcome: ModelFile | Failure
 
 
-def fleet() -> AbstractContextManager[tuple[RemoteAgent, ...]]:
+def fleet() -> AbstractContextManager[Sequence[Agent]]:
     """The agents whose devices are looked after."""
     return local_fleet(())
 
@@ -112,14 +137,12 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
     return tuple(dict.fromkeys((*plan.requests(experiment), *plan.base_requests(experiment))))
 
 
-def kept(agents: Sequence[RemoteAgent]) -> list[Kept]:
+def kept(agents: Sequence[Agent]) -> list[Kept]:
     """What every device has."""
     return [Kept(agent.device, agent.holdings()) for agent in agents]
 
 
-def push(
-    agents: Sequence[RemoteAgent], wanted: Sequence[ModelRequest], console: Console
-) -> list[Pushed]:
+def push(agents: Sequence[Agent], wanted: Sequence[ModelRequest], console: Console) -> list[Pushed]:
     """Gets models onto all devices, each device at its own pace.
 
     Args:
@@ -129,7 +152,7 @@ def push(
     """
     with FleetModelProgress(console) as progress, ThreadPoolExecutor(len(agents) or 1) as pool:
 
-        def push_to(agent: RemoteAgent) -> list[Pushed]:
+        def push_to(agent: Agent) -> list[Pushed]:
             bar = progress.of(agent.device)
             pushed = []
             for request in wanted:
@@ -141,12 +164,12 @@ def push(
         return [each for pushed in pool.map(push_to, agents) for each in pushed]
 
 
-def unneeded(agents: Sequence[RemoteAgent], wanted: Sequence[ModelRequest]) -> list[Kept]:
+def unneeded(agents: Sequence[Agent], wanted: Sequence[ModelRequest]) -> list[Kept]:
     """What every device has and does not need for these models."""
     return [Kept(agent.device, agent.unneeded(tuple(wanted))) for agent in agents]
 
 
-def removed(agents: Sequence[RemoteAgent], chosen: Sequence[Kept]) -> list[Kept]:
+def removed(agents: Sequence[Agent], chosen: Sequence[Kept]) -> list[Kept]:
     """Takes models off devices, and tells which of them are gone."""
     return [_removed(agent, each) for agent, each in zip(agents, chosen, strict=True)]
 
@@ -212,7 +235,7 @@ def prune_models(experiment: Experiment, options: Options, console: Console) -> 
     return not (_failures(chosen) or _failures(gone) or (agreed and left))
 
 
-def _removed(agent: RemoteAgent, chosen: Kept) -> Kept:
+def _removed(agent: Agent, chosen: Kept) -> Kept:
     gone = agent.remove(tuple(each.sha256 for each in chosen.found)) if chosen.found else ()
     if isinstance(gone, Failure):
         return Kept(chosen.device, gone)
