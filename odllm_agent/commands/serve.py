@@ -52,7 +52,7 @@ def add_to(commands: Any) -> None:
         "--port", type=int, default=_PORT, help=f"unless told, {_PORT}; 0 is any that is free"
     )
     parser.add_argument(
-        "--tls-dir", type=Path, help="holds server.crt and server.key; HTTP unless told"
+        "--tls-dir", type=Path, help="holds node.pem and node.key; HTTP unless told"
     )
     parser.add_argument("--json", action="store_true", help="tell the address as JSON")
     parser.set_defaults(command=_serve)

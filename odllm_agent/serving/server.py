@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from odllm_agent.errors import UsageError
 
-CERTIFICATE, PRIVATE_KEY = "server.crt", "server.key"
+CERTIFICATE, PRIVATE_KEY = "node.pem", "node.key"
 _END_AFTER_S = 2
 
 

@@ -99,7 +99,7 @@ def test_without_a_certificate_it_does_not_speak_tls(
 ) -> None:
     arguments = ["--port", "0", "--token-file", str(token_file), "--tls-dir", str(tmp_path)]
     assert main(["serve", *arguments]) == 2
-    assert "server.crt" in capsys.readouterr().err
+    assert "node.pem" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told(token_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

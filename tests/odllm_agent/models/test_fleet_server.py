@@ -446,7 +446,7 @@ def tls(authority: trustme.CA, tmp_path: Path) -> Path:
     issued.private_key_pem.write_to_path(folder / PRIVATE_KEY)
     for blob in issued.cert_chain_pems:
         blob.write_to_path(folder / CERTIFICATE, append=True)
-    authority.cert_pem.write_to_path(folder / "ca.crt")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
     return folder
 
 
@@ -461,7 +461,7 @@ def test_over_tls_the_server_is_checked_against_the_fleet_s_authority(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub.add(REPOSITORY, {FILE: content})
-    monkeypatch.setenv(AUTHORITY_VARIABLE, str(tls / "ca.crt"))
+    monkeypatch.setenv(AUTHORITY_VARIABLE, str(tls / "ca.pem"))
     with model_server.running(tmp_path / "served", tls) as served:
         told(served.url)
         assert served.url.startswith("https://")
@@ -485,8 +485,8 @@ def test_a_server_that_the_authority_does_not_vouch_for_is_not_asked(
 ) -> None:
     hub.add(REPOSITORY, {FILE: content})
     if known == "another":
-        trustme.CA().cert_pem.write_to_path(tmp_path / "another.crt")
-        monkeypatch.setenv(AUTHORITY_VARIABLE, str(tmp_path / "another.crt"))
+        trustme.CA().cert_pem.write_to_path(tmp_path / "another.pem")
+        monkeypatch.setenv(AUTHORITY_VARIABLE, str(tmp_path / "another.pem"))
     with model_server.running(tmp_path / "served", tls) as served:
         told(served.url)
         get(cache)
