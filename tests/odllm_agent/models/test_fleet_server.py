@@ -297,6 +297,24 @@ def test_what_the_server_cannot_get_is_asked_of_the_hub(
     assert "status 502" in str(note(cache)["not_by_fleet"])
 
 
+def test_a_server_that_comes_no_further_is_not_waited_for(
+    served: ModelServer,
+    hub: Hub,
+    content: bytes,
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("odllm_agent.models.fleet_server._STALLED_AFTER_S", 0.2)
+    hub.add(REPOSITORY, {FILE: content})
+    go_on = threading.Event()
+    hub.storage_faults.append(Fault(held=go_on, break_after_bytes=100_000))
+    try:
+        assert get(cache).sha256 == digest(content)
+    finally:
+        go_on.set()
+    assert "comes no further" in str(note(cache)["not_by_fleet"])
+
+
 class Liar(BaseHTTPRequestHandler):
     """Answers as a model server would, with bytes that are not those of its ETag."""
 

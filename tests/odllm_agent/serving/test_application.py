@@ -148,6 +148,22 @@ def test_who_waits_is_told_why_a_fetch_failed(served: ModelServer, hub: Hub) -> 
     assert f"{REPOSITORY} has no file {FILE}".encode() in answer.body
 
 
+@pytest.mark.parametrize(("failed_for_s", "attempts"), [(1000.0, 1), (0.0, 2)])
+def test_a_failure_is_told_to_all_who_ask_soon_and_tried_again_later(
+    served: ModelServer,
+    hub: Hub,
+    content: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    failed_for_s: float,
+    attempts: int,
+) -> None:
+    monkeypatch.setattr("odllm_agent.serving.library._FAILED_FOR_S", failed_for_s)
+    hub.add(REPOSITORY, {FILE: content})
+    hub.storage_faults.extend([Fault(403)] * 2)
+    assert [ask(served, PATH).status for _ in range(2)] == [403, 403]
+    assert len(hub.stored) == attempts
+
+
 def test_what_came_damaged_is_not_served(served: ModelServer, hub: Hub, content: bytes) -> None:
     hub.add(REPOSITORY, {FILE: content})
     hub.storage_faults.append(Fault(body=b"X" + content[1:]))
