@@ -8,8 +8,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from odllm_agent.errors import UsageError
+from odllm_agent.ray_environment import CERTIFICATE, KEY
 
-CERTIFICATE, PRIVATE_KEY = "node.pem", "node.key"
 _END_AFTER_S = 2
 
 
@@ -59,15 +59,15 @@ def server(application: ASGIApp, tls: Path | None) -> uvicorn.Server:
     Raises:
         UsageError: The folder has no certificate and key.
     """
-    if tls and not ((tls / CERTIFICATE).is_file() and (tls / PRIVATE_KEY).is_file()):
+    if tls and not ((tls / CERTIFICATE).is_file() and (tls / KEY).is_file()):
         raise UsageError(
-            f"{tls} has no {CERTIFICATE} and {PRIVATE_KEY}",
+            f"{tls} has no {CERTIFICATE} and {KEY}",
             "name the folder that `odllm fleet up --tls` made",
         )
     config = uvicorn.Config(
         application,
         ssl_certfile=tls / CERTIFICATE if tls else None,
-        ssl_keyfile=tls / PRIVATE_KEY if tls else None,
+        ssl_keyfile=tls / KEY if tls else None,
         # Who asks is who is connected, whatever a header says.
         proxy_headers=False,
         server_header=False,

@@ -16,7 +16,7 @@ from odllm_agent.errors import ModelMissing, UsageError
 from odllm_agent.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from odllm_agent.models import Cache, foresee, local_file, outline, prepare
 from odllm_agent.models.fleet_server import AUTHORITY_VARIABLE
-from odllm_agent.serving.server import CERTIFICATE, PRIVATE_KEY
+from odllm_agent.ray_environment import AUTHORITY, CERTIFICATE, KEY
 from tests import cutting_proxy, model_server
 from tests.hub_server import COMMIT, LATER_COMMIT, Fault, Hub
 from tests.model_server import TOKEN, ModelServer
@@ -461,10 +461,10 @@ def tls(authority: trustme.CA, tmp_path: Path) -> Path:
     folder = tmp_path / "tls"
     folder.mkdir()
     issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_pem.write_to_path(folder / PRIVATE_KEY)
+    issued.private_key_pem.write_to_path(folder / KEY)
     for blob in issued.cert_chain_pems:
         blob.write_to_path(folder / CERTIFICATE, append=True)
-    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.cert_pem.write_to_path(folder / AUTHORITY)
     return folder
 
 
@@ -479,7 +479,7 @@ def test_over_tls_the_server_is_checked_against_the_fleet_s_authority(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub.add(REPOSITORY, {FILE: content})
-    monkeypatch.setenv(AUTHORITY_VARIABLE, str(tls / "ca.pem"))
+    monkeypatch.setenv(AUTHORITY_VARIABLE, str(tls / AUTHORITY))
     with model_server.running(tmp_path / "served", tls) as served:
         told(served.url)
         assert served.url.startswith("https://")

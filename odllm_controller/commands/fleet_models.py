@@ -3,18 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rich.console import Console
 
-from odllm_agent.contract import Device, Event, Failure, Holding, ModelFile, ModelRequest, Progress
+from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelRequest, Progress
 from odllm_controller import plan
-from odllm_controller.config import Experiment
-from odllm_controller.dispatch import local_fleet
+from odllm_controller.config import Experiment, FleetConfig, LimitsConfig
+from odllm_controller.fleets import agents_of, opened
 from odllm_controller.progress import FleetModelProgress
 from odllm_controller.table import Column, print_rows
 
@@ -29,8 +29,9 @@ examples:
   odllm fleet models prune +experiment=sweep --yes
 
 Overrides are those of `odllm run`. A model of a hub comes from the fleet's model server where there
-is one. What another process was given is not removed. Exit status: 0 done, 2 wrong usage, 3 of some
-devices not everything could be done.
+is one. Whatever is added or removed is an event of its device (`odllm fleet events`), stored by the
+next run. What another process was given is not removed. Exit status: 0 done, 2 wrong usage, 3 of
+some devices not everything could be done.
 """
 
 
@@ -90,9 +91,6 @@ class Agent(Protocol):
     def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
         """Takes models off its device; gives the checksums of those that are gone."""
 
-    def take_events(self) -> tuple[Event, ...]:
-        """What happened to its device's models since this was last asked."""
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -127,9 +125,16 @@ class Pushed:
     outcome: ModelFile | Failure
 
 
-def fleet() -> AbstractContextManager[Sequence[Agent]]:
-    """The agents whose devices are looked after."""
-    return local_fleet(())
+@contextmanager
+def fleet() -> Iterator[Sequence[Agent]]:
+    """The agents of the laptops that have joined the head on this machine.
+
+    Raises:
+        DispatchError: There is no head, or an agent does not answer.
+    """
+    asked = FleetConfig(kind="ray", grace_s=0, limits=LimitsConfig())
+    with opened(asked, ()) as joined:
+        yield cast(Sequence[Agent], agents_of(joined))
 
 
 def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -199,12 +204,10 @@ def push_models(experiment: Experiment, options: Options, console: Console) -> b
     """
     with fleet() as agents:
         pushed = push(agents, requests(experiment), console)
-        events = [event for agent in agents for event in agent.take_events()]
     if options.as_json:
-        told = [asdict(each) for each in pushed]
-        _print_json({"pushed": told, "events": [asdict(event) for event in events]})
+        _print_json([asdict(each) for each in pushed])
     else:
-        _show_pushed(pushed, events, console)
+        _show_pushed(pushed, console)
     return not any(isinstance(each.outcome, Failure) for each in pushed)
 
 
@@ -225,10 +228,8 @@ def prune_models(experiment: Experiment, options: Options, console: Console) -> 
             _show(chosen, options, console)
         agreed = any(each.found for each in chosen) and (options.yes or _agreed(chosen))
         gone = removed(agents, chosen) if agreed else []
-        events = [event for agent in agents for event in agent.take_events()]
     if options.as_json:
-        told = {"unneeded": _told(chosen), "removed": _told(gone)}
-        _print_json(told | {"events": [asdict(event) for event in events]})
+        _print_json({"unneeded": _told(chosen), "removed": _told(gone)})
     elif agreed:
         _show_removed(chosen, gone, console)
     left = sum(len(each.found) for each in chosen) - sum(len(each.found) for each in gone)
@@ -279,9 +280,7 @@ def _show(found: Sequence[Kept], options: Options, console: Console) -> None:
         _print(console, line, style="red")
 
 
-def _show_pushed(pushed: Sequence[Pushed], events: Sequence[Event], console: Console) -> None:
-    for event in events:
-        _print(console, f"{_name(pushed, event)}: {event.kind}, {event.detail}")
+def _show_pushed(pushed: Sequence[Pushed], console: Console) -> None:
     for name in dict.fromkeys(each.device.name for each in pushed):
         outcomes = [each.outcome for each in pushed if each.device.name == name]
         ready = sum(isinstance(outcome, ModelFile) for outcome in outcomes)
@@ -302,11 +301,6 @@ def _show_removed(chosen: Sequence[Kept], gone: Sequence[Kept], console: Console
         )
         for holding in left:
             _print(console, f"{before.device.name}: in use, not removed: {holding.sha256}")
-
-
-def _name(pushed: Sequence[Pushed], event: Event) -> str:
-    names = {each.device.id: each.device.name for each in pushed}
-    return names.get(event.device_id, event.device_id)
 
 
 def _failures(found: Sequence[Kept]) -> list[str]:

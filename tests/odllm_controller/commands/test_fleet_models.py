@@ -6,9 +6,10 @@ Two devices stand for a fleet: agents of this process, each with a cache of its 
 import io
 import json
 import shutil
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ import pytest
 from rich.console import Console
 
 from odllm_agent import models
+from odllm_agent.address import Address
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Device,
@@ -33,11 +35,12 @@ from odllm_agent.contract import (
     Source,
 )
 from odllm_agent.errors import OdllmError
-from odllm_agent.models import Cache
-from odllm_controller import fleet_models
-from odllm_controller.dispatch import RemoteAgent, local_fleet
-from odllm_controller.fleet_models import Options
+from odllm_agent.models import Cache, local_file
+from odllm_controller.commands import fleet_models
+from odllm_controller.commands.fleet_models import Options
+from odllm_controller.fleet import starting
 from tests import support
+from tests.joining import free_port, join
 from tests.models import write_gguf
 from tests.odllm_controller.configs import SMALL, experiment
 
@@ -75,10 +78,6 @@ class NearAgent:
 
     def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
         return self._told(lambda: models.removed(sha256s, self.cache))
-
-    def take_events(self) -> tuple[Event, ...]:
-        taken, self.events = tuple(self.events), []
-        return taken
 
     def _report(self, kind: EventKind, detail: str) -> None:
         self.events.append(Event(now(), kind, self.device.id, detail))
@@ -159,8 +158,6 @@ def test_every_device_gets_what_an_experiment_names(fleet: Fleet) -> None:
     assert done
     assert fleet.types() == [["Q4_0", "Q8_0"]] * 2
     assert "desk: 2 of 2 models are ready" in told
-    assert told.count("model_added") == 4
-    assert fleet.json("push")["events"] == []
 
 
 def test_devices_get_their_models_at_the_same_time(fleet: Fleet) -> None:
@@ -173,14 +170,12 @@ def test_devices_get_their_models_at_the_same_time(fleet: Fleet) -> None:
 
 def test_each_change_is_an_event_of_its_device(fleet: Fleet) -> None:
     pushed = fleet.json("push")
-    assert [event["device_id"] for event in pushed["events"]] == [
-        *["id-of-desk"] * 2,
-        *["id-of-lap"] * 2,
-    ]
-    first = pushed["pushed"][0]["outcome"]["sha256"]
-    assert pushed["events"][0]["detail"].startswith(f"{first}: ")
-    pruned = fleet.json("prune", "models.file.quantizations=[Q8_0]", "--yes")
-    assert [event["kind"] for event in pruned["events"]] == ["model_removed"] * 2
+    fleet.asked("prune", "models.file.quantizations=[Q8_0]", "--yes")
+    for agent in fleet.agents:
+        told = [(event.device_id, event.kind) for event in agent.events]
+        here = agent.device.id
+        assert told == [*[(here, "model_added")] * 2, (here, "model_removed")]
+        assert agent.events[0].detail.startswith(f"{pushed[0]['outcome']['sha256']}: ")
 
 
 def test_a_device_that_cannot_have_a_model_is_told_and_the_others_go_on(fleet: Fleet) -> None:
@@ -261,35 +256,64 @@ def test_what_quality_compares_with_is_named_too() -> None:
     assert kinds == [Quantization.Q8_0, Quantization.Q4_0, None]
 
 
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteAgent]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ODLLM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        with local_fleet(()) as (agent,):
-            yield agent
+@dataclass
+class Command:
+    """Runs `odllm fleet models` as a person does."""
+
+    model: Path
+    sha256: str
+
+    def __call__(self, *arguments: str) -> Any:
+        overrides = (
+            "+experiment=sweep",
+            *SMALL[1:],
+            f"models.file.path={self.model}",
+            f"models.file.sha256={self.sha256}",
+        )
+        command = [sys.executable, "-m", "odllm_controller", "fleet", "models", *arguments]
+        ended = subprocess.run(
+            [*command, "--json", *(overrides if arguments[0] != "list" else ())],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.model.parent,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
 
 
 @pytest.mark.ray
-def test_a_real_agent_gets_tells_and_removes_its_models(
-    remote: RemoteAgent, tmp_path: Path
+def test_a_laptop_that_joined_gets_a_file_by_the_fleet_tells_of_it_and_is_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_gguf(tmp_path / "tiny-F16.gguf")
-    eight, four = (
-        ModelRequest("tiny", Source.FILE, str(path), kind)
-        for kind in (Quantization.Q8_0, Quantization.Q4_0)
-    )
-    pushed = fleet_models.push([remote], [eight, four], Console(file=io.StringIO()))
-    assert [type(each.outcome) for each in pushed] == [ModelFile, ModelFile]
-    (kept,) = fleet_models.kept([remote])
-    assert {each.quantization for each in kept.found} == {"Q8_0", "Q4_0"}
-    chosen = fleet_models.unneeded([remote], [eight])
-    (gone,) = fleet_models.removed([remote], chosen)
-    assert [each.quantization for each in gone.found] == ["Q4_0"]
-    assert [event.kind for event in remote.take_events()] == [
-        *[EventKind.MODEL_ADDED] * 2,
-        EventKind.MODEL_REMOVED,
-    ]
-    assert remote.take_events() == ()
-    path.unlink()
-    (failed,) = fleet_models.unneeded([remote], [eight])
-    assert isinstance(failed.holdings, Failure)
+    monkeypatch.setenv("ODLLM_FLEET_DIR", str(tmp_path / "fleet"))
+    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "served"))
+    source = write_gguf(tmp_path / "tiny-F16.gguf")
+    sha256 = local_file.add([source], Cache(tmp_path / "served")).sha256
+    source.unlink()
+    head = starting.start(Address("127.0.0.1", free_port()))
+    laptop = {"ODLLM_CACHE_DIR": str(tmp_path / "laptop-cache")}
+    options = ("--name", "lab-1", "--model-server", head.model_server)
+    try:
+        with join(tmp_path, head.address, head.token_file, *options, variables=laptop) as device:
+            device.says("joined the fleet")
+            command = Command(source, sha256)
+            pushed = command("push")
+            assert [each["outcome"]["quantization"] for each in pushed] == ["Q8_0", "Q4_0"]
+            (told,) = command("list")
+            kept = {each["quantization"]: each for each in told["models"]}
+            assert set(kept) == {"F16", "Q8_0", "Q4_0"}
+            assert kept["F16"]["sha256"] == sha256
+            assert f"by the fleet's model server {head.model_server}" in kept["F16"]["origin"]
+            pruned = command("prune", "models.file.quantizations=[Q8_0]", "--yes")
+            assert [each["quantization"] for each in pruned["removed"][0]["models"]] == ["Q4_0"]
+    finally:
+        head.end()
+    kinds = [json.loads(line)["event"]["kind"] for line in journal(tmp_path)]
+    assert kinds == [*["model_added"] * 3, "model_removed"]
+
+
+def journal(folder: Path) -> list[str]:
+    """What lies in the laptop's journal, in its order."""
+    entries = sorted(folder.rglob("*.entry"))
+    return [entry.read_text().splitlines()[1] for entry in entries]
