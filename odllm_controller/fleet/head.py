@@ -60,7 +60,15 @@ class Head:
     @classmethod
     def last(cls) -> Self | None:
         """The head that was started last, up or not, or `None` if it was ended in order."""
-        folder = fleet_root()
+        return cls.of(fleet_root())
+
+    @classmethod
+    def of(cls, folder: Path) -> Self | None:
+        """The head that was started last for a fleet folder, or `None`.
+
+        Args:
+            folder: The fleet folder.
+        """
         try:
             return cls(folder, **json.loads((folder / "head.json").read_bytes()))
         except (OSError, ValueError, TypeError):
