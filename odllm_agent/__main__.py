@@ -20,7 +20,11 @@ from odllm_agent.commands import (
     install_service,
     join,
     models,
+<<<<<<< HEAD
     power_log,
+=======
+    serve,
+>>>>>>> models
 )
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
@@ -78,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     power_log.add_to(commands)
     join.add_to(commands)
     install_service.add_to(commands)
+    serve.add_to(commands)
     return parser
 
 
