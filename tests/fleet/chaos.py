@@ -1,7 +1,7 @@
 """Strikes running sweeps with one fault after another, and checks that nothing is lost or doubled.
 
-    python -m tests.fleet.chaos --seed 1 --faults 50     what `make chaos` runs
-    python -m tests.fleet.chaos --seed 1 --only 17       the fault with that number alone
+python -m tests.fleet.chaos --seed 1 --faults 50     what `make chaos` runs
+python -m tests.fleet.chaos --seed 1 --only 17       the fault with that number alone
 """
 
 import argparse
@@ -87,7 +87,7 @@ def _keep_logs(fleet: Fleet, seed: int, number: int) -> None:
 
 
 def _summary(outcomes: Mapping[int, tuple[Draw, Outcome]]) -> str:
-    """A line for each fault: how often it struck, how often that went wrong, and how long it took."""
+    """A line for each fault: how often it struck and went wrong, and how long that took."""
     lines = [f"\n{'fault':24} {'n':>3} {'wrong':>5} {'starts':>6} {'longest':>8}"]
     for name in FAULTS:
         found = [outcome for draw, outcome in outcomes.values() if draw.name == name]

@@ -81,10 +81,10 @@ class Fleet:
             f"{device.name} joins",
         )
 
-    def has(self, device: Host) -> bool:
-        """Whether a device is in the fleet, as the head sees it."""
+    def members(self) -> set[str]:
+        """The names of the devices that are in the fleet, as the head sees it."""
         status = json.loads(self.desk.run(*_odllm("fleet", "status", "--json")))
-        return any(each["name"] == device.name and each["state"] == "alive" for each in status)
+        return {each["name"] for each in status if each["state"] == "alive"}
 
     def leave(self, device: Host) -> None:
         """Lets a device leave, and waits until nothing of the fleet runs on it."""

@@ -78,6 +78,8 @@ class Namespace:
     def __init__(self, keeper: subprocess.Popen[str], pid: int) -> None:
         self._keeper = keeper
         self.pid = pid
+        # Kept, since another process may get the number once this one has ended.
+        self._table = Path(f"/proc/{pid}/ns/pid").readlink()
 
     @classmethod
     def make(cls) -> "Namespace":
@@ -86,9 +88,9 @@ class Namespace:
         Raises:
             OSError: This machine has none, or does not let this process make them.
         """
+        options = (*_NAMESPACES, "--fork", "--kill-child=KILL", "--mount-proc")
         keeper = subprocess.Popen(
-            ["unshare", *_NAMESPACES, "--fork", "--kill-child=KILL", "--mount-proc"]
-            + ["sh", "-c", _FIRST_PROCESS],
+            ["unshare", *options, "sh", "-c", _FIRST_PROCESS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -125,9 +127,8 @@ class Namespace:
 
     def processes(self) -> list[Process]:
         """Every process inside but the first."""
-        own = _process_table(self.pid)
         found = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-        inside = [pid for pid in found if pid != self.pid and _process_table(pid) == own]
+        inside = [pid for pid in found if pid != self.pid and _process_table(pid) == self._table]
         return [Process(pid, command) for pid in inside if (command := _command(pid))]
 
     def end(self) -> None:
@@ -327,10 +328,10 @@ def wait_until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _process_table(pid: int) -> str | None:
+def _process_table(pid: int) -> Path | None:
     """Which process table a process is in; none if the process is gone."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return Path(f"/proc/{pid}/ns/pid").readlink()
     except OSError:
         return None
 

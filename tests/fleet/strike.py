@@ -75,8 +75,8 @@ def strike(fleet: Fleet, draw: Draw, calm_s: float, name: str) -> Outcome:
 
 def settle(fleet: Fleet) -> None:
     """Waits until every device is in the fleet again."""
-    for device in fleet.devices:
-        wait_until(lambda: fleet.has(device), _SETTLE_TIMEOUT_S, f"{device.name} is back")
+    names = {device.name for device in fleet.devices}
+    wait_until(lambda: fleet.members() >= names, _SETTLE_TIMEOUT_S, "every device is back")
 
 
 def leftovers(fleet: Fleet) -> list[str]:
