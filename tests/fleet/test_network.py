@@ -92,7 +92,7 @@ def test_a_full_disk_is_full_only_on_its_host_and_until_it_is_cleared(ada: Host)
 def test_a_host_without_power_has_no_process_left(ada: Host, bob: Host) -> None:
     for host in (ada, bob):
         host.start("sleep", "99")
-        wait_until(lambda host=host: bool(host.processes()), _TIMEOUT_S, "it runs")
+    wait_until(lambda: all(host.processes() for host in (ada, bob)), _TIMEOUT_S, "they run")
 
     ada.end()
 
