@@ -73,7 +73,11 @@ class Books:
 _PLANNED = "SELECT trial_id, max(rounds) FROM planned GROUP BY trial_id"
 _MEASURED = "SELECT trial_id, round, count(*) FROM rounds WHERE complete GROUP BY trial_id, round"
 _UNMEASURED = """
-    SELECT trial_id, any_value(kind || ': ' || message)
-    FROM failures JOIN rounds USING (round_id)
+    SELECT trial_id, any_value(reason)
+    FROM (
+        SELECT trial_id, kind || ': ' || message AS reason
+        FROM failures JOIN rounds USING (round_id)
+        UNION ALL SELECT trial_id, reason FROM held
+    )
     GROUP BY trial_id
 """
