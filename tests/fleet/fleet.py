@@ -26,6 +26,7 @@ _SWEEP = (
     f"quantizations=[{','.join(_TYPES)}]",
     "rounds=3",
     "repeats.at_most=3",
+    "engines.llama_cpp.threads=1",
 )
 _CLOCK = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 
