@@ -17,6 +17,7 @@ from odllm_agent.commands import (
     SOME_FAILED,
     WRONG_USAGE,
     doctor,
+    join,
     models,
 )
 from odllm_agent.contract import Measurement, from_json, to_json
@@ -29,6 +30,7 @@ examples:
   odllm-agent run trials.jsonl --out results.jsonl
   odllm-agent models list                         the models in this device's cache
   odllm-agent doctor                              what can be measured here, and what is in the way
+  odllm-agent join HOST --token-file F            take part in a fleet
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     models.add_to(commands)
     doctor.add_to(commands)
+    join.add_to(commands)
     return parser
 
 

@@ -23,12 +23,15 @@ from odllm_agent.state import cpus, logical_cores
 if sys.platform == "win32":
     import winreg
 
+NAME_VARIABLE = "ODLLM_NAME"
+"""What its owner calls this device; a host name is often an accident."""
+
 
 def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device:
     """What this device is.
 
     Args:
-        name: What to call it; its host name unless told.
+        name: What to call it; what `ODLLM_NAME` says, or its host name, unless told.
         meters: Names of the power meters to report on.
 
     Raises:
@@ -37,7 +40,7 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
     virtual = os.environ.get(VIRTUAL_VARIABLE, "")
     return Device(
         id=device_id(virtual),
-        name=name or virtual or socket.gethostname(),
+        name=name or os.environ.get(NAME_VARIABLE) or virtual or socket.gethostname(),
         kind=DeviceKind.VIRTUAL if virtual else DeviceKind.REAL,
         system=_system(),
         cpu=_cpu(),
@@ -60,7 +63,7 @@ def _physical_cores() -> int:
 def device_id(virtual: str = "") -> str:
     """A hash of this machine's own id, and of a virtual device's name if it is one."""
     # Whoever has a machine's own id may track it (man machine-id), so it leaves only as a hash.
-    told = f"odllm:{_machine_id()}:{virtual}" if virtual else f"odllm:{_machine_id()}"
+    told = f"odllm:{_machine_id()}{virtual and ':'}{virtual}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

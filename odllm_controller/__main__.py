@@ -15,6 +15,7 @@ from odllm_agent.contract import Device
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.dispatch import Dispatch, Work
+from odllm_controller.fleet.command import fleet
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
@@ -35,6 +36,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
+  odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
 
 
@@ -158,6 +160,10 @@ def _explore(arguments: list[str]) -> int:
     return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
 
 
+def _fleet(arguments: list[str]) -> int:
+    return _guarded(lambda: fleet(arguments))
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -167,6 +173,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
     "explore": _explore,
+    "fleet": _fleet,
     "help": _help,
     "--help": _help,
     "-h": _help,

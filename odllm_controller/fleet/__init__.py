@@ -1,4 +1,4 @@
-"""The head of the fleet on this machine."""
+"""The fleet, from its controller: its head, its token, its devices and its events."""
 
 from odllm_controller.fleet.head import Head
 
