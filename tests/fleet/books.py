@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +21,13 @@ class Books:
         planned: How many rounds each trial was to be measured in, by trial id.
         measured: How often each round was measured to its end.
         unmeasured: Why a trial that is not measured to its end is not, by trial id.
+        statuses: What the view `results` tells of each trial: its device's name and its status.
     """
 
     planned: Mapping[str, int]
     measured: Mapping[Round, int]
     unmeasured: Mapping[str, str]
+    statuses: Sequence[tuple[str, str]] = ()
 
     @classmethod
     def read(cls, path: Path) -> "Books":
@@ -39,10 +41,12 @@ class Books:
                 planned = database.execute(_PLANNED).fetchall()
                 measured = database.execute(_MEASURED).fetchall()
                 unmeasured = database.execute(_UNMEASURED).fetchall()
+                statuses = database.execute("SELECT device, status FROM results").fetchall()
         return cls(
             dict(planned),
             Counter({(trial_id, index): times for trial_id, index, times in measured}),
             dict(unmeasured),
+            statuses,
         )
 
     @property

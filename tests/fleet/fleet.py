@@ -1,6 +1,5 @@
 """A fleet of hosts, driven by the commands that people type."""
 
-import json
 import re
 import shutil
 import signal
@@ -28,6 +27,15 @@ _SWEEP = (
     "repeats.at_most=3",
     "engines.llama_cpp.threads=1",
 )
+_COUNT = """
+from odllm_agent.address import Address
+from odllm_agent.node import knock
+from odllm_agent.ray_environment import child_environment
+from odllm_controller.fleet import Head
+head = Head.load()
+answer = knock(Address.parse(head.address), child_environment(head.environment()))
+print(len(set(answer.device_ids)))
+"""
 _CLOCK = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 
 
@@ -82,10 +90,9 @@ class Fleet:
             f"{device.name} joins",
         )
 
-    def members(self) -> set[str]:
-        """The names of the devices that are in the fleet, as the head sees it."""
-        status = json.loads(self.desk.run(*_odllm("fleet", "status", "--json")))
-        return {each["name"] for each in status if each["state"] == "alive"}
+    def has_all(self) -> bool:
+        """Whether every device is in the fleet, as the head sees it."""
+        return int(self.desk.run(sys.executable, "-c", _COUNT)) == len(self.devices)
 
     def leave(self, device: Host) -> None:
         """Lets a device leave, and waits until nothing of the fleet runs on it."""

@@ -20,6 +20,15 @@ _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
 # It ends, and every process of the namespace with it, when its standard input closes: that is when
 # the process that made it is gone, however it went. Orphans that end leave it no zombies.
 _FIRST_PROCESS = "trap '' CHLD; echo ready; exec cat"
+# Its /tmp is its own, but for its own folder, wherever that lies.
+_MOUNT = """
+    mount --bind "$1" /mnt
+    mount -t tmpfs tmpfs /tmp
+    mkdir -p "$1"
+    mount --move /mnt "$1"
+    mount -t tmpfs tmpfs /dev/shm
+    mount --bind "$1/machine-id" /etc/machine-id
+"""
 _ROUNDS_TO_CATCH_ALL = 20
 _LOOK_EVERY_S = 0.1
 
@@ -188,18 +197,13 @@ class Host:
         Args:
             machine_id: What it has in /etc/machine-id.
         """
-        for each in ("home", "state", "results", "cache", "ray", "tmp", "logs"):
-            (self.folder / each).mkdir(parents=True, exist_ok=True)
-        identity = self.folder / "machine-id"
-        identity.write_text(f"{machine_id}\n")
-        # Ray's sockets lie below this folder, and their paths must be short.
-        Path("/tmp/ray").mkdir(exist_ok=True)
-        self.namespace.run("mount", "--bind", str(identity), "/etc/machine-id")
-        self.namespace.run("mount", "--bind", str(self.folder / "ray"), "/tmp/ray")
-        self.namespace.run("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
-        small = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs"]
-        self.namespace.run(*small, str(self.state))
-        self.namespace.run(*small, str(self.results))
+        for each in (self.home, self.state, self.results, self.folder / "logs"):
+            each.mkdir(parents=True, exist_ok=True)
+        (self.folder / "machine-id").write_text(f"{machine_id}\n")
+        small = f"mount -t tmpfs -o size={SMALL_DISK_BYTES} tmpfs"
+        self.namespace.run("sh", "-ec", _MOUNT, "sh", str(self.folder))
+        for each in (self.state, self.results):
+            self.namespace.run(*small.split(), str(each))
 
     def seen(self, path: Path) -> Path:
         """A path on this host as processes outside may read it."""
@@ -306,8 +310,6 @@ class Host:
             "PYTHONPATH": str(REPOSITORY),
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
-            "TMPDIR": str(self.folder / "tmp"),
-            "RAY_TMPDIR": "/tmp",
             "ODLLM_STATE_DIR": str(self.state),
             "ODLLM_FLEET_DIR": str(self.folder / "fleet"),
             "ODLLM_CACHE_DIR": str(self.folder / "cache"),

@@ -75,8 +75,7 @@ def strike(fleet: Fleet, draw: Draw, calm_s: float, name: str) -> Outcome:
 
 def settle(fleet: Fleet) -> None:
     """Waits until every device is in the fleet again."""
-    names = {device.name for device in fleet.devices}
-    wait_until(lambda: fleet.members() >= names, _SETTLE_TIMEOUT_S, "every device is back")
+    wait_until(fleet.has_all, _SETTLE_TIMEOUT_S, "every device is back")
 
 
 def leftovers(fleet: Fleet) -> list[str]:
