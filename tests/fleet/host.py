@@ -20,12 +20,15 @@ _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
 # It ends, and every process of the namespace with it, when its standard input closes: that is when
 # the process that made it is gone, however it went. Orphans that end leave it no zombies.
 _FIRST_PROCESS = "trap '' CHLD; echo ready; exec cat"
-# Its /tmp is its own, but for its own folder, wherever that lies.
+# A host sees a /tmp of its own, in which is only what it needs, wherever that lies.
 _MOUNT = """
-    mount --bind "$1" /mnt
-    mount -t tmpfs tmpfs /tmp
-    mkdir -p "$1"
-    mount --move /mnt "$1"
+    mount -t tmpfs tmpfs /mnt
+    mkdir /mnt/tmp
+    for needed in "$@"; do
+        mkdir -p "/mnt$needed"
+        mount --bind "$needed" "/mnt$needed"
+    done
+    mount --rbind /mnt/tmp /tmp
     mount -t tmpfs tmpfs /dev/shm
     mount --bind "$1/machine-id" /etc/machine-id
 """
@@ -201,7 +204,8 @@ class Host:
             each.mkdir(parents=True, exist_ok=True)
         (self.folder / "machine-id").write_text(f"{machine_id}\n")
         small = f"mount -t tmpfs -o size={SMALL_DISK_BYTES} tmpfs"
-        self.namespace.run("sh", "-ec", _MOUNT, "sh", str(self.folder))
+        needed = (str(self.folder), str(REPOSITORY), sys.prefix)
+        self.namespace.run("sh", "-ec", _MOUNT, "sh", *needed)
         for each in (self.state, self.results):
             self.namespace.run(*small.split(), str(each))
 

@@ -39,8 +39,7 @@ def test_a_sweep_over_three_hosts_ends_complete_but_for_the_host_that_is_lost(fl
     ada, bob, cyd = fleet.devices
     store = fleet.desk.results / "three.duckdb"
     sweep = fleet.sweep(store, *_SWEEP)
-    at_work = lambda: all(device.processes(Role.WORKER) for device in fleet.devices)
-    wait_until(at_work, _BEGIN_TIMEOUT_S, "every device measures")
+    _wait_for_workers(fleet)
 
     ada.link_down()
     bob.end()
@@ -56,3 +55,11 @@ def test_a_sweep_over_three_hosts_ends_complete_but_for_the_host_that_is_lost(fl
     assert {device for device, status in found.statuses if status != "done"} == {"bob"}
     assert "held: bob" in fleet.desk.said(again)
     assert not [file for device in (ada, cyd) for file in journal(device)]
+
+
+def _wait_for_workers(fleet: Fleet) -> None:
+    wait_until(
+        lambda: all(device.processes(Role.WORKER) for device in fleet.devices),
+        _BEGIN_TIMEOUT_S,
+        "every device measures",
+    )
