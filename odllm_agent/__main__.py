@@ -17,6 +17,7 @@ from odllm_agent.commands import (
     SOME_FAILED,
     WRONG_USAGE,
     doctor,
+    install_service,
     join,
     models,
 )
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_to(commands)
     doctor.add_to(commands)
     join.add_to(commands)
+    install_service.add_to(commands)
     return parser
 
 

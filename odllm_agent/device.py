@@ -63,7 +63,7 @@ def _physical_cores() -> int:
 def device_id(virtual: str = "") -> str:
     """A hash of this machine's own id, and of a virtual device's name if it is one."""
     # Whoever has a machine's own id may track it (man machine-id), so it leaves only as a hash.
-    told = f"odllm:{_machine_id()}{virtual and ':'}{virtual}"
+    told = f"odllm:{_machine_id()}:{virtual}" if virtual else f"odllm:{_machine_id()}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -11,17 +11,16 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import Device
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
-from odllm_controller.dispatch import Dispatch, Work
-from odllm_controller.fleet.command import fleet
+from odllm_controller.commands.fleet import fleet
+from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import controlling
-from odllm_controller.work import Job
+from odllm_controller.work import Desk
 
 # The exit statuses; the last is what shells give for Ctrl-C.
 DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -58,11 +57,10 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
             opened(experiment.fleet, experiment.power.meters) as fleet,
             RunProgress(console) as board,
         ):
-
-            def work(device: Device) -> Work:
-                return Job(experiment, device, store, recorder, board).asks()
-
-            Dispatch(fleet, work, recorder, board, experiment.fleet.grace_s).run()
+            desk = Desk(experiment, store, recorder, board)
+            grace_s, expected = experiment.fleet.grace_s, desk.expected()
+            Dispatch(fleet, desk.work, recorder, board, grace_s, expected=expected).run()
+            desk.check()
             if not board.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
     except KeyboardInterrupt:

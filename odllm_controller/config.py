@@ -27,6 +27,7 @@ from odllm_agent.contract import Cooldown, Quantization, Source
 from odllm_agent.errors import UsageError
 from odllm_agent.limits import hours
 from odllm_agent.settings import check_settings
+from odllm_controller.selection import Selection
 
 AUTO = "auto"
 AS_IS = "as_is"
@@ -180,6 +181,13 @@ class FleetConfig(_Section):
     select: str | None = None
     grace_s: NonNegativeFloat
     limits: LimitsConfig
+
+    @field_validator("select")
+    @classmethod
+    def _is_selection(cls, value: str | None) -> str | None:
+        if value is not None:
+            Selection(value)
+        return value
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> "FleetConfig":

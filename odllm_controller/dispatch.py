@@ -1,6 +1,6 @@
 """Working off what every device of a fleet has to do, whatever happens to the devices."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +25,10 @@ class Agent(Protocol):
     @property
     def device(self) -> Device:
         """What its device is."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels that it joined with."""
 
     def ask(self, ask: Ask) -> Any:
         """Asks it something, and returns a ticket for the answer at once."""
@@ -128,15 +132,18 @@ class Dispatch:
         books: Where everything is written down.
         board: Where it is shown.
         grace_s: How long a device that does not answer is waited for.
+        expected: Devices that count as away, and not as strangers, while they are not there.
     """
 
     def __init__(
         self,
         fleet: Fleet,
-        work: Callable[[Device], Work | None],
+        work: Callable[[Agent], Work | None],
         books: Books,
         board: Board,
         grace_s: float,
+        *,
+        expected: Sequence[Device] = (),
     ) -> None:
         self._fleet = fleet
         self._work = work
@@ -145,6 +152,8 @@ class Dispatch:
         self._grace_s = grace_s
         self._posts: dict[str, _Post] = {}
         self._start_ns = monotonic_ns()
+        away = Course().lost("it is not in the fleet", 0.0, grace_s)
+        self._missing = {device.id: (device, away) for device in expected}
 
     def run(self) -> None:
         """Goes on until every device has done everything, or is held."""
@@ -152,11 +161,16 @@ class Dispatch:
             self._take_in(self._fleet.look())
             for post in self._posts.values():
                 self._mind(post)
+            self._mind_missing()
             self._books.flush()
             self._send_all()
-            if self._fleet.settled and all(post.course.is_over for post in self._posts.values()):
+            if self._fleet.settled and all(course.is_over for course in self._courses()):
                 return
             self._receive()
+
+    def _courses(self) -> Iterator[Course]:
+        yield from (post.course for post in self._posts.values())
+        yield from (course for _, course in self._missing.values())
 
     def _take_in(self, seen: Sighting) -> None:
         for event in seen.refused:
@@ -165,10 +179,23 @@ class Dispatch:
             known = self._posts.get(agent.device.id)
             if known:
                 known.agent, known.ticket = agent, None
-            elif (work := self._work(agent.device)) is not None:
-                self._tell(agent.device, EventKind.JOINED)
+            elif (work := self._work(agent)) is not None:
+                self._join(agent.device)
                 post = self._posts[agent.device.id] = _Post(agent, work)
                 self._go_on(post, None)
+
+    def _join(self, device: Device) -> None:
+        self._tell(device, EventKind.JOINED)
+        _, course = self._missing.pop(device.id, (device, None))
+        if course and course.standing is Standing.HELD:
+            self._books.resumed(device)
+
+    def _mind_missing(self) -> None:
+        at_s = self._now_s()
+        for device, course in list(self._missing.values()):
+            if course.is_due(at_s):
+                self._missing[device.id] = (device, course.held(at_s, course.reason))
+                self._report_hold(device, course.reason)
 
     def _mind(self, post: _Post) -> None:
         """Sees to a device whose time is over."""
@@ -236,9 +263,12 @@ class Dispatch:
 
     def _hold(self, post: _Post, reason: str) -> None:
         post.course = post.course.held(self._now_s(), reason)
-        self._tell(post.agent.device, EventKind.HELD, reason)
-        self._books.held(post.agent.device, reason)
+        self._report_hold(post.agent.device, reason)
         self._board.standing(post.agent.device, post.course)
+
+    def _report_hold(self, device: Device, reason: str) -> None:
+        self._tell(device, EventKind.HELD, reason)
+        self._books.held(device, reason)
 
     def _welcome(self, post: _Post) -> None:
         self._tell(post.agent.device, EventKind.JOINED, "it is back")

@@ -1,7 +1,7 @@
 """Agents that answer over Ray."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -33,11 +33,13 @@ class RemoteAgent:
         device: What its device is.
         actor: The handle of its actor.
         meters: Names of the power meters that an experiment reads.
+        labels: The labels that it joined with.
     """
 
     device: Device
     actor: Any
     meters: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, ask: Ask) -> Any:
         """Asks it something, and returns Ray's reference to the answer at once."""

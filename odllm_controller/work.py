@@ -1,7 +1,7 @@
 """Everything that one device is asked in a run, from what it has kept to its last order."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from odllm_agent.clock import now
@@ -33,8 +33,10 @@ from odllm_controller.agenda import Agenda, Terms
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
 from odllm_controller.course import Ask, Pause
+from odllm_controller.dispatch import Agent, Work
 from odllm_controller.estimate import round_deadline_s
 from odllm_controller.record import Recorder
+from odllm_controller.selection import Selection, told
 from odllm_controller.store import Store
 
 T = TypeVar("T")
@@ -63,16 +65,67 @@ class Board(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a run has for one device to do.
+class Desk:
+    """Where a run gives its devices what they have to do.
 
     Attributes:
         experiment: What is run.
-        device: The device.
         store: Where results lie.
         recorder: Who writes new ones down.
         board: Where it is shown.
+        chosen: The devices that take part, by id.
+        others: The devices that do not, a line each.
     """
+
+    experiment: Experiment
+    store: Store
+    recorder: Recorder
+    board: Board
+    chosen: dict[str, Device] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+    def work(self, agent: Agent) -> Work | None:
+        """What an agent's device has to do, or `None` if the experiment leaves it out.
+
+        Raises:
+            UsageError: The experiment's choice of devices makes no sense on this one.
+        """
+        select = self.experiment.fleet.select
+        if select and not Selection(select).includes(agent.device, agent.labels):
+            self.others.append(told(agent.device, agent.labels))
+            return None
+        self.chosen[agent.device.id] = agent.device
+        return _Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
+
+    def expected(self) -> tuple[Device, ...]:
+        """The joined laptops that an earlier run of the experiment did not finish with."""
+        if self.experiment.fleet.kind != "ray":
+            return ()
+        return self.store.unfinished_devices(self.experiment.name)
+
+    def check(self) -> None:
+        """Checks that some device took part.
+
+        Raises:
+            UsageError: There are devices, and none was chosen.
+            DispatchError: There is no device.
+        """
+        if self.chosen:
+            return
+        if self.others:
+            raise UsageError(
+                f"fleet.select={self.experiment.fleet.select!r} chooses no device",
+                "\n  ".join(self.others),
+            )
+        raise DispatchError(
+            "there is no device in the fleet",
+            "let one join with `odllm-agent join`; `odllm fleet status` shows who has",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a run has for one device to do; attributes are those of `Desk`."""
 
     experiment: Experiment
     device: Device

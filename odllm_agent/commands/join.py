@@ -98,7 +98,7 @@ def _membership(options: argparse.Namespace, here: Device) -> Membership:
         labels=_labels(options.label),
         ports=Ports.parse(options.ports) if options.ports else None,
         tls_dir=_tls_dir(options.tls_dir) if options.tls_dir else None,
-        virtual=VIRTUAL_VARIABLE in os.environ,
+        virtual=bool(os.environ.get(VIRTUAL_VARIABLE)),
         model_server=options.model_server,
     )
 

@@ -9,20 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from odllm_agent.address import Address
 from odllm_agent.errors import DispatchError, JoinRefused
 from odllm_agent.versions import Versions
 
-DEVICE_LABEL, VERSION_LABEL = "odllm-device", "odllm-version"
-ROLE_LABEL, HEAD_ROLE = "odllm-role", "head"
-
 _REACHED_S = 5.0
-_ANSWER_S = 10.0
 _PATIENCE_S = 30.0
-_UNKNOWN = "unknown"
-_ALIVE = 0  # GcsNodeInfo.GcsNodeState in Ray's gcs.proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,7 @@ def knock(address: Address, environment: Mapping[str, str]) -> Answer:
         JoinRefused: It does not know this token.
     """
     _reach(address)
-    command = [sys.executable, "-m", __name__, str(address)]
+    command = [sys.executable, "-m", "odllm_agent.node.asking", str(address)]
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell
             command,
@@ -100,37 +94,3 @@ def _unreachable(address: Address, why: str) -> DispatchError:
     return DispatchError(
         f"no head answers at {address}: {why}", "is `odllm fleet up` running there?"
     )
-
-
-def _ask(address: str) -> dict[str, object]:
-    # Only here: the process that waits for the answer stays small without Ray.
-    from ray._raylet import GcsClient  # noqa: PLC0415 - nothing public tells this
-    from ray.exceptions import AuthenticationError, RayError  # noqa: PLC0415
-
-    try:
-        client = GcsClient(address=address)
-        metadata = client.internal_kv_get(
-            b"CLUSTER_METADATA", namespace=b"cluster", timeout=_ANSWER_S
-        )
-        nodes = client.get_all_node_info(timeout=_ANSWER_S).values()
-    except AuthenticationError:
-        return {"refused": "the token"}
-    except RayError as error:
-        return {"unreachable": str(error)}
-    alive = [dict(node.labels) for node in nodes if node.state == _ALIVE]
-    return _told(json.loads(metadata or b"{}"), alive)
-
-
-def _told(metadata: Mapping[str, str], alive: list[dict[str, str]]) -> dict[str, object]:
-    head = next((each for each in alive if each.get(ROLE_LABEL) == HEAD_ROLE), {})
-    versions = Versions(
-        ray=metadata.get("ray_version", _UNKNOWN),
-        python=metadata.get("python_version", _UNKNOWN),
-        odllm=head.get(VERSION_LABEL, _UNKNOWN),
-    )
-    device_ids = [each[DEVICE_LABEL] for each in alive if DEVICE_LABEL in each]
-    return {"versions": asdict(versions), "device_ids": device_ids}
-
-
-if __name__ == "__main__":
-    print(json.dumps(_ask(sys.argv[1])))

@@ -9,19 +9,17 @@ from pathlib import Path
 from odllm_agent.address import Address
 from odllm_agent.device import NAME_VARIABLE
 from odllm_agent.errors import UsageError
-from odllm_agent.node.knock import DEVICE_LABEL, VERSION_LABEL
+from odllm_agent.node import labels
 from odllm_agent.place import VIRTUAL_VARIABLE
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import child_environment, ray_environment
 
-NAME_LABEL = "odllm-name"
 SERVER_VARIABLE, TOKEN_VARIABLE = "ODLLM_MODEL_SERVER", "ODLLM_FLEET_TOKEN_FILE"
 
 # The least that Ray takes is 75 MiB; a result of ODLLM is a few kilobytes.
 _OBJECT_STORE_BYTES = 100 * 2**20
 # What Ray takes as a label's name or value.
 _LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
-_OURS = ("odllm-", "ray.io/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Membership:
     model_server: str = ""
 
     def __post_init__(self) -> None:
-        for label, value in {NAME_LABEL: self.name, **self.labels}.items():
+        for label, value in {labels.NAME: self.name, **self.labels}.items():
             _check_label(label, value)
 
     def environment(self) -> dict[str, str]:
@@ -69,14 +67,14 @@ class Membership:
     def options(self) -> list[str]:
         """The options of `ray start`."""
         ours = {
-            DEVICE_LABEL: self.device_id,
-            NAME_LABEL: self.name,
-            VERSION_LABEL: metadata.version("odllm"),
+            labels.DEVICE: self.device_id,
+            labels.NAME: self.name,
+            labels.VERSION: metadata.version("odllm"),
         }
-        labels = ",".join(f"{name}={value}" for name, value in {**self.labels, **ours}.items())
+        told = ",".join(f"{name}={value}" for name, value in {**self.labels, **ours}.items())
         return [
             f"--address={self.head}",
-            f"--labels={labels}",
+            f"--labels={told}",
             f"--node-name={self.name}",
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
             # An agent takes no CPU in Ray's books: what it measures is none of Ray's business, and
@@ -90,9 +88,11 @@ class Membership:
 
 
 def _check_label(label: str, value: str) -> None:
-    remedy = "use letters, digits, '-', '_' and '.', at most 63, and no mark at either end"
+    remedy = "use letters, digits, -, _ and ., at most 63, none of the marks at either end"
     for text in (label, value):
         if not _LABEL.fullmatch(text):
             raise UsageError(f"{text!r} cannot be a name or a label in a fleet", remedy)
-    if label != NAME_LABEL and label.startswith(_OURS):
-        raise UsageError(f"labels that begin with {' or '.join(_OURS)} are taken", "name it else")
+    if label != labels.NAME and label.startswith(labels.OURS):
+        raise UsageError(
+            f"labels that begin with {' or '.join(labels.OURS)} are taken", "name it else"
+        )

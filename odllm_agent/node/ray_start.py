@@ -18,7 +18,7 @@ def main() -> None:
     # Ray takes a loopback address for one of the network, where a head that is kept to loopback
     # does not answer. There is no option against it.
     services.resolve_ip_for_localhost = lambda host: host
-    scripts.main()
+    scripts.main()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from tenacity import (
 )
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
+from odllm_agent.contract import Event, EventKind
 from odllm_agent.errors import DispatchError, JoinRefused
+from odllm_agent.journal import Journal
 from odllm_agent.node.knock import knock
 from odllm_agent.node.membership import Membership
 from odllm_agent.node.process import NodeProcess, clear_up
@@ -45,9 +47,10 @@ class Supervisor:
         self._membership = membership
         self._environment = membership.environment()
         self._folder = folder
+        self._journal = Journal(folder / "journal")
         self._say = say
         self._leaving = threading.Event()
-        self._waiting = False
+        self._told = ""
 
     def leave(self) -> None:
         """Has `run` leave the fleet and return; a signal handler may call it."""
@@ -64,8 +67,12 @@ class Supervisor:
             try:
                 while not self._leaving.is_set():
                     self._join_with_patience()
+            except JoinRefused as error:
+                self._note(EventKind.REFUSED, error.message)
+                raise
             finally:
                 clear_up(self._folder)
+        self._note(EventKind.LEFT, "told to leave")
         self._say("left the fleet")
 
     @contextlib.contextmanager
@@ -108,6 +115,8 @@ class Supervisor:
             node.end()
         if self._leaving.is_set():
             return
+        self._told = why
+        self._note(EventKind.LEFT, why)
         self._say(f"fell out of the fleet: {why}; joining again")
         if seconds_since(lasted_ns) < _SETTLED_S:
             raise DispatchError(why, "")
@@ -127,7 +136,8 @@ class Supervisor:
             if not node.is_running or seconds_since(started_ns) > _STARTING_S:
                 raise DispatchError(f"the Ray node does not start: {node.last_words}", "")
         if not self._leaving.is_set():
-            self._waiting = False
+            self._told = ""
+            self._note(EventKind.JOINED, f"as {self._membership.name}")
             self._say(f"joined the fleet at {self._membership.head} as {self._membership.name}")
 
     def _stay(self, node: NodeProcess) -> str:
@@ -154,9 +164,13 @@ class Supervisor:
             return True
         return self._membership.device_id in answer.device_ids
 
+    def _note(self, kind: EventKind, detail: str) -> None:
+        """Keeps what happened until a controller collects it."""
+        self._journal.add(Event(now(), kind, self._membership.device_id, detail))
+
     def _tell_waiting(self, attempt: RetryCallState) -> None:
-        if self._waiting or attempt.outcome is None:
-            return
-        self._waiting = True
-        error = attempt.outcome.exception()
-        self._say(f"waiting: {error.message if isinstance(error, DispatchError) else error}")
+        """Says why it waits, once for as long as the reason is the same."""
+        error = attempt.outcome.exception() if attempt.outcome else None
+        if isinstance(error, DispatchError) and error.message != self._told:
+            self._told = error.message
+            self._say(f"waiting: {error.message}")

@@ -10,7 +10,7 @@ from odllm_agent import marked
 from odllm_agent.address import Address
 from odllm_agent.clock import now
 from odllm_agent.errors import DispatchError
-from odllm_agent.node.knock import HEAD_ROLE, ROLE_LABEL, VERSION_LABEL
+from odllm_agent.node import labels
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet import model_server
@@ -65,7 +65,7 @@ def _options(address: Address, ports: Ports | None, ray_dir: Path) -> list[str]:
         "--head",
         f"--port={address.port}",
         *(() if address.is_loopback else (f"--node-ip-address={address.host}",)),
-        f"--labels={ROLE_LABEL}={HEAD_ROLE},{VERSION_LABEL}={metadata.version('odllm')}",
+        f"--labels={labels.ROLE}={labels.HEAD},{labels.VERSION}={metadata.version('odllm')}",
         f"--temp-dir={ray_dir}",
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
         "--num-cpus=0",

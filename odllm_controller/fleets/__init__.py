@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from odllm_agent.errors import UsageError
+from odllm_agent.ray_environment import surround
 from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Agent, Fleet
 from odllm_controller.fleets import surroundings
@@ -61,4 +62,4 @@ def _surround(environment: Mapping[str, str]) -> None:
             "one command reaches one fleet",
             "run an experiment on another fleet with a command of its own",
         )
-    os.environ.update(environment)
+    surround(environment)

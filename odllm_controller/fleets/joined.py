@@ -31,11 +31,13 @@ class _Coming:
     """A device whose agent was asked what it is.
 
     Attributes:
+        labels: The labels that it joined with.
         actor: The agent's handle.
         device: The reference to the answer.
         since_ns: When it was asked.
     """
 
+    labels: Mapping[str, str]
     actor: Any
     device: Any
     since_ns: int
@@ -66,7 +68,7 @@ class JoinedFleet:
         if self._looked_at_ns is None or seconds_since(self._looked_at_ns) >= _LOOK_EVERY_S:
             self._looked_at_ns = monotonic_ns()
             for labels in alive():
-                self._greet(labels[DEVICE_LABEL])
+                self._greet(labels[DEVICE_LABEL], labels)
         return self._arrived()
 
     def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
@@ -86,11 +88,12 @@ class JoinedFleet:
         """Has a device looked for anew: its agent may be another when it is back."""
         self._known.discard(device_id)
 
-    def _greet(self, device_id: str) -> None:
+    def _greet(self, device_id: str, labels: Mapping[str, str]) -> None:
         if device_id in self._known or device_id in self._coming:
             return
         actor = _agent(device_id)
-        self._coming[device_id] = _Coming(actor, actor.device.remote(self._meters), monotonic_ns())
+        device = actor.device.remote(self._meters)
+        self._coming[device_id] = _Coming(labels, actor, device, monotonic_ns())
 
     def _arrived(self) -> Sighting:
         agents: list[RemoteAgent] = []
@@ -109,7 +112,7 @@ class JoinedFleet:
                 refused.append(self._refused(device_id, reason))
             else:
                 self._known.add(device_id)
-                agents.append(RemoteAgent(device, coming.actor, self._meters))
+                agents.append(RemoteAgent(device, coming.actor, self._meters, coming.labels))
         self._forget_silent()
         return Sighting(agents, refused)
 

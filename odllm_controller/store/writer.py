@@ -20,6 +20,7 @@ from odllm_agent.contract import (
     QualityResult,
     RoundResult,
     Trial,
+    from_json,
     to_json,
 )
 from odllm_agent.errors import StoreError
@@ -60,6 +61,19 @@ FROM (
 )
 WHERE status IN ('planned', 'partial', 'held')
 AND experiment = (SELECT experiment FROM runs WHERE run_id = $run_id)
+"""
+_UNFINISHED_DEVICES = """
+SELECT arg_max(description, runs.started_at) AS description
+FROM run_devices
+JOIN runs USING (run_id)
+WHERE device_id IN (
+    SELECT device_id
+    FROM results
+    JOIN planned USING (trial_id)
+    JOIN runs ON runs.run_id = planned.run_id
+    WHERE results.status IN ('planned', 'partial', 'held') AND runs.experiment = ?
+)
+GROUP BY device_id
 """
 _RELEASE = """
 DELETE FROM held
@@ -276,6 +290,11 @@ class Store:
         """Which of these quality checks need not be tried again."""
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
+
+    def unfinished_devices(self, experiment: str) -> tuple[Device, ...]:
+        """The devices that have trials left which runs of an experiment planned."""
+        found = database.read(self.path, _UNFINISHED_DEVICES, [experiment])
+        return tuple(from_json(Device, text) for text in found["description"])
 
     def known_ceilings(self) -> frozenset[CeilingKey]:
         """Which ceilings have a figure."""

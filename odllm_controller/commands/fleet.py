@@ -8,6 +8,7 @@ from pathlib import Path
 from odllm_agent.address import RAY_PORT, Address
 from odllm_agent.errors import UsageError
 from odllm_agent.ports import Ports
+from odllm_controller.commands import fleet_events, fleet_status
 from odllm_controller.fleet.certificates import certificate
 from odllm_controller.fleet.folder import fleet_root
 from odllm_controller.fleet.head import Head
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(command=_up)
     down = commands.add_parser("down", help="end it")
     down.set_defaults(command=_down)
+    fleet_status.add_to(commands)
+    fleet_events.add_to(commands)
     give = commands.add_parser("certificate", help="give laptops a certificate, for --tls")
     give.add_argument("addresses", nargs="+", metavar="ADDRESS", help="address, name or network")
     give.add_argument("--out", type=Path, required=True, help="the folder to make")
