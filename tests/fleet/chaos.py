@@ -6,12 +6,15 @@ python -m tests.fleet.chaos --seed 1 --only 17       the fault with that number 
 
 import argparse
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import psutil
 
 from tests.fleet.faults import FAULTS, Draw
 from tests.fleet.fleet import Fleet
@@ -20,6 +23,7 @@ from tests.fleet.strike import DONE, Outcome, settle, strike
 
 _DEVICES = ("ada", "bob")
 _CALM_TIMEOUT_S = 300
+_PREFIX = "odllm-fleet-"
 
 
 def main() -> int:
@@ -58,12 +62,21 @@ def _strike_all(seed: int, numbers: Sequence[int]) -> Iterator[tuple[int, tuple[
 @contextlib.contextmanager
 def fleet_of(devices: Sequence[str]) -> Iterator[Fleet]:
     """A fleet that is up, with every device in it, in folders that go with it."""
-    with tempfile.TemporaryDirectory(prefix="odllm-fleet-") as folder, network() as switch:
+    _clear_up_after_the_dead()
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, network() as switch:
         fleet = Fleet(switch, Path(folder), devices)
         fleet.up()
         for device in fleet.devices:
             fleet.join(device)
         yield fleet
+
+
+def _clear_up_after_the_dead() -> None:
+    """Removes the folders of fleets whose maker was killed; all else ended with it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        if not psutil.pid_exists(int(folder.name.split("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _calm(fleet: Fleet) -> float:

@@ -27,14 +27,14 @@ _SWEEP = (
     "repeats.at_most=3",
     "engines.llama_cpp.threads=1",
 )
-_COUNT = """
+_ASK = """
 from odllm_agent.address import Address
 from odllm_agent.node import knock
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet import Head
 head = Head.load()
 answer = knock(Address.parse(head.address), child_environment(head.environment()))
-print(len(set(answer.device_ids)))
+print(*answer.device_ids)
 """
 _CLOCK = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 
@@ -90,9 +90,13 @@ class Fleet:
             f"{device.name} joins",
         )
 
+    def device_ids(self) -> set[str]:
+        """The ids of the devices that are in the fleet, as the head sees it."""
+        return set(self.desk.run(sys.executable, "-c", _ASK).split())
+
     def has_all(self) -> bool:
         """Whether every device is in the fleet, as the head sees it."""
-        return int(self.desk.run(sys.executable, "-c", _COUNT)) == len(self.devices)
+        return len(self.device_ids()) == len(self.devices)
 
     def leave(self, device: Host) -> None:
         """Lets a device leave, and waits until nothing of the fleet runs on it."""
