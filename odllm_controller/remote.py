@@ -1,5 +1,6 @@
 """Agents that answer over Ray."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,10 @@ def answer(reference: Any, timeout_s: float | None = None) -> Any:
 
 
 def waited(references: Sequence[Any], timeout_s: float) -> Sequence[Any]:
-    """Those references that are answered, once the first of them is."""
+    """Those references that are answered, once the first of them is, or after that time none."""
+    if not references:
+        time.sleep(timeout_s)
+        return []
     ready, others = ray.wait(list(references), num_returns=1, timeout=timeout_s)
     more = ray.wait(others, num_returns=len(others), timeout=0)[0] if ready and others else []
     return [*ready, *more]

@@ -95,7 +95,7 @@ class Desk:
             self.others.append(told(agent.device, agent.labels))
             return None
         self.chosen[agent.device.id] = agent.device
-        return _Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
+        return Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
 
     def expected(self) -> tuple[Device, ...]:
         """The joined laptops that an earlier run of the experiment did not finish with."""
@@ -124,7 +124,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """What a run has for one device to do; attributes are those of `Desk`."""
 
     experiment: Experiment
@@ -143,6 +143,10 @@ class _Job:
         yield from self._finished_before()
         agenda = yield from self._planned()
         self.board.planned(self.device, len(agenda))
+        yield from self.work_off(agenda)
+
+    def work_off(self, agenda: Agenda) -> Asking[None]:
+        """The orders of an agenda, each until its result is stored."""
         while (order := agenda.next_order()) is not None:
             yield from self._allowed()
             result = yield from self._carried_out(order)
@@ -301,7 +305,7 @@ class _Job:
         found: list[Entry] = []
         while True:
             after = found[-1].id if found else ""
-            asked = Ask("collect", (self.recorder.store_id, after))
+            asked = Ask("collect", (self.recorder.store_id, after), _FETCH_TIMEOUT_S)
             collected: Collected = yield from self._sure(asked)
             self.recorder.damaged(self.device, collected.damaged)
             yield from self._stored(collected.entries)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from odllm_agent.contract import EventKind
 from odllm_controller import store, table
@@ -46,8 +47,9 @@ def _events(options: argparse.Namespace) -> int:
 
 def _table(found: pd.DataFrame) -> Table:
     shown = Table("time (UTC)", "event", "device", "detail", box=None, pad_edge=False)
-    for row in found.itertuples(index=False):
-        shown.add_row(f"{row.happened_at:%Y-%m-%d %H:%M:%S}", row.kind, row.device, row.detail)
+    for at, *words in found[["happened_at", "kind", "device", "detail"]].to_numpy():
+        # What a device says is text, and no markup.
+        shown.add_row(f"{at:%Y-%m-%d %H:%M:%S}", *(Text(str(word)) for word in words))
     if found.empty:
         shown.add_row("nothing happened that is stored")
     return shown

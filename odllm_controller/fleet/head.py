@@ -16,7 +16,8 @@ from odllm_agent.ray_environment import ray_environment
 from odllm_controller.fleet.folder import fleet_root
 
 SERVERS = {"gcs_server", "gcs_server.exe"}
-_ENDING_S = 5.0
+# A head keeps nothing that it would have to write down.
+_ENDING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,15 @@ class Head:
     @classmethod
     def last(cls) -> Self | None:
         """The head that was started last, up or not, or `None` if it was ended in order."""
-        folder = fleet_root()
+        return cls.of(fleet_root())
+
+    @classmethod
+    def of(cls, folder: Path) -> Self | None:
+        """The head that was started last for a fleet folder, or `None`.
+
+        Args:
+            folder: The fleet folder.
+        """
         try:
             return cls(folder, **json.loads((folder / "head.json").read_bytes()))
         except (OSError, ValueError, TypeError):

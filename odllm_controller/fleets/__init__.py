@@ -14,13 +14,10 @@ from odllm_agent.errors import UsageError
 from odllm_agent.ray_environment import surround
 from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Agent, Fleet
-from odllm_controller.fleets import surroundings
+from odllm_controller.fleet import Head
+from odllm_controller.fleets import surroundings, virtual
 
-_MODULES = {
-    "local": "odllm_controller.fleets.local",
-    "ray": "odllm_controller.fleets.joined",
-    "virtual": "odllm_controller.fleets.virtual",
-}
+_LOCAL, _JOINED = "odllm_controller.fleets.local", "odllm_controller.fleets.joined"
 
 
 @contextmanager
@@ -33,12 +30,14 @@ def opened(asked: FleetConfig, meters: Sequence[str]) -> Iterator[Fleet]:
 
     Raises:
         DispatchError: It cannot be reached, or does not start.
-        UsageError: This process has reached another fleet before.
+        UsageError: This process has reached another fleet before, or this machine cannot be split
+            into so many devices.
     """
-    _surround(surroundings.of(asked.kind))
-    module = importlib.import_module(_MODULES[asked.kind])
-    with module.opened(asked, tuple(meters)) as fleet:
-        yield fleet
+    with _head(asked) as head:
+        _surround(surroundings.of(head))
+        module = importlib.import_module(_JOINED if head else _LOCAL)
+        with module.opened(head, tuple(meters)) as fleet:
+            yield fleet
 
 
 def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
@@ -53,6 +52,18 @@ def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
         if fleet.settled:
             return tuple(found.values())
         fleet.wait((), 1.0)
+
+
+@contextmanager
+def _head(asked: FleetConfig) -> Iterator[Head | None]:
+    """The head of a fleet; a Ray of this machine alone has none that is there before it."""
+    if asked.kind == "local":
+        yield None
+    elif asked.kind == "ray":
+        yield Head.load()
+    else:
+        with virtual.started(asked.devices or 1) as head:
+            yield head
 
 
 def _surround(environment: Mapping[str, str]) -> None:

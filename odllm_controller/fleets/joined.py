@@ -13,7 +13,6 @@ from odllm_agent.actor import AgentActor
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Device, Event, EventKind
 from odllm_agent.errors import DispatchError
-from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Sighting
 from odllm_controller.fleet import Head
 from odllm_controller.fleets.versions import mismatch
@@ -74,10 +73,7 @@ class JoinedFleet:
     def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
         """Those tickets that are answered, once the first of them is or a device has come."""
         coming = [each.device for each in self._coming.values()]
-        references = [*tickets, *coming]
-        if not references:
-            return []
-        ready = waited(references, timeout_s)
+        ready = waited([*tickets, *coming], timeout_s)
         return [each for each in ready if each not in coming]
 
     def answer(self, ticket: Any) -> Any:
@@ -128,13 +124,13 @@ class JoinedFleet:
 
 
 @contextlib.contextmanager
-def opened(_: FleetConfig, meters: tuple[str, ...]) -> Iterator[JoinedFleet]:
+def opened(head: Head, meters: tuple[str, ...]) -> Iterator[JoinedFleet]:
     """The fleet of the head on this machine, for as long as the context lasts.
 
     Raises:
         DispatchError: The head does not answer.
     """
-    connect(Head.load().address)
+    connect(head.address)
     try:
         yield JoinedFleet(meters)
     finally:

@@ -8,13 +8,13 @@ from odllm_agent.ray_environment import COMMON
 from odllm_controller.fleet import Head
 
 
-def of(kind: str) -> Mapping[str, str]:
+def of(head: Head | None) -> Mapping[str, str]:
     """The environment that Ray needs to be imported with.
 
-    Raises:
-        DispatchError: There is no head of a fleet on this machine.
+    Args:
+        head: The head of the fleet, or `None` of a Ray that this process starts.
     """
-    return COMMON | (Head.load().environment() if kind == "ray" else _own())
+    return COMMON | (head.environment() if head else _own())
 
 
 @cache

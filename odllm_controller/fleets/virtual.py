@@ -1,0 +1,78 @@
+"""This machine split into several devices, each a Ray node with CPUs of its own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.state import cpus
+from odllm_controller.fleet import Head
+from odllm_controller.fleet.folder import VARIABLE
+
+_HOST = "odllm_controller.fleets.virtual_host"
+_ENDING_S = 60.0
+
+
+@contextlib.contextmanager
+def started(n_devices: int) -> Iterator[Head]:
+    """A head with so many virtual devices, for as long as the context lasts.
+
+    They are children of a process that ends with this one, however that ends.
+
+    Raises:
+        DispatchError: One does not start.
+        UsageError: There are fewer CPUs than devices.
+    """
+    with tempfile.TemporaryDirectory(prefix="odllm-virtual-") as folder:
+        command = [sys.executable, "-m", _HOST, *shares(cpus(), n_devices)]
+        host = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            command,
+            env={**os.environ, VARIABLE: folder},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Ctrl-C is for this process, which then has the devices end in order.
+            start_new_session=True,
+        )
+        try:
+            yield _head(host, Path(folder))
+        finally:
+            _end(host)
+
+
+def shares(numbers: list[int], n_devices: int) -> list[str]:
+    """The CPUs of each virtual device, as a list such as `0,1`; all get as many, give or take one.
+
+    Raises:
+        UsageError: There are fewer CPUs than devices.
+    """
+    if n_devices > len(numbers):
+        raise UsageError(
+            f"fleet.devices={n_devices}, and this machine has {len(numbers)} hardware threads",
+            "each virtual device needs one of its own",
+        )
+    edges = [len(numbers) * index // n_devices for index in range(n_devices + 1)]
+    return [",".join(map(str, numbers[begin:end])) for begin, end in pairwise(edges)]
+
+
+def _head(host: subprocess.Popen[bytes], folder: Path) -> Head:
+    assert host.stdout is not None  # noqa: S101 - it was asked for
+    if host.stdout.readline().strip() == b"ready":
+        head = Head.of(folder)
+        if head:
+            return head
+    _, stderr = host.communicate(timeout=_ENDING_S)
+    last = stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    raise DispatchError(
+        f"the virtual devices did not start: {' '.join(last)}", "ask for fewer with fleet.devices"
+    )
+
+
+def _end(host: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        host.communicate(timeout=_ENDING_S)
