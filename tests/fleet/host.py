@@ -19,7 +19,7 @@ SMALL_DISK_BYTES = 64 * 2**20
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
 # It ends, and every process of the namespace with it, when its standard input closes: that is when
 # the process that made it is gone, however it went. Orphans that end leave it no zombies.
-_FIRST_PROCESS = "trap '' CHLD; echo ready; exec cat"
+_FIRST_PROCESS = "echo ready; exec env --ignore-signal=CHLD cat"
 # A host sees a /tmp of its own, in which is only what it needs, wherever that lies.
 _MOUNT = """
     mount -t tmpfs tmpfs /mnt

@@ -112,3 +112,9 @@ def test_hosts_end_with_the_process_that_made_them() -> None:
         os.kill(maker.pid, signal.SIGKILL)
 
         wait_until(lambda: not Path(f"/proc/{first}").exists(), _TIMEOUT_S, "the host is gone")
+
+
+def test_an_orphan_that_ends_leaves_no_zombie(ada: Host) -> None:
+    ada.run("sh", "-c", "sleep 0.1 & exit 0")
+
+    wait_until(lambda: "sleep" not in ada.run("ps", "-e"), _TIMEOUT_S, "it is reaped")
