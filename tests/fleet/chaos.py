@@ -19,7 +19,7 @@ import psutil
 from tests.fleet.faults import FAULTS, Draw
 from tests.fleet.fleet import Fleet
 from tests.fleet.network import network, why_not
-from tests.fleet.strike import DONE, Outcome, settle, strike
+from tests.fleet.strike import DONE, Outcome, strike
 
 _DEVICES = ("ada", "bob")
 _CALM_TIMEOUT_S = 300
@@ -56,7 +56,6 @@ def _strike_all(seed: int, numbers: Sequence[int]) -> Iterator[tuple[int, tuple[
                 if outcome.wrongs:
                     _keep_logs(fleet, seed, number)
                     break
-                settle(fleet)
 
 
 @contextlib.contextmanager

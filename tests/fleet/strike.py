@@ -1,5 +1,6 @@
 """One fault in one sweep, and what came of it."""
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ def strike(fleet: Fleet, draw: Draw, calm_s: float, name: str) -> Outcome:
         outcome.wrongs += leftovers(fleet)
         if FAULTS[draw.name].clock:
             _join_anew(scene, clock=False)
+        settle(fleet)
     except (AssertionError, OSError, RuntimeError, subprocess.TimeoutExpired) as error:
         outcome.wrongs.append(f"{type(error).__name__}: {error}")
     outcome.took_s = time.monotonic() - begun_s
@@ -75,7 +77,14 @@ def strike(fleet: Fleet, draw: Draw, calm_s: float, name: str) -> Outcome:
 
 def settle(fleet: Fleet) -> None:
     """Waits until every device is in the fleet again."""
-    wait_until(fleet.has_all, _SETTLE_TIMEOUT_S, "every device is back")
+
+    def are_back() -> bool:
+        # The head may be starting.
+        with contextlib.suppress(RuntimeError):
+            return fleet.has_all()
+        return False
+
+    wait_until(are_back, _SETTLE_TIMEOUT_S, "every device is back")
 
 
 def leftovers(fleet: Fleet) -> list[str]:

@@ -8,7 +8,7 @@ from tests.fleet.chaos import fleet_of
 from tests.fleet.faults import FAULTS, Draw
 from tests.fleet.fleet import Fleet
 from tests.fleet.network import why_not
-from tests.fleet.strike import settle, strike
+from tests.fleet.strike import strike
 
 _CALM_S = 15.0
 
@@ -28,7 +28,6 @@ def test_nothing_is_lost_or_doubled(fleet: Fleet, name: str) -> None:
     outcome = strike(fleet, Draw(name, device=0, at=0.6), _CALM_S, name.replace(" ", "-"))
 
     assert not outcome.wrongs
-    settle(fleet)
 
 
 def test_each_fault_is_drawn_once_before_any_comes_again() -> None:
