@@ -1,0 +1,1 @@
+"""Several hosts on one machine, with the real Ray and real faults."""
