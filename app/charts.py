@@ -82,9 +82,7 @@ def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     )
 
 
-def _scale(
-    points: pd.Series, bars: pd.DataFrame | None = None, *, zero: bool = False
-) -> alt.Scale:
+def _scale(points: pd.Series, bars: pd.DataFrame | None = None, *, zero: bool = False) -> alt.Scale:
     """A scale that holds all points with a little room around them.
 
     Args:

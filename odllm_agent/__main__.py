@@ -20,11 +20,8 @@ from odllm_agent.commands import (
     install_service,
     join,
     models,
-<<<<<<< HEAD
     power_log,
-=======
     serve,
->>>>>>> models
 )
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
