@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odllm_agent import journal as journal_module
 from odllm_agent.contract import (
     CeilingsOrder,
     Entry,
@@ -148,7 +147,7 @@ def test_a_disk_that_may_not_be_written_is_told(
     def refuse(_: int) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(journal_module.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     entry = journal.add(EVENT)
     assert "Read-only" in entry.unkept
     assert len(journal) == 0
@@ -164,7 +163,7 @@ def test_an_entry_is_on_the_disk_before_it_is_returned(
         flushed.append("folder" if is_folder else "file")
         assert bool(list(folder.glob("*.entry"))) == is_folder
 
-    monkeypatch.setattr(journal_module.os, "fsync", note)
+    monkeypatch.setattr(os, "fsync", note)
     journal.add(EVENT)
     assert flushed == ["file", "folder"]
 

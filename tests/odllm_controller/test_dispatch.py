@@ -198,7 +198,7 @@ def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
         assert books.taken == []
         return ask(wanted)
 
-    laptop.ask = checked  # type: ignore[method-assign]
+    laptop.ask = checked  # type: ignore[method-assign,assignment]
     work = job(laptop.device, books, board).work_off(agenda_of(laptop.device.id))
     Dispatch(World([laptop]), lambda _: work, books, board, GRACE_S).run()
     assert len(books.stored) == 2 * N_ROUNDS
