@@ -17,7 +17,7 @@ VERSIONS = Versions("2.60.0", "3.11.7", "0.1.0")
 
 
 class Node:
-    """A node that runs for four looks, a second apart by the clock, with a jump before the third."""
+    """A node that runs for four looks, a second apart, with a jump of the clock among them."""
 
     def __init__(self, jump_s: float) -> None:
         self._jump_s = jump_s
