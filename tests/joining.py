@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 
 from odllm_agent import marked
 from odllm_agent.address import Address
+from odllm_agent.contract import Entry
+from odllm_agent.journal import Journal
 from odllm_agent.node.knock import Answer, knock
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet.head import Head
@@ -42,6 +45,23 @@ def asked(head: Head) -> Answer:
     return knock(Address.parse(head.address), child_environment(head.environment()))
 
 
+@contextlib.contextmanager
+def fleet_in(folder: Path) -> Iterator[Address]:
+    """Where a head may be started on loopback, that is down afterwards.
+
+    Args:
+        folder: The fleet folder.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ODLLM_FLEET_DIR", str(folder))
+        try:
+            yield Address("127.0.0.1", free_port())
+        finally:
+            head = Head.last()
+            if head:
+                head.end()
+
+
 @dataclass(frozen=True, slots=True)
 class Join:
     """A running `odllm-agent join`."""
@@ -63,6 +83,10 @@ class Join:
         """The processes of its Ray node."""
         found = (self.state / "node.json").read_text("utf-8")
         return marked.marked(found.split('"mark": "')[1].split('"')[0])
+
+    def journal(self) -> tuple[Entry, ...]:
+        """What it keeps for the next controller."""
+        return Journal(self.state / "journal").collect("").entries
 
     def raylet(self) -> psutil.Process:
         """The raylet among them."""

@@ -6,14 +6,16 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from odllm_agent.contract import EventKind
 from odllm_controller import store, table
 
 _EVENTS = """
-SELECT happened_at, kind, coalesce(devices.name, device_id) AS device, device_id, run_id, detail
+SELECT happened_at, events.kind, coalesce(devices.name, device_id) AS device, device_id, run_id,
+    detail
 FROM events LEFT JOIN devices USING (device_id)
-WHERE ($kind IS NULL OR kind = $kind)
+WHERE ($kind IS NULL OR events.kind = $kind)
     AND ($device IS NULL OR device_id = $device OR devices.name = $device)
 ORDER BY happened_at, event_id
 """
@@ -46,8 +48,9 @@ def _events(options: argparse.Namespace) -> int:
 
 def _table(found: pd.DataFrame) -> Table:
     shown = Table("time (UTC)", "event", "device", "detail", box=None, pad_edge=False)
-    for row in found.itertuples(index=False):
-        shown.add_row(f"{row.happened_at:%Y-%m-%d %H:%M:%S}", row.kind, row.device, row.detail)
+    for at, *words in found[["happened_at", "kind", "device", "detail"]].to_numpy():
+        # What a device says is text, and no markup.
+        shown.add_row(f"{at:%Y-%m-%d %H:%M:%S}", *(Text(str(word)) for word in words))
     if found.empty:
         shown.add_row("nothing happened that is stored")
     return shown

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from odllm_agent.clock import now
 from odllm_agent.contract import to_json
@@ -120,7 +121,9 @@ def _table(found: Sequence[DeviceStatus]) -> Table:
     )
     shown = Table(*columns, box=None, pad_edge=False)
     for each in found:
-        shown.add_row(*(table.MISSING if cell is None else str(cell) for cell in _cells(each)))
+        cells = (table.MISSING if cell is None else str(cell) for cell in _cells(each))
+        # What a device says is text, and no markup.
+        shown.add_row(*map(Text, cells))
     if not found:
         shown.add_row("no device has joined")
     return shown

@@ -16,7 +16,8 @@ from odllm_agent.ray_environment import ray_environment
 from odllm_controller.fleet.folder import fleet_root
 
 SERVERS = {"gcs_server", "gcs_server.exe"}
-_ENDING_S = 5.0
+# A head keeps nothing that it would have to write down.
+_ENDING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
