@@ -14,7 +14,6 @@ from rich.console import Console
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
-from odllm_controller.commands.fleet import fleet
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
@@ -177,6 +176,8 @@ def _explore(arguments: list[str]) -> int:
 def _fleet(arguments: list[str]) -> int:
     if arguments[:1] == ["models"]:
         return _fleet_models(fleet_models.Options.of(arguments[1:]))
+    from odllm_controller.commands.fleet import fleet  # noqa: PLC0415 - a run needs none of it
+
     return _guarded(lambda: fleet(arguments))
 
 
