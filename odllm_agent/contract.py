@@ -1186,23 +1186,6 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened in a fleet.
-
-    Attributes:
-        at: When, in UTC.
-        kind: What.
-        device_id: The device that it happened to.
-        detail: The rest, in words.
-    """
-
-    at: datetime
-    kind: EventKind
-    device_id: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Holding:
     """A model that lies in a device's cache, or a file that is not finished.
 
