@@ -19,7 +19,7 @@ SERVER_VARIABLE, TOKEN_VARIABLE = "ODLLM_MODEL_SERVER", "ODLLM_FLEET_TOKEN_FILE"
 # The least that Ray takes is 75 MiB; a result of ODLLM is a few kilobytes.
 _OBJECT_STORE_BYTES = 100 * 2**20
 # What Ray takes as a label's name or value.
-_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
+_WORD = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,10 @@ class Membership:
     model_server: str = ""
 
     def __post_init__(self) -> None:
-        for label, value in {labels.NAME: self.name, **self.labels}.items():
-            _check_label(label, value)
+        for word in (self.name, *self.labels, *self.labels.values()):
+            _check_word(word)
+        for label in self.labels:
+            _check_label(label)
 
     def environment(self) -> dict[str, str]:
         """The whole environment of the Ray node, which its agent and its workers inherit."""
@@ -87,12 +89,16 @@ class Membership:
         ]
 
 
-def _check_label(label: str, value: str) -> None:
-    remedy = "use letters, digits, -, _ and ., at most 63, none of the marks at either end"
-    for text in (label, value):
-        if not _LABEL.fullmatch(text):
-            raise UsageError(f"{text!r} cannot be a name or a label in a fleet", remedy)
-    if label != labels.NAME and label.startswith(labels.OURS):
+def _check_word(word: str) -> None:
+    if not _WORD.fullmatch(word):
         raise UsageError(
-            f"labels that begin with {' or '.join(labels.OURS)} are taken", "name it else"
+            f"{word!r} cannot be a name or a label in a fleet",
+            "use letters, digits, -, _ and ., at most 63, with neither mark at an end",
+        )
+
+
+def _check_label(label: str) -> None:
+    if label.startswith(labels.OURS):
+        raise UsageError(
+            f"{label!r} is taken: so begin the labels of ODLLM and of Ray", "choose another"
         )

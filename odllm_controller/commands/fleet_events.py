@@ -12,9 +12,10 @@ from odllm_agent.contract import EventKind
 from odllm_controller import store, table
 
 _EVENTS = """
-SELECT happened_at, kind, coalesce(devices.name, device_id) AS device, device_id, run_id, detail
+SELECT happened_at, events.kind, coalesce(devices.name, device_id) AS device, device_id, run_id,
+    detail
 FROM events LEFT JOIN devices USING (device_id)
-WHERE ($kind IS NULL OR kind = $kind)
+WHERE ($kind IS NULL OR events.kind = $kind)
     AND ($device IS NULL OR device_id = $device OR devices.name = $device)
 ORDER BY happened_at, event_id
 """

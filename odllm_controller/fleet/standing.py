@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pandas as pd
 
 from odllm_controller import store
 
@@ -69,15 +71,10 @@ def _standing(row: object) -> Standing:
     name, meters, done, left, moment = (
         getattr(row, each) for each in ("name", "meters", "n_done", "n_left", "moment")
     )
-    missing = moment is None or moment != moment  # noqa: PLR0124 - pandas' word for no time
     return Standing(
         name=str(name),
         meters=tuple(each["name"] for each in json.loads(meters) if each["domains"]),
-        n_done=_count(done),
-        n_left=_count(left),
-        last_seen=None if missing else moment.to_pydatetime(),
+        n_done=None if pd.isna(done) else int(done),
+        n_left=None if pd.isna(left) else int(left),
+        last_seen=None if pd.isna(moment) else moment.to_pydatetime().replace(tzinfo=UTC),
     )
-
-
-def _count(value: float | None) -> int | None:
-    return None if value is None or value != value else int(value)  # noqa: PLR0124

@@ -43,13 +43,16 @@ def test_an_orphan_in_a_session_of_its_own_is_found_and_ended() -> None:
 def test_who_does_not_end_in_order_is_killed_and_others_are_left_alone() -> None:
     mine, other = marked.new_mark(), marked.new_mark()
     with start(mine, STUBBORN) as stubborn, start(other, STUBBORN) as bystander:
-        for each in (stubborn, bystander):
-            assert each.stdout
-            each.stdout.readline()
-        assert marked.end(mine, grace_s=0.1) == 1
-        assert stubborn.wait() == -9
-        assert bystander.poll() is None
-        bystander.kill()
+        try:
+            for each in (stubborn, bystander):
+                assert each.stdout
+                each.stdout.readline()
+            assert marked.end(mine, grace_s=0.1) == 1
+            assert not psutil.pid_exists(stubborn.pid)
+            assert bystander.poll() is None
+        finally:
+            stubborn.kill()
+            bystander.kill()
 
 
 def test_the_folder_of_ray_is_this_users_alone_and_short_enough_for_a_socket() -> None:

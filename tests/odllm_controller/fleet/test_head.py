@@ -1,0 +1,151 @@
+"""A real head: up, found, down, and shut to whoever has no token."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+import pytest
+
+from odllm_agent import marked
+from odllm_agent.address import Address
+from odllm_agent.errors import DispatchError, JoinRefused
+from odllm_agent.node.knock import knock
+from odllm_controller.fleet import starting
+from odllm_controller.fleet.certificates import certificate
+from odllm_controller.fleet.head import Head
+from tests.joining import asked, eventually, fleet_in, join
+
+pytestmark = pytest.mark.ray
+
+DRIVER = "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); print('entered')"
+
+JOINING = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    """A head that the tests of this module share."""
+    with fleet_in(tmp_path_factory.mktemp("fleet")) as address:
+        yield starting.start(address)
+
+
+@pytest.fixture
+def wrong_token(tmp_path: Path) -> Path:
+    path = tmp_path / "wrong"
+    path.touch(mode=0o600)
+    path.write_text("0" * 64)
+    return path
+
+
+def test_a_head_is_found_and_listens_on_loopback_alone(head: Head) -> None:
+    assert Head.load() == head
+    listening = [
+        ip_address(connection.laddr.ip)
+        for process in marked.marked(head.mark)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 3
+    # An IPv4 address may be written as one of IPv6.
+    assert all((getattr(each, "ipv4_mapped", None) or each).is_loopback for each in listening)
+
+
+def test_no_token_and_a_wrong_one_open_nothing(head: Head, wrong_token: Path) -> None:
+    """A driver and a joining node, each with a wrong token and with none."""
+    entries = [
+        [sys.executable, "-c", DRIVER, head.address],
+        [sys.executable, "-m", "odllm_agent.node.ray_start", "start", f"--address={head.address}"],
+    ]
+    ways = {"RAY_AUTH_TOKEN_PATH": str(wrong_token)}, {"RAY_AUTH_MODE": "disabled"}
+    tried = [
+        subprocess.Popen(
+            entry,
+            env={**os.environ, **head.environment(), **way, **kind},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for entry, kind in zip(entries, ({}, JOINING), strict=True)
+        for way in ways
+    ]
+    for process in tried:
+        told = process.communicate(timeout=120)[0].decode()
+        assert process.returncode
+        assert "entered" not in told
+        assert "runtime started" not in told
+        assert "InvalidAuthToken" in told
+    assert not asked(head).device_ids
+
+
+def test_a_knock_without_the_token_is_refused(head: Head, wrong_token: Path) -> None:
+    address = Address.parse(head.address)
+    with pytest.raises(JoinRefused, match="refuses the token"):
+        knock(address, {**os.environ, **head.environment(), "RAY_AUTH_MODE": "disabled"})
+    told = {"RAY_AUTH_TOKEN_PATH": str(wrong_token)}
+    with pytest.raises(JoinRefused, match="refuses the token"):
+        knock(address, {**os.environ, **head.environment(), **told})
+
+
+def test_the_token_is_in_its_file_and_nowhere_else(head: Head, tmp_path: Path) -> None:
+    token = head.token_file.read_bytes()
+    assert head.token_file.stat().st_mode & 0o777 == 0o600
+    with join(tmp_path, head.address, head.token_file) as device:
+        device.says("joined the fleet")
+        lines = [line for path in Path("/proc").glob("[0-9]*/cmdline") for line in _content(path)]
+        assert any(b"gcs_server" in line for line in lines)
+        assert not any(token in line for line in lines)
+        sessions = {_ray_dir(each) for each in device.node()} - {None}
+        folders = [head.folder, Path(head.ray_dir), tmp_path, *sessions]
+        files = [path for folder in folders if folder for path in folder.rglob("*")]
+        assert any(path.name == "raylet.out" for path in files)
+        holding = [path for path in files if any(token in content for content in _content(path))]
+        assert holding == [head.token_file]
+        assert device.leave() == 0
+
+
+def test_a_head_that_was_killed_is_not_up_and_the_next_takes_its_place(tmp_path: Path) -> None:
+    with fleet_in(tmp_path / "fleet") as address:
+        first = starting.start(address)
+        psutil.Process(first.pid).kill()
+        eventually(lambda: not first.is_up)
+        with pytest.raises(DispatchError, match="no head of a fleet is up"):
+            Head.load()
+        second = starting.start(address)
+        assert Head.load() == second
+        assert marked.marked(first.mark) == []
+        assert not Path(first.ray_dir).exists()
+        assert second.end() >= 3
+        assert marked.marked(second.mark) == []
+        assert not Path(second.ray_dir).exists()
+        assert Head.last() is None
+
+
+def test_with_certificates_a_device_with_one_joins_and_one_without_does_not(
+    tmp_path: Path,
+) -> None:
+    with fleet_in(tmp_path / "fleet") as address:
+        head = starting.start(address, tls=True)
+        given = certificate(head.folder, ["127.0.0.1"], tmp_path / "given")
+        with join(tmp_path / "a", head.address, head.token_file, "--tls-dir", str(given)) as device:
+            device.says("joined the fleet")
+            assert device.leave() == 0
+        with join(tmp_path / "b", head.address, head.token_file) as device:
+            device.says("waiting: no head answers")
+            assert "joined" not in device.said()
+
+
+def _ray_dir(process: psutil.Process) -> Path | None:
+    found = next((each for each in process.cmdline() if each.startswith("--temp-dir=")), None)
+    return Path(found.removeprefix("--temp-dir=")) if found else None
+
+
+def _content(path: Path) -> list[bytes]:
+    """What is in a file; nothing in a folder, a socket, or what is gone meanwhile."""
+    try:
+        return [path.read_bytes()] if path.is_file() else []
+    except OSError:
+        return []
