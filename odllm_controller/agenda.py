@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TypeGuard
+from typing import NamedTuple, Self
 
 from odllm_agent.contract import (
     Cooldown,
@@ -42,6 +42,21 @@ class Terms:
     deadlines_s: Mapping[str, float] = field(default_factory=dict)
 
 
+class _Item(NamedTuple):
+    """Something to do; a trial's id is a hash that is worked out once."""
+
+    trial_id: str
+    task: Step | Rest | QualityCheck
+
+    @classmethod
+    def of(cls, task: Step | Rest | QualityCheck) -> Self:
+        return cls(task.trial.id if isinstance(task, Step) else "", task)
+
+    @property
+    def is_spare(self) -> bool:
+        return isinstance(self.task, Step) and self.task.spare
+
+
 class Agenda:
     """What one device has still to do, in order.
 
@@ -63,7 +78,7 @@ class Agenda:
         terms: Terms,
         earlier_decode_tok_s: Mapping[str, Speeds],
     ) -> None:
-        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
+        self._left = deque(_Item.of(each) for each in (*steps, *checks))
         self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         for trial_id in earlier_decode_tok_s:
@@ -77,7 +92,7 @@ class Agenda:
         self._leave_out_needless_rests()
         if not self._left:
             return None
-        head = self._left.popleft()
+        trial_id, head = self._left.popleft()
         if not isinstance(head, Step):
             return head
         return Measurement(
@@ -85,8 +100,8 @@ class Agenda:
             round=head.round,
             policy=self._terms.policy,
             meters=self._terms.meters,
-            earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._terms.deadlines_s.get(head.trial.id, self._terms.deadline_s),
+            earlier_decode_tok_s=tuple(chain(*self._speeds.get(trial_id, ()))),
+            deadline_s=self._terms.deadlines_s.get(trial_id, self._terms.deadline_s),
             cooldown=self._terms.cooldown,
         )
 
@@ -104,8 +119,8 @@ class Agenda:
 
     def _settle(self, trial_id: str) -> None:
         """Leaves a trial out of the spare rounds if it needs none of them."""
-        steps = [step for step in self._left if _is_of(step, trial_id)]
-        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
+        items = [item for item in self._left if item.trial_id == trial_id]
+        if items and all(item.is_spare for item in items) and self._is_narrow(trial_id):
             self._leave_out(trial_id)
 
     def _is_narrow(self, trial_id: str) -> bool:
@@ -113,15 +128,11 @@ class Agenda:
         return width is not None and width <= self._terms.policy.interval_target
 
     def _leave_out(self, trial_id: str) -> None:
-        self._left = deque(step for step in self._left if not _is_of(step, trial_id))
+        self._left = deque(item for item in self._left if item.trial_id != trial_id)
 
     def _leave_out_needless_rests(self) -> None:
         """Leaves out a rest that no trial follows, because its whole round was left out."""
-        while self._left and isinstance(self._left[0], Rest):
-            if len(self._left) > 1 and isinstance(self._left[1], Step):
+        while self._left and isinstance(self._left[0].task, Rest):
+            if len(self._left) > 1 and self._left[1].trial_id:
                 return
             self._left.popleft()
-
-
-def _is_of(step: Step | Rest | QualityCheck, trial_id: str) -> TypeGuard[Step]:
-    return isinstance(step, Step) and step.trial.id == trial_id

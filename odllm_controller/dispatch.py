@@ -179,7 +179,9 @@ class Dispatch:
             known = self._posts.get(agent.device.id)
             if known:
                 known.agent, known.ticket = agent, None
-            elif (work := self._work(agent)) is not None:
+            elif (work := self._work(agent)) is None:
+                self._missing.pop(agent.device.id, None)
+            else:
                 self._join(agent.device)
                 post = self._posts[agent.device.id] = _Post(agent, work)
                 self._go_on(post, None)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from simpleeval import InvalidExpression, SimpleEval
+from simpleeval import EvalWithCompoundTypes, InvalidExpression
 
 from odllm_agent.contract import Device
 from odllm_agent.errors import UsageError
@@ -61,7 +61,7 @@ class Selection:
             UsageError: The expression has a name that no device has, or compares what cannot be.
         """
         try:
-            return bool(SimpleEval(names=_values(device, labels)).eval(self._text))
+            return bool(EvalWithCompoundTypes(names=_values(device, labels)).eval(self._text))
         except (InvalidExpression, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise self._wrong(str(error)) from error
 

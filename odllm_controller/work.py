@@ -99,9 +99,13 @@ class Desk:
 
     def expected(self) -> tuple[Device, ...]:
         """The joined laptops that an earlier run of the experiment did not finish with."""
-        if self.experiment.fleet.kind != "ray":
+        asked = self.experiment.fleet
+        if asked.kind != "ray":
             return ()
-        return self.store.unfinished_devices(self.experiment.name)
+        found = self.store.unfinished_devices(self.experiment.name)
+        # Their labels are not known, so one that is chosen by its label is not missed.
+        chosen = Selection(asked.select) if asked.select else None
+        return tuple(each for each in found if chosen is None or chosen.includes(each, {}))
 
     def check(self) -> None:
         """Checks that some device took part.

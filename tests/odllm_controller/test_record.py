@@ -1,15 +1,18 @@
 import contextlib
 import json
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from odllm_agent.contract import Failure, ModelRequest, Source
+from odllm_agent.contract import Entry, Event, EventKind, Failure, ModelRequest, Source, Tag
+from odllm_agent.errors import StoreError
 from odllm_controller import store
 from odllm_controller.record import Recorder, recording
-from odllm_controller.store import Store
+from odllm_controller.store import Store, controlling
 from tests import support
 from tests.odllm_controller.configs import experiment
 
@@ -40,6 +43,8 @@ def test_results_are_stored_and_failures_remembered(path: Path, recorder: Record
     recorder.result(support.round_result())
     recorder.result(support.failed_round(round_index=1))
     recorder.result(support.quality_result())
+    assert len(store.read(path, "SELECT * FROM rounds")) == 0
+    recorder.flush()
     assert len(store.read(path, "SELECT * FROM rounds WHERE complete")) == 1
     assert len(store.read(path, "SELECT * FROM quality")) == 1
     (failure,) = recorder.failures
@@ -53,6 +58,7 @@ def test_a_device_at_rest_is_stored_with_the_run(path: Path, recorder: Recorder)
     failure = Failure("DispatchError", "the agent was lost", "again")
     lost = support.baseline(1, started_at=support.STARTED, own_bytes=None, failure=failure)
     recorder.result(lost)
+    recorder.flush()
     found = store.read(path, "SELECT * FROM baselines ORDER BY round").to_dict("records")
     assert [row["run_id"] for row in found] == [recorder.run_id] * 2
     assert (found[0]["own_cores"], found[0]["own_bytes"], found[0]["reason"]) == (0.04, 2e8, "")
@@ -114,3 +120,111 @@ def test_a_store_that_vanished_does_not_hide_why_the_run_ended(path: Path) -> No
     path.unlink()
     bug = ValueError("a bug")
     assert not run.__exit__(ValueError, bug, None)
+
+
+def entry(run_id: str, **changes: object) -> Entry:
+    kept = Entry.of("e-1", support.round_result(), Tag("store", run_id))
+    return replace(kept, **changes)  # type: ignore[arg-type]
+
+
+def test_what_a_device_kept_is_stored_once_and_for_the_run_that_it_was_made_for(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.entry(support.device(), entry("an-earlier-run"))
+    recorder.flush()
+    recorder.entry(support.device(), entry("an-earlier-run"))
+    recorder.flush()
+    (row,) = store.read(path, "SELECT run_id FROM rounds").to_dict("records")
+    assert row["run_id"] == "an-earlier-run"
+
+
+def test_a_result_that_the_device_could_not_keep_is_stored_and_told(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.entry(support.device(), entry(recorder.run_id, unkept="there is no room"))
+    recorder.flush()
+    assert len(store.read(path, "SELECT * FROM rounds")) == 1
+    (note,) = recorder.notes
+    assert "laptop" in note
+    assert "there is no room" in note
+
+
+def test_events_say_what_happened_when_to_whom_and_in_which_run(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.event(Event(support.STARTED, EventKind.REFUSED, "id-of-old", "it has ODLLM 0.0.1"))
+    recorder.result(support.round_result())
+    recorder.flush()
+    first, second = store.read(path, "SELECT * FROM events ORDER BY event_id").to_dict("records")
+    assert (first["kind"], first["device_id"], first["detail"]) == (
+        "refused",
+        "id-of-old",
+        "it has ODLLM 0.0.1",
+    )
+    assert first["happened_at"] == support.STARTED.replace(tzinfo=None)
+    assert first["run_id"] == second["run_id"] == recorder.run_id
+    assert (second["kind"], second["detail"]) == ("stored", "reference-1.6M Q4_0, round 1")
+    assert recorder.notes == ["id-of-old is refused: it has ODLLM 0.0.1"]
+
+
+def status(path: Path) -> tuple[str, str | None]:
+    (row,) = store.read(path, "SELECT status, hold_reason FROM results").to_dict("records")
+    return row["status"], row["hold_reason"]
+
+
+def test_trials_of_a_device_that_is_not_waited_for_are_held_until_it_is_back(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.held(support.device(), "it did not answer in time")
+    assert status(path) == ("held", "it did not answer in time")
+    assert recorder.holds == ["laptop: it did not answer in time"]
+    recorder.resumed(support.device())
+    assert status(path)[0] == "planned"
+    assert recorder.holds == []
+
+
+def test_a_held_trial_is_planned_again_by_the_next_run(path: Path, recorder: Recorder) -> None:
+    recorder.result(support.round_result())
+    recorder.held(support.device(), "away")
+    assert status(path) == ("held", "away")
+    again = Recorder(Store(path), experiment("seed=7"))
+    assert [each.name for each in Store(path).unfinished_devices("bare")] == ["laptop"]
+    again.plan(support.device(), [support.trial()])
+    assert status(path)[0] == "partial"
+    for index in range(1, 3):
+        again.result(replace(support.round_result(), round=index))
+    again.flush()
+    assert status(path)[0] == "done"
+    assert Store(path).unfinished_devices("bare") == ()
+
+
+def test_the_trials_of_a_device_that_this_run_never_saw_are_held_too(
+    path: Path, recorder: Recorder
+) -> None:
+    again = Recorder(Store(path), experiment("seed=7"))
+    again.held(support.device(), "it is not in the fleet")
+    assert status(path) == ("held", "it is not in the fleet")
+
+
+def test_a_run_whose_device_was_held_does_not_end_as_done(path: Path) -> None:
+    with recording(Store.open(path), experiment()) as recorder:
+        recorder.held(support.device(), "away")
+    (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
+    assert run["status"] == "failed"
+
+
+def test_the_run_of_a_killed_controller_is_abandoned_when_the_next_one_begins(
+    path: Path, recorder: Recorder
+) -> None:
+    with controlling(path):
+        (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
+        assert run["status"] == "abandoned"
+        with pytest.raises(StoreError, match=f"in use by a run of process {os.getpid()}"):
+            controlling(path).__enter__()
+    with controlling(path):
+        pass
+
+
+def test_a_store_keeps_its_id_and_no_two_have_the_same(tmp_path: Path) -> None:
+    first, second = (Store.open(tmp_path / name) for name in ("a.duckdb", "b.duckdb"))
+    assert first.identity() == Store.open(first.path).identity() != second.identity()
