@@ -11,7 +11,9 @@ from odllm_agent.contract import Entry, from_json
 from tests.fleet.books import Books
 from tests.fleet.faults import FAULTS, Draw, Scene, happen
 from tests.fleet.fleet import Fleet
-from tests.fleet.host import Host, Role, wait_until
+from tests.fleet.host import Host
+from tests.fleet.process import Role
+from tests.fleet.waiting import wait_until
 
 DONE, SOME_FAILED = 0, 3
 
