@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fleet.fleet import Fleet, step_clock
-from tests.fleet.host import Host, Role, wait_until
+from tests.fleet.host import Host
+from tests.fleet.process import Role
+from tests.fleet.waiting import wait_until
 
 _PROCESS_TIMEOUT_S = 60
 _REFUSAL_TIMEOUT_S = 60

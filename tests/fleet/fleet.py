@@ -10,8 +10,10 @@ from pathlib import Path
 
 import libfaketime
 
-from tests.fleet.host import Host, Role, wait_until
+from tests.fleet.host import Host
 from tests.fleet.network import Network
+from tests.fleet.process import Role
+from tests.fleet.waiting import wait_until
 
 _JOIN_TIMEOUT_S = 90
 _LEAVE_TIMEOUT_S = 60

@@ -1,25 +1,19 @@
 """A host: processes with an address, a machine id, a process table and folders of their own."""
 
 import contextlib
-import os
-import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-REPOSITORY = Path(__file__).parents[2]
-SMALL_DISK_BYTES = 64 * 2**20
+from tests.fleet.namespace import Namespace
+from tests.fleet.process import Process, Role
 
-_NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
-# It ends, and every process of the namespace with it, when its standard input closes: that is when
-# the process that made it is gone, however it went. Orphans that end leave it no zombies.
-_FIRST_PROCESS = "echo ready; exec env --ignore-signal=CHLD cat"
+REPOSITORY = Path(__file__).parents[2]
+
+_SMALL_DISK_BYTES = 64 * 2**20
 # A host sees a /tmp of its own, in which is only what it needs, wherever that lies.
 _MOUNT = """
     mount -t tmpfs tmpfs /mnt
@@ -33,121 +27,6 @@ _MOUNT = """
     mount --bind "$1/machine-id" /etc/machine-id
 """
 _ROUNDS_TO_CATCH_ALL = 20
-_LOOK_EVERY_S = 0.1
-
-
-class Role(StrEnum):
-    """What a process of a fleet is there for."""
-
-    HEAD = "head"
-    RAYLET = "raylet"
-    ACTOR = "actor"
-    WORKER = "worker"
-    AGENT = "agent"
-    CONTROLLER = "controller"
-
-
-_ROLES: Mapping[Role, re.Pattern[str]] = {
-    Role.HEAD: re.compile(r"/gcs_server "),
-    Role.RAYLET: re.compile(r"/raylet/raylet "),
-    Role.ACTOR: re.compile(r"^ray::AgentActor"),
-    Role.WORKER: re.compile(r"-m odllm_agent\.worker"),
-    Role.AGENT: re.compile(r"-m odllm_agent join"),
-    Role.CONTROLLER: re.compile(r"-m odllm_controller(?! fleet)"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process of a host, as the machine sees it.
-
-    Attributes:
-        pid: Its number outside the host.
-        command: Its command line, or its title where it has set one.
-    """
-
-    pid: int
-    command: str
-
-    def is_a(self, role: Role) -> bool:
-        """Whether it is there for that."""
-        return bool(_ROLES[role].search(self.command))
-
-    def signal(self, number: signal.Signals) -> None:
-        """Sends it a signal, if it is still there."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-
-class Namespace:
-    """The namespaces of one host and the process that keeps them.
-
-    Args:
-        keeper: The process that waits for the first process of the namespaces.
-        pid: The first process, by its number outside.
-    """
-
-    def __init__(self, keeper: subprocess.Popen[str], pid: int) -> None:
-        self._keeper = keeper
-        self.pid = pid
-        # Kept, since another process may get the number once this one has ended.
-        self._table = Path(f"/proc/{pid}/ns/pid").readlink()
-
-    @classmethod
-    def make(cls) -> "Namespace":
-        """New namespaces with one idle process in them.
-
-        Raises:
-            OSError: This machine has none, or does not let this process make them.
-        """
-        options = (*_NAMESPACES, "--fork", "--kill-child=KILL", "--mount-proc")
-        keeper = subprocess.Popen(
-            ["unshare", *options, "sh", "-c", _FIRST_PROCESS],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert keeper.stdout is not None
-        assert keeper.stderr is not None
-        if not keeper.stdout.readline():
-            raise OSError(keeper.stderr.read().strip())
-        children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text()
-        return cls(keeper, int(children))
-
-    def enter(self, command: Sequence[str], folder: Path) -> list[str]:
-        """The command line that runs a command inside."""
-        return ["nsenter", f"--target={self.pid}", "--all", f"--wdns={folder}", "--", *command]
-
-    def run(self, *command: str) -> None:
-        """Runs a command inside to its end.
-
-        Raises:
-            CalledProcessError: It fails.
-        """
-        whole = self.enter(command, Path("/"))
-        subprocess.run(whole, check=True, capture_output=True, text=True)
-
-    def ip(self, *words: str) -> None:
-        """Changes its network; processes outside keep the numbers that they have outside.
-
-        Raises:
-            CalledProcessError: It fails.
-        """
-        whole = ["nsenter", f"--target={self.pid}", "--net", "--", "ip", *words]
-        subprocess.run(whole, check=True, capture_output=True, text=True)
-
-    def processes(self) -> list[Process]:
-        """Every process inside but the first."""
-        found = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-        inside = [pid for pid in found if pid != self.pid and _process_table(pid) == self._table]
-        return [Process(pid, command) for pid in inside if (command := _command(pid))]
-
-    def end(self) -> None:
-        """Ends every process inside at once, as a power cut does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self._keeper.communicate()
 
 
 class Switch(Protocol):
@@ -203,7 +82,7 @@ class Host:
         for each in (self.home, self.state, self.results, self.folder / "logs"):
             each.mkdir(parents=True, exist_ok=True)
         (self.folder / "machine-id").write_text(f"{machine_id}\n")
-        small = f"mount -t tmpfs -o size={SMALL_DISK_BYTES} tmpfs"
+        small = f"mount -t tmpfs -o size={_SMALL_DISK_BYTES} tmpfs"
         needed = (str(self.folder), str(REPOSITORY), sys.prefix)
         self.namespace.run("sh", "-ec", _MOUNT, "sh", *needed)
         for each in (self.state, self.results):
@@ -307,6 +186,8 @@ class Host:
     def end(self) -> None:
         """Ends every process at once, as a power cut does."""
         self.namespace.end()
+        for begun in self.started:
+            begun.wait()
 
     def _variables(self) -> dict[str, str]:
         own = {
@@ -319,32 +200,3 @@ class Host:
             "ODLLM_CACHE_DIR": str(self.folder / "cache"),
         }
         return own | self.environment
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Waits until something holds.
-
-    Raises:
-        TimeoutError: It does not within the time.
-    """
-    end = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {timeout_s} s: {what}")
-        time.sleep(_LOOK_EVERY_S)
-
-
-def _process_table(pid: int) -> Path | None:
-    """Which process table a process is in; none if the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/ns/pid").readlink()
-    except OSError:
-        return None
-
-
-def _command(pid: int) -> str:
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ""
-    return raw.decode("utf-8", "replace").replace("\0", " ").strip()

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.fleet.host import Host, Namespace
+from tests.fleet.host import Host
+from tests.fleet.namespace import Namespace
 
 _SUBNET = "10.77.0"
 _TOOLS = ("unshare", "nsenter", "ip", "mount")
@@ -94,5 +95,7 @@ class Network:
 
     def end(self) -> None:
         """Ends every process of every host, and the network with them."""
+        for host in self.hosts:
+            host.end()
         for namespace in (*self._members, self.switch):
             namespace.end()

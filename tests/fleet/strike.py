@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from odllm_agent.contract import Entry, from_json
 from tests.fleet.books import Books
 from tests.fleet.faults import FAULTS, Draw, Scene, happen
 from tests.fleet.fleet import Fleet
-from tests.fleet.host import Host, Role, wait_until
+from tests.fleet.host import Host
+from tests.fleet.process import Role
+from tests.fleet.waiting import wait_until
 
 DONE, SOME_FAILED = 0, 3
 
@@ -97,8 +100,17 @@ def leftovers(fleet: Fleet) -> list[str]:
 
 
 def journal(device: Host) -> list[Path]:
-    """The files in the journal of a device."""
-    return sorted(device.seen(device.state / "journal").glob("*"))
+    """The files in a device's journal but what it saw itself, which the next run takes."""
+    return [
+        path
+        for path in sorted(device.seen(device.state / "journal").glob("*"))
+        if not _is_event(path)
+    ]
+
+
+def _is_event(path: Path) -> bool:
+    _, line = path.read_bytes().splitlines()
+    return from_json(Entry, line).event is not None
 
 
 def _carry_through(scene: Scene, sweep: subprocess.Popen[str], outcome: Outcome) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.host import REPOSITORY, Host, wait_until
+from tests.fleet.host import REPOSITORY, Host
 from tests.fleet.network import Network, why_not
+from tests.fleet.waiting import wait_until
 
 _TIMEOUT_S = 10.0
 _GET = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1)"

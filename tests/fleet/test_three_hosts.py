@@ -8,9 +8,10 @@ import pytest
 from tests.fleet.books import Books
 from tests.fleet.chaos import fleet_of
 from tests.fleet.fleet import Fleet
-from tests.fleet.host import Role, wait_until
 from tests.fleet.network import why_not
+from tests.fleet.process import Role
 from tests.fleet.strike import SOME_FAILED, journal
+from tests.fleet.waiting import wait_until
 
 _SWEEP = (
     "model=[reference-1.6M,reference-2.8M,reference-7.6M]",

@@ -1,0 +1,52 @@
+"""A process of a host, and what it is there for."""
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a process of a fleet is there for."""
+
+    HEAD = "head"
+    RAYLET = "raylet"
+    ACTOR = "actor"
+    WORKER = "worker"
+    AGENT = "agent"
+    CONTROLLER = "controller"
+
+
+_ROLES: Mapping[Role, re.Pattern[str]] = {
+    Role.HEAD: re.compile(r"/gcs_server "),
+    Role.RAYLET: re.compile(r"/raylet/raylet "),
+    Role.ACTOR: re.compile(r"^ray::AgentActor"),
+    Role.WORKER: re.compile(r"-m odllm_agent\.worker"),
+    Role.AGENT: re.compile(r"-m odllm_agent join"),
+    Role.CONTROLLER: re.compile(r"-m odllm_controller(?! fleet)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a host, as the machine sees it.
+
+    Attributes:
+        pid: Its number outside the host.
+        command: Its command line, or its title where it has set one.
+    """
+
+    pid: int
+    command: str
+
+    def is_a(self, role: Role) -> bool:
+        """Whether it is there for that."""
+        return bool(_ROLES[role].search(self.command))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal, if it is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
