@@ -286,6 +286,25 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A trial that is not tried, because it cannot run on its device.
+
+    Attributes:
+        device_id: The device.
+        model: The model file as it is or would be; one that is never made has no checksum.
+        engine: The engine with its settings.
+        workload: What would have been asked of it.
+        reason: Why it cannot run.
+    """
+
+    device_id: str
+    model: ModelFile
+    engine: Engine
+    workload: Workload
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What would be a trial once its model file is there.
 
@@ -760,6 +779,11 @@ class RoundResult:
         """Why the round took no more repeats."""
         return self.finished.stopped if self.finished else Stopped.FAILED
 
+    @property
+    def complete(self) -> bool:
+        """Whether the round need not be measured again."""
+        return self.finished is not None and self.failure is None
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -914,6 +938,15 @@ class QualityResult:
     wall_s: float = 0.0
     failure: Failure | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether trying again would bring nothing new.
+
+        A score that is missing although there is a file to compare with wanted only memory.
+        """
+        missing = any(score.value is None for score in self.scores)
+        return self.failure is None and not (self.check.base and missing)
+
 
 READ = "read"
 """The name of the ceiling of bytes read from memory per second."""
@@ -968,6 +1001,25 @@ class Ceilings:
     measured_at: datetime
     found: tuple[Ceiling, ...] = ()
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingKey:
+    """What a ceiling is one of; one that is known need not be measured again.
+
+    Attributes:
+        device_id: The device.
+        engine: The engine's name.
+        engine_version: Its version.
+        threads: The threads that it was told to use.
+        name: `read`, or the type of the weights that are multiplied.
+    """
+
+    device_id: str
+    engine: str
+    engine_version: str
+    threads: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

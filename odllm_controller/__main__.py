@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.contract import (
     CeilingsOrder,
     Cooldown,
@@ -22,7 +23,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table, verbose
-from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
+from odllm_controller.dispatch import RemoteAgent, dispatch, local_fleet
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import ModelProgress, RunProgress
 from odllm_controller.record import Recorder, recording

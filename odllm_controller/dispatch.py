@@ -5,11 +5,10 @@ import logging
 import os
 import secrets
 import subprocess
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 # Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
 # otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
@@ -27,13 +26,13 @@ import ray
 from ray.exceptions import RayError
 
 from odllm_agent.actor import AgentActor
+from odllm_agent.agenda import Agenda, Order, Result
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Baseline,
     Candidate,
     Ceilings,
     CeilingsOrder,
-    Cooldown,
     Device,
     Exam,
     Failure,
@@ -42,16 +41,11 @@ from odllm_agent.contract import (
     ModelFile,
     ModelRequest,
     Progress,
-    QualityCheck,
     QualityResult,
-    RepeatPolicy,
     Rest,
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
-from odllm_controller.bootstrap import interval_of
-from odllm_controller.plan import Step
-from odllm_controller.store import Speeds
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
@@ -61,8 +55,6 @@ _SHOWN_EVERY_S = 1.0
 _KILLED_TIMEOUT_S = 10
 
 T = TypeVar("T")
-Order = Measurement | QualityCheck | Rest
-Result = RoundResult | QualityResult | Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,97 +130,6 @@ class RemoteAgent:
         return _raised(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How an experiment has every trial measured; see `Measurement`."""
-
-    policy: RepeatPolicy
-    meters: tuple[str, ...]
-    deadline_s: float
-    cooldown: Cooldown = field(default_factory=Cooldown)
-
-
-class Agenda:
-    """What one device has still to do, in order.
-
-    It learns from each result: a trial that failed is left out of the later rounds, one whose
-    interval is as narrow as asked for is left out of the spare ones, and each round is told the
-    speeds of the earlier ones, so that it knows when to stop.
-
-    Args:
-        steps: The trials to measure, in order, and the rests between them.
-        checks: The quality checks that come after them.
-        terms: How every trial is measured.
-        earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
-    """
-
-    def __init__(
-        self,
-        steps: Sequence[Step | Rest],
-        checks: Sequence[QualityCheck],
-        terms: Terms,
-        earlier_decode_tok_s: Mapping[str, Speeds],
-    ) -> None:
-        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
-        self._terms = terms
-        self._speeds = dict(earlier_decode_tok_s)
-        for trial_id in earlier_decode_tok_s:
-            self._settle(trial_id)
-
-    def __len__(self) -> int:
-        return len(self._left)
-
-    def next_order(self) -> Order | None:
-        """Takes the next thing to do off the agenda, or `None` once it is empty."""
-        self._leave_out_needless_rests()
-        if not self._left:
-            return None
-        head = self._left.popleft()
-        if not isinstance(head, Step):
-            return head
-        return Measurement(
-            trial=head.trial,
-            round=head.round,
-            policy=self._terms.policy,
-            meters=self._terms.meters,
-            earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._terms.deadline_s,
-            cooldown=self._terms.cooldown,
-        )
-
-    def learn(self, result: Result) -> None:
-        """Takes a result into account."""
-        if not isinstance(result, RoundResult):
-            return
-        trial_id = result.trial.id
-        if result.failure:
-            self._leave_out(trial_id)
-            return
-        measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
-        self._settle(trial_id)
-
-    def _settle(self, trial_id: str) -> None:
-        """Leaves a trial out of the spare rounds if it needs none of them."""
-        steps = [step for step in self._left if _is_of(step, trial_id)]
-        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
-            self._leave_out(trial_id)
-
-    def _is_narrow(self, trial_id: str) -> bool:
-        width = interval_of(self._speeds[trial_id], seed=trial_id).width
-        return width is not None and width <= self._terms.policy.interval_target
-
-    def _leave_out(self, trial_id: str) -> None:
-        self._left = deque(step for step in self._left if not _is_of(step, trial_id))
-
-    def _leave_out_needless_rests(self) -> None:
-        """Leaves out a rest that no trial follows, because its whole round was left out."""
-        while self._left and isinstance(self._left[0], Rest):
-            if len(self._left) > 1 and isinstance(self._left[1], Step):
-                return
-            self._left.popleft()
-
-
 @contextlib.contextmanager
 def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
     """A Ray of this machine alone, with one agent, for as long as the context lasts.
@@ -277,10 +178,6 @@ def dispatch(
         agendas[agent.device.id].learn(result)
         yield result
         start(agent)
-
-
-def _is_of(step: Step | Rest | QualityCheck, trial_id: str) -> TypeGuard[Step]:
-    return isinstance(step, Step) and step.trial.id == trial_id
 
 
 def _end_ray() -> None:

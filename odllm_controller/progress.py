@@ -15,8 +15,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from odllm_agent.agenda import Order, Result
 from odllm_agent.contract import Device, Measurement, ModelRequest, Progress, Rest
-from odllm_controller.dispatch import Order, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
 _DRAWS_PER_S = 1

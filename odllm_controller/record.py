@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from odllm_agent.agenda import Result
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Baseline,
@@ -19,13 +20,13 @@ from odllm_agent.contract import (
     Failure,
     ModelRequest,
     RoundResult,
+    Skip,
     Trial,
 )
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
-from odllm_controller.dispatch import Result
-from odllm_controller.store import Run, Skip, Store
+from odllm_controller.store import Run, Store
 
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 

@@ -33,13 +33,13 @@ from odllm_agent.contract import (
     Repeat,
     RoundResult,
     Score,
+    Skip,
     Source,
     Stopped,
     Trial,
     Work,
     Workload,
 )
-from odllm_controller.store import Skip
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 

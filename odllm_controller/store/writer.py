@@ -12,21 +12,21 @@ import duckdb
 
 from odllm_agent.contract import (
     Baseline,
+    CeilingKey,
     Ceilings,
     Device,
     Failure,
     ModelRequest,
     QualityResult,
     RoundResult,
+    Skip,
     Trial,
     to_json,
 )
 from odllm_agent.errors import StoreError
 from odllm_controller.store import database, rows, schema
-from odllm_controller.store.ceiling_key import CeilingKey
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
-from odllm_controller.store.skip import Skip
 
 _HAS_ROUND = """
 SELECT count(*) FROM rounds
