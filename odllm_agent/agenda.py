@@ -1,26 +1,29 @@
-"""What one device has still to do, in order."""
+"""What one device has still to do, and in which order."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeGuard
 
 from odllm_agent.bootstrap import Rounds, interval_of
 from odllm_agent.contract import (
-    Baseline,
     Cooldown,
     Measurement,
     QualityCheck,
-    QualityResult,
     RepeatPolicy,
     Rest,
+    Result,
     RoundResult,
+    Trial,
 )
 from odllm_agent.steps import Step
 
-Order = Measurement | QualityCheck | Rest
-Result = RoundResult | QualityResult | Baseline
+Task = Measurement | QualityCheck | Rest
+"""An order of an agenda."""
+
+Deadline = Callable[[Trial], float]
+"""The seconds after which a round of a trial is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Terms:
 
     policy: RepeatPolicy
     meters: tuple[str, ...]
-    deadline_s: float
+    deadline_s: Deadline
     cooldown: Cooldown = field(default_factory=Cooldown)
 
 
@@ -63,7 +66,7 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._left)
 
-    def next_order(self) -> Order | None:
+    def next_order(self) -> Task | None:
         """Takes the next thing to do off the agenda, or `None` once it is empty."""
         self._leave_out_needless_rests()
         if not self._left:
@@ -77,7 +80,7 @@ class Agenda:
             policy=self._terms.policy,
             meters=self._terms.meters,
             earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._terms.deadline_s,
+            deadline_s=self._terms.deadline_s(head.trial),
             cooldown=self._terms.cooldown,
         )
 
@@ -89,8 +92,7 @@ class Agenda:
         if result.failure:
             self._leave_out(trial_id)
             return
-        measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
+        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), result.decode_tok_s)
         self._settle(trial_id)
 
     def _settle(self, trial_id: str) -> None:

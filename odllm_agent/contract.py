@@ -117,6 +117,11 @@ class ModelRequest:
     sha256: str | None = None
     seed: int = 0
 
+    @property
+    def label(self) -> str:
+        """What people are told: its name and type."""
+        return f"{self.name} {self.quantization or 'as it is'}"
+
 
 @dataclass(frozen=True, slots=True)
 class WeightGroup:
@@ -477,6 +482,11 @@ class Measurement:
     deadline_s: float = 3600.0
     cooldown: Cooldown = Cooldown()
 
+    @property
+    def told(self) -> str:
+        """What people are told that it asks for."""
+        return f"{self.trial.model.label}, round {self.round + 1}, {self.trial.workload.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rest:
@@ -493,6 +503,11 @@ class Rest:
     round: int
     meters: tuple[str, ...]
     idle_s: float
+
+    @property
+    def told(self) -> str:
+        """What people are told that it asks for."""
+        return f"at rest before round {self.round + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -784,6 +799,11 @@ class RoundResult:
         """Whether the round need not be measured again."""
         return self.finished is not None and self.failure is None
 
+    @property
+    def decode_tok_s(self) -> tuple[float, ...]:
+        """The decode speed of every measured repeat."""
+        return tuple(repeat.decode_tok_s for repeat in self.repeats if not repeat.warmup)
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -902,6 +922,11 @@ class QualityCheck:
         """The names of the scores that it gives."""
         return self.reading.metrics if self.reading else ("accuracy",)
 
+    @property
+    def told(self) -> str:
+        """What people are told that it asks for."""
+        return f"{self.model.label}, quality on {self.subject}"
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -968,6 +993,11 @@ class CeilingsOrder:
     names: tuple[str, ...]
     deadline_s: float = 300.0
 
+    @property
+    def told(self) -> str:
+        """What people are told that it asks for."""
+        return f"what it does at most with {self.engine.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
@@ -1001,6 +1031,13 @@ class Ceilings:
     measured_at: datetime
     found: tuple[Ceiling, ...] = ()
     failure: Failure | None = None
+
+
+Order = Measurement | QualityCheck | Rest | CeilingsOrder
+"""What an agent can be told to do; its result is kept until it is stored."""
+
+Result = RoundResult | QualityResult | Baseline | Ceilings
+"""What comes of an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1149,21 +1186,39 @@ def _plain(value: object) -> object:
 
 
 def _typed(kind: typing.Any, value: typing.Any) -> typing.Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _typed(hints.get(name), item) for name, item in value.items()})
     arguments = typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind, _of(dict, value))
     if types.NoneType in arguments:
         (inner,) = (argument for argument in arguments if argument is not types.NoneType)
         return None if value is None else _typed(inner, value)
     if typing.get_origin(kind) is tuple:
-        return tuple(_typed(arguments[0], item) for item in value)
+        return tuple(_typed(arguments[0], item) for item in _of(list, value))
+    if typing.get_origin(kind) is Mapping:
+        return {key: _typed(arguments[1], item) for key, item in _of(dict, value).items()}
     return _scalar(kind, value)
+
+
+def _dataclass(kind: type, value: Mapping[str, object]) -> object:
+    hints = typing.get_type_hints(kind)
+    unknown = value.keys() - hints.keys()
+    if unknown:
+        raise TypeError(f"{kind.__name__} has no field {min(unknown)!r:.80}")
+    return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
 
 
 def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:
     if kind is datetime:
-        return datetime.fromisoformat(value)
-    if isinstance(kind, type) and issubclass(kind, StrEnum | float):
-        return kind(value)
+        return datetime.fromisoformat(_of(str, value))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(_of(str, value))
+    if kind is float and type(value) is int:
+        return float(value)
+    return _of(kind, value)
+
+
+def _of(kind: typing.Any, value: T) -> T:
+    """The value, if it is of a type, or of one of a union of them."""
+    if type(value) not in (typing.get_args(kind) or (kind,)):
+        raise ValueError(f"{value!r:.80} is no {getattr(kind, '__name__', kind)}")
     return value

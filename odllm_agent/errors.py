@@ -16,6 +16,7 @@
     ├── DiskFull            there is no room where something had to be written
     ├── DispatchError       the fleet could not be reached, or an agent was lost
     └── StoreError          the results file cannot be opened, read or written
+        └── ValueRefused    a value is none that the results file can hold
 
 Every error names the culprit in `message` and what to do about it in `remedy`. On the way between
 processes an error travels as data: see `odllm_agent.contract.Failure`.
@@ -97,3 +98,7 @@ class DispatchError(OdllmError):
 
 class StoreError(OdllmError):
     """The results file cannot be opened, read or written."""
+
+
+class ValueRefused(StoreError):
+    """A value is none that the results file can hold."""

@@ -24,6 +24,8 @@ from odllm_agent.contract import (
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, plan, table, verbose
 from odllm_controller.dispatch import RemoteAgent, dispatch, local_fleet
+from odllm_controller.importing import Options as ImportOptions
+from odllm_controller.importing import import_files
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import ModelProgress, RunProgress
 from odllm_controller.record import Recorder, recording
@@ -41,6 +43,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
+  odllm import results.jsonl      store what `odllm-agent run` measured without a controller
   odllm explore                   open the explorer on what was measured
 """
 
@@ -132,7 +135,7 @@ def _terms(experiment: config.Experiment) -> Terms:
     return Terms(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
-        deadline_s=experiment.deadline_s,
+        deadline_s=lambda _: experiment.deadline_s,
         cooldown=Cooldown(**experiment.cooldown.model_dump()),
     )
 
@@ -252,6 +255,11 @@ def _explore(arguments: list[str]) -> int:
     return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
 
 
+def _import(arguments: list[str]) -> int:
+    options = ImportOptions.of(arguments)
+    return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -260,6 +268,7 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
+    "import": _import,
     "explore": _explore,
     "help": _help,
     "--help": _help,

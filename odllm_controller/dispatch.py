@@ -26,7 +26,7 @@ import ray
 from ray.exceptions import RayError
 
 from odllm_agent.actor import AgentActor
-from odllm_agent.agenda import Agenda, Order, Result
+from odllm_agent.agenda import Agenda, Task
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Baseline,
@@ -43,6 +43,7 @@ from odllm_agent.contract import (
     Progress,
     QualityResult,
     Rest,
+    Result,
     RoundResult,
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
@@ -146,7 +147,7 @@ def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
 def dispatch(
     agents: Sequence[RemoteAgent],
     agendas: Mapping[str, Agenda],
-    started: Callable[[Device, Order], None],
+    started: Callable[[Device, Task], None],
 ) -> Iterator[Result]:
     """Works off every device's agenda, one order per device at a time.
 
@@ -161,7 +162,7 @@ def dispatch(
     Yields:
         Every result as it is made.
     """
-    running: dict[Any, tuple[RemoteAgent, Order]] = {}
+    running: dict[Any, tuple[RemoteAgent, Task]] = {}
 
     def start(agent: RemoteAgent) -> None:
         order = agendas[agent.device.id].next_order()
@@ -210,7 +211,7 @@ def _start_agent(meters: Sequence[str]) -> RemoteAgent:
     return RemoteAgent(_answer(actor.device.remote(), _ANSWER_TIMEOUT_S), actor)
 
 
-def _send(agent: RemoteAgent, order: Order) -> Any:
+def _send(agent: RemoteAgent, order: Task) -> Any:
     if isinstance(order, Measurement):
         return agent.actor.measure.remote(order)
     if isinstance(order, Rest):
@@ -218,7 +219,7 @@ def _send(agent: RemoteAgent, order: Order) -> Any:
     return agent.actor.check.remote(order)
 
 
-def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
+def _result(ready: Any, order: Task, agent: RemoteAgent) -> Result:
     try:
         result: Result = ray.get(ready)
     except RayError as error:

@@ -15,8 +15,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from odllm_agent.agenda import Order, Result
-from odllm_agent.contract import Device, Measurement, ModelRequest, Progress, Rest
+from odllm_agent.agenda import Task
+from odllm_agent.contract import Device, ModelRequest, Progress, Result
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
 _DRAWS_PER_S = 1
@@ -113,9 +113,9 @@ class RunProgress(_Drawn):
         self._n_failed = 0
         self._n_done = 0
 
-    def started(self, device: Device, order: Order) -> None:
+    def started(self, device: Device, order: Task) -> None:
         """Shows what a device has been sent."""
-        self._bar.update(self._task, description=f"{device.name}: {_told(order)}")
+        self._bar.update(self._task, description=f"{device.name}: {order.told}")
 
     def finished(self, result: Result, left: int) -> None:
         """Counts a result.
@@ -129,12 +129,3 @@ class RunProgress(_Drawn):
             self._bar.update(self._task, failed=f"{self._n_failed} failed")
         self._n_done += 1
         self._bar.update(self._task, completed=self._n_done, total=self._n_done + left)
-
-
-def _told(order: Order) -> str:
-    if isinstance(order, Rest):
-        return f"at rest before round {order.round + 1}"
-    if isinstance(order, Measurement):
-        trial = order.trial
-        return f"{trial.model.label}, round {order.round + 1}, {trial.workload.name}"
-    return f"{order.model.label}, quality on {order.subject}"

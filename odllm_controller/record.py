@@ -11,7 +11,6 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from odllm_agent.agenda import Result
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     Baseline,
@@ -19,6 +18,7 @@ from odllm_agent.contract import (
     Device,
     Failure,
     ModelRequest,
+    Result,
     RoundResult,
     Skip,
     Trial,
@@ -52,10 +52,10 @@ class Recorder:
                 started_at=now(),
                 experiment=experiment.name,
                 command=" ".join(sys.argv),
-                config_yaml=OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json"))),
+                config_yaml=config_yaml(experiment),
                 seed=experiment.seed,
-                versions=_versions(),
-                git_commit=_git_commit(),
+                versions=versions(),
+                git_commit=git_commit(),
             )
         )
 
@@ -82,8 +82,7 @@ class Recorder:
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""
-        kind = request.quantization or "as it is"
-        self.failures.append(_told(f"{request.name} {kind} on {device.name}", failure))
+        self.failures.append(_told(f"{request.label} on {device.name}", failure))
         self._store.add_failure(self.run_id, device.id, request, failure)
 
     def ceilings(self, found: Ceilings) -> None:
@@ -92,6 +91,9 @@ class Recorder:
 
     def result(self, result: Result) -> None:
         """Records a result as it comes in."""
+        if isinstance(result, Ceilings):
+            self.ceilings(result)
+            return
         if isinstance(result, RoundResult):
             self._store.add_round(self.run_id, result)
             what = f"{result.trial.model.label}, round {result.round + 1}"
@@ -133,13 +135,19 @@ def _told(what: str, failure: Failure) -> str:
     return "\n    ".join(line for line in lines if line)
 
 
-def _versions() -> dict[str, str]:
+def config_yaml(experiment: Experiment) -> str:
+    """The whole resolved config of an experiment."""
+    return OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json")))
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the controller's packages, by name."""
     return {"python": platform.python_version()} | {
         package: metadata.version(package) for package in _PACKAGES
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the checkout that the code runs from, `-dirty` if it was changed."""
     try:
         described = subprocess.run(

@@ -44,6 +44,7 @@ SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, 
 _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
 """
+_FORGET_SKIPS = "DELETE FROM skips WHERE run_id = ? AND list_contains(?, device_id)"
 _KNOWN_CEILINGS = """
 SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
 WHERE per_s IS NOT NULL
@@ -102,9 +103,10 @@ class Store:
         return cls(path)
 
     def add_run(self, run: Run) -> None:
-        """Stores that a run has begun."""
+        """Stores that a run has begun, unless it is there already."""
         with self._writing() as connection:
-            _insert(connection, "runs", [rows.of_run(run)])
+            if not _count(connection, "SELECT count(*) FROM runs WHERE run_id = ?", [run.id]):
+                _insert(connection, "runs", [rows.of_run(run)])
 
     def end_run(self, run_id: str, ended_at: datetime, status: str) -> None:
         """Stores how a run ended: `done`, `failed` or `interrupted`."""
@@ -155,8 +157,10 @@ class Store:
             _upsert(connection, "planned", planned)
 
     def add_skips(self, run_id: str, skips: Sequence[Skip]) -> None:
-        """Stores what a run leaves out because it cannot run."""
+        """Stores what a run leaves out because it cannot run, once per run and device."""
+        device_ids = [skip.device_id for skip in skips]
         with self._writing() as connection:
+            connection.execute(_FORGET_SKIPS, [run_id, device_ids])
             _insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
 
     def add_round(self, run_id: str, result: RoundResult) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from odllm_agent.agenda import Agenda, Order, Terms
+from odllm_agent.agenda import Agenda, Task, Terms
 from odllm_agent.bootstrap import Rounds
 from odllm_agent.contract import Cooldown, Measurement, QualityCheck, RepeatPolicy, Rest, Trial
 from odllm_agent.steps import Step, steps
 from tests import support
 
 TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
-TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
+TERMS = Terms(RepeatPolicy(), ("auto",), lambda _: 60.0, Cooldown(below_c=60.0))
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 
@@ -20,7 +20,7 @@ def agenda(of: Sequence[Step], speeds: Mapping[str, Rounds] | None = None) -> Ag
     return Agenda(of, [check], TERMS, speeds or {})
 
 
-def drained(of: Agenda) -> list[Order]:
+def drained(of: Agenda) -> list[Task]:
     orders = []
     while (order := of.next_order()) is not None:
         orders.append(order)
@@ -29,20 +29,20 @@ def drained(of: Agenda) -> list[Order]:
 
 def test_trials_come_in_their_order_and_quality_comes_last() -> None:
     *measurements, check = drained(agenda(STEPS))
-    assert [(each.trial, each.round) for each in measurements] == [  # type: ignore[union-attr]
-        (step.trial, step.round) for step in STEPS
+    assert all(isinstance(each, Measurement) for each in measurements)
+    assert [each.told for each in measurements] == [
+        f"{step.trial.model.label}, round {step.round + 1}, short" for step in STEPS
     ]
     assert check == support.quality_result().check
 
 
 def test_every_trial_is_measured_on_the_same_terms() -> None:
-    *measurements, _ = drained(agenda(STEPS))
-    assert all(isinstance(each, Measurement) for each in measurements)
-    told = {
-        Terms(each.policy, each.meters, each.deadline_s, each.cooldown)  # type: ignore[union-attr]
-        for each in measurements
-    }
-    assert told == {TERMS}
+    *orders, _ = drained(agenda(STEPS))
+    assert {
+        (each.policy, each.meters, each.deadline_s, each.cooldown)
+        for each in orders
+        if isinstance(each, Measurement)
+    } == {(TERMS.policy, TERMS.meters, 60.0, TERMS.cooldown)}
 
 
 def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent.agenda import Agenda, Order, Result, Terms
+from odllm_agent.agenda import Agenda, Task, Terms
 from odllm_agent.contract import (
     Candidate,
-    Cooldown,
     Device,
     Exam,
     Failure,
@@ -21,6 +20,7 @@ from odllm_agent.contract import (
     Progress,
     Quantization,
     RepeatPolicy,
+    Result,
     RoundResult,
     Source,
     Trial,
@@ -33,10 +33,6 @@ from odllm_agent.steps import Step
 from odllm_controller.dispatch import RemoteAgent, dispatch, local_fleet
 from tests import hub_server, support
 from tests.models import Shape, write_gguf
-
-TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
-TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
-STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 
 def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:
@@ -163,10 +159,10 @@ def _killing_the_agent_in_its_first_trial(
     agent: RemoteAgent, long: Trial, short: Trial
 ) -> list[Result]:
     policy = RepeatPolicy(warmups=0, at_least=200, at_most=200)
-    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), 120.0), {})
+    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), lambda _: 120.0), {})
     killers: list[threading.Thread] = []
 
-    def started(_: Device, order: Order) -> None:
+    def started(_: Device, order: Task) -> None:
         if isinstance(order, Measurement) and order.trial.id == long.id:
             killers.append(threading.Thread(target=_kill_the_agent_once_it_measures))
             killers[0].start()

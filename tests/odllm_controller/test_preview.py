@@ -227,4 +227,4 @@ def test_a_file_that_describes_no_device_is_refused(tmp_path: Path) -> None:
     for content in ("", "[]", '{"id": 1}', "nonsense"):
         wrong.write_text(content)
         with pytest.raises(UsageError, match="describes no device"):
-            preview(experiment(), Options(False, wrong, ()), Console(file=io.StringIO()))
+            preview(experiment(), Options(False, wrong, None, ()), Console(file=io.StringIO()))
