@@ -144,6 +144,6 @@ def refuse_other_format(plain: Mapping[str, object], path: Path) -> None:
     found = plain.get("format")
     if type(found) is int and found != FORMAT:
         raise UsageError(
-            f"{path} is of format {found}, and this ODLLM reads format {FORMAT}",
+            f"{path} is of format {found}, and this ODLLM reads {FORMAT}",
             "use the same version of ODLLM on both machines",
         )

@@ -81,8 +81,8 @@ def _moment(value: datetime) -> None:
 def _engine(value: Engine) -> None:
     try:
         settings = check_settings(value.name, value.settings)
-    except UsageError as error:
-        raise ValueError(error.message) from error
+    except (UsageError, TypeError) as error:
+        raise ValueError(error.args[0]) from error
     _count("threads", settings["threads"])
 
 
