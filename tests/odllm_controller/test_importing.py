@@ -246,7 +246,7 @@ def mutated(draw: st.DrawFn) -> list[bytes]:
     return lines
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(mutated())
 def test_whatever_one_line_holds_the_store_answers_and_the_other_lines_are_kept(
     lines: list[bytes],
@@ -263,7 +263,7 @@ def test_whatever_one_line_holds_the_store_answers_and_the_other_lines_are_kept(
 
 
 @given(st.text(), st.text())
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_any_name_is_kept_as_it_is_or_refused(device: str, workload: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, kept = Path(folder, "results.jsonl"), Store.open(Path(folder, "odllm.duckdb"))
