@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from odllm_agent.contract import Failure, ModelRequest, Source, Workload, to_json
+from odllm_agent.contract import Failure, ModelRequest, QualityResult, Source, Workload, to_json
 from odllm_agent.logbook import Closing, Entry, Logbook, Planned, Status, Unprepared
 from odllm_controller import store
 from odllm_controller.analysis import results
@@ -110,7 +110,8 @@ def test_what_a_failed_check_missed_is_stored_when_a_later_run_of_the_file_has_i
     path: Path, kept: Store
 ) -> None:
     good = ENTRIES[7]
-    failed = replace(good, scores=(), failure=Failure("WorkerDied", "killed"))  # type: ignore[call-arg]
+    assert isinstance(good, QualityResult)
+    failed = replace(good, scores=(), failure=Failure("WorkerDied", "killed"))
     again = replace(support.opening(), started_at=stores.later(2))
     write(path, support.opening(), failed, again, good)
     assert len(import_file(path, kept).runs) == 2
