@@ -257,7 +257,10 @@ def _explore(arguments: list[str]) -> int:
 
 def _import(arguments: list[str]) -> int:
     options = ImportOptions.of(arguments)
-    return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+    try:
+        return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _help(_: list[str]) -> int:

@@ -249,10 +249,14 @@ def _device_ids(entry: Entry) -> Iterator[str]:
 
 
 def _lines(done: Imported) -> Iterator[str]:
-    yield f"{done.path}: {done.results} results of {len(done.runs)} runs"
+    yield f"{done.path}: {_counted(done.results, 'result')} of {_counted(len(done.runs), 'run')}"
     for number in sorted(done.refused)[:_SHOWN]:
         yield f"  line {number} refused: {done.refused[number]}"
     if len(done.refused) > _SHOWN:
-        yield f"  and {len(done.refused) - _SHOWN} more lines"
+        yield f"  and {_counted(len(done.refused) - _SHOWN, 'more line')}"
     if done.reason:
         yield f"  refused: {done.reason}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -20,7 +20,7 @@ from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.logbook import Closing, Logbook, Opening, Planned, Status, Unprepared
 from odllm_agent.models import Cache
 from odllm_agent.offline import Done
-from odllm_agent.place import state_root
+from odllm_agent.place import STATE_VARIABLE, state_root
 
 _EXAMPLES = """\
 examples:
@@ -83,7 +83,14 @@ def _refuse_other_device(asked: Assignment, here: Device, path: Path) -> None:
 
 def _claimed() -> Claim:
     claim = Claim(state_root() / "agent.lock")
-    if not claim.take():
+    try:
+        taken = claim.take()
+    except OSError as error:
+        raise UsageError(
+            f"the agent's state folder {state_root()} cannot be used: {error.strerror}",
+            f"set {STATE_VARIABLE} to a folder that can be written to",
+        ) from error
+    if not taken:
         raise DispatchError(
             f"{claim.holder} measures on this device",
             "wait for it, or end it: two would disturb each other",
