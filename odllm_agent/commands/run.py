@@ -168,7 +168,7 @@ class _Run:
             self._logbook.add(offline.perform(order))
 
     def _work_off(self, agenda: Agenda) -> None:
-        _say(f"{len(agenda)} to do, about {_minutes(self._asked.estimate_s)} at most (estimated)")
+        _say(_outlook(len(agenda), self._asked.estimate_s))
         # Without a terminal it says nothing but failures.
         with tqdm(total=len(agenda), disable=None) as bar:
             while (order := agenda.next_order()) is not None:
@@ -198,9 +198,12 @@ def _opening(asked: Assignment, sha256: str) -> Opening:
     )
 
 
+def _outlook(n_left: int, estimate_s: float) -> str:
+    if not n_left:
+        return "nothing is left to do"
+    guess = f"{estimate_s / 60:.0f} min" if estimate_s > 90 else f"{estimate_s:.0f} s"
+    return f"{n_left} to do, all trials together about {guess} at most (estimated)"
+
+
 def _say(told: str) -> None:
     tqdm.write(told, file=sys.stderr)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

@@ -126,8 +126,9 @@ def test_a_trial_that_fails_is_told_once_and_tried_again_by_the_same_command(
         assert [each.round for each in rounds(folder)] == [0] * start
 
 
-def test_nothing_to_measure_is_not_done(folder: Path) -> None:
+def test_nothing_to_measure_is_not_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(written(folder, support.assignment())) == 1
+    assert "nothing is left to do" in capsys.readouterr().err
 
 
 def test_what_is_for_another_device_is_refused_unless_any_is_meant(
@@ -203,17 +204,19 @@ def offline() -> list[str]:
     return prefix if may else []
 
 
-def test_neither_ray_nor_a_network_is_needed(folder: Path) -> None:
+def test_neither_ray_nor_a_network_is_needed_for_reference_and_shape_models(folder: Path) -> None:
     reference = ModelRequest(
         "reference-1.6M", Source.REFERENCE, "reference-1.6M", Quantization.Q4_0
     )
-    asked = support.assignment(reference, rounds=1, rounds_at_most=1, reading=READING)
+    shape = ModelRequest("shape-qwen2.5-0.5B", Source.SHAPE, "qwen2.5-0.5B", Quantization.Q4_0)
+    asked = support.assignment(reference, shape, rounds=1, rounds_at_most=1, reading=READING)
     command = [*offline(), *alone(folder, written(folder, asked))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [type(each) for each in found(folder)] == [
         Opening,
         Planned,
+        RoundResult,
         RoundResult,
         QualityResult,
         Closing,
