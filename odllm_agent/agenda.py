@@ -1,7 +1,7 @@
 """What one device has still to do, and in which order."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeGuard
@@ -15,15 +15,11 @@ from odllm_agent.contract import (
     Rest,
     Result,
     RoundResult,
-    Trial,
 )
 from odllm_agent.steps import Step
 
 Task = Measurement | QualityCheck | Rest
 """An order of an agenda."""
-
-Deadline = Callable[[Trial], float]
-"""The seconds after which a round of a trial is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class Terms:
 
     policy: RepeatPolicy
     meters: tuple[str, ...]
-    deadline_s: Deadline
+    deadline_s: float
     cooldown: Cooldown = field(default_factory=Cooldown)
 
 
@@ -80,7 +76,7 @@ class Agenda:
             policy=self._terms.policy,
             meters=self._terms.meters,
             earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._terms.deadline_s(head.trial),
+            deadline_s=self._terms.deadline_s,
             cooldown=self._terms.cooldown,
         )
 

@@ -101,7 +101,7 @@ def agenda(
     return Agenda(
         steps=rested(left, asked.device, asked.meters, asked.idle_s),
         checks=[check for check in checks if check.id not in done.checks],
-        terms=Terms(asked.policy, asked.meters, lambda _: asked.deadline_s, asked.cooldown),
+        terms=Terms(asked.policy, asked.meters, asked.deadline_s, asked.cooldown),
         earlier_decode_tok_s=done.speeds(),
     )
 

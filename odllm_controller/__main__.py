@@ -135,7 +135,7 @@ def _terms(experiment: config.Experiment) -> Terms:
     return Terms(
         policy=RepeatPolicy(**experiment.repeats.model_dump()),
         meters=experiment.power.meters,
-        deadline_s=lambda _: experiment.deadline_s,
+        deadline_s=experiment.deadline_s,
         cooldown=Cooldown(**experiment.cooldown.model_dump()),
     )
 

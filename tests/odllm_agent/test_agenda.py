@@ -11,7 +11,7 @@ from odllm_agent.steps import Step, steps
 from tests import support
 
 TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
-TERMS = Terms(RepeatPolicy(), ("auto",), lambda _: 60.0, Cooldown(below_c=60.0))
+TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 

@@ -159,7 +159,7 @@ def _killing_the_agent_in_its_first_trial(
     agent: RemoteAgent, long: Trial, short: Trial
 ) -> list[Result]:
     policy = RepeatPolicy(warmups=0, at_least=200, at_most=200)
-    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), lambda _: 120.0), {})
+    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), 120.0), {})
     killers: list[threading.Thread] = []
 
     def started(_: Device, order: Task) -> None:
