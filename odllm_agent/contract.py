@@ -306,6 +306,25 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A trial that is not tried, because it cannot run on its device.
+
+    Attributes:
+        device_id: The device.
+        model: The model file as it is or would be; one that is never made has no checksum.
+        engine: The engine with its settings.
+        workload: What would have been asked of it.
+        reason: Why it cannot run.
+    """
+
+    device_id: str
+    model: ModelFile
+    engine: Engine
+    workload: Workload
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What would be a trial once its model file is there.
 
@@ -803,6 +822,16 @@ class RoundResult:
         """Why the round took no more repeats."""
         return self.finished.stopped if self.finished else Stopped.FAILED
 
+    @property
+    def complete(self) -> bool:
+        """Whether the round need not be measured again."""
+        return self.finished is not None and self.failure is None
+
+    @property
+    def decode_tok_s(self) -> tuple[float, ...]:
+        """The decode speed of every measured repeat."""
+        return tuple(repeat.decode_tok_s for repeat in self.repeats if not repeat.warmup)
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -965,6 +994,15 @@ class QualityResult:
     scores: tuple[Score, ...] = ()
     wall_s: float = 0.0
     failure: Failure | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether trying again would bring nothing new.
+
+        A score that is missing although there is a file to compare with wanted only memory.
+        """
+        missing = any(score.value is None for score in self.scores)
+        return self.failure is None and not (self.check.base and missing)
 
 
 READ = "read"
@@ -1205,6 +1243,25 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class CeilingKey:
+    """What a ceiling is one of; one that is known need not be measured again.
+
+    Attributes:
+        device_id: The device.
+        engine: The engine's name.
+        engine_version: Its version.
+        threads: The threads that it was told to use.
+        name: `read`, or the type of the weights that are multiplied.
+    """
+
+    device_id: str
+    engine: str
+    engine_version: str
+    threads: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class MissingDomain:
     """A domain that a power meter would read and cannot.
 
@@ -1331,21 +1388,39 @@ def _plain(value: object) -> object:
 
 
 def _typed(kind: typing.Any, value: typing.Any) -> typing.Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return kind(**{name: _typed(hints.get(name), item) for name, item in value.items()})
     arguments = typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind, _of(dict, value))
     if types.NoneType in arguments:
         (inner,) = (argument for argument in arguments if argument is not types.NoneType)
         return None if value is None else _typed(inner, value)
     if typing.get_origin(kind) is tuple:
-        return tuple(_typed(arguments[0], item) for item in value)
+        return tuple(_typed(arguments[0], item) for item in _of(list, value))
+    if typing.get_origin(kind) is Mapping:
+        return {key: _typed(arguments[1], item) for key, item in _of(dict, value).items()}
     return _scalar(kind, value)
+
+
+def _dataclass(kind: type, value: Mapping[str, object]) -> object:
+    hints = typing.get_type_hints(kind)
+    unknown = value.keys() - hints.keys()
+    if unknown:
+        raise TypeError(f"{kind.__name__} has no field {min(unknown)!r:.80}")
+    return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
 
 
 def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:
     if kind is datetime:
-        return datetime.fromisoformat(value)
-    if isinstance(kind, type) and issubclass(kind, StrEnum | float):
-        return kind(value)
+        return datetime.fromisoformat(_of(str, value))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(_of(str, value))
+    if kind is float and type(value) is int:
+        return float(value)
+    return _of(kind, value)
+
+
+def _of(kind: typing.Any, value: T) -> T:
+    """The value, if it is of a type, or of one of a union of them."""
+    if type(value) not in (typing.get_args(kind) or (kind,)):
+        raise ValueError(f"{value!r:.80} is no {getattr(kind, '__name__', kind)}")
     return value

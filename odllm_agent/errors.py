@@ -17,6 +17,7 @@
     ├── DispatchError       the fleet could not be reached, or an agent was lost
     ├── JoinRefused         a fleet does not take this device: its token or its versions
     └── StoreError          the results file cannot be opened, read or written
+        └── ValueRefused    a value is none that the results file can hold
 
 Every error names the culprit in `message` and what to do about it in `remedy`. On the way between
 processes an error travels as data: see `odllm_agent.contract.Failure`.
@@ -102,3 +103,7 @@ class JoinRefused(OdllmError):
 
 class StoreError(OdllmError):
     """The results file cannot be opened, read or written."""
+
+
+class ValueRefused(StoreError):
+    """A value is none that the results file can hold."""

@@ -16,6 +16,8 @@ from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
+from odllm_controller.importing import Options as ImportOptions
+from odllm_controller.importing import import_files
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
@@ -34,6 +36,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
+  odllm import results.jsonl      store what `odllm-agent run` measured without a controller
   odllm explore                   open the explorer on what was measured
   odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
@@ -181,6 +184,14 @@ def _fleet(arguments: list[str]) -> int:
     return _guarded(lambda: fleet(arguments))
 
 
+def _import(arguments: list[str]) -> int:
+    options = ImportOptions.of(arguments)
+    try:
+        return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -189,6 +200,7 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
+    "import": _import,
     "explore": _explore,
     "fleet": _fleet,
     "help": _help,

@@ -1,34 +1,30 @@
-"""The planner: from an experiment, a device and its model files to an ordered list of steps."""
+"""The planner: from an experiment, a device and its model files to what the device has to do."""
 
 import itertools
-import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
+from odllm_agent import orders
 from odllm_agent.contract import (
-    READ,
     Candidate,
-    CeilingsOrder,
     Device,
     Engine,
     Exam,
-    Failure,
     Forecast,
-    Method,
     ModelFile,
     ModelRequest,
     QualityCheck,
     Reading,
-    Rest,
+    Skip,
     Source,
     Trial,
     Workload,
     to_json,
 )
+from odllm_agent.orders import Bases, Subject, ceilings, of_trials, without
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
-from odllm_agent.work import ceiling_types
+from odllm_agent.steps import Step, rested, steps
 from odllm_controller.config import (
     AUTO,
     EngineConfig,
@@ -36,29 +32,29 @@ from odllm_controller.config import (
     QualityConfig,
     WorkloadConfig,
 )
-from odllm_controller.store import CeilingKey, Skip
 
-Subject = Reading | Exam
-Bases = Mapping[str, ModelFile | Failure]
-
-# The scores that need no unquantized file to compare with.
-_ALONE = frozenset({"perplexity"})
-_UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One trial in one round.
-
-    Attributes:
-        trial: What is measured.
-        round: Which pass over the device's trials it is, from 0.
-        spare: Whether it is needed only while the trial's interval is too wide.
-    """
-
-    trial: Trial
-    round: int
-    spare: bool = False
+__all__ = [
+    "Bases",
+    "Step",
+    "Subject",
+    "base_requests",
+    "candidates",
+    "ceilings",
+    "checks",
+    "engines",
+    "exams",
+    "of_trials",
+    "reading",
+    "requests",
+    "rested",
+    "runnable",
+    "skips",
+    "steps",
+    "trials",
+    "why_not",
+    "without",
+    "workloads",
+]
 
 
 def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -79,13 +75,7 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
 
 def trials(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -> tuple[Trial, ...]:
     """Every model file x engine x settings x workload of an experiment on one device, once."""
-    found = (
-        Trial(device.id, file, engine, workload)
-        for file in files
-        for engine in _engines(experiment, device)
-        for workload in _workloads(experiment)
-    )
-    return tuple({trial.id: trial for trial in found}.values())
+    return orders.trials(device.id, files, engines(experiment, device), workloads(experiment))
 
 
 def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
@@ -93,8 +83,8 @@ def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
     found = (
         Candidate(request, engine, workload)
         for request in requests(experiment)
-        for engine in _engines(experiment, device)
-        for workload in _workloads(experiment)
+        for engine in engines(experiment, device)
+        for workload in workloads(experiment)
     )
     return tuple({to_json(candidate): candidate for candidate in found}.values())
 
@@ -148,104 +138,9 @@ def runnable(device: Device, forecasts: Sequence[Forecast]) -> tuple[ModelReques
     return tuple(dict.fromkeys(wanted))
 
 
-def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, ...]:
-    """The trials that are not skipped."""
-    left_out = set(map(_subject, skipped))
-    return tuple(trial for trial in planned if _subject(trial) not in left_out)
-
-
-def steps(
-    planned: Sequence[Trial],
-    rounds: int,
-    seed: int,
-    finished: Collection[tuple[str, int]] = frozenset(),
-    rounds_at_most: int | None = None,
-) -> tuple[Step, ...]:
-    """The order in which a device's trials are measured.
-
-    Every round visits all trials in an order of its own, so that a drift of the device is not
-    mistaken for an effect of what is measured. The order depends only on the seed and on what is
-    planned; leaving out what is finished does not change it.
-
-    Args:
-        planned: The trials of one device.
-        rounds: How often each is visited.
-        seed: What the orders are drawn from.
-        finished: Pairs of trial id and round that need no measuring any more.
-        rounds_at_most: How often each may be visited; what goes beyond `rounds` is spare.
-    """
-    ordered = sorted(planned, key=lambda trial: trial.id)
-    return tuple(
-        Step(trial, index, spare=index >= rounds)
-        for index in range(rounds_at_most or rounds)
-        for trial in _shuffled(ordered, f"{seed}:{index}")
-        if (trial.id, index) not in finished
-    )
-
-
-def ceilings(
-    planned: Sequence[Trial], known: Collection[CeilingKey] = frozenset()
-) -> tuple[CeilingsOrder, ...]:
-    """What a device has to be asked, so that its trials can be set against what it does at most.
-
-    Ceilings are those of an engine's default settings with so many threads, so that trials with
-    other settings are set against the same. There are none of a GPU.
-
-    Args:
-        planned: The trials of one device.
-        known: What needs no measuring any more.
-    """
-    names: dict[tuple[str, str, str, int], set[str]] = {}
-    for trial in filter(_is_on_cpu, planned):
-        engine = trial.engine
-        key = (trial.device_id, engine.name, engine.version, int(engine.settings["threads"]))
-        names.setdefault(key, {READ}).update(ceiling_types(engine, trial.model))
-    orders = []
-    for (device_id, name, version, threads), wanted in names.items():
-        missing = [
-            each
-            for each in sorted(wanted)
-            if CeilingKey(device_id, name, version, threads, each) not in known
-        ]
-        engine = Engine(name, version, check_settings(name, {"threads": threads}))
-        orders += [CeilingsOrder(device_id, engine, tuple(missing))] if missing else []
-    return tuple(orders)
-
-
-def rested(
-    measured: Sequence[Step], device: Device, meters: tuple[str, ...], idle_s: float
-) -> tuple[Step | Rest, ...]:
-    """The steps of a device with a rest before the first, and between rounds where power is read.
-
-    Args:
-        measured: The steps, in order.
-        device: The device.
-        meters: Names of the power meters to read.
-        idle_s: How long a rest is; 0 for none.
-    """
-    metered = any(meter.method is Method.MEASURED for meter in device.meters)
-    found: list[Step | Rest] = []
-    for before, step in zip((None, *measured), measured, strict=False):
-        begins = before is None or (metered and before.round != step.round)
-        if idle_s and begins:
-            found.append(Rest(device.id, step.round, meters, idle_s))
-        found.append(step)
-    return tuple(found)
-
-
 def base_requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
-    """The files that quantized ones are compared with: each model's source as it is, once.
-
-    None where no score asked for needs one.
-    """
-    if _ALONE.issuperset(experiment.quality.metrics):
-        return ()
-    sources = {
-        request.name: replace(request, quantization=None)
-        for request in requests(experiment)
-        if request.source is not Source.SHAPE
-    }
-    return tuple(sources.values())
+    """The files that quantized ones of an experiment are compared with; see `orders`."""
+    return orders.base_requests(requests(experiment), experiment.quality.metrics)
 
 
 def reading(quality: QualityConfig, text_sha256: str) -> Reading:
@@ -279,80 +174,35 @@ def checks(
     subjects: Sequence[Subject],
     bases: Bases,
 ) -> tuple[QualityCheck, ...]:
-    """Every quality check of an experiment on one device: one per subject, file and engine.
+    """Every quality check of an experiment on one device; see `orders.checks`."""
+    checked = engines(experiment, device)
+    return orders.checks(device.id, files, checked, subjects, bases, experiment.deadline_s)
 
-    Quality does not depend on how fast an engine is made to run, so each engine is checked with
-    the first of its settings only. A file whose quality cannot be told is not checked: it says
-    itself why.
 
-    Args:
-        experiment: What is asked for.
-        device: Where.
-        files: The model files.
-        subjects: What each is checked on.
-        bases: What the device gave for each of `base_requests`, by the model's name.
-    """
-    first = {engine.name: engine for engine in reversed(tuple(_engines(experiment, device)))}
+def engines(experiment: Experiment, device: Device) -> tuple[Engine, ...]:
+    """Every engine x settings of an experiment, as a device has them."""
     return tuple(
-        _check(device, file, engine, subject, bases, experiment.deadline_s)
-        for file in files
-        if not file.no_quality
-        for engine in first.values()
-        for subject in subjects
+        _engine(device, name, dict(values))
+        for name, engine in experiment.engines.items()
+        for values in _combinations(engine)
     )
 
 
-def _check(
-    device: Device,
-    file: ModelFile,
-    engine: Engine,
-    subject: Subject,
-    bases: Bases,
-    deadline_s: float,
-) -> QualityCheck:
-    check = QualityCheck(device.id, file, engine, deadline_s=deadline_s)
-    if isinstance(subject, Exam):
-        return replace(check, exam=subject)
-    alone = _ALONE.issuperset(subject.metrics)
-    base, reason = (None, "") if alone else _base(bases[file.name])
-    return replace(check, reading=subject, base=base, base_reason=reason)
-
-
-def _base(found: ModelFile | Failure) -> tuple[ModelFile | None, str]:
-    """The file to compare with, or why there is none."""
-    if isinstance(found, Failure):
-        return None, found.message
-    if found.quantization in _UNQUANTIZED:
-        return found, ""
-    return None, (
-        f"its source is a {found.quantization} file: there is no unquantized one to compare with"
+def workloads(experiment: Experiment) -> tuple[Workload, ...]:
+    """Every workload of an experiment at every size."""
+    return tuple(
+        Workload(name, prompt, output, depth, experiment.seed)
+        for name, config in experiment.workloads.items()
+        for prompt, output, depth in _sizes(config)
     )
 
 
-def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[QualityCheck, ...]:
-    """The checks of files that some trial runs on the same engine; the others cannot run."""
-    runs = {(trial.model.sha256, trial.engine.name) for trial in planned}
-    return tuple(check for check in found if (check.model.sha256, check.engine.name) in runs)
-
-
-def _subject(of: Trial | Skip) -> str:
-    return to_json([of.model.name, of.model.quantization, of.engine, of.workload])
-
-
-def _is_on_cpu(trial: Trial) -> bool:
-    settings = trial.engine.settings
-    return settings.get("device", "CPU") == "CPU" and not settings.get("gpu_layers", 0)
-
-
-def _engines(experiment: Experiment, device: Device) -> Iterator[Engine]:
-    for name, engine in experiment.engines.items():
-        for values in _combinations(engine):
-            chosen = dict(values)
-            if chosen.get("threads") == AUTO:
-                on_cpu = chosen.get("device", "CPU") == "CPU"
-                chosen["threads"] = _cores(device, chosen.get("core_type")) if on_cpu else 0
-            version = device.engines.get(name, "not installed")
-            yield Engine(name, version, check_settings(name, chosen))
+def _engine(device: Device, name: str, chosen: dict[str, object]) -> Engine:
+    if chosen.get("threads") == AUTO:
+        on_cpu = chosen.get("device", "CPU") == "CPU"
+        chosen["threads"] = _cores(device, chosen.get("core_type")) if on_cpu else 0
+    version = device.engines.get(name, "not installed")
+    return Engine(name, version, check_settings(name, chosen))
 
 
 def _cores(device: Device, core_type: object) -> int:
@@ -366,17 +216,5 @@ def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:
         yield dict(zip(swept, values, strict=True))
 
 
-def _workloads(experiment: Experiment) -> Iterator[Workload]:
-    for name, config in experiment.workloads.items():
-        for prompt, output, depth in _sizes(config):
-            yield Workload(name, prompt, output, depth, experiment.seed)
-
-
 def _sizes(config: WorkloadConfig) -> Iterator[tuple[int, int, int]]:
     return itertools.product(config.prompt_tokens, config.output_tokens, config.depth_tokens)
-
-
-def _shuffled(ordered: Sequence[Trial], seed: str) -> list[Trial]:
-    shuffled = list(ordered)
-    random.Random(seed).shuffle(shuffled)  # noqa: S311 - not a secret
-    return shuffled

@@ -10,16 +10,17 @@ from typing import Any
 
 from rich.console import Console
 
-from odllm_agent.contract import Device, from_json
+from odllm_agent.contract import Device, Forecast, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
-from odllm_controller import plan, reasons
+from odllm_controller import offline, plan, reasons
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
 from odllm_controller.dispatch import Agent
 from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
 from odllm_controller.fleets import agents_of, opened
 from odllm_controller.outlook import Row, Totals
+from odllm_controller.store import Store
 from odllm_controller.table import MISSING, Column, number, print_rows
 
 _MB, _GB = 1e6, 1e9
@@ -31,6 +32,7 @@ examples:
   odllm plan +experiment=sweep engines.llama_cpp.kv_type_k=q8_0 workloads.short.depth_tokens=8192
   odllm plan +experiment=sweep --json > plan.json
   odllm plan +experiment=sweep --device-file laptop.json    laptop.json: `odllm-agent describe`
+  odllm plan +experiment=sweep --device-file laptop.json --out trials.json    for `odllm-agent run`
 
 Overrides are those of `odllm run`, whose --help tells them all. Nothing is made, fetched or stored.
 Exit status: 0 done, 2 wrong usage, 3 of some trials nothing can be told.
@@ -44,11 +46,13 @@ class Options:
     Attributes:
         as_json: Whether a script will read the answer.
         device_file: A device to plan for instead of those that can be reached.
+        out: Where to write what that device shall do, or `None`.
         overrides: Of the experiment.
     """
 
     as_json: bool
     device_file: Path | None
+    out: Path | None
     overrides: tuple[str, ...]
 
     @classmethod
@@ -56,7 +60,8 @@ class Options:
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = argparse.ArgumentParser(
             prog="odllm plan",
-            usage="odllm plan +experiment=NAME [overrides] [--json] [--device-file FILE]",
+            usage="odllm plan +experiment=NAME [overrides] [--json] "
+            "[--device-file FILE [--out FILE]]",
             description="Tells what an experiment will need on each device: bits per weight, disk, "
             "memory and time, and what cannot run there.",
             epilog=_EXAMPLES,
@@ -67,8 +72,13 @@ class Options:
         parser.add_argument(
             "--device-file", type=Path, help="plan for the device that this file describes"
         )
+        parser.add_argument(
+            "--out", type=Path, help="write what that device shall do, for `odllm-agent run`"
+        )
         known, overrides = parser.parse_known_args(list(arguments))
-        return cls(known.json, known.device_file, tuple(overrides))
+        if known.out and not known.device_file:
+            parser.error("--out needs --device-file: which device is it for?")
+        return cls(known.json, known.device_file, known.out, tuple(overrides))
 
 
 def preview(experiment: Experiment, options: Options, console: Console) -> bool:
@@ -83,18 +93,21 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
         Whether something can be told of every trial.
 
     Raises:
-        UsageError: The file describes no device.
+        UsageError: The file describes no device, or what it shall do cannot be written.
         DispatchError: The fleet cannot be reached.
         StoreError: The store is there and cannot be read.
     """
     elsewhere = _read_device(options.device_file) if options.device_file else None
     with opened(experiment.fleet, experiment.power.meters) as fleet:
         agents = agents_of(fleet)
-        rows = [
-            row
+        told = [
+            (elsewhere or agent.device, _forecasts(experiment, agent, elsewhere))
             for agent in (agents[:1] if elsewhere else agents)
-            for row in _rows(experiment, agent, elsewhere)
         ]
+    rows = [row for device, found in told for row in _rows(experiment, device, found)]
+    if options.out:
+        ((device, found),) = told
+        _write(options.out, experiment, device, found)
     if options.as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     else:
@@ -102,15 +115,30 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     return all(row.fits is not None for row in rows)
 
 
-def _rows(experiment: Experiment, agent: Agent, elsewhere: Device | None) -> list[Row]:
+def _forecasts(
+    experiment: Experiment, agent: Agent, elsewhere: Device | None
+) -> tuple[Forecast, ...]:
     device = elsewhere or agent.device
     forecasts = agent.forecast(plan.candidates(experiment, device), here=elsewhere is None)
-    if elsewhere:
-        available_bytes = assumed_available_bytes(elsewhere.ram_bytes)
-        forecasts = tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
+    if elsewhere is None:
+        return forecasts
+    available_bytes = assumed_available_bytes(elsewhere.ram_bytes)
+    return tuple(replace(each, available_bytes=available_bytes) for each in forecasts)
+
+
+def _rows(experiment: Experiment, device: Device, forecasts: Sequence[Forecast]) -> list[Row]:
     known = speeds.load(experiment.store.path, device.id)
     terms = experiment.repeats, experiment.most_rounds, experiment.cooldown.longest_s
     return [Row.of(device, each, estimate(each, device, known, *terms)) for each in forecasts]
+
+
+def _write(
+    path: Path, experiment: Experiment, device: Device, forecasts: Sequence[Forecast]
+) -> None:
+    store = Store(experiment.store.path)
+    known = store.known_ceilings() if store.path.exists() else ()
+    estimate_s = Totals.of(_rows(experiment, device, forecasts)).estimate_s
+    offline.write(offline.assign(experiment, device, forecasts, known, estimate_s), path)
 
 
 def _read_device(path: Path) -> Device:
@@ -119,7 +147,7 @@ def _read_device(path: Path) -> Device:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path} describes no device: {error}",
-            "write it on the device with `odllm-agent describe > FILE`",
+            "write it on the device with `odllm-agent describe --out FILE`",
         ) from error
 
 

@@ -23,12 +23,13 @@ from odllm_agent.contract import (
     ModelRequest,
     Result,
     RoundResult,
+    Skip,
     Trial,
 )
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
-from odllm_controller.store import Run, Skip, Store
+from odllm_controller.store import Run, Store
 
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 
@@ -59,10 +60,10 @@ class Recorder:
                 started_at=now(),
                 experiment=experiment.name,
                 command=" ".join(sys.argv),
-                config_yaml=OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json"))),
+                config_yaml=config_yaml(experiment),
                 seed=experiment.seed,
-                versions=_versions(),
-                git_commit=_git_commit(),
+                versions=versions(),
+                git_commit=git_commit(),
             )
         )
 
@@ -211,13 +212,19 @@ def _told(what: str, failure: Failure) -> str:
     return "\n    ".join(line for line in lines if line)
 
 
-def _versions() -> dict[str, str]:
+def config_yaml(experiment: Experiment) -> str:
+    """The whole resolved config of an experiment."""
+    return OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json")))
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the controller's packages, by name."""
     return {"python": platform.python_version()} | {
         package: metadata.version(package) for package in _PACKAGES
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the checkout that the code runs from, `-dirty` if it was changed."""
     try:
         described = subprocess.run(

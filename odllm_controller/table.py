@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from odllm_agent.bootstrap import Interval
 from odllm_agent.contract import Method
 from odllm_controller.analysis import comparison, drift, results
 from odllm_controller.analysis.comparison import Comparison
@@ -20,7 +21,6 @@ from odllm_controller.analysis.drift import Drift, Verdict
 from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.results import Row
 from odllm_controller.analysis.scaling import Scaling, scalings
-from odllm_controller.bootstrap import Interval
 
 MISSING = "–"
 """What stands where there is no value."""

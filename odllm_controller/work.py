@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.clock import now
 from odllm_agent.contract import (
     CeilingsOrder,
@@ -29,7 +30,6 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import DataMissing, DispatchError, UsageError
 from odllm_controller import plan
-from odllm_controller.agenda import Agenda, Terms
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
 from odllm_controller.course import Ask, Pause

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from odllm_agent.assignment import FORMAT, Assignment, Experiment
 from odllm_agent.contract import (
     REPEATED,
     Baseline,
@@ -10,6 +11,7 @@ from odllm_agent.contract import (
     Ceiling,
     Ceilings,
     CeilingsOrder,
+    Cooldown,
     Device,
     DeviceKind,
     DeviceState,
@@ -31,15 +33,18 @@ from odllm_agent.contract import (
     Quantization,
     Reading,
     Repeat,
+    RepeatPolicy,
     RoundResult,
     Score,
+    Skip,
     Source,
     Stopped,
     Trial,
     Work,
     Workload,
 )
-from odllm_controller.store import Skip
+from odllm_agent.logbook import Opening
+from odllm_agent.settings import check_settings
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -302,3 +307,44 @@ def baseline(round_index: int = 0, idle_w: float | None = None, **changes: objec
         "energy": (idle,) if idle else (),
     }
     return Baseline(**(fields | changes))  # type: ignore[arg-type]
+
+
+def assignment(*requests: ModelRequest, **changes: object) -> Assignment:
+    """Two rounds of a short workload on one thread, without quality, ceilings or a rest."""
+    fields: dict[str, object] = {
+        "format": FORMAT,
+        "experiment": Experiment("sweep", "name: sweep\n", 1, {"odllm": "0.1.0"}, None, STARTED),
+        "device": device(),
+        "requests": requests,
+        "engines": (engine(**check_settings("llama_cpp", {"threads": 1})),),  # type: ignore[arg-type]
+        "workloads": (Workload("short", prompt_tokens=8, output_tokens=4),),
+        "skips": (),
+        "rounds": 2,
+        "rounds_at_most": 2,
+        "policy": RepeatPolicy(warmups=1, at_least=1, at_most=1),
+        "cooldown": Cooldown(),
+        "meters": (),
+        "idle_s": 0.0,
+        "deadline_s": 60.0,
+        "reading": None,
+        "exams": (),
+        "ceilings": False,
+        "known_ceilings": (),
+        "estimate_s": 1.0,
+    }
+    return Assignment(**(fields | changes))  # type: ignore[arg-type]
+
+
+def opening(asked: Assignment | None = None, **changes: object) -> Opening:
+    """The beginning of a run on a laptop."""
+    carried_out = asked or assignment()
+    fields: dict[str, object] = {
+        "format": FORMAT,
+        "assignment_sha256": "0" * 64,
+        "started_at": STARTED,
+        "command": "odllm-agent run trials.json --out results.jsonl",
+        "experiment": carried_out.experiment,
+        "device": carried_out.device,
+        "skips": carried_out.skips,
+    }
+    return Opening(**(fields | changes))  # type: ignore[arg-type]

@@ -1,6 +1,9 @@
 """One quality check: a text to read, or a task to solve."""
 
-from odllm_agent.contract import QualityCheck, QualityResult
+import math
+from dataclasses import replace
+
+from odllm_agent.contract import QualityCheck, QualityResult, Score
 from odllm_agent.errors import UsageError
 from odllm_agent.quality import examining, reading
 
@@ -14,7 +17,21 @@ def evaluate(check: QualityCheck) -> QualityResult:
         EngineError: The engine refuses the model.
     """
     if check.reading:
-        return QualityResult(check, reading.evaluate(check, check.reading))
+        return _result(check, reading.evaluate(check, check.reading))
     if check.exam:
-        return QualityResult(check, examining.evaluate(check, check.exam))
+        return _result(check, examining.evaluate(check, check.exam))
     raise UsageError("a quality check needs a text or a task", "name one of them")
+
+
+def _result(check: QualityCheck, scores: tuple[Score, ...]) -> QualityResult:
+    return QualityResult(check, tuple(map(_without_infinities, scores)))
+
+
+def _without_infinities(score: Score) -> Score:
+    """What the computation made no number of is missing, with the reason."""
+    error = score.standard_error
+    known = error if error is not None and math.isfinite(error) else None
+    if score.value is None or math.isfinite(score.value):
+        return replace(score, standard_error=known)
+    reason = f"the model's output gives {score.value}, which is no number"
+    return replace(score, value=None, standard_error=None, reason=reason)

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from odllm_agent.bootstrap import Interval
 from odllm_controller import store
 from odllm_controller.analysis.ratio import Measured, ratio
 from odllm_controller.analysis.results import Row, measured, records
-from odllm_controller.bootstrap import Interval
 
 _ENGINE = "engine"
 _SAMPLES = """

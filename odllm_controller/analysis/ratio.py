@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from odllm_controller.bootstrap import (
+from odllm_agent.bootstrap import (
     LEAST_ROUNDS,
     Floats,
     Interval,

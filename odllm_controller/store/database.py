@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 
 from odllm_agent.clock import monotonic_ns, seconds_since
-from odllm_agent.errors import StoreError
+from odllm_agent.errors import StoreError, ValueRefused
 from odllm_controller.store import schema
 
 READ_PATIENCE_S = 5.0
@@ -32,6 +32,7 @@ _SHORTEST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.05
 _MAGIC = slice(8, 12)
 _BROKEN = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+_REFUSED = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 
 
 def read(
@@ -63,11 +64,18 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         StoreError: The file cannot be written, or another process kept it locked for seconds.
+        ValueRefused: Something in the transaction is no value of its column.
     """
     with _opened(path, read_only=False) as connection:
         connection.begin()
         try:
             yield connection
+        except _REFUSED as error:
+            connection.rollback()
+            raise ValueRefused(
+                f"the store cannot hold a value: {_reason(str(error))}",
+                "Look at what was to be stored.",
+            ) from error
         except BaseException:
             connection.rollback()
             raise

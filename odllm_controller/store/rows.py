@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from odllm_agent.bootstrap import Rounds, interval_of
 from odllm_agent.contract import (
     Baseline,
     Ceiling,
@@ -23,13 +24,12 @@ from odllm_agent.contract import (
     Repeat,
     RoundResult,
     Score,
+    Skip,
     Trial,
     Workload,
     to_json,
 )
-from odllm_controller.bootstrap import Rounds, interval_of
 from odllm_controller.store.run import Run
-from odllm_controller.store.skip import Skip
 
 Row = dict[str, object]
 
@@ -128,7 +128,7 @@ def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
         "peak_rss_bytes": finished.peak_rss_bytes if finished else None,
         "stopped": str(result.stopped),
         "interval_width": finished.interval_width if finished else None,
-        "complete": finished is not None and result.failure is None,
+        "complete": result.complete,
         **_of_held(finished.held if finished else HeldMemory()),
         "waited_s": result.waited_s,
         "available_before_bytes": result.available_before_bytes,
@@ -246,7 +246,7 @@ def of_quality(result: QualityResult, run_id: str) -> Iterator[Row]:
             **_of_engine(check.engine),
             **_of_subject(check),
             **dataclasses.asdict(score),
-            "complete": _complete(result),
+            "complete": result.complete,
             "wall_s": result.wall_s,
         }
 
@@ -368,12 +368,3 @@ def _of_subject(check: QualityCheck) -> Row:
         "most": reading.max_windows if reading else exam.limit if exam else None,
         "base_sha256": check.base.sha256 if check.base else None,
     }
-
-
-def _complete(result: QualityResult) -> bool:
-    """Whether trying again would bring nothing new.
-
-    A score that is missing although there is a file to compare with wanted only memory.
-    """
-    missing = any(score.value is None for score in result.scores)
-    return result.failure is None and not (result.check.base and missing)

@@ -18,6 +18,7 @@ class Run:
         seed: What orders and token ids are drawn from.
         versions: Of Python and of the controller's packages, by name.
         git_commit: Of the checkout that the controller ran from, if it did.
+        origin: `run`, or `import` of one that a device carried out without a controller.
     """
 
     id: str
@@ -28,3 +29,4 @@ class Run:
     seed: int
     versions: Mapping[str, str]
     git_commit: str | None
+    origin: str = "run"

@@ -199,13 +199,13 @@ WITH floors AS (
         ON reading.device_id = trials.device_id
         AND reading.engine = trials.engine
         AND reading.engine_version = trials.engine_version
-        AND reading.threads = (trials.settings ->> 'threads')::INTEGER
+        AND reading.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
         AND reading.name = 'read'
     LEFT JOIN latest_ceilings AS multiplying
         ON multiplying.device_id = trials.device_id
         AND multiplying.engine = trials.engine
         AND multiplying.engine_version = trials.engine_version
-        AND multiplying.threads = (trials.settings ->> 'threads')::INTEGER
+        AND multiplying.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
         AND multiplying.name = work.type
     GROUP BY work.trial_id, work.phase
 ),
@@ -556,7 +556,7 @@ of_trials AS (
         trials.depth_tokens,
         trials.engine_version,
         trials.settings,
-        (trials.settings ->> 'threads')::INTEGER AS threads,
+        TRY_CAST(trials.settings ->> 'threads' AS INTEGER) AS threads,
         coalesce(progress.rounds, 0) AS rounds,
         plan.planned_rounds,
         plan.rounds_at_most,
@@ -707,7 +707,7 @@ skipped AS (
         skips.depth_tokens,
         skips.engine_version,
         skips.settings,
-        (skips.settings ->> 'threads')::INTEGER AS threads,
+        TRY_CAST(skips.settings ->> 'threads' AS INTEGER) AS threads,
         0 AS rounds,
         runs.started_at AS run_started_at,
         skips.n_weights,

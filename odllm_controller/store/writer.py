@@ -12,6 +12,7 @@ import duckdb
 
 from odllm_agent.contract import (
     Baseline,
+    CeilingKey,
     Ceilings,
     Device,
     Event,
@@ -19,16 +20,15 @@ from odllm_agent.contract import (
     ModelRequest,
     QualityResult,
     RoundResult,
+    Skip,
     Trial,
     from_json,
     to_json,
 )
 from odllm_agent.errors import StoreError
 from odllm_controller.store import database, rows, schema
-from odllm_controller.store.ceiling_key import CeilingKey
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
-from odllm_controller.store.skip import Skip
 
 _HAS_ROUND = """
 SELECT count(*) FROM rounds
@@ -80,6 +80,7 @@ DELETE FROM held
 WHERE run_id = $run_id
 AND trial_id IN (SELECT trial_id FROM trials WHERE device_id = $device_id)
 """
+_FORGET_SKIPS = "DELETE FROM skips WHERE run_id = ? AND list_contains(?, device_id)"
 _KNOWN_CEILINGS = """
 SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
 WHERE per_s IS NOT NULL
@@ -138,9 +139,10 @@ class Store:
         return cls(path)
 
     def add_run(self, run: Run) -> None:
-        """Stores that a run has begun."""
+        """Stores that a run has begun, unless it is there already."""
         with self._writing() as connection:
-            _insert(connection, "runs", [rows.of_run(run)])
+            if not _count(connection, "SELECT count(*) FROM runs WHERE run_id = ?", [run.id]):
+                _insert(connection, "runs", [rows.of_run(run)])
 
     def end_run(self, run_id: str, ended_at: datetime, status: str) -> None:
         """Stores how a run ended: `done`, `failed` or `interrupted`."""
@@ -215,8 +217,10 @@ class Store:
             _upsert(connection, "planned", planned)
 
     def add_skips(self, run_id: str, skips: Sequence[Skip]) -> None:
-        """Stores what a run leaves out because it cannot run."""
+        """Stores what a run leaves out because it cannot run, once per run and device."""
+        device_ids = [skip.device_id for skip in skips]
         with self._writing() as connection:
+            connection.execute(_FORGET_SKIPS, [run_id, device_ids])
             _insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
 
     def add_round(self, run_id: str, result: RoundResult) -> None:

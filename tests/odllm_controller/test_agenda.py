@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from odllm_agent.agenda import Agenda, Task, Terms
 from odllm_agent.contract import Cooldown, Measurement, QualityCheck, RepeatPolicy, Rest, Trial
-from odllm_controller.agenda import Agenda, Task, Terms
 from odllm_controller.plan import Step, steps
 from odllm_controller.store import Speeds
 from tests import support

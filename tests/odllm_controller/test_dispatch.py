@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
 from odllm_controller import dispatch
-from odllm_controller.agenda import Agenda, Terms
 from odllm_controller.course import Standing
 from odllm_controller.dispatch import Agent, Dispatch
 from odllm_controller.plan import Step

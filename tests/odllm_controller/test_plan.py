@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from odllm_agent.contract import (
     READ,
     Anatomy,
+    CeilingKey,
     Device,
     Engine,
     Failure,
@@ -28,7 +29,6 @@ from odllm_agent.contract import (
 from odllm_agent.models.hub_file import HubFile
 from odllm_controller import plan
 from odllm_controller.config import Experiment
-from odllm_controller.store import CeilingKey
 from tests import support
 from tests.odllm_controller.configs import CONF, experiment
 

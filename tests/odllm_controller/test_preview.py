@@ -227,4 +227,13 @@ def test_a_file_that_describes_no_device_is_refused(tmp_path: Path) -> None:
     for content in ("", "[]", '{"id": 1}', "nonsense"):
         wrong.write_text(content)
         with pytest.raises(UsageError, match="describes no device"):
-            preview(experiment(), Options(False, wrong, ()), Console(file=io.StringIO()))
+            preview(experiment(), Options(False, wrong, None, ()), Console(file=io.StringIO()))
+
+
+def test_a_file_of_what_to_do_is_for_a_device_that_is_named() -> None:
+    with pytest.raises(SystemExit) as ended:
+        Options.of(["+experiment=sweep", "--out", "trials.json"])
+    assert ended.value.code == 2
+    options = Options.of(["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"])
+    assert (options.device_file, options.out) == (Path("d.json"), Path("trials.json"))
+    assert options.overrides == ("+experiment=sweep",)

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from odllm_agent.contract import Ceilings, Failure, Phase, RoundResult, Work
+from odllm_agent.contract import CeilingKey, Ceilings, Failure, Phase, RoundResult, Work
 from odllm_controller.analysis.metrics import METRICS
-from odllm_controller.store import CeilingKey, Store, read
+from odllm_controller.store import Store, read
 from tests import stores, support
 
 # A prompt of 128 tokens takes 0.1 s, an output token 0.01 s.

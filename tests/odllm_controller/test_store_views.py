@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from odllm_agent.bootstrap import interval_of
 from odllm_agent.contract import (
     Energy,
     Exam,
@@ -31,7 +32,6 @@ from odllm_agent.contract import (
     Source,
     Stopped,
 )
-from odllm_controller.bootstrap import interval_of
 from odllm_controller.store import Store, read
 from tests import stores, support
 

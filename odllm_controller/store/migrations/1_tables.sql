@@ -17,7 +17,8 @@ CREATE TABLE runs (
     config_yaml VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
     versions JSON NOT NULL,            -- of Python and of the controller's packages
-    git_commit VARCHAR
+    git_commit VARCHAR,
+    origin VARCHAR NOT NULL            -- run, import
 );
 
 -- As last seen; how a device was in each run stands in run_devices.

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.claim import Claim
 from odllm_agent.contract import (
     Candidate,
@@ -33,7 +34,6 @@ from odllm_agent.contract import (
 from odllm_agent.models import Cache, prepare
 from odllm_agent.place import state_root
 from odllm_agent.settings import check_settings
-from odllm_controller.agenda import Agenda, Terms
 from odllm_controller.course import Ask
 from odllm_controller.dispatch import Agent, Dispatch, Fleet
 from odllm_controller.fleets import agents_of, opened

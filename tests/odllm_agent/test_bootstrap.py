@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from odllm_agent.bootstrap import Rounds, interval_of
 from odllm_agent.interval import median_interval
-from odllm_controller.bootstrap import Rounds, interval_of
 
 TRUTH = 100.0
 positive = st.floats(0.1, 1e6)

@@ -19,7 +19,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 2
@@ -130,6 +129,9 @@ def margin(draws: Floats, n_rounds: int) -> float:
         draws: What each draw gave, shape (draws,).
         n_rounds: The independent rounds that they were drawn from.
     """
+    # Its import takes a fifth of a second, and most commands of an agent draw nothing.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
     degrees = n_rounds - 1
     t = stdtrit(degrees, (1 + CONFIDENCE) / 2)
     return float(t * np.std(draws) * np.sqrt(n_rounds / degrees))

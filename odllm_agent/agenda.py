@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple, Self
 
+from odllm_agent.bootstrap import Rounds, interval_of
 from odllm_agent.contract import (
     Cooldown,
     Measurement,
@@ -15,9 +16,7 @@ from odllm_agent.contract import (
     Result,
     RoundResult,
 )
-from odllm_controller.bootstrap import interval_of
-from odllm_controller.plan import Step
-from odllm_controller.store import Speeds
+from odllm_agent.steps import Step
 
 Task = Measurement | QualityCheck | Rest
 """An order of an agenda."""
@@ -76,7 +75,7 @@ class Agenda:
         steps: Sequence[Step | Rest],
         checks: Sequence[QualityCheck],
         terms: Terms,
-        earlier_decode_tok_s: Mapping[str, Speeds],
+        earlier_decode_tok_s: Mapping[str, Rounds],
     ) -> None:
         self._left = deque(_Item.of(each) for each in (*steps, *checks))
         self._terms = terms
@@ -113,8 +112,7 @@ class Agenda:
         if result.failure:
             self._leave_out(trial_id)
             return
-        measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
+        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), result.decode_tok_s)
         self._settle(trial_id)
 
     def _settle(self, trial_id: str) -> None:

@@ -1,0 +1,209 @@
+"""`odllm-agent run`: what a controller has planned for this device, done without it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from odllm_agent import assignment, device, offline
+from odllm_agent.agenda import Agenda
+from odllm_agent.assignment import FORMAT, Assignment
+from odllm_agent.claim import Claim
+from odllm_agent.clock import now
+from odllm_agent.commands import DONE, FAULT, SOME_FAILED
+from odllm_agent.commands.bars import Bars
+from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, ModelRequest
+from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.logbook import Closing, Logbook, Opening, Planned, Status, Unprepared
+from odllm_agent.models import Cache
+from odllm_agent.offline import Done
+from odllm_agent.place import STATE_VARIABLE, state_root
+
+_EXAMPLES = """\
+examples:
+  odllm-agent describe --out laptop.json                here, for whoever plans
+  odllm plan +experiment=sweep --device-file laptop.json --out trials.json   on the controller
+  odllm-agent run trials.json --out results.jsonl       here, without Ray and without a network
+  odllm import results.jsonl --store odllm.duckdb       on the controller
+
+The same command again goes on where it was. A model of a hub needs a network until it is in this
+device's cache (`odllm-agent models pull`).
+Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted.
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command to those of the agent.
+
+    Args:
+        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+    """
+    parser = commands.add_parser(
+        "run",
+        help="measure what `odllm plan` wrote for this device, without Ray or network",
+        description="Measures what `odllm plan --device-file --out` wrote for this device.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trials", type=Path, help="what to do, as `odllm plan --out` wrote it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where results go; what is there is gone on from"
+    )
+    parser.add_argument(
+        "--any-device", action="store_true", help="also if it was planned for another device"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    asked, sha256 = assignment.read(options.trials)
+    here = device.describe(meters=asked.meters)
+    if not options.any_device:
+        _refuse_other_device(asked, here, options.trials)
+    claim = _claimed()
+    try:
+        with Logbook(options.out, sha256) as logbook:
+            return _Run(asked.on(here), logbook).carried_out(sha256)
+    finally:
+        claim.release()
+
+
+def _refuse_other_device(asked: Assignment, here: Device, path: Path) -> None:
+    if asked.device.id != here.id:
+        raise UsageError(
+            f"{path} is for {asked.device.name} (id {asked.device.id}), and this is {here.name} "
+            f"(id {here.id})",
+            "plan for this device with what `odllm-agent describe` prints here, or add "
+            "--any-device; threads and what fits were then planned for another one",
+        )
+
+
+def _claimed() -> Claim:
+    claim = Claim(state_root() / "agent.lock")
+    try:
+        taken = claim.take()
+    except OSError as error:
+        raise UsageError(
+            f"the agent's state folder {state_root()} cannot be used: {error.strerror}",
+            f"set {STATE_VARIABLE} to a folder that can be written to",
+        ) from error
+    if not taken:
+        raise DispatchError(
+            f"{claim.holder} measures on this device",
+            "wait for it, or end it: two would disturb each other",
+        )
+    return claim
+
+
+class _Run:
+    """One start of the command.
+
+    Args:
+        asked: What to do, as this device has it.
+        logbook: Where it is written down.
+    """
+
+    def __init__(self, asked: Assignment, logbook: Logbook) -> None:
+        self._asked = asked
+        self._logbook = logbook
+        self._done = Done.of(logbook.earlier)
+        self._bars = Bars()
+        self._cache = Cache.of_this_device(self._bars.update)
+        self._n_failed = 0
+
+    def carried_out(self, sha256: str) -> int:
+        """Does what is left to do, and writes down how it began and ended.
+
+        Args:
+            sha256: The checksum of the file that says what to do.
+
+        Returns:
+            The exit status.
+        """
+        self._logbook.add(_opening(self._asked, sha256))
+        ended = Status.FAILED
+        try:
+            n_planned = self._carry_out()
+            ended = Status.FAILED if self._n_failed else Status.DONE
+        except KeyboardInterrupt:
+            ended = Status.INTERRUPTED
+            raise
+        finally:
+            self._logbook.add(Closing(now(), ended))
+        if self._n_failed:
+            return SOME_FAILED
+        return DONE if n_planned else FAULT
+
+    def _carry_out(self) -> int:
+        """Does all of it; returns the number of trials."""
+        asked, done = self._asked, self._done
+        with self._bars:
+            files = [file for file in map(self._prepared, asked.requests) if file]
+            planned = offline.trials(asked, files)
+            checks = offline.checks(asked, files, planned, self._prepare)
+        self._logbook.add(
+            Planned(planned, asked.rounds, asked.rounds_at_most, asked.policy.interval_target)
+        )
+        self._find_ceilings(offline.ceilings(asked, planned, done))
+        self._work_off(offline.agenda(asked, planned, checks, done))
+        return len(planned)
+
+    def _prepared(self, request: ModelRequest) -> ModelFile | None:
+        found = self._prepare(request)
+        if not isinstance(found, Failure):
+            return found
+        self._logbook.add(Unprepared(request, found))
+        self._failed(request.label, found)
+        return None
+
+    def _prepare(self, request: ModelRequest) -> ModelFile | Failure:
+        return offline.prepare(request, self._cache)
+
+    def _find_ceilings(self, orders: Sequence[CeilingsOrder]) -> None:
+        for order in orders:
+            _say(order.told)
+            self._logbook.add(offline.perform(order))
+
+    def _work_off(self, agenda: Agenda) -> None:
+        _say(_outlook(len(agenda), self._asked.estimate_s))
+        # Without a terminal it says nothing but failures.
+        with tqdm(total=len(agenda), disable=None) as bar:
+            while (order := agenda.next_order()) is not None:
+                bar.set_description(order.told)
+                result = offline.perform(order)
+                agenda.learn(result)
+                self._logbook.add(result)
+                if result.failure:
+                    self._failed(order.told, result.failure)
+                bar.total = bar.n + 1 + len(agenda)
+                bar.update()
+
+    def _failed(self, what: str, failure: Failure) -> None:
+        self._n_failed += 1
+        _say(f"failed: {what}: {failure.message}\n    {failure.remedy}")
+
+
+def _opening(asked: Assignment, sha256: str) -> Opening:
+    return Opening(
+        format=FORMAT,
+        assignment_sha256=sha256,
+        started_at=now(),
+        command=" ".join(sys.argv),
+        experiment=asked.experiment,
+        device=asked.device,
+        skips=asked.skips,
+    )
+
+
+def _outlook(n_left: int, estimate_s: float) -> str:
+    if not n_left:
+        return "nothing is left to do"
+    guess = f"{estimate_s / 60:.0f} min" if estimate_s > 90 else f"{estimate_s:.0f} s"
+    return f"{n_left} to do, all trials together about {guess} at most (estimated)"
+
+
+def _say(told: str) -> None:
+    tqdm.write(told, file=sys.stderr)

@@ -1,0 +1,74 @@
+"""What a device shall do, from the file that says so."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from odllm_agent import assignment
+from odllm_agent.assignment import FORMAT, Assignment
+from odllm_agent.contract import CeilingKey, Exam, ModelRequest, Quantization, Source, to_json
+from odllm_agent.errors import UsageError
+from tests import support
+
+REQUEST = ModelRequest("tiny", Source.FILE, "/models/tiny.gguf", Quantization.Q4_0)
+WHOLE = support.assignment(
+    REQUEST,
+    skips=(support.skip(),),
+    reading=support.quality_check().reading,
+    exams=(Exam("digits", "", 10),),
+    known_ceilings=(CeilingKey("id", "llama_cpp", "1", 2, "read"),),
+)
+
+
+def test_an_assignment_survives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "trials.json"
+    path.write_text(to_json(WHOLE))
+    asked, sha256 = assignment.read(path)
+    assert asked == WHOLE
+    path.write_text(to_json(dataclasses.replace(WHOLE, rounds=3)))
+    assert assignment.read(path)[1] != sha256
+
+
+def changed(**fields: object) -> str:
+    return json.dumps(json.loads(to_json(WHOLE)) | fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "is no assignment"),
+        ("[]", "is no assignment"),
+        ("[" * 100_000, "is no assignment"),
+        (changed(rounds="2"), "'2' is no int"),
+        (changed(rounds=True), "True is no int"),
+        (changed(extra=1), "'extra'"),
+        (changed(engines={}), "is no assignment"),
+        (
+            changed(format=FORMAT + 1),
+            f"of format {FORMAT + 1}, and this ODLLM reads {FORMAT}",
+        ),
+    ],
+)
+def test_what_is_no_assignment_is_wrong_usage(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "trials.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"trials\.json") as refused:
+        assignment.read(path)
+    assert told in str(refused.value)
+
+
+def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        assignment.read(tmp_path / "none.json")
+
+
+def test_engines_are_those_that_the_device_has_now_also_in_what_is_skipped() -> None:
+    asked: Assignment = dataclasses.replace(WHOLE, skips=(support.skip(),))
+    here = support.device("other", engines={"llama_cpp": "2"})
+    found = asked.on(here)
+    assert found.device == here
+    assert {engine.version for engine in found.engines} == {"2"}
+    (skip,) = found.skips
+    assert (skip.device_id, skip.engine.version) == (here.id, "2")
