@@ -1,4 +1,4 @@
-"""What one device has still to do, and what it learns from each result."""
+"""What a device has still to do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,20 +29,17 @@ def drained(of: Agenda) -> list[Task]:
 
 def test_trials_come_in_their_order_and_quality_comes_last() -> None:
     *measurements, check = drained(agenda(STEPS))
-    assert all(isinstance(each, Measurement) for each in measurements)
-    assert [each.told for each in measurements] == [
-        f"{step.trial.model.label}, round {step.round + 1}, short" for step in STEPS
+    assert [(each.trial, each.round) for each in measurements] == [  # type: ignore[union-attr]
+        (step.trial, step.round) for step in STEPS
     ]
     assert check == support.quality_result().check
 
 
 def test_every_trial_is_measured_on_the_same_terms() -> None:
-    *orders, _ = drained(agenda(STEPS))
-    assert {
-        (each.policy, each.meters, each.deadline_s, each.cooldown)
-        for each in orders
-        if isinstance(each, Measurement)
-    } == {(TERMS.policy, TERMS.meters, 60.0, TERMS.cooldown)}
+    *measurements, _ = drained(agenda(STEPS))
+    for each in measurements:
+        assert isinstance(each, Measurement)
+        assert Terms(each.policy, each.meters, each.deadline_s, each.cooldown) == TERMS
 
 
 def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
@@ -133,3 +130,10 @@ def test_nobody_rests_before_a_round_of_which_nothing_is_left() -> None:
     work.next_order()
     work.learn(support.failed_round(TRIALS[0]))
     assert drained(work) == [support.quality_check()]
+
+
+def test_a_trial_that_is_expected_to_be_quick_has_a_deadline_of_its_own() -> None:
+    terms = Terms(RepeatPolicy(), (), 3600.0, deadlines_s={TRIALS[0].id: 600.0})
+    orders = drained(Agenda(STEPS[:2], [], terms, {}))
+    found = {each.trial.id: each.deadline_s for each in orders if isinstance(each, Measurement)}
+    assert found == {TRIALS[0].id: 600.0, TRIALS[1].id: 3600.0}
