@@ -93,5 +93,5 @@ def test_a_full_disk_is_waited_for(small_disk: Callable[[int], Path], tmp_path: 
     membership = Membership(Address("head"), tmp_path / "token", "mine", "lab-1")
     with contextlib.suppress(OSError):
         (folder / "filler").write_bytes(bytes(64 * 1024))
-    with pytest.raises(DispatchError, match="does not start: .*No space left"):
+    with pytest.raises(DispatchError, match=r"does not start: .*No space left"):
         Supervisor(membership, folder, lambda _: None)._start()
