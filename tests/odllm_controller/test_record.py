@@ -152,9 +152,8 @@ def test_a_result_that_the_device_could_not_keep_is_stored_and_told(
 def test_events_say_what_happened_when_to_whom_and_in_which_run(
     path: Path, recorder: Recorder
 ) -> None:
-    recorder.event(
-        Event(support.STARTED, EventKind.REFUSED, "id-of-old", "old: it has ODLLM 0.0.1")
-    )
+    told = "old: it has ODLLM 0.0.1"
+    recorder.event(Event(support.STARTED, EventKind.REFUSED, "id-of-old", told))
     recorder.result(support.round_result())
     recorder.flush()
     first, second = store.read(path, "SELECT * FROM events ORDER BY event_id").to_dict("records")
