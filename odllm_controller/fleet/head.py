@@ -79,7 +79,9 @@ class Head:
     def is_up(self) -> bool:
         """Whether it has not ended."""
         with contextlib.suppress(psutil.Error):
-            return psutil.Process(self.pid).name() in SERVERS
+            process = psutil.Process(self.pid)
+            # In a container nobody may take away a process that was killed.
+            return process.name() in SERVERS and process.status() != psutil.STATUS_ZOMBIE
         return False
 
     @property
