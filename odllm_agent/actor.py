@@ -103,8 +103,9 @@ class AgentActor:
 
     def hindrance(self, limits: Limits) -> Hindrance:
         """What keeps this device from measuring now."""
-        if not self._claim.take(_PATIENCE_S):
-            return Hindrance(_taken(self._claim.holder).message, for_good=True)
+        obstacle = self._obstacle(_PATIENCE_S)
+        if obstacle:
+            return Hindrance(obstacle, for_good=True)
         return hindrance(limits, state.read_state(), clock.local_now().time())
 
     def ceilings(self, order: CeilingsOrder, tag: Tag) -> Entry:
@@ -152,13 +153,24 @@ class AgentActor:
 
     def _carry_out(self, order: Order, tag: Tag, action: Callable[[], Result]) -> Entry:
         """Does what an order says, unless another agent has this device, and keeps the result."""
-        if not self._claim.take():
-            return Entry.of("", order.failed(_taken(self._claim.holder)), tag)
+        obstacle = self._obstacle()
+        if obstacle:
+            error = DispatchError(obstacle, "see to it there, and run the same command again")
+            return Entry.of("", order.failed(Failure.of(error)), tag)
         self._underway = Underway(order.told, clock.now(), tag)
         try:
             return self._journal.add(action(), tag)
         finally:
             self._underway = None
+
+    def _obstacle(self, patience_s: float = 0.0) -> str:
+        """Why this agent may not have the device, or `""` once it has."""
+        try:
+            if self._claim.take(patience_s):
+                return ""
+        except OSError as error:
+            return f"{state_root()} cannot be used: {error.strerror or error}"
+        return f"{self._claim.holder} measures on this device for another fleet"
 
     def _own_cache(self) -> models.Cache:
         """This device's cache, kept because it remembers which models it has given out.
@@ -170,11 +182,3 @@ class AgentActor:
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
-
-
-def _taken(holder: str) -> Failure:
-    error = DispatchError(
-        f"{holder} measures on this device for another fleet",
-        "wait for it, or end it; two would disturb each other",
-    )
-    return Failure.of(error)

@@ -178,13 +178,20 @@ class Dispatch:
         for agent in seen.agents:
             known = self._posts.get(agent.device.id)
             if known:
-                known.agent, known.ticket = agent, None
+                self._renew(known, agent)
             elif (work := self._work(agent)) is None:
                 self._missing.pop(agent.device.id, None)
             else:
                 self._join(agent.device)
                 post = self._posts[agent.device.id] = _Post(agent, work)
                 self._go_on(post, None)
+
+    def _renew(self, post: _Post, agent: Agent) -> None:
+        """Takes the agent of a device that was lost for what it is now."""
+        post.agent = agent
+        # One that has answered meanwhile may be at an order, which must not be sent twice.
+        if post.course.is_gone:
+            post.ticket = None
 
     def _join(self, device: Device) -> None:
         self._tell(device, EventKind.JOINED)

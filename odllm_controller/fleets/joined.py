@@ -66,8 +66,11 @@ class JoinedFleet:
         """The devices that came, or came back, since the last look."""
         if self._looked_at_ns is None or seconds_since(self._looked_at_ns) >= _LOOK_EVERY_S:
             self._looked_at_ns = monotonic_ns()
-            for labels in alive():
-                self._greet(labels[DEVICE], labels)
+            present = {labels[DEVICE]: labels for labels in alive()}
+            for device_id in self._coming.keys() - present.keys():
+                del self._coming[device_id]
+            for device_id, labels in present.items():
+                self._greet(device_id, labels)
         return self._arrived()
 
     def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:

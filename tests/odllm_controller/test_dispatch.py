@@ -55,7 +55,7 @@ def kinds(books: Books) -> Counter[EventKind]:
 
 
 FATES = st.lists(
-    st.sampled_from([Fate.ANSWERED, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.LOST_AFTER, Fate.SILENT]),
+    st.sampled_from([Fate.ANSWERED, Fate.SLOW, Fate.LOST_BEFORE, Fate.LOST_AFTER, Fate.SILENT]),
     max_size=40,
 )
 

@@ -27,6 +27,7 @@ class Fate(StrEnum):
     """What becomes of one call."""
 
     ANSWERED = "answered"
+    SLOW = "answered some turns later"
     LOST_BEFORE = "lost before it was carried out"
     LOST_AFTER = "lost after it was carried out and kept"
     SILENT = "never answered"
@@ -47,6 +48,11 @@ class Ticket:
     agent: "FakeAgent"
     ask: Ask
     fate: Fate
+    turns: int = 0
+
+    def is_ready(self) -> bool:
+        self.turns += 1
+        return self.fate is not Fate.SILENT and (self.fate is not Fate.SLOW or self.turns > 4)
 
 
 @dataclass
@@ -60,11 +66,15 @@ class FakeAgent:
     carried_out: list[tuple[str, int]] = field(default_factory=list)
     hindrances: list[Hindrance] = field(default_factory=list)
     gone: bool = False
+    orders_out: int = 0
     n_entries: int = 0
 
     def ask(self, ask: Ask) -> Ticket:
         # An agent that was lost answers nothing until it is found, so that is never lost itself.
         fate = Fate.ANSWERED if ask.method == "underway" else next(self.fates, Fate.ANSWERED)
+        if ask.method == "measure":
+            assert not self.orders_out, "two orders at once on one device"
+            self.orders_out += 1
         return Ticket(self, ask, Fate.SILENT if self.gone else fate)
 
     def forecast(
@@ -108,26 +118,33 @@ class World:
     settled: bool = True
     refused: list[Event] = field(default_factory=list)
     later: dict[float, FakeAgent] = field(default_factory=dict)
-    asked: list[Ask] = field(default_factory=list)
     on_wait: Callable[["World"], None] = lambda _: None
+    everyone: list[FakeAgent] = field(default_factory=list)
+    looks: int = 0
+    found_again: list[tuple[int, FakeAgent]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.everyone = [*self.agents, *self.later.values()]
 
     def look(self) -> Sighting:
         due = [at_s for at_s in self.later if at_s <= self.clock.now_s]
         seen, self.agents = [*self.agents, *(self.later.pop(at_s) for at_s in due)], []
+        self.looks += 1
+        seen += [each for at_look, each in self.found_again if at_look <= self.looks]
+        self.found_again = [each for each in self.found_again if each[0] > self.looks]
         refused, self.refused = self.refused, []
         return Sighting(seen, refused)
 
     def wait(self, tickets: Sequence[Ticket], timeout_s: float) -> Sequence[Ticket]:
         self.on_wait(self)
-        busy = [ticket.agent for ticket in tickets if ticket.ask.method == "measure"]
-        assert len(busy) == len({id(agent) for agent in busy}), "two orders at once on one device"
-        ready = [each for each in tickets if each.fate is not Fate.SILENT]
+        ready = [each for each in tickets if each.is_ready()]
         if not ready:
             self.clock.now_s += timeout_s
         return ready[:1]
 
     def answer(self, ticket: Ticket) -> Any:
-        self.asked.append(ticket.ask)
+        if ticket.ask.method == "measure":
+            ticket.agent.orders_out -= 1
         if ticket.fate is Fate.LOST_BEFORE:
             raise DispatchError("the agent died")
         answer = ticket.agent.carry_out(ticket.ask)
@@ -136,7 +153,10 @@ class World:
         return answer
 
     def lost(self, device_id: str) -> None:
-        pass
+        (agent,) = (each for each in self.everyone if each.device.id == device_id)
+        agent.orders_out = 0
+        # Found again only some turns later, when it may long have answered.
+        self.found_again.append((self.looks + 6, agent))
 
 
 @dataclass

@@ -22,11 +22,14 @@ pytestmark = pytest.mark.ray
 SLOW = (
     "fleet=ray",
     "rounds=1",
-    "repeats.at_least=40",
-    "repeats.at_most=40",
+    "repeats.at_least=100",
+    "repeats.at_most=100",
     "workloads.short.output_tokens=400",
     "power=none",
 )
+
+
+MEASURING = "odllm_agent.worker measure"
 
 
 @pytest.fixture
@@ -57,13 +60,14 @@ def devices(head: Head, tmp_path: Path) -> Iterator[tuple[Join, Join]]:
         yield one, two
 
 
-def processes(device: Join, command: str) -> list[psutil.Process]:
+def processes(device: Join, words: str) -> list[psutil.Process]:
     """The processes of a device whose command line or title has some words."""
     found = []
-    for each in marked.marked(mark(device)):
-        with contextlib.suppress(psutil.Error):
-            if command in " ".join(each.cmdline()):
-                found.append(each)
+    for each in psutil.process_iter(["cmdline"]):
+        if words in " ".join(each.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.Error):
+                if each.environ().get("ODLLM_STATE_DIR") == str(device.state):
+                    found.append(each)
     return found
 
 
@@ -73,7 +77,7 @@ def mark(device: Join) -> str:
 
 
 def measures(device: Join) -> bool:
-    return bool(processes(device, "odllm_agent.worker measure"))
+    return bool(processes(device, MEASURING))
 
 
 def journals(*devices: Join) -> list[Path]:
@@ -91,7 +95,8 @@ def test_a_sweep_comes_through_a_killed_agent_raylet_and_controller(
     assert second.status == 1, second.out
     assert f"in use by a run of process {first.pid}" in second.err
 
-    (agent,) = processes(one, "ray::AgentActor")
+    agent = processes(one, MEASURING)[0].parent()
+    assert agent is not None
     agent.kill()
     eventually(lambda: measures(one) and not agent.is_running())
     os.kill(first.pid, signal.SIGKILL)
