@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-VARIABLE = "ODLLM_NODE"
+_VARIABLE = "ODLLM_NODE"
 
 _KILLED_S = 10.0
 
@@ -21,6 +21,13 @@ _KILLED_S = 10.0
 def new_mark() -> str:
     """A mark that no other process has."""
     return secrets.token_hex(16)
+
+
+def marking(mark: str) -> dict[str, str]:
+    """The variables that a process is given with a mark, and hands on to all that it starts."""
+    # Ray's processes call themselves something else, and would write that over their environment
+    # but for the second, which setproctitle knows.
+    return {_VARIABLE: mark, "SPT_NOENV": "1"}
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -77,7 +84,7 @@ def _kill(mark: str, known: list[psutil.Process]) -> int:
 
 def _is_marked(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.environ().get(VARIABLE) == mark
+        return process.environ().get(_VARIABLE) == mark
     # A process of somebody else, or one that is ending.
     except (psutil.Error, OSError):
         return False

@@ -62,6 +62,8 @@ class Membership:
             VIRTUAL_VARIABLE: self.name if self.virtual else "",
             # Ray starts more than one node on these systems only if it is told to.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
+            # Ray would wait for the agent to end by itself, which no agent does.
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         }
         return child_environment(ray_environment(self.token_file, self.tls_dir) | ours)
 

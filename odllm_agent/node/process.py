@@ -39,7 +39,7 @@ class NodeProcess:
         _note(folder, self._mark, ray_dir)
         self._process = _start(
             [*options, f"--temp-dir={ray_dir}"],
-            {**environment, marked.VARIABLE: self._mark},
+            {**environment, **marked.marking(self._mark)},
             self._log,
         )
 

@@ -43,7 +43,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
     token = token_file(folder)
     tls_dir = _own_certificate(folder, address.host) if tls else None
     environment = child_environment(
-        head_environment(address, token, tls_dir) | {marked.VARIABLE: mark}
+        head_environment(address, token, tls_dir) | marked.marking(mark)
     )
     try:
         _run(_options(address, ports, ray_dir), environment, folder / "head.log")

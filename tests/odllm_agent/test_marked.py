@@ -11,7 +11,7 @@ from odllm_agent import marked
 
 
 def start(mark: str, code: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | {marked.VARIABLE: mark}
+    environment = os.environ | marked.marking(mark)
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
 
 
@@ -19,6 +19,13 @@ ORPHAN = textwrap.dedent("""
     import subprocess, sys
     sleep = "import time; print(flush=True); time.sleep(600)"
     subprocess.Popen([sys.executable, "-c", sleep], start_new_session=True).pid
+""")
+RENAMED = textwrap.dedent("""
+    import time
+    import ray._raylet
+    ray._raylet.setproctitle("ray::Agent")
+    print("renamed", flush=True)
+    time.sleep(600)
 """)
 STUBBORN = textwrap.dedent("""
     import signal, time
@@ -53,6 +60,18 @@ def test_who_does_not_end_in_order_is_killed_and_others_are_left_alone() -> None
         finally:
             stubborn.kill()
             bystander.kill()
+
+
+def test_a_process_that_ray_gave_another_name_keeps_its_mark() -> None:
+    mark = marked.new_mark()
+    with start(mark, RENAMED) as renamed:
+        try:
+            assert renamed.stdout
+            assert renamed.stdout.readline()
+            (found,) = marked.marked(mark)
+            assert found.cmdline()[0] == "ray::Agent"
+        finally:
+            renamed.kill()
 
 
 def test_the_folder_of_ray_is_this_users_alone_and_short_enough_for_a_socket() -> None:

@@ -37,6 +37,7 @@ def test_a_device_comes_back_after_its_raylet_was_killed_and_leaves_nothing(
         device.says("joined the fleet")
         assert asked(head).device_ids == (device_id(),)
         lost = device.node()
+        assert any(each.cmdline()[0].startswith("ray::") for each in lost)
         device.raylet().kill()
         device.says("joined the fleet", 2)
         assert not any(map(psutil.Process.is_running, lost))

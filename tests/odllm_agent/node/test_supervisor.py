@@ -1,5 +1,6 @@
 """What the supervisor does when the clock has jumped; a real head is in test_staying."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.address import Address
-from odllm_agent.errors import DispatchError
+from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.node import Membership, Supervisor, supervisor
 from odllm_agent.node.knock import Answer
 from odllm_agent.versions import Versions
@@ -77,3 +78,20 @@ def test_a_busy_machine_and_a_clock_that_is_set_back_are_no_sleep(
     staying: Callable[..., str], jump_s: float
 ) -> None:
     assert staying(jump_s, ()) == "the Ray node has ended"
+
+
+def test_a_folder_that_cannot_be_used_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    membership = Membership(Address("head"), tmp_path / "token", "mine", "lab-1")
+    with pytest.raises(UsageError, match="cannot be used") as raised:
+        Supervisor(membership, tmp_path / "file", lambda _: None).run()
+    assert "ODLLM_STATE_DIR" in raised.value.remedy
+
+
+def test_a_full_disk_is_waited_for(small_disk: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = small_disk(64 * 1024)
+    membership = Membership(Address("head"), tmp_path / "token", "mine", "lab-1")
+    with contextlib.suppress(OSError):
+        (folder / "filler").write_bytes(bytes(64 * 1024))
+    with pytest.raises(DispatchError, match=r"does not start: .*No space left"):
+        Supervisor(membership, folder, lambda _: None)._start()
