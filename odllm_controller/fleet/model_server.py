@@ -8,6 +8,8 @@ from pathlib import Path
 
 from odllm_agent.address import Address
 
+_started: list[subprocess.Popen[bytes]] = []
+
 
 def start(
     head: Address, token_file: Path, tls_dir: Path | None, environment: Mapping[str, str]
@@ -33,7 +35,7 @@ def start(
         *(("--tls-dir", str(tls_dir)) if tls_dir else ()),
     ]
     with (token_file.parent / "models.log").open("wb") as log:
-        subprocess.Popen(  # noqa: S603 - our own module, no shell
+        server = subprocess.Popen(  # noqa: S603 - our own module, no shell
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -41,4 +43,6 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # It outlives this process, and nobody here waits for it: it ends with the head, by its mark.
+    _started.append(server)
     return f"{'https' if tls_dir else 'http'}://{address}"

@@ -264,15 +264,19 @@ class Command:
     sha256: str
 
     def __call__(self, *arguments: str) -> Any:
-        overrides = (
+        named = (
             "+experiment=sweep",
             *SMALL[1:],
             f"models.file.path={self.model}",
             f"models.file.sha256={self.sha256}",
         )
-        command = [sys.executable, "-m", "odllm_controller", "fleet", "models", *arguments]
+        action, *more = arguments
         ended = subprocess.run(
-            [*command, "--json", *(overrides if arguments[0] != "list" else ())],
+            [
+                *(sys.executable, "-m", "odllm_controller", "fleet", "models", action, "--json"),
+                *(() if action == "list" else named),
+                *more,
+            ],
             capture_output=True,
             text=True,
             check=False,
