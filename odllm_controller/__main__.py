@@ -1,5 +1,6 @@
 """The command line of the controller: `odllm`, or `python -m odllm_controller`."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from rich.console import Console
 
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
-from odllm_controller.commands.fleet import fleet
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
@@ -159,7 +159,9 @@ def _explore(arguments: list[str]) -> int:
 
 
 def _fleet(arguments: list[str]) -> int:
-    return _guarded(lambda: fleet(arguments))
+    # Here, because a run needs none of what it imports.
+    command = importlib.import_module("odllm_controller.commands.fleet")
+    return _guarded(lambda: int(command.fleet(arguments)))
 
 
 def _help(_: list[str]) -> int:

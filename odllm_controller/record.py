@@ -96,7 +96,7 @@ class Recorder:
         """Takes an event of this run; it is stored with the next `flush`."""
         self._events.append((self.run_id, event))
         if event.kind is EventKind.REFUSED:
-            self.notes.append(f"{event.device_id} is refused: {event.detail}")
+            self.notes.append(f"refused {event.detail}")
 
     def damaged(self, device: Device, lines: Sequence[str]) -> None:
         """Takes what could not be read of a device's journal."""

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -15,13 +14,15 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from odllm_agent.claim import Claim
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Event, EventKind
-from odllm_agent.errors import DispatchError, JoinRefused
+from odllm_agent.errors import DispatchError, JoinRefused, UsageError
 from odllm_agent.journal import Journal
 from odllm_agent.node.knock import knock
 from odllm_agent.node.membership import Membership
 from odllm_agent.node.process import NodeProcess, clear_up
+from odllm_agent.place import STATE_VARIABLE
 from odllm_agent.versions import Versions
 
 # Random, so that a fleet whose head comes back does not join in one moment.
@@ -77,14 +78,23 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        claim = Claim(self._folder / "join.lock")
         try:
-            with FileLock(self._folder / "join.lock", timeout=0):
-                yield
-        except Timeout as error:
-            raise JoinRefused(
-                "this device has joined a fleet already", "end the other `odllm-agent join` first"
+            taken = claim.take()
+        except OSError as error:
+            raise UsageError(
+                f"the agent's folder {self._folder} cannot be used: {error}",
+                f"set {STATE_VARIABLE} to a folder that can be written to",
             ) from error
+        if not taken:
+            raise JoinRefused(
+                f"this device has joined a fleet already, by {claim.holder}",
+                "end the other `odllm-agent join` first",
+            )
+        try:
+            yield
+        finally:
+            claim.release()
 
     def _join_with_patience(self) -> None:
         retrying = Retrying(
@@ -106,7 +116,9 @@ class Supervisor:
         """
         clear_up(self._folder)
         self._check(knock(self._membership.head, self._environment).versions)
-        node = NodeProcess(self._membership.options(), self._environment, self._folder)
+        if self._leaving.is_set():
+            return
+        node = self._start()
         try:
             self._enter(node)
             lasted_ns = monotonic_ns()
@@ -129,6 +141,13 @@ class Supervisor:
                 + ", ".join(differences),
                 "install the same versions on both, then join again",
             )
+
+    def _start(self) -> NodeProcess:
+        try:
+            return NodeProcess(self._membership.options(), self._environment, self._folder)
+        except OSError as error:
+            # A full disk, such as the models of an experiment may leave behind.
+            raise DispatchError(f"the Ray node does not start: {error}", "") from error
 
     def _enter(self, node: NodeProcess) -> None:
         started_ns = monotonic_ns()

@@ -25,7 +25,7 @@ _STARTING_S = 120.0
 
 
 def start(address: Address, ports: Ports | None = None, *, tls: bool = False) -> Head:
-    """Starts a head in the background.
+    """Starts a head in the background, in the place of the one that was started before.
 
     Args:
         address: Where it is to answer; Ray listens on every interface unless it is loopback.
@@ -45,7 +45,12 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
     environment = child_environment(
         head_environment(address, token, tls_dir) | {marked.VARIABLE: mark}
     )
-    _run(_options(address, ports, ray_dir), environment, folder / "head.log")
+    try:
+        _run(_options(address, ports, ray_dir), environment, folder / "head.log")
+    except DispatchError:
+        marked.end(mark)
+        shutil.rmtree(ray_dir, ignore_errors=True)
+        raise
     head = Head(
         folder,
         str(address),
@@ -94,7 +99,6 @@ def _run(options: list[str], environment: dict[str, str], log: Path) -> None:
                 start_new_session=True,
             )
         except subprocess.SubprocessError as error:
-            marked.end(environment[marked.VARIABLE])
             last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
             raise DispatchError(
                 f"the head does not start: {' '.join(last) or error}", f"see {log}"

@@ -17,7 +17,9 @@ from odllm_controller.dispatch import Agent, Fleet
 from odllm_controller.fleet import Head
 from odllm_controller.fleets import surroundings, virtual
 
-_LOCAL, _JOINED = "odllm_controller.fleets.local", "odllm_controller.fleets.joined"
+# Those whose Ray this process starts, and the one of a head that is there before.
+_OWN = {"local": "odllm_controller.fleets.local"}
+_JOINED = "odllm_controller.fleets.joined"
 
 
 @contextmanager
@@ -33,9 +35,15 @@ def opened(asked: FleetConfig, meters: Sequence[str]) -> Iterator[Fleet]:
         UsageError: This process has reached another fleet before, or this machine cannot be split
             into so many devices.
     """
+    if asked.kind in _OWN:
+        _surround(surroundings.own())
+        module = importlib.import_module(_OWN[asked.kind])
+        with module.opened(asked, tuple(meters)) as fleet:
+            yield fleet
+        return
     with _head(asked) as head:
         _surround(surroundings.of(head))
-        module = importlib.import_module(_JOINED if head else _LOCAL)
+        module = importlib.import_module(_JOINED)
         with module.opened(head, tuple(meters)) as fleet:
             yield fleet
 
@@ -55,15 +63,12 @@ def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
 
 
 @contextmanager
-def _head(asked: FleetConfig) -> Iterator[Head | None]:
-    """The head of a fleet; a Ray of this machine alone has none that is there before it."""
-    if asked.kind == "local":
-        yield None
-    elif asked.kind == "ray":
-        yield Head.load()
-    else:
+def _head(asked: FleetConfig) -> Iterator[Head]:
+    if asked.kind == "virtual":
         with virtual.started(asked.devices or 1) as head:
             yield head
+    else:
+        yield Head.load()
 
 
 def _surround(environment: Mapping[str, str]) -> None:

@@ -13,13 +13,13 @@ from odllm_agent.actor import AgentActor
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Device, Event, EventKind
 from odllm_agent.errors import DispatchError
+from odllm_agent.node.labels import DEVICE, NAME
 from odllm_controller.dispatch import Sighting
 from odllm_controller.fleet import Head
-from odllm_controller.fleets.versions import mismatch
+from odllm_controller.fleets.admission import why_refused
 from odllm_controller.remote import RemoteAgent, answer, waited
 
 NAMESPACE = "odllm"
-DEVICE_LABEL = "odllm-device"
 
 _LOOK_EVERY_S = 1.0
 _ANSWER_TIMEOUT_S = 120.0
@@ -67,7 +67,7 @@ class JoinedFleet:
         if self._looked_at_ns is None or seconds_since(self._looked_at_ns) >= _LOOK_EVERY_S:
             self._looked_at_ns = monotonic_ns()
             for labels in alive():
-                self._greet(labels[DEVICE_LABEL], labels)
+                self._greet(labels[DEVICE], labels)
         return self._arrived()
 
     def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
@@ -98,23 +98,22 @@ class JoinedFleet:
         for reference in waited(list(asked), 0) if asked else ():
             device_id = asked[reference]
             coming = self._coming.pop(device_id)
+            self._known.add(device_id)
             try:
-                device: Device = answer(reference)
+                agents.append(self._accepted(coming))
             except DispatchError as error:
-                refused.append(self._refused(device_id, error.message))
-                continue
-            reason = mismatch(device)
-            if reason:
-                refused.append(self._refused(device_id, reason))
-            else:
-                self._known.add(device_id)
-                agents.append(RemoteAgent(device, coming.actor, self._meters, coming.labels))
+                name = coming.labels.get(NAME, device_id)
+                told = f"{name}: {error.message}"
+                refused.append(Event(now(), EventKind.REFUSED, device_id, told))
         self._forget_silent()
         return Sighting(agents, refused)
 
-    def _refused(self, device_id: str, reason: str) -> Event:
-        self._known.add(device_id)
-        return Event(now(), EventKind.REFUSED, device_id, reason)
+    def _accepted(self, coming: _Coming) -> RemoteAgent:
+        device: Device = answer(coming.device)
+        reason = why_refused(device)
+        if reason:
+            raise DispatchError(reason)
+        return RemoteAgent(device, coming.actor, self._meters, coming.labels)
 
     def _forget_silent(self) -> None:
         """Forgets devices that went away before they said what they are."""
@@ -161,7 +160,7 @@ def alive() -> list[Mapping[str, str]]:
     """The labels of every laptop that is in the fleet now."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's types lack it
     labels = [node["Labels"] for node in nodes if node["Alive"]]
-    return [each for each in labels if each.get(DEVICE_LABEL)]
+    return [each for each in labels if each.get(DEVICE)]
 
 
 def _agent(device_id: str) -> Any:
@@ -173,5 +172,5 @@ def _agent(device_id: str) -> Any:
         get_if_exists=True,
         max_restarts=-1,
         num_cpus=0,
-        label_selector={DEVICE_LABEL: device_id},
+        label_selector={DEVICE: device_id},
     ).remote()

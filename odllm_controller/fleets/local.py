@@ -11,6 +11,7 @@ import ray
 
 from odllm_agent.actor import AgentActor
 from odllm_agent.errors import DispatchError
+from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Sighting
 from odllm_controller.remote import RemoteAgent, answer, waited
 
@@ -49,7 +50,7 @@ class LocalFleet:
 
 
 @contextlib.contextmanager
-def opened(_: None, meters: tuple[str, ...]) -> Iterator[LocalFleet]:
+def opened(_: FleetConfig, meters: tuple[str, ...]) -> Iterator[LocalFleet]:
     """A Ray of this machine alone, with one agent, for as long as the context lasts.
 
     Raises:

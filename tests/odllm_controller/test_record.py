@@ -152,19 +152,20 @@ def test_a_result_that_the_device_could_not_keep_is_stored_and_told(
 def test_events_say_what_happened_when_to_whom_and_in_which_run(
     path: Path, recorder: Recorder
 ) -> None:
-    recorder.event(Event(support.STARTED, EventKind.REFUSED, "id-of-old", "it has ODLLM 0.0.1"))
+    told = "old: it has ODLLM 0.0.1"
+    recorder.event(Event(support.STARTED, EventKind.REFUSED, "id-of-old", told))
     recorder.result(support.round_result())
     recorder.flush()
     first, second = store.read(path, "SELECT * FROM events ORDER BY event_id").to_dict("records")
     assert (first["kind"], first["device_id"], first["detail"]) == (
         "refused",
         "id-of-old",
-        "it has ODLLM 0.0.1",
+        told,
     )
     assert first["happened_at"] == support.STARTED.replace(tzinfo=None)
     assert first["run_id"] == second["run_id"] == recorder.run_id
     assert (second["kind"], second["detail"]) == ("stored", "reference-1.6M Q4_0, round 1")
-    assert recorder.notes == ["id-of-old is refused: it has ODLLM 0.0.1"]
+    assert recorder.notes == ["refused old: it has ODLLM 0.0.1"]
 
 
 def status(path: Path) -> tuple[str, str | None]:

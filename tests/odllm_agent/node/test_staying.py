@@ -14,6 +14,7 @@ from odllm_agent.device import device_id
 from odllm_agent.versions import Versions
 from odllm_controller.fleet import starting
 from odllm_controller.fleet.head import Head
+from odllm_controller.fleet.token import token_file
 from tests.joining import Join, asked, eventually, fleet_in, join
 
 pytestmark = pytest.mark.ray
@@ -108,16 +109,15 @@ def test_another_version_is_refused_with_both(
 
 def test_a_device_waits_for_its_head_and_finds_the_next_one(tmp_path: Path) -> None:
     with fleet_in(tmp_path / "fleet") as address:
-        first = starting.start(address)
-        first.end()
-        with join(tmp_path, first.address, first.token_file, variables=IMPATIENT) as device:
+        token = token_file(tmp_path / "fleet")
+        with join(tmp_path, str(address), token, variables=IMPATIENT) as device:
             device.says("waiting")
-            second = starting.start(address)
+            first = starting.start(address)
             device.says("joined the fleet")
-            psutil.Process(second.pid).kill()
-            third = starting.start(address)
+            psutil.Process(first.pid).kill()
+            second = starting.start(address)
             device.says("joined the fleet", 2)
-            assert asked(third).device_ids == (device_id(),)
+            assert asked(second).device_ids == (device_id(),)
 
 
 def _lives(process: psutil.Process) -> bool:

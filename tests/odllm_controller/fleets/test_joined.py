@@ -147,11 +147,11 @@ def test_devices_are_chosen_and_a_choice_of_none_says_what_there_is(
     bench: Bench, devices: tuple[Join, Join]
 ) -> None:
     quick = (*SLOW, "repeats.at_least=1", "repeats.at_most=1", "workloads.short.output_tokens=8")
-    none = bench.run(*quick, "fleet.select=cores > 4000")
+    none = bench.run(*quick, "fleet.select='cores > 4000'")
     assert none.status == 2, none.out + none.err
     assert "fleet.select='cores > 4000' chooses no device" in none.err
     for name in ("one", "two"):
         assert f"{name}: ram_gb=" in none.err
-    some = bench.run(*quick, "fleet.select=name == 'two'")
+    some = bench.run(*quick, "fleet.select=\"name == 'two'\"")
     assert some.status == 0, some.out + some.err
     assert set(bench.query("SELECT device FROM results")["device"]) == {"two"}
