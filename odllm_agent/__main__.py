@@ -20,6 +20,7 @@ from odllm_agent.commands import (
     install_service,
     join,
     models,
+    serve,
 )
 from odllm_agent.contract import Measurement, from_json, to_json
 from odllm_agent.errors import OdllmError, UsageError
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_to(commands)
     join.add_to(commands)
     install_service.add_to(commands)
+    serve.add_to(commands)
     return parser
 
 

@@ -1,5 +1,6 @@
 """The agent as a Ray actor: what a controller may ask of a device."""
 
+import os
 from collections.abc import Callable, Sequence
 
 import ray
@@ -13,10 +14,13 @@ from odllm_agent.contract import (
     Device,
     DeviceState,
     Entry,
+    Event,
+    EventKind,
     Exam,
     Failure,
     Forecast,
     Hindrance,
+    Holding,
     Limits,
     Measurement,
     ModelFile,
@@ -33,7 +37,7 @@ from odllm_agent.errors import DispatchError, OdllmError
 from odllm_agent.forecast import forecast
 from odllm_agent.journal import Journal
 from odllm_agent.limits import hindrance
-from odllm_agent.place import state_root
+from odllm_agent.place import VIRTUAL_VARIABLE, state_root
 from odllm_agent.quality.text import text_sha256
 
 # An agent that was lost a moment ago may not have ended yet.
@@ -101,6 +105,27 @@ class AgentActor:
         finally:
             self._progress = None
 
+    def holdings(self) -> tuple[Holding, ...] | Failure:
+        """Which models this device has."""
+        try:
+            return models.holdings(self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
+        """What this device has and does not need for what is asked for; see `models.unneeded`."""
+        try:
+            return models.unneeded(requests, self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
+    def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
+        """Takes models off this device; see `models.removed`."""
+        try:
+            return models.removed(sha256s, self._own_cache())
+        except OdllmError as error:
+            return Failure.of(error)
+
     def hindrance(self, limits: Limits) -> Hindrance:
         """What keeps this device from measuring now."""
         if not self._claim.take(_PATIENCE_S):
@@ -165,11 +190,15 @@ class AgentActor:
 
         It is opened only when it is asked for, so that a limit that is no size becomes data.
         """
-        self._cache = self._cache or models.Cache.of_this_device(self._note)
+        self._cache = self._cache or models.Cache.of_this_device(self._note, self._report)
         return self._cache
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
+
+    def _report(self, kind: EventKind, detail: str) -> None:
+        here = device.device_id(os.environ.get(VIRTUAL_VARIABLE, ""))
+        self._journal.add(Event(clock.now(), kind, here, detail))
 
 
 def _taken(holder: str) -> Failure:

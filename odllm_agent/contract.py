@@ -1186,6 +1186,25 @@ class Hindrance:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A model that lies in a device's cache, or a file that is not finished.
+
+    Attributes:
+        sha256: The checksum of the model; of an unfinished file, the name that it has meanwhile.
+        origin: What people call it: where it came from, or what it was made of.
+        quantization: Its type; `unfinished` or `damaged` if it cannot be told.
+        file_bytes: Its size.
+        used_at: When it was last asked for, in UTC.
+    """
+
+    sha256: str
+    origin: str
+    quantization: str
+    file_bytes: int
+    used_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class MissingDomain:
     """A domain that a power meter would read and cannot.
 

@@ -1,6 +1,5 @@
 """The command line of the controller: `odllm`, or `python -m odllm_controller`."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
+from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
@@ -35,6 +35,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
+  odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
 
@@ -120,6 +121,20 @@ def _plan(arguments: list[str]) -> int:
     return _composed(list(options.overrides), told)
 
 
+def _fleet_models(options: fleet_models.Options) -> int:
+    console = table.console()
+    if options.action == "list":
+        return _guarded(lambda: _status(fleet_models.list_models(options, console)))
+    action = fleet_models.push_models if options.action == "push" else fleet_models.prune_models
+    return _composed(
+        list(options.overrides), lambda experiment: _status(action(experiment, options, console))
+    )
+
+
+def _status(done: bool) -> int:
+    return DONE if done else SOME_FAILED
+
+
 def _composed(overrides: list[str], action: Callable[[config.Experiment], int]) -> int:
     """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
     statuses: list[int] = []
@@ -159,9 +174,11 @@ def _explore(arguments: list[str]) -> int:
 
 
 def _fleet(arguments: list[str]) -> int:
-    # Here, because a run needs none of what it imports.
-    command = importlib.import_module("odllm_controller.commands.fleet")
-    return _guarded(lambda: int(command.fleet(arguments)))
+    if arguments[:1] == ["models"]:
+        return _fleet_models(fleet_models.Options.of(arguments[1:]))
+    from odllm_controller.commands.fleet import fleet  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: fleet(arguments))
 
 
 def _help(_: list[str]) -> int:

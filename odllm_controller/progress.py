@@ -54,15 +54,14 @@ class _Drawn:
         self._bar.stop()
 
 
-class ModelProgress(_Drawn):
-    """Which model a device gets, and how far it is: a bar that is gone at the end.
+class FleetModelProgress(_Drawn):
+    """Which models devices get, and how far they are: a bar for each, gone at the end.
 
     Args:
-        console: Where it is drawn.
-        device: The device.
+        console: Where they are drawn.
     """
 
-    def __init__(self, console: Console, device: Device) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__(
             console,
             TextColumn("{task.description}"),
@@ -74,10 +73,40 @@ class ModelProgress(_Drawn):
             shown=console.is_terminal,
             transient=True,
         )
+
+    def of(self, device: Device) -> "ModelBar":
+        """The bar of a device, which is drawn from now on."""
+        return ModelBar(self._bar, device)
+
+
+class ModelProgress(FleetModelProgress):
+    """The same, of one device.
+
+    Args:
+        console: Where it is drawn.
+        device: The device.
+    """
+
+    def __init__(self, console: Console, device: Device) -> None:
+        super().__init__(console)
+        bar = self.of(device)
+        self.started, self.moved = bar.started, bar.moved
+
+
+class ModelBar:
+    """Which model a device gets, and how far it is.
+
+    Args:
+        bar: What draws it.
+        device: The device.
+    """
+
+    def __init__(self, bar: Bar, device: Device) -> None:
+        self._bar = bar
         self._device = device
         self._told = f"{device.name}: preparing models"
         self._what = ""
-        self._task = self._bar.add_task(self._told, total=None)
+        self._task = bar.add_task(self._told, total=None)
 
     def started(self, request: ModelRequest) -> None:
         """Shows which model is prepared."""
@@ -94,6 +123,10 @@ class ModelProgress(_Drawn):
             told = f"{self._told}, {progress.what}"
             self._bar.reset(self._task, completed=done_bytes, description=told)
         self._bar.update(self._task, completed=done_bytes, total=total_bytes)
+
+    def ended(self) -> None:
+        """Is no longer drawn."""
+        self._bar.remove_task(self._task)
 
 
 class RunProgress(_Drawn):

@@ -13,6 +13,7 @@ from odllm_agent.contract import (
     Device,
     Failure,
     Forecast,
+    Holding,
     ModelFile,
     ModelRequest,
     Progress,
@@ -23,6 +24,8 @@ from odllm_controller.course import Ask
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120
+# Checksums of model files that lie beside the cache.
+_READ_TIMEOUT_S = 3600
 _SHOWN_EVERY_S = 1.0
 
 
@@ -81,6 +84,35 @@ class RemoteAgent:
                 show(progress)
         prepared: ModelFile | Failure = answer(reference, _FETCH_TIMEOUT_S)
         return prepared
+
+    def holdings(self) -> tuple[Holding, ...] | Failure:
+        """Which models the agent's device has, the most recently used first.
+
+        Raises:
+            DispatchError: The agent does not answer.
+        """
+        found: tuple[Holding, ...] | Failure = answer(self.ask(Ask("holdings")), _ANSWER_TIMEOUT_S)
+        return found
+
+    def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
+        """What the agent's device has and does not need for what is asked for.
+
+        Raises:
+            DispatchError: The agent does not answer.
+        """
+        reference = self.ask(Ask("unneeded", (requests,)))
+        found: tuple[Holding, ...] | Failure = answer(reference, _READ_TIMEOUT_S)
+        return found
+
+    def remove(self, sha256s: tuple[str, ...]) -> tuple[str, ...] | Failure:
+        """Takes models off the agent's device; gives the checksums of those that are gone.
+
+        Raises:
+            DispatchError: The agent does not answer.
+        """
+        reference = self.ask(Ask("remove", (sha256s,)))
+        gone: tuple[str, ...] | Failure = answer(reference, _ANSWER_TIMEOUT_S)
+        return gone
 
 
 def answer(reference: Any, timeout_s: float | None = None) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from filelock import FileLock
@@ -16,6 +17,7 @@ from odllm_agent.cache.checksum import joint_sha256, sha256_of
 from odllm_agent.cache.growth import growing
 from odllm_agent.cache.shelf import (
     Entry,
+    Note,
     Shelf,
     content_bytes,
     content_sha256,
@@ -24,16 +26,20 @@ from odllm_agent.cache.shelf import (
     write_whole,
 )
 from odllm_agent.cache.size import bytes_text, parse_bytes
-from odllm_agent.contract import Progress, Quantization
+from odllm_agent.contract import EventKind, Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
 from odllm_agent.place import cache_root, disk_full, write_error
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.
 _SKELETON_BYTES = 2_000_000
+_NOTHING: Note = MappingProxyType({})
 
 Tell = Callable[[Progress], None]
 """Is told how far a file is."""
+
+Report = Callable[[EventKind, str], None]
+"""Is told which model was added or removed: its checksum, and the rest in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,9 @@ class Download(Provenance):
 
     location: str
 
+    def __str__(self) -> str:
+        return f"fetching {self.location}"
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
@@ -131,6 +140,10 @@ def tell_nobody(_: Progress) -> None:
     """Tells nobody."""
 
 
+def report_nowhere(_: EventKind, __: str) -> None:
+    """Tells nobody."""
+
+
 class Cache:
     """A folder of model files, each named by the checksum of its content.
 
@@ -142,20 +155,26 @@ class Cache:
         root: The folder; made when it is first written to.
         limit_bytes: What all of its files together may take, or `None` for no limit.
         tell: Is told how far what is fetched or made is.
+        report: Is told of every model that is added or removed.
     """
 
     def __init__(
-        self, root: Path, limit_bytes: int | None = None, tell: Tell = tell_nobody
+        self,
+        root: Path,
+        limit_bytes: int | None = None,
+        tell: Tell = tell_nobody,
+        report: Report = report_nowhere,
     ) -> None:
         self.root = root
         self.limit_bytes = limit_bytes
         self.tell = tell
+        self.report = report
         self.shelf = Shelf(root)
         self._given: dict[str, FileLock | None] = {}
         self._busy: set[str] = set()
 
     @classmethod
-    def of_this_device(cls, tell: Tell = tell_nobody) -> "Cache":
+    def of_this_device(cls, tell: Tell = tell_nobody, report: Report = report_nowhere) -> "Cache":
         """The cache in `ODLLM_CACHE_DIR`, or in the folder that this system has for caches.
 
         Its limit is `ODLLM_CACHE_MAX_BYTES`, such as 50GB; there is none where that is not set.
@@ -163,7 +182,7 @@ class Cache:
         Raises:
             UsageError: The limit is no size.
         """
-        return cls(cache_root(), _limit_bytes(), tell)
+        return cls(cache_root(), _limit_bytes(), tell, report)
 
     def derived(
         self,
@@ -190,6 +209,7 @@ class Cache:
         download: Download,
         files: Sequence[RemoteFile],
         fetch: Callable[[RemoteFile, Path], None],
+        told: Note = _NOTHING,
     ) -> CachedFile:
         """The model of a download: what of it is there and right stays, the rest is fetched.
 
@@ -200,6 +220,7 @@ class Cache:
             download: Where the model comes from.
             files: All files of the model, in the order of its parts.
             fetch: Adds the rest of a file to what the path that it is given holds already.
+            told: What else is to be known of how it came.
 
         Raises:
             ChecksumMismatch: What came is not what the server describes.
@@ -218,7 +239,10 @@ class Cache:
             self._have_room(sum(self._missing_bytes(file) for file in missing))
             for file, place in missing.items():
                 self._fetch(file, place, fetch)
-            self._write_note(download, sha256, all_bytes)
+            if missing or self.shelf.noted_sha256(download.folder, download.key) != sha256:
+                self._write_note(download, sha256, all_bytes, told if missing else {})
+            if missing:
+                self._report_added(sha256, all_bytes, f"{download}", told)
             return self._given_out(places[0], sha256)
 
     def find(self, source: Provenance) -> CachedFile | None:
@@ -259,6 +283,7 @@ class Cache:
                 return self._given_out(paths[0], sha256)
             if len(paths) == 1:
                 erase(paths[0])
+                self.report(EventKind.MODEL_REMOVED, f"{sha256}: its content had changed")
             return None
 
     def noted(self, source: Provenance) -> CachedFile | None:
@@ -284,6 +309,12 @@ class Cache:
         if sha256 not in self._given and self.shelf.parts(sha256):
             self._given[sha256] = self.shelf.hold(sha256)
 
+    def let_go(self, sha256: str) -> None:
+        """No longer keeps a model that this object has given out."""
+        lock = self._given.pop(sha256, None)
+        if lock:
+            lock.release()
+
     def remove(self, entry: Entry) -> bool:
         """Takes an entry away, unless it is being made or fetched or a process was given it.
 
@@ -291,7 +322,7 @@ class Cache:
             Whether it is gone.
         """
         with self._errors_told(0), self.shelf.room():
-            return entry.key not in self.shelf.held() and self.shelf.remove(entry)
+            return entry.key not in self.shelf.held() and self._removed(entry, "as asked for")
 
     def _given_out(self, path: Path, sha256: str) -> CachedFile:
         self.hold(sha256)
@@ -323,7 +354,9 @@ class Cache:
         # The note comes first: if it cannot be written, no file lies about that nothing names.
         self._write_note(derivation, sha256, content_bytes(partial))
         place = self.shelf.place(partial, sha256)
+        file_bytes = content_bytes(partial)
         self._put(partial, place)
+        self._report_added(sha256, file_bytes, f"{derivation} of {derivation.source_sha256}")
         return self._given_out(place, sha256)
 
     def _missing_bytes(self, file: RemoteFile) -> int:
@@ -388,9 +421,22 @@ class Cache:
         """Removes entries in their order until so many bytes are free, and tells how many are."""
         removed_bytes = 0
         for entry in entries:
-            if removed_bytes < at_least_bytes and self.shelf.remove(entry):
+            if removed_bytes < at_least_bytes and self._removed(entry, "to make room"):
                 removed_bytes += entry.file_bytes
         return removed_bytes
+
+    def _removed(self, entry: Entry, why: str) -> bool:
+        """Takes an entry away if it can be, and tells of it."""
+        gone = self.shelf.remove(entry)
+        if gone:
+            self.report(
+                EventKind.MODEL_REMOVED, f"{entry.key}: {bytes_text(entry.file_bytes)}, {why}"
+            )
+        return gone
+
+    def _report_added(self, sha256: str, file_bytes: int, how: str, told: Note = _NOTHING) -> None:
+        rest = "".join(f", {key.replace('_', ' ')} {value}" for key, value in told.items())
+        self.report(EventKind.MODEL_ADDED, f"{sha256}: {bytes_text(file_bytes)}, {how}{rest}")
 
     def _too_large(self, over_bytes: int) -> DiskFull:
         limit_bytes = self.limit_bytes or 0
@@ -403,8 +449,10 @@ class Cache:
     def _partial(self, key: str) -> Path:
         return self.shelf.unfinished / f"{key}.part"
 
-    def _write_note(self, source: Provenance, sha256: str, file_bytes: int) -> None:
-        content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes}
+    def _write_note(
+        self, source: Provenance, sha256: str, file_bytes: int, told: Note = _NOTHING
+    ) -> None:
+        content = asdict(source) | {"sha256": sha256, "file_bytes": file_bytes, **told}
         write_whole(self.shelf.note_path(source.folder, source.key), content)
 
     @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from odllm_agent.clock import now
+from odllm_agent.errors import ModelInvalid
 
 # A file changed twice within one tick of its file system's clock looks unchanged. No file system
 # in use ticks more slowly than FAT, at 2 s.
@@ -33,6 +34,21 @@ def sha256_of(path: Path) -> str:
     if settled:
         _known[identity] = digest
     return digest
+
+
+def read_through(parts: Iterable[Path]) -> list[str]:
+    """The SHA-256 of each file of a model.
+
+    Raises:
+        ModelInvalid: One cannot be read through.
+    """
+    try:
+        return [sha256_of(part) for part in parts]
+    except OSError as error:
+        raise ModelInvalid(
+            f"the model file {error.filename or 'itself'} cannot be read through: {error.strerror}",
+            "check that it is still there and that its disk is sound",
+        ) from error
 
 
 def trust(readings: Mapping[Identity, str]) -> None:

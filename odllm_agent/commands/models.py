@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -15,9 +15,9 @@ from odllm_agent.cache.size import bytes_text
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
-from odllm_agent.errors import ModelError, ModelMissing, UsageError
-from odllm_agent.ir import read_graph
-from odllm_agent.models import Cache, ladder, prepare, read_header
+from odllm_agent.errors import UsageError
+from odllm_agent.models import Cache, local_file, prepare, read_header
+from odllm_agent.models.holdings import known_names, short, told, type_of
 
 _EXAMPLES = """\
 examples:
@@ -26,13 +26,15 @@ examples:
   odllm-agent models pull file:/models/mine-F16.gguf --quantization Q8_0
   odllm-agent models pull hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-fp16.gguf@main
                                                     tells the commit to name in place of main
+  odllm-agent models add /models/mine-F16.gguf      copies it, so that this machine can serve it
   odllm-agent models verify --fix                   reads all of it again, removes what is damaged
   odllm-agent models remove 3f29ac --yes            by the start of a checksum
   odllm-agent models remove --all
 
 The cache lies in ODLLM_CACHE_DIR. ODLLM_CACHE_MAX_BYTES, such as 50GB, limits what it takes: the
 least recently used models make room. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as they do for
-the hub's own client.
+the hub's own client. ODLLM_MODEL_SERVER and ODLLM_FLEET_TOKEN_FILE name a fleet's model server and
+its token, which `odllm-agent join` sets; that server is asked before the hub.
 """
 _SHOWN_DIGITS = 12
 _NO_MEMORY_LIMIT = sys.maxsize
@@ -55,6 +57,12 @@ def add_to(commands: Any) -> None:
     for name, help_text, add_arguments, action in (
         ("list", "tell what is in the cache", _add_json, _list),
         ("pull", "get a model into the cache", _add_pull, _pull),
+        (
+            "add",
+            "copy a file into the cache, to be served to a fleet",
+            _add_add,
+            _add,
+        ),
         ("verify", "read every model again and compare its checksum", _add_verify, _verify),
         ("remove", "take models away", _add_remove, _remove),
     ):
@@ -79,6 +87,11 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
     types = ", ".join(Quantization)
     parser.add_argument("--quantization", metavar="TYPE", help=f"make this type of it: {types}")
     parser.add_argument("--sha256", help="the checksum that the source must have")
+    _add_json(parser)
+
+
+def _add_add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a GGUF file, or the first part of a split one")
     _add_json(parser)
 
 
@@ -108,7 +121,7 @@ def _list(options: argparse.Namespace) -> int:
             "models": rows,
         }
         return _tell_json(answer)
-    _print_table(rows, _known_names(notes))
+    _print_table(rows, known_names(notes))
     limit = f"of {bytes_text(cache.limit_bytes)}" if cache.limit_bytes else "without a limit"
     print(f"{bytes_text(total_bytes)} {limit} in {cache.root}")
     return DONE
@@ -126,6 +139,17 @@ def _pull(options: argparse.Namespace) -> int:
     )
     print(f"sha256 {made.sha256}")
     print(made.path)
+    return DONE
+
+
+def _add(options: argparse.Namespace) -> int:
+    header = read_header(options.file.absolute())
+    with Bars() as bars:
+        added = local_file.add(header.parts, Cache.of_this_device(bars.update))
+    if options.json:
+        return _tell_json({"sha256": added.sha256, "path": str(added.path)})
+    print(f"sha256 {added.sha256}")
+    print(added.path)
     return DONE
 
 
@@ -215,7 +239,7 @@ def _agreed(entries: Sequence[Entry]) -> bool:
 def _row(entry: Entry, notes: Sequence[Note]) -> dict[str, Any]:
     return {
         "sha256": entry.key,
-        "quantization": _type(entry),
+        "quantization": type_of(entry),
         "file_bytes": entry.file_bytes,
         "used_at": entry.used_at.isoformat(timespec="seconds"),
         "made_from": list(notes),
@@ -223,55 +247,14 @@ def _row(entry: Entry, notes: Sequence[Note]) -> dict[str, Any]:
     }
 
 
-def _type(entry: Entry) -> str:
-    if not entry.finished:
-        return "unfinished"
-    path = entry.paths[0]
-    try:
-        return read_graph(path).precision if path.is_dir() else read_header(path).quantization
-    except ModelError:
-        return "damaged"
-
-
-def _known_names(notes: Mapping[str, Sequence[Note]]) -> dict[str, str]:
-    """What people call the models that others were made of, by checksum."""
-    names: dict[str, str] = {}
-    with suppress(ModelMissing):
-        names = {str(origin.sha256): name for name, origin in ladder.origins().items()}
-    told = [(sha256, note) for sha256, each in notes.items() for note in each]
-    names |= {sha256: str(note["location"]) for sha256, note in told if "location" in note}
-    return names | {
-        sha256: f"{_named(note['source_sha256'], names)} {note['quantization']}"
-        for sha256, note in told
-        if "quantization" in note
-    }
-
-
 def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
     print(f"{'sha256':{_SHOWN_DIGITS}}  {'type':10}  {'size':>10}  {'last used':25}  from")
     for row in rows:
         print(
-            f"{row['sha256'][:_SHOWN_DIGITS]}  {row['quantization']:10}  "
+            f"{short(row['sha256']):{_SHOWN_DIGITS}}  {row['quantization']:10}  "
             f"{bytes_text(row['file_bytes']):>10}  {row['used_at']:25}  "
-            f"{'; '.join(_note_text(note, names) for note in row['made_from'])}"
+            f"{told(row['made_from'], names)}"
         )
-
-
-def _note_text(note: Note, names: Mapping[str, str]) -> str:
-    if "location" in note:
-        return str(note["location"])
-    text = ", ".join(_named(value, names) for value in note.values())
-    return f"{text}, in OpenVINO's form" if "reader" in note else text
-
-
-def _named(value: object, names: Mapping[str, str]) -> str:
-    """A model by what people call it, or by the start of its checksum; other values as they are."""
-    text = str(value)
-    return names.get(text, _short(text))
-
-
-def _short(text: str) -> str:
-    return text[:_SHOWN_DIGITS] if re.fullmatch("[0-9a-f]{64}", text) else text
 
 
 def _tell_json(answer: object) -> int:

@@ -2,6 +2,17 @@
 
 from odllm_agent.cache import Cache
 from odllm_agent.models.header import Header, read_header
+from odllm_agent.models.holdings import holdings, removed, unneeded
 from odllm_agent.models.sources import Foreseen, foresee, prepare
 
-__all__ = ["Cache", "Foreseen", "Header", "foresee", "prepare", "read_header"]
+__all__ = [
+    "Cache",
+    "Foreseen",
+    "Header",
+    "foresee",
+    "holdings",
+    "prepare",
+    "read_header",
+    "removed",
+    "unneeded",
+]

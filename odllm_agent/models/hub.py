@@ -1,20 +1,21 @@
 """The source `hub`: a model file of a repository on the Hugging Face hub, or on one like it."""
 
-import contextlib
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 
-from odllm_agent.cache.cache import Cache, CachedFile, Download
+from odllm_agent.cache.cache import Cache, CachedFile, Download, Tell
 from odllm_agent.cache.checksum import joint_sha256
-from odllm_agent.contract import ModelRequest
-from odllm_agent.errors import ChecksumMismatch, ModelInvalid, UsageError
+from odllm_agent.contract import ModelRequest, Progress
+from odllm_agent.errors import ChecksumMismatch, UsageError
 from odllm_agent.models import hub_client
-from odllm_agent.models.header import read_header
+from odllm_agent.models.fleet_server import FleetServer
 from odllm_agent.models.hub_client import Resolved
 from odllm_agent.models.hub_file import HubFile
 from odllm_agent.models.origin import Origin
-
-# Headers with a whole vocabulary take 6 to 20 MB; no reader here takes more than the last.
-_START_BYTES = (8 * 2**20, 64 * 2**20)
+from odllm_agent.models.outline import outline
+from odllm_agent.models.supply import fleet_first
 
 
 def locate(request: ModelRequest, cache: Cache) -> Origin:
@@ -47,15 +48,44 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
         DownloadFailed: The hub could not be reached.
     """
     wanted, stated = _asked(request)
-    there = cache.noted(_download(wanted)) if wanted.pinned else None
+    there = cache.noted(download_of(wanted)) if wanted.pinned else None
     if there:
         return Origin(there.path, there.sha256)
-    resolved, sha256 = _resolved(wanted, stated)
-    return Origin(
-        path=_outline(resolved, folder / sha256),
-        sha256=sha256,
-        download_bytes=sum(file.file_bytes for file in resolved.files),
+
+    def outlined(server: FleetServer | ModuleType) -> Origin:
+        resolved = server.resolve(wanted)
+        _checked(resolved, wanted, stated)
+        return outline(resolved.files, folder, partial(server.fetch_start, resolved.at))
+
+    return fleet_first(outlined, lambda _: outlined(hub_client))
+
+
+def fetched(resolved: Resolved, cache: Cache, tell: Tell, trouble: str = "") -> CachedFile:
+    """The model in the cache, fetched from the hub itself if it is not there yet.
+
+    Args:
+        resolved: What the hub says of it.
+        cache: Where it goes.
+        tell: Is told how far it is.
+        trouble: Why it did not come from the fleet's model server, or `""`.
+
+    Raises:
+        AccessDenied: The hub does not give the file to whoever asks.
+        ChecksumMismatch: It came damaged.
+        DownloadFailed: The hub did not give all of it.
+        DiskFull: There is no room for it.
+    """
+    return cache.fetched(
+        download_of(resolved.at),
+        resolved.files,
+        lambda file, target: hub_client.fetch(resolved.at, file, target, tell),
+        {"not_by_fleet": trouble} if trouble else {},
     )
+
+
+def download_of(file: HubFile) -> Download:
+    """What the cache knows a file of a hub by."""
+    return Download(f"hub:{file}")
 
 
 def _asked(request: ModelRequest) -> tuple[HubFile, str | None]:
@@ -63,36 +93,38 @@ def _asked(request: ModelRequest) -> tuple[HubFile, str | None]:
     return HubFile.of(request.location), request.sha256.lower() if request.sha256 else None
 
 
-def _outline(resolved: Resolved, folder: Path) -> Path:
-    """A model of the right size with its header, and a hole in the place of its weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / PurePosixPath(file.name).name for file in resolved.files]
-    for start_bytes in _START_BYTES:
-        for file, path in zip(resolved.files, paths, strict=True):
-            hub_client.fetch_start(resolved.at, file, path, start_bytes)
-        with contextlib.suppress(ModelInvalid):
-            read_header(paths[0])
-            break
-    return paths[0]
-
-
 def _cached(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile | None:
-    found = cache.find(_download(wanted)) if wanted.pinned else None
+    found = cache.find(download_of(wanted)) if wanted.pinned else None
     return found or (cache.file(stated) if stated else None)
 
 
 def _fetched(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile:
-    resolved, _ = _resolved(wanted, stated)
-    return cache.fetched(
-        _download(resolved.at),
-        resolved.files,
-        lambda file, target: hub_client.fetch(resolved.at, file, target, cache.tell),
-    )
+    def from_fleet(fleet: FleetServer) -> CachedFile:
+        resolved = fleet.resolve(wanted)
+        _checked(resolved, wanted, stated)
+        # Before the cache is locked: a server on this device may share it.
+        fleet.wait_for(resolved.at, cache.tell)
+        return cache.fetched(
+            download_of(resolved.at),
+            resolved.files,
+            lambda file, target: fleet.fetch(resolved.at, file, target, cache.tell),
+            fleet.told(stated),
+        )
+
+    def from_hub(trouble: str) -> CachedFile:
+        def tell(progress: Progress) -> None:
+            why = f" from the hub, because {trouble}" if trouble else ""
+            cache.tell(replace(progress, what=f"{progress.what}{why}"))
+
+        resolved = hub_client.resolve(wanted)
+        _checked(resolved, wanted, stated)
+        return fetched(resolved, cache, tell, trouble)
+
+    return fleet_first(from_fleet, from_hub)
 
 
-def _resolved(wanted: HubFile, stated: str | None) -> tuple[Resolved, str]:
-    """What the hub has under a name, and the checksum that stands for it, found to be as stated."""
-    resolved = hub_client.resolve(wanted)
+def _checked(resolved: Resolved, wanted: HubFile, stated: str | None) -> None:
+    """Makes sure that what a server has under a name is what is asked for."""
     sha256 = joint_sha256([file.sha256 for file in resolved.files])
     if stated is None and not wanted.pinned:
         raise _unpinned(wanted, resolved, sha256)
@@ -102,11 +134,6 @@ def _resolved(wanted: HubFile, stated: str | None) -> tuple[Resolved, str]:
             f"SHA-256 is {sha256}, and it should be {stated}",
             "name the commit that held it, or correct the checksum if the newer file is meant",
         )
-    return resolved, sha256
-
-
-def _download(file: HubFile) -> Download:
-    return Download(f"hub:{file}")
 
 
 def _unpinned(wanted: HubFile, resolved: Resolved, sha256: str) -> UsageError:

@@ -1,24 +1,15 @@
 """What is asked of a hub, through its own client.
 
-Only this module imports the client, and only the source `hub` imports this module. The client reads
-`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and its other variables by itself, and tries again by
-itself where that can help. Its download function is not used: it keeps a cache of its own, and
-drops what it has when it fails.
+The client reads `HF_ENDPOINT`, `HF_TOKEN` and its other variables by itself.
 """
 
-import importlib.metadata
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-# Read once, when the client is imported. Otherwise it fetches a list of programs that it looks
-# for on the device, tells the hub which of them it found, and writes the list into a folder.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+from odllm_agent.models import transfer  # isort: skip - sets the client up before it is imported
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
@@ -31,26 +22,14 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported lazily
-    build_hf_headers,
-    hf_raise_for_status,
-    http_stream_backoff,
-)
 
 from odllm_agent.cache.cache import RemoteFile, Tell
-from odllm_agent.contract import Progress
 from odllm_agent.errors import AccessDenied, DownloadFailed, ModelError, ModelMissing
-from odllm_agent.models.foresight import allow_holes
 from odllm_agent.models.hub_file import HubFile
-
-# The client writes whole chunks only, of 10 MiB; a line that breaks sooner would bring nothing.
-constants.DOWNLOAD_CHUNK_SIZE = 2**20
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _NAMES_SHOWN = 12
 _GET_ACCESS = "get access on its page, then set HF_TOKEN to a token of that account"
-_AGAIN = "run the command again: it goes on where it stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +74,8 @@ def fetch(source: HubFile, file: RemoteFile, target: Path, tell: Tell) -> None:
         OSError: The target cannot be written.
     """
     _refuse_too_long(source, file)
-
-    def bar(*, initial: int, **_: Any) -> _Bar:
-        return _Bar(tell, file, initial)
-
-    with _errors_told(source, file.name), target.open("ab") as out:
-        http_get(
-            _url(source, file.name),
-            out,
-            resume_size=target.stat().st_size,
-            headers=_headers(),
-            expected_size=file.file_bytes,
-            tqdm_class=bar,  # type: ignore[arg-type]
-        )
+    with _errors_told(source, file.name):
+        transfer.fetch(_url(source, file.name), file, target, tell)
 
 
 def fetch_start(source: HubFile, file: RemoteFile, target: Path, most_bytes: int) -> None:
@@ -124,53 +92,16 @@ def fetch_start(source: HubFile, file: RemoteFile, target: Path, most_bytes: int
         DownloadFailed: It did not come.
         OSError: The target cannot be written.
     """
-    wanted_bytes = min(most_bytes, file.file_bytes)
-    headers = _headers() | {"Range": f"bytes=0-{wanted_bytes - 1}"}
-    with (
-        _errors_told(source, file.name),
-        target.open("wb") as out,
-        http_stream_backoff("GET", _url(source, file.name), headers=headers) as response,
-    ):
-        hf_raise_for_status(response)
-        for piece in response.iter_bytes():
-            # A server may send all of the file whatever it was asked for.
-            out.write(piece[: wanted_bytes - out.tell()])
-            if out.tell() >= wanted_bytes:
-                break
-        allow_holes(out)
-        out.truncate(file.file_bytes)
-
-
-class _Bar:
-    """Takes the place of the progress bar that the client would draw."""
-
-    def __init__(self, tell: Tell, file: RemoteFile, done_bytes: int) -> None:
-        self._tell = tell
-        self._file = file
-        self._done_bytes = 0
-        self.update(done_bytes)
-
-    def update(self, more_bytes: int) -> None:
-        self._done_bytes += more_bytes
-        what = f"fetching {self._file.name}"
-        self._tell(Progress(what, self._done_bytes, self._file.file_bytes))
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Has nothing to close."""
+    with _errors_told(source, file.name):
+        transfer.fetch_start(_url(source, file.name), file, target, most_bytes)
 
 
 def _described(source: HubFile, name: str) -> tuple[str, RemoteFile]:
     """The commit that a revision stands for, and the file of that name at it."""
     with _errors_told(source, name):
-        found = get_hf_file_metadata(_url(source, name), headers=_headers(), retry_on_errors=True)
+        found = get_hf_file_metadata(
+            _url(source, name), headers=transfer.headers(), retry_on_errors=True
+        )
     at = replace(source, revision=found.commit_hash or "")
     if not at.pinned or found.etag is None or found.size is None:
         raise _no_hub(source)
@@ -186,13 +117,6 @@ def _url(source: HubFile, name: str) -> str:
     return hf_hub_url(source.repository, name, revision=source.revision)
 
 
-def _headers() -> dict[str, str]:
-    version = importlib.metadata.version("odllm")
-    # Bytes that a server compresses on the way cannot be counted, and so not be gone on with.
-    identity = {"Accept-Encoding": "identity"}
-    return build_hf_headers(library_name="odllm", library_version=version, headers=identity)
-
-
 def _refuse_too_long(source: HubFile, file: RemoteFile) -> None:
     if file.file_bytes > constants.MAX_HTTP_DOWNLOAD_SIZE:
         raise DownloadFailed(
@@ -206,30 +130,19 @@ def _refuse_too_long(source: HubFile, file: RemoteFile) -> None:
 @contextmanager
 def _errors_told(source: HubFile, name: str) -> Iterator[None]:
     """Turns what the client raises into errors of ours that name the culprit and the remedy."""
-    try:
-        yield
-    except HfHubHTTPError as error:
-        raise _refused(source, name, error) from error
-    except OfflineModeIsEnabled as error:
-        raise ModelMissing(
-            f"{source} is not in this device's cache, and HF_HUB_OFFLINE is set",
-            "unset HF_HUB_OFFLINE, or fetch the model while there is a network",
-        ) from error
-    except FileMetadataError as error:
-        raise _no_hub(source) from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise DownloadFailed(
-            f"{source.repository}/{name} could not be fetched from {constants.ENDPOINT}: "
-            f"{error or type(error).__name__}",
-            f"look whether the network is there and HF_ENDPOINT is right; then {_AGAIN}",
-        ) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # The client has no error of its own for a body that is shorter or longer than stated.
-        raise DownloadFailed(
-            f"{source.repository}/{name} did not come whole: {str(error).splitlines()[0]}", _AGAIN
-        ) from error
+    reach = f"look whether the network is there and HF_ENDPOINT is right; then {transfer.AGAIN}"
+    with transfer.breaks_told(f"{source.repository}/{name}", constants.ENDPOINT, reach):
+        try:
+            yield
+        except HfHubHTTPError as error:
+            raise _refused(source, name, error) from error
+        except OfflineModeIsEnabled as error:
+            raise ModelMissing(
+                f"{source} is not in this device's cache, and HF_HUB_OFFLINE is set",
+                "unset HF_HUB_OFFLINE, or fetch the model while there is a network",
+            ) from error
+        except FileMetadataError as error:
+            raise _no_hub(source) from error
 
 
 def _refused(source: HubFile, name: str, error: HfHubHTTPError) -> ModelError:
@@ -247,7 +160,7 @@ def _refused(source: HubFile, name: str, error: HfHubHTTPError) -> ModelError:
     busy = "was asked too often" if status == 429 else "fails"
     return DownloadFailed(
         f"{source.repository}/{name} could not be fetched: the hub {busy} (status {status})",
-        f"wait some minutes (a hub allows more to those who set HF_TOKEN), then {_AGAIN}",
+        f"wait some minutes (a hub allows more to those who set HF_TOKEN), then {transfer.AGAIN}",
     )
 
 

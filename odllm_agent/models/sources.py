@@ -9,11 +9,10 @@ from types import ModuleType
 from typing import cast
 
 from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
-from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.checksum import joint_sha256, read_through
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
-    ModelInvalid,
     ModelMissing,
     ModelTooLarge,
     UsageError,
@@ -79,7 +78,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
-    origin = cast(Origin, _source(request).locate(request, cache))
+    origin = cast(Origin, source_of(request).locate(request, cache))
     if ir_folder.is_ir_folder(origin.path):
         return _folder(request, origin.path, stated, available_bytes)
     source = read_header(origin.path)
@@ -132,8 +131,13 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     return _foreseen(request, header, origin, header.file_bytes)
 
 
+def source_of(request: ModelRequest) -> ModuleType:
+    """The module of the source that a request names, imported when it is first asked for."""
+    return importlib.import_module(_MODULES[request.source])
+
+
 def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
-    source = _source(request)
+    source = source_of(request)
     if not hasattr(source, "foresee"):
         raise ModelMissing(
             f"what {request.name} will need is not known before it is fetched",
@@ -171,10 +175,6 @@ def _stated_checksum(request: ModelRequest) -> str | None:
     return stated
 
 
-def _source(request: ModelRequest) -> ModuleType:
-    return importlib.import_module(_MODULES[request.source])
-
-
 def _to_make(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
     """The type that has to be made of the source, or `None` if the file is to be taken as it is."""
     if request.quantization in {None, source.quantization} and origin.fill is None:
@@ -202,14 +202,7 @@ def _checksum(source: Header, origin: Origin, stated: str | None) -> str:
     """The checksum of a source, which must be each that is expected."""
     if origin.fill and origin.sha256:
         return origin.sha256
-    try:
-        found = joint_sha256([sha256_of(part) for part in source.parts])
-    except OSError as error:
-        raise ModelInvalid(
-            f"the model file {error.filename or source.path} cannot be read through: "
-            f"{error.strerror}",
-            "check that it is still there and that its disk is sound",
-        ) from error
+    found = joint_sha256(read_through(source.parts))
     for expected in (stated, origin.sha256):
         _refuse_other_content(source.path, found, expected)
     return found

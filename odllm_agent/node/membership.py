@@ -9,12 +9,11 @@ from pathlib import Path
 from odllm_agent.address import Address
 from odllm_agent.device import NAME_VARIABLE
 from odllm_agent.errors import UsageError
+from odllm_agent.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from odllm_agent.node import labels
 from odllm_agent.place import VIRTUAL_VARIABLE
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import child_environment, ray_environment
-
-SERVER_VARIABLE, TOKEN_VARIABLE = "ODLLM_MODEL_SERVER", "ODLLM_FLEET_TOKEN_FILE"
 
 # The least that Ray takes is 75 MiB; a result of ODLLM is a few kilobytes.
 _OBJECT_STORE_BYTES = 100 * 2**20
@@ -59,7 +58,7 @@ class Membership:
         ours = {
             NAME_VARIABLE: self.name,
             TOKEN_VARIABLE: str(self.token_file),
-            SERVER_VARIABLE: self.model_server,
+            ADDRESS_VARIABLE: self.model_server,
             VIRTUAL_VARIABLE: self.name if self.virtual else "",
             # Ray starts more than one node on these systems only if it is told to.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",

@@ -24,6 +24,7 @@ examples:
                                                a certificate for laptops of that network
   odllm fleet status --watch                   the devices, as they are now
   odllm fleet events --kind refused            what happened, from the store
+  odllm fleet models list                      which device has which model; also: push, prune
   odllm fleet down
 """
 

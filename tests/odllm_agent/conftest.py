@@ -10,6 +10,7 @@ from huggingface_hub import close_session, constants
 
 import odllm_agent.models.hub_client  # noqa: F401 - sets the client up, before a test does
 from odllm_agent.cache import Cache
+from odllm_agent.fleet_key import ADDRESS_VARIABLE
 from tests import hub_server
 from tests.models import write_gguf
 
@@ -30,6 +31,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.
     """A hub that the real client in this process asks, without ever sleeping for long."""
     for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     # What of a body is written at once: small enough for the small models of the tests.

@@ -374,3 +374,24 @@ def test_a_converted_form_is_listed_checked_and_removed_like_any_model(
     assert told.json("remove", row["sha256"][:8], "--yes") == {"removed": [row["sha256"]]}
     assert not Path(folder).exists()
     assert not list((root / "converted").iterdir())
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_file_is_copied_into_the_cache_by_its_content(
+    root: Path, told: Told, source: Path, tmp_path: Path, split: bool
+) -> None:
+    paths = write_split_gguf(tmp_path) if split else [source]
+    added = told.json("add", str(paths[0]))
+    (row,) = told.json("list")["models"]
+    assert row["sha256"] == added["sha256"]
+    assert row["quantization"] == "F16"
+    assert row["made_from"] == [{"location": f"file:{paths[0]}@{added['sha256']}"}]
+    assert row["file_bytes"] == sum(path.stat().st_size for path in paths)
+    paths[0].unlink()
+    assert told.json("verify")["damaged"] == []
+
+
+def test_what_is_no_model_is_not_copied(root: Path, told: Told, tmp_path: Path) -> None:
+    (tmp_path / "odd.gguf").write_bytes(b"no model")
+    assert "odd.gguf" in told("add", str(tmp_path / "odd.gguf"), status=1)
+    assert not root.exists()

@@ -30,8 +30,7 @@ from odllm_agent.errors import (
     ModelMissing,
     UsageError,
 )
-from odllm_agent.models import Cache, Foreseen, foresee, prepare
-from odllm_agent.models import hub as hub_source
+from odllm_agent.models import Cache, Foreseen, foresee, outline, prepare
 from odllm_agent.models.hub_file import HubFile
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
@@ -590,7 +589,7 @@ def test_what_a_model_will_be_is_told_from_its_header_alone(
     monkeypatch: pytest.MonkeyPatch,
     kind: Quantization | None,
 ) -> None:
-    monkeypatch.setattr(hub_source, "_START_BYTES", (100_000, 200_000))
+    monkeypatch.setattr(outline, "START_BYTES", (100_000, 200_000))
     told = foreseen(cache, tmp_path, quantization=kind)
     assert told.download_bytes == len(content)
     assert [asked.headers.get("range") for asked in hub.stored] == ["bytes=0-99999"]
@@ -611,7 +610,7 @@ def test_a_header_longer_than_most_is_fetched_in_a_second_go(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_source, "_START_BYTES", (1_000, 100_000))
+    monkeypatch.setattr(outline, "START_BYTES", (1_000, 100_000))
     assert foreseen(cache, tmp_path).model.architecture == "qwen2"
     assert len(hub.stored) == 2
 
