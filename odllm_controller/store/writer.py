@@ -62,6 +62,8 @@ FROM (
 WHERE status IN ('planned', 'partial', 'held')
 AND experiment = (SELECT experiment FROM runs WHERE run_id = $run_id)
 """
+# DuckDB begins a file with three headers of a block each.
+_HEADERS_BYTES = 3 * 4096
 _UNFINISHED_DEVICES = """
 SELECT arg_max(description, runs.started_at) AS description
 FROM run_devices
@@ -132,10 +134,16 @@ class Store:
         """
         path = path.expanduser().absolute()
         _make_folder(path)
-        if path.exists():
+        is_new = not path.exists()
+        if not is_new:
             database.check_file(path)
-        with database.writing(path) as connection:
-            schema.migrate(connection, path)
+        try:
+            with database.writing(path) as connection:
+                schema.migrate(connection, path)
+        except StoreError:
+            if is_new:
+                _remove_torso(path)
+            raise
         return cls(path)
 
     def add_run(self, run: Run) -> None:
@@ -312,6 +320,12 @@ class Store:
                 "Put it back, or run the same command again to begin a new one.",
             )
         return database.writing(self.path)
+
+
+def _remove_torso(path: Path) -> None:
+    """Removes what a full disk left of a new file, which DuckDB could not open again."""
+    if path.exists() and path.stat().st_size < _HEADERS_BYTES:
+        path.unlink()
 
 
 def _make_folder(path: Path) -> None:

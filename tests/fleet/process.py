@@ -16,6 +16,7 @@ class Role(StrEnum):
     RAYLET = "raylet"
     ACTOR = "actor"
     WORKER = "worker"
+    MEASURING = "measuring worker"
     AGENT = "agent"
     CONTROLLER = "controller"
 
@@ -25,6 +26,7 @@ _ROLES: Mapping[Role, re.Pattern[str]] = {
     Role.RAYLET: re.compile(r"/raylet/raylet "),
     Role.ACTOR: re.compile(r"^ray::AgentActor"),
     Role.WORKER: re.compile(r"-m odllm_agent\.worker"),
+    Role.MEASURING: re.compile(r"-m odllm_agent\.worker measure"),
     Role.AGENT: re.compile(r"-m odllm_agent join"),
     Role.CONTROLLER: re.compile(r"-m odllm_controller(?! fleet)"),
 }

@@ -126,7 +126,7 @@ def _carry_through(scene: Scene, sweep: subprocess.Popen[str], outcome: Outcome)
                 return
         settle(scene.fleet)
         sweep = scene.fleet.sweep(scene.store)
-    sweep.kill()
+    scene.fleet.desk.kill(Role.CONTROLLER)
     outcome.wrongs.append(f"not measured in {_MOST_STARTS} starts")
 
 

@@ -1,33 +1,27 @@
 """The quick ones of the faults; `make chaos` draws from all."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.fleet.chaos import fleet_of
 from tests.fleet.faults import FAULTS, Draw
-from tests.fleet.fleet import Fleet
 from tests.fleet.network import why_not
 from tests.fleet.strike import strike
 
+_QUICK = ("actor killed", "controller killed")
 _CALM_S = 15.0
 
 
-@pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
+@pytest.mark.ray
+def test_nothing_is_lost_or_doubled() -> None:
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    with fleet_of(("ada", "bob")) as made:
-        yield made
 
+    with fleet_of(("ada", "bob")) as fleet:
+        for name in _QUICK:
+            outcome = strike(fleet, Draw(name, device=0, at=0.6), _CALM_S, name.replace(" ", "-"))
 
-@pytest.mark.ray
-@pytest.mark.parametrize("name", ["actor killed", "controller killed"])
-def test_nothing_is_lost_or_doubled(fleet: Fleet, name: str) -> None:
-    outcome = strike(fleet, Draw(name, device=0, at=0.6), _CALM_S, name.replace(" ", "-"))
-
-    assert not outcome.wrongs
+            assert not outcome.wrongs, f"{name}: {outcome}"
 
 
 def test_each_fault_is_drawn_once_before_any_comes_again() -> None:

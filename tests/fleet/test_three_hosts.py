@@ -60,7 +60,7 @@ def test_a_sweep_over_three_hosts_ends_complete_but_for_the_host_that_is_lost(fl
 
 def _wait_for_workers(fleet: Fleet) -> None:
     wait_until(
-        lambda: all(device.processes(Role.WORKER) for device in fleet.devices),
+        lambda: all(device.processes(Role.MEASURING) for device in fleet.devices),
         _BEGIN_TIMEOUT_S,
         "every device measures",
     )

@@ -1,6 +1,7 @@
 """Files that are no store, and disks that take none: each gets one clear message."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -209,3 +210,18 @@ def test_a_mistake_in_a_query_is_not_blamed_on_the_file(tmp_path: Path) -> None:
     store = stores.begun(tmp_path / "odllm.duckdb")
     with pytest.raises(duckdb.BinderException):
         read(store.path, "SELECT speed FROM results")
+
+
+@pytest.mark.parametrize("left_bytes", [0, 4096, 8192, 12288])
+def test_a_store_that_could_not_be_made_can_be_once_there_is_room(
+    small_disk: Callable[[int], Path], left_bytes: int
+) -> None:
+    disk = small_disk(1_000_000)
+    filler = disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(disk).free - left_bytes))
+    with pytest.raises(StoreError, match="no room"):
+        Store.open(disk / "store.duckdb")
+
+    filler.unlink()
+
+    assert Store.open(disk / "store.duckdb").identity()
