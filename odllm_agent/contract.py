@@ -970,6 +970,13 @@ class Ceilings:
     failure: Failure | None = None
 
 
+Order = Measurement | QualityCheck | Rest | CeilingsOrder
+"""What an agent can be told to do; its result is kept until it is stored."""
+
+Result = RoundResult | QualityResult | Baseline | Ceilings
+"""What comes of an order."""
+
+
 @dataclass(frozen=True, slots=True)
 class MissingDomain:
     """A domain that a power meter would read and cannot.
