@@ -17,6 +17,8 @@ from odllm_agent.commands import (
     SOME_FAILED,
     WRONG_USAGE,
     doctor,
+    install_service,
+    join,
     models,
 )
 from odllm_agent.contract import Measurement, from_json, to_json
@@ -29,6 +31,7 @@ examples:
   odllm-agent run trials.jsonl --out results.jsonl
   odllm-agent models list                         the models in this device's cache
   odllm-agent doctor                              what can be measured here, and what is in the way
+  odllm-agent join HOST --token-file F            take part in a fleet
 
 trials.jsonl holds one measurement per line, as the contract writes it (odllm_agent.contract,
 `to_json(Measurement(...))`); each result is one line too. Neither Ray nor a network is needed.
@@ -70,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     models.add_to(commands)
     doctor.add_to(commands)
+    join.add_to(commands)
+    install_service.add_to(commands)
     return parser
 
 

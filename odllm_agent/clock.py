@@ -24,3 +24,8 @@ def seconds_since(start_ns: int) -> float:
 def now() -> datetime:
     """The wall-clock time in UTC, for time stamps only."""
     return datetime.now(UTC)
+
+
+def local_now() -> datetime:
+    """The wall-clock time where this device is, for the hours of its day only."""
+    return datetime.now().astimezone()

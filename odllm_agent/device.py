@@ -1,6 +1,7 @@
 """What this device is."""
 
 import hashlib
+import os
 import platform
 import re
 import socket
@@ -16,26 +17,31 @@ import psutil
 from odllm_agent import cores, engines, linux
 from odllm_agent.contract import Device, DeviceKind
 from odllm_agent.meters import AUTO, reports
+from odllm_agent.place import VIRTUAL_VARIABLE
 from odllm_agent.state import cpus, logical_cores
 
 if sys.platform == "win32":
     import winreg
+
+NAME_VARIABLE = "ODLLM_NAME"
+"""What its owner calls this device; a host name is often an accident."""
 
 
 def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device:
     """What this device is.
 
     Args:
-        name: What to call it; its host name unless told.
+        name: What to call it; what `ODLLM_NAME` says, or its host name, unless told.
         meters: Names of the power meters to report on.
 
     Raises:
         UsageError: There is no power meter of such a name.
     """
+    virtual = os.environ.get(VIRTUAL_VARIABLE, "")
     return Device(
-        id=_id(),
-        name=name or socket.gethostname(),
-        kind=DeviceKind.REAL,
+        id=device_id(virtual),
+        name=name or os.environ.get(NAME_VARIABLE) or virtual or socket.gethostname(),
+        kind=DeviceKind.VIRTUAL if virtual else DeviceKind.REAL,
         system=_system(),
         cpu=_cpu(),
         physical_cores=_physical_cores(),
@@ -54,9 +60,11 @@ def _physical_cores() -> int:
     return linux.physical_cores(usable) or min(psutil.cpu_count(logical=False) or 1, len(usable))
 
 
-def _id() -> str:
+def device_id(virtual: str = "") -> str:
+    """A hash of this machine's own id, and of a virtual device's name if it is one."""
     # Whoever has a machine's own id may track it (man machine-id), so it leaves only as a hash.
-    return hashlib.sha256(f"odllm:{_machine_id()}".encode()).hexdigest()[:16]
+    told = f"odllm:{_machine_id()}:{virtual}" if virtual else f"odllm:{_machine_id()}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _machine_id() -> str:

@@ -15,6 +15,7 @@
     ├── WorkerDied          the process of a trial ended without an answer
     ├── DiskFull            there is no room where something had to be written
     ├── DispatchError       the fleet could not be reached, or an agent was lost
+    ├── JoinRefused         a fleet does not take this device: its token or its versions
     └── StoreError          the results file cannot be opened, read or written
 
 Every error names the culprit in `message` and what to do about it in `remedy`. On the way between
@@ -93,6 +94,10 @@ class DiskFull(OdllmError):
 
 class DispatchError(OdllmError):
     """The fleet could not be reached, or an agent was lost."""
+
+
+class JoinRefused(OdllmError):
+    """A device and a fleet do not fit together; waiting does not help."""
 
 
 class StoreError(OdllmError):

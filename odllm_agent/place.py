@@ -1,6 +1,7 @@
 """Where the files that this device makes or fetches lie."""
 
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -10,13 +11,30 @@ import platformdirs
 from odllm_agent.errors import DiskFull, UsageError
 
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STATE_VARIABLE = "ODLLM_STATE_DIR"
+VIRTUAL_VARIABLE = "ODLLM_VIRTUAL"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says when a disk, or somebody's share of it, is full."""
 
 
 def cache_root() -> Path:
     """The folder in `ODLLM_CACHE_DIR`, or the one that this system has for caches."""
     chosen = os.environ.get(ROOT_VARIABLE)
     root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
+    return root.absolute()
+
+
+def state_root() -> Path:
+    """The folder in `ODLLM_STATE_DIR`, or the one that this system has for an agent's state.
+
+    A virtual device has one of its own in it.
+    """
+    chosen = os.environ.get(STATE_VARIABLE)
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "agent"
+    virtual = os.environ.get(VIRTUAL_VARIABLE)
+    if virtual:
+        # A name may be any text, and a folder may not be called so.
+        root /= f"virtual-{hashlib.sha256(virtual.encode()).hexdigest()[:16]}"
     return root.absolute()
 
 
@@ -28,7 +46,7 @@ def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull |
         error: What the system says.
         at_least_bytes: What it needed at the least.
     """
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return disk_full(folder, at_least_bytes)
     return UsageError(
         f"the model cache {folder} cannot be used: {error}",

@@ -4,29 +4,23 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.contract import (
-    CeilingsOrder,
-    Cooldown,
-    Failure,
-    ModelFile,
-    ModelRequest,
-    QualityCheck,
-    RepeatPolicy,
-)
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_controller import config, plan, table, verbose
-from odllm_controller.dispatch import Agenda, RemoteAgent, Terms, dispatch, local_fleet
+from odllm_controller import config, table, verbose
+from odllm_controller.commands.fleet import fleet
+from odllm_controller.dispatch import Dispatch
+from odllm_controller.fleets import opened
 from odllm_controller.preview import Options, preview
-from odllm_controller.progress import ModelProgress, RunProgress
+from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
-from odllm_controller.store import Store
+from odllm_controller.store import controlling
+from odllm_controller.work import Desk
 
 # The exit statuses; the last is what shells give for Ctrl-C.
 DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -41,6 +35,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm explore                   open the explorer on what was measured
+  odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
 
 
@@ -55,23 +50,19 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
     Returns:
         The exit status.
     """
-    store = Store.open(experiment.store.path)
     try:
         with (
+            controlling(experiment.store.path) as store,
             recording(store, experiment) as recorder,
-            local_fleet(experiment.power.meters) as fleet,
+            opened(experiment.fleet, experiment.power.meters) as fleet,
+            RunProgress(console) as board,
         ):
-            agendas = {
-                agent.device.id: _agenda(experiment, agent, store, recorder, console)
-                for agent in fleet
-            }
-            total = sum(map(len, agendas.values()))
-            if not total:
+            desk = Desk(experiment, store, recorder, board)
+            grace_s, expected = experiment.fleet.grace_s, desk.expected()
+            Dispatch(fleet, desk.work, recorder, board, grace_s, expected=expected).run()
+            desk.check()
+            if not board.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
-            with RunProgress(console, total) as progress:
-                for result in dispatch(fleet, agendas, progress.started):
-                    recorder.result(result)
-                    progress.finished(result, left=sum(map(len, agendas.values())))
     except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
         return INTERRUPTED
@@ -95,97 +86,13 @@ def _why_nothing(recorder: Recorder) -> str:
     return "nothing that is asked for can run here."
 
 
-def _agenda(
-    experiment: config.Experiment,
-    agent: RemoteAgent,
-    store: Store,
-    recorder: Recorder,
-    console: Console,
-) -> Agenda:
-    with console.status("looking ahead"):
-        forecasts = agent.forecast(plan.candidates(experiment, agent.device))
-    skips = plan.skips(agent.device, forecasts)
-    recorder.skipped(agent.device, skips)
-    files = _prepare(plan.runnable(agent.device, forecasts), agent, recorder, console)
-    trials = plan.without(plan.trials(experiment, agent.device, files), skips)
-    recorder.plan(agent.device, trials)
-    if experiment.ceilings != "never":
-        known = store.known_ceilings() if experiment.ceilings == "missing" else ()
-        _find_ceilings(plan.ceilings(trials, known), agent, recorder, console)
-    finished = store.finished_rounds([trial.id for trial in trials])
-    checks = plan.of_trials(_checks(experiment, agent, files, console), trials)
-    checked = store.finished_checks([check.id for check in checks])
-    steps = plan.steps(
-        trials, experiment.rounds, experiment.seed, finished, experiment.rounds_at_most
-    )
-    power = experiment.power
-    return Agenda(
-        steps=plan.rested(steps, agent.device, power.meters, power.idle_s),
-        checks=[check for check in checks if check.id not in checked],
-        terms=_terms(experiment),
-        earlier_decode_tok_s=store.earlier_decode_tok_s([trial.id for trial in trials]),
-    )
-
-
-def _terms(experiment: config.Experiment) -> Terms:
-    return Terms(
-        policy=RepeatPolicy(**experiment.repeats.model_dump()),
-        meters=experiment.power.meters,
-        deadline_s=experiment.deadline_s,
-        cooldown=Cooldown(**experiment.cooldown.model_dump()),
-    )
-
-
-def _prepare(
-    requests: Sequence[ModelRequest], agent: RemoteAgent, recorder: Recorder, console: Console
-) -> list[ModelFile]:
-    files = []
-    for request, prepared in _prepared(requests, agent, console):
-        if isinstance(prepared, Failure):
-            recorder.unprepared(agent.device, request, prepared)
-        else:
-            files.append(prepared)
-    return files
-
-
-def _find_ceilings(
-    orders: Sequence[CeilingsOrder], agent: RemoteAgent, recorder: Recorder, console: Console
-) -> None:
-    with console.status("measuring what the device does at most"):
-        for order in orders:
-            recorder.ceilings(agent.ceilings(order))
-
-
-def _prepared(
-    requests: Sequence[ModelRequest], agent: RemoteAgent, console: Console
-) -> Iterator[tuple[ModelRequest, ModelFile | Failure]]:
-    with ModelProgress(console, agent.device) as progress:
-        for request in requests:
-            progress.started(request)
-            yield request, agent.prepare(request, progress.moved)
-
-
-def _checks(
-    experiment: config.Experiment, agent: RemoteAgent, files: list[ModelFile], console: Console
-) -> tuple[QualityCheck, ...]:
-    with console.status("preparing the quality checks"):
-        subjects = _subjects(experiment.quality, agent)
-    wanted = plan.base_requests(experiment)
-    bases = {request.name: base for request, base in _prepared(wanted, agent, console)}
-    return plan.checks(experiment, agent.device, files, subjects, bases)
-
-
-def _subjects(quality: config.QualityConfig, agent: RemoteAgent) -> list[plan.Subject]:
-    """What the files are checked on, its content known by its checksum."""
-    exams = [agent.look_up(exam) for exam in plan.exams(quality)]
-    if not quality.metrics:
-        return [*exams]
-    return [plan.reading(quality, agent.text_sha256(quality.text)), *exams]
-
-
 def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:
     for skip in recorder.skips:
         console.print(f"skipped: {skip}", style="yellow", markup=False, highlight=False)
+    for note in recorder.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    for hold in recorder.holds:
+        console.print(f"held: {hold}", style="red", markup=False, highlight=False)
     for failure in recorder.failures:
         console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
     console.print(
@@ -193,7 +100,7 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
         markup=False,
         highlight=False,
     )
-    if recorder.failures:
+    if recorder.failures or recorder.holds:
         return SOME_FAILED
     return DONE if recorder.n_planned else FAULT
 
@@ -251,6 +158,10 @@ def _explore(arguments: list[str]) -> int:
     return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
 
 
+def _fleet(arguments: list[str]) -> int:
+    return _guarded(lambda: fleet(arguments))
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -260,6 +171,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
     "explore": _explore,
+    "fleet": _fleet,
     "help": _help,
     "--help": _help,
     "-h": _help,

@@ -23,9 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from odllm_agent.contract import Quantization, Source
+from odllm_agent.contract import Cooldown, Quantization, Source
 from odllm_agent.errors import UsageError
+from odllm_agent.limits import hours
 from odllm_agent.settings import check_settings
+from odllm_controller.selection import Selection
 
 AUTO = "auto"
 AS_IS = "as_is"
@@ -123,7 +125,7 @@ class CooldownConfig(_Section):
     @property
     def longest_s(self) -> float:
         """The most that is waited before a trial."""
-        return self.pause_s + (0.0 if self.below_c is None else self.at_most_s)
+        return Cooldown(**self.model_dump()).longest_s
 
 
 class PowerConfig(_Section):
@@ -155,10 +157,44 @@ class QualityConfig(_Section):
     allow_code_execution: tuple[str, ...]
 
 
-class FleetConfig(_Section):
-    """Where the trials run."""
+class LimitsConfig(_Section):
+    """When a device may be measured on; see `Limits`."""
 
-    kind: Literal["local"]
+    hours: str | None = None
+    on_mains: bool = False
+    min_battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    max_temperature_c: PositiveFloat | None = None
+
+    @field_validator("hours")
+    @classmethod
+    def _are_hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            hours(value)
+        return value
+
+
+class FleetConfig(_Section):
+    """Where the trials run, and how long a device that does not answer is waited for."""
+
+    kind: Literal["local", "ray", "virtual"]
+    devices: Size | None = None
+    select: str | None = None
+    grace_s: NonNegativeFloat
+    limits: LimitsConfig
+
+    @field_validator("select")
+    @classmethod
+    def _is_selection(cls, value: str | None) -> str | None:
+        if value is not None:
+            Selection(value)
+        return value
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "FleetConfig":
+        if (self.devices is None) == (self.kind == "virtual"):
+            needs = "needs" if self.kind == "virtual" else "has no"
+            raise ValueError(f"fleet={self.kind} {needs} devices")
+        return self
 
 
 class StoreConfig(_Section):

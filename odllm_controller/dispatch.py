@@ -1,353 +1,305 @@
-"""Sending orders to the agents of a fleet and bringing their results back, over Ray."""
+"""Working off what every device of a fleet has to do, whatever happens to the devices."""
 
-import contextlib
-import logging
-import os
-import secrets
-import subprocess
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Protocol
 
-# Ray reads these once, when it is imported. It runs its workers at niceness 15 unless told
-# otherwise, and what a benchmark measures must not yield to everything else on the machine. Its
-# memory monitor would end the agent for the memory of the model that is being measured.
-os.environ.update(
-    RAY_AUTH_MODE="token",
-    RAY_AUTH_TOKEN=secrets.token_hex(32),
-    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_memory_monitor_refresh_ms="0",
-    RAY_worker_niceness="0",
-)
+from odllm_agent.clock import monotonic_ns, now, seconds_since
+from odllm_agent.contract import Candidate, Device, Event, EventKind, Forecast, Progress
+from odllm_agent.errors import DispatchError
+from odllm_controller.course import Ask, Course, Pause, Standing
 
-import ray
-from ray.exceptions import RayError
+Work = Generator[Ask | Pause, Any, None]
+"""What is asked of one device, one thing after another: each is sent the answer, or is thrown a
+`DispatchError` when the agent was lost. What it yields next reaches the agent once it is back."""
 
-from odllm_agent.actor import AgentActor
-from odllm_agent.clock import now
-from odllm_agent.contract import (
-    Baseline,
-    Candidate,
-    Ceilings,
-    CeilingsOrder,
-    Cooldown,
-    Device,
-    Exam,
-    Failure,
-    Forecast,
-    Measurement,
-    ModelFile,
-    ModelRequest,
-    Progress,
-    QualityCheck,
-    QualityResult,
-    RepeatPolicy,
-    Rest,
-    RoundResult,
-)
-from odllm_agent.errors import DataMissing, DispatchError, UsageError
-from odllm_controller.bootstrap import interval_of
-from odllm_controller.plan import Step
-from odllm_controller.store import Speeds
-
-_OBJECT_STORE_BYTES = 100 * 2**20
-# A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
-_FETCH_TIMEOUT_S = 24 * 3600
-_ANSWER_TIMEOUT_S = 120
-_SHOWN_EVERY_S = 1.0
-_KILLED_TIMEOUT_S = 10
-
-T = TypeVar("T")
-Order = Measurement | QualityCheck | Rest
-Result = RoundResult | QualityResult | Baseline
+# How long one turn waits for an answer; changes of the fleet are looked for once a turn.
+TURN_S = 1.0
+_PREPARE = "prepare"
+_PROGRESS = Ask("progress")
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAgent:
-    """An agent that answers over Ray.
+class Agent(Protocol):
+    """An agent that can be asked."""
 
-    Attributes:
-        device: What its device is.
-        actor: The handle of its actor.
-    """
+    @property
+    def device(self) -> Device:
+        """What its device is."""
 
-    device: Device
-    actor: Any
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels that it joined with."""
+
+    def ask(self, ask: Ask) -> Any:
+        """Asks it something, and returns a ticket for the answer at once."""
 
     def forecast(
         self, candidates: tuple[Candidate, ...], *, here: bool = True
     ) -> tuple[Forecast, ...]:
-        """Tells what trials would need; nothing is made or fetched.
-
-        Args:
-            candidates: What to tell about.
-            here: Whether they would run on the agent's device, whose cache may have their files.
-        """
-        found: tuple[Forecast, ...] = _answer(
-            self.actor.forecast.remote(candidates, here=here), _FETCH_TIMEOUT_S
-        )
-        return found
-
-    def prepare(
-        self, request: ModelRequest, show: Callable[[Progress], None] | None = None
-    ) -> ModelFile | Failure:
-        """Gets a model file ready on the agent's device.
-
-        Args:
-            request: The file.
-            show: Is told every second how far it is, while it is fetched or made.
-        """
-        reference = self.actor.prepare.remote(request)
-        while show and not ray.wait([reference], timeout=_SHOWN_EVERY_S)[0]:
-            progress = _answer(self.actor.progress.remote(), _ANSWER_TIMEOUT_S)
-            if progress:
-                show(progress)
-        prepared: ModelFile | Failure = _answer(reference, _FETCH_TIMEOUT_S)
-        return prepared
-
-    def ceilings(self, order: CeilingsOrder) -> Ceilings:
-        """Finds out what the agent's device does at most."""
-        found: Ceilings = _answer(
-            self.actor.ceilings.remote(order), order.deadline_s + _ANSWER_TIMEOUT_S
-        )
-        return found
-
-    def text_sha256(self, name: str) -> str:
-        """The checksum of a text on the agent's device.
-
-        Raises:
-            UsageError: There is no such text.
-            DataMissing: It cannot be fetched.
-        """
-        found: str | Failure = _answer(self.actor.text_sha256.remote(name), _FETCH_TIMEOUT_S)
-        return _raised(found)
-
-    def look_up(self, exam: Exam) -> Exam:
-        """An exam with the checksum of its content on the agent's device.
-
-        Raises:
-            UsageError: The task is unknown or wrong, or runs code without leave.
-            DataMissing: Its questions cannot be had.
-        """
-        found: Exam | Failure = _answer(
-            self.actor.look_up.remote(exam, _FETCH_TIMEOUT_S), _FETCH_TIMEOUT_S
-        )
-        return _raised(found)
+        """Tells what trials would need; waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How an experiment has every trial measured; see `Measurement`."""
+class Sighting:
+    """Who is new in a fleet.
 
-    policy: RepeatPolicy
-    meters: tuple[str, ...]
-    deadline_s: float
-    cooldown: Cooldown = field(default_factory=Cooldown)
+    Attributes:
+        agents: Those that can be asked; one that was lost and found is among them again.
+        refused: Devices that may not take part, and why.
+    """
+
+    agents: Sequence[Agent] = ()
+    refused: Sequence[Event] = ()
 
 
-class Agenda:
-    """What one device has still to do, in order.
+class Fleet(Protocol):
+    """The agents that can be reached."""
 
-    It learns from each result: a trial that failed is left out of the later rounds, one whose
-    interval is as narrow as asked for is left out of the spare ones, and each round is told the
-    speeds of the earlier ones, so that it knows when to stop.
+    @property
+    def settled(self) -> bool:
+        """Whether it is known of every device that is there now whether it takes part."""
+
+    def look(self) -> Sighting:
+        """Who came since the last look."""
+
+    def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
+        """Those of some tickets whose answers are there; waits for the first of them."""
+
+    def answer(self, ticket: Any) -> Any:
+        """The answer to a ticket.
+
+        Raises:
+            DispatchError: The agent was lost before it answered.
+        """
+
+    def lost(self, device_id: str) -> None:
+        """Takes note that a device does not answer, so that it is looked for anew."""
+
+
+class Books(Protocol):
+    """Where everything that happens is written down."""
+
+    def event(self, event: Event) -> None:
+        """Takes an event."""
+
+    def held(self, device: Device, reason: str) -> None:
+        """Takes that what is left of a device is not waited for."""
+
+    def resumed(self, device: Device) -> None:
+        """Takes that a device whose trials were held is back."""
+
+    def flush(self) -> None:
+        """Stores what was taken since the last time."""
+
+
+class Board(Protocol):
+    """Where people see what happens."""
+
+    def standing(self, device: Device, course: Course) -> None:
+        """Shows how a device stands."""
+
+    def moved(self, device: Device, progress: Progress) -> None:
+        """Shows how far the model file is that a device prepares."""
+
+
+@dataclass(slots=True)
+class _Post:
+    """One device in the loop: its agent, its work, and what it was asked last.
+
+    A peek is what it is asked beside that, to show how far it is.
+    """
+
+    agent: Agent
+    work: Work
+    course: Course = field(default_factory=Course)
+    ask: Ask | None = None
+    ticket: Any = None
+    peek: Any = None
+    ask_at_s: float = 0.0
+    peek_at_s: float = 0.0
+
+
+class Dispatch:
+    """The loop over a fleet.
+
+    Each device is asked one thing at a time, and only after everything that came in before was
+    written down: so nothing is stored or drawn while a fleet of one machine measures, and what an
+    agent is told is stored really is.
 
     Args:
-        steps: The trials to measure, in order, and the rests between them.
-        checks: The quality checks that come after them.
-        terms: How every trial is measured.
-        earlier_decode_tok_s: Decode speeds already stored, by trial id and round.
+        fleet: The agents.
+        work: What a device has to do, or `None` if it takes no part.
+        books: Where everything is written down.
+        board: Where it is shown.
+        grace_s: How long a device that does not answer is waited for.
+        expected: Devices that count as away, and not as strangers, while they are not there.
     """
 
     def __init__(
         self,
-        steps: Sequence[Step | Rest],
-        checks: Sequence[QualityCheck],
-        terms: Terms,
-        earlier_decode_tok_s: Mapping[str, Speeds],
+        fleet: Fleet,
+        work: Callable[[Agent], Work | None],
+        books: Books,
+        board: Board,
+        grace_s: float,
+        *,
+        expected: Sequence[Device] = (),
     ) -> None:
-        self._left = deque[Step | Rest | QualityCheck]([*steps, *checks])
-        self._terms = terms
-        self._speeds = dict(earlier_decode_tok_s)
-        for trial_id in earlier_decode_tok_s:
-            self._settle(trial_id)
+        self._fleet = fleet
+        self._work = work
+        self._books = books
+        self._board = board
+        self._grace_s = grace_s
+        self._posts: dict[str, _Post] = {}
+        self._start_ns = monotonic_ns()
+        away = Course().lost("it is not in the fleet", 0.0, grace_s)
+        self._missing = {device.id: (device, away) for device in expected}
 
-    def __len__(self) -> int:
-        return len(self._left)
-
-    def next_order(self) -> Order | None:
-        """Takes the next thing to do off the agenda, or `None` once it is empty."""
-        self._leave_out_needless_rests()
-        if not self._left:
-            return None
-        head = self._left.popleft()
-        if not isinstance(head, Step):
-            return head
-        return Measurement(
-            trial=head.trial,
-            round=head.round,
-            policy=self._terms.policy,
-            meters=self._terms.meters,
-            earlier_decode_tok_s=tuple(chain(*self._speeds.get(head.trial.id, ()))),
-            deadline_s=self._terms.deadline_s,
-            cooldown=self._terms.cooldown,
-        )
-
-    def learn(self, result: Result) -> None:
-        """Takes a result into account."""
-        if not isinstance(result, RoundResult):
-            return
-        trial_id = result.trial.id
-        if result.failure:
-            self._leave_out(trial_id)
-            return
-        measured = tuple(each.decode_tok_s for each in result.repeats if not each.warmup)
-        self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), measured)
-        self._settle(trial_id)
-
-    def _settle(self, trial_id: str) -> None:
-        """Leaves a trial out of the spare rounds if it needs none of them."""
-        steps = [step for step in self._left if _is_of(step, trial_id)]
-        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
-            self._leave_out(trial_id)
-
-    def _is_narrow(self, trial_id: str) -> bool:
-        width = interval_of(self._speeds[trial_id], seed=trial_id).width
-        return width is not None and width <= self._terms.policy.interval_target
-
-    def _leave_out(self, trial_id: str) -> None:
-        self._left = deque(step for step in self._left if not _is_of(step, trial_id))
-
-    def _leave_out_needless_rests(self) -> None:
-        """Leaves out a rest that no trial follows, because its whole round was left out."""
-        while self._left and isinstance(self._left[0], Rest):
-            if len(self._left) > 1 and isinstance(self._left[1], Step):
+    def run(self) -> None:
+        """Goes on until every device has done everything, or is held."""
+        while True:
+            self._take_in(self._fleet.look())
+            for post in self._posts.values():
+                self._mind(post)
+            self._mind_missing()
+            self._books.flush()
+            self._send_all()
+            if self._fleet.settled and all(course.is_over for course in self._courses()):
                 return
-            self._left.popleft()
+            self._receive()
 
+    def _courses(self) -> Iterator[Course]:
+        yield from (post.course for post in self._posts.values())
+        yield from (course for _, course in self._missing.values())
 
-@contextlib.contextmanager
-def local_fleet(meters: Sequence[str]) -> Iterator[tuple[RemoteAgent, ...]]:
-    """A Ray of this machine alone, with one agent, for as long as the context lasts.
+    def _take_in(self, seen: Sighting) -> None:
+        for event in seen.refused:
+            self._books.event(event)
+        for agent in seen.agents:
+            known = self._posts.get(agent.device.id)
+            if known:
+                known.agent, known.ticket = agent, None
+            elif (work := self._work(agent)) is not None:
+                self._join(agent.device)
+                post = self._posts[agent.device.id] = _Post(agent, work)
+                self._go_on(post, None)
 
-    Raises:
-        DispatchError: Ray or the agent does not start.
-    """
-    try:
-        yield (_start_agent(meters),)
-    finally:
-        _end_ray()
+    def _join(self, device: Device) -> None:
+        self._tell(device, EventKind.JOINED)
+        _, course = self._missing.pop(device.id, (device, None))
+        if course and course.standing is Standing.HELD:
+            self._books.resumed(device)
 
+    def _mind_missing(self) -> None:
+        at_s = self._now_s()
+        for device, course in list(self._missing.values()):
+            if course.is_due(at_s):
+                self._missing[device.id] = (device, course.held(at_s, course.reason))
+                self._report_hold(device, course.reason)
 
-def dispatch(
-    agents: Sequence[RemoteAgent],
-    agendas: Mapping[str, Agenda],
-    started: Callable[[Device, Order], None],
-) -> Iterator[Result]:
-    """Works off every device's agenda, one order per device at a time.
+    def _mind(self, post: _Post) -> None:
+        """Sees to a device whose time is over."""
+        if not post.course.is_due(self._now_s()):
+            return
+        match post.course.standing:
+            case Standing.WAITING:
+                self._go_on(post, None)
+            case Standing.RUNNING:
+                self._lose(post, "it did not answer in time")
+            case Standing.AWAY:
+                self._hold(post, post.course.reason)
+            case _:
+                pass
 
-    A device gets its next order only when its last result has been taken out of this iterator,
-    so that on a fleet of one machine nothing is stored or drawn while something is measured.
+    def _receive(self) -> None:
+        posts = {post.ticket: post for post in self._posts.values() if post.ticket is not None}
+        peeks = {post.peek: post for post in self._posts.values() if post.peek is not None}
+        for ticket in self._fleet.wait([*posts, *peeks], TURN_S):
+            if ticket in posts:
+                self._take(posts[ticket])
+            else:
+                self._show(peeks[ticket])
 
-    Args:
-        agents: The agents.
-        agendas: What each has to do, by device id.
-        started: Called when a device has been sent an order.
+    def _take(self, post: _Post) -> None:
+        ticket, post.ticket = post.ticket, None
+        try:
+            answer = self._fleet.answer(ticket)
+        except DispatchError as error:
+            self._lose(post, error.message)
+            return
+        if post.course.is_gone:
+            self._welcome(post)
+        post.course = post.course.answered(self._now_s())
+        self._go_on(post, answer)
 
-    Yields:
-        Every result as it is made.
-    """
-    running: dict[Any, tuple[RemoteAgent, Order]] = {}
+    def _go_on(self, post: _Post, answer: Any) -> None:
+        self._proceed(post, lambda: post.work.send(answer))
 
-    def start(agent: RemoteAgent) -> None:
-        order = agendas[agent.device.id].next_order()
-        if order is not None:
-            started(agent.device, order)
-            running[_send(agent, order)] = (agent, order)
+    def _proceed(self, post: _Post, step: Callable[[], Ask | Pause]) -> None:
+        """Takes the next thing that a device's work asks for."""
+        try:
+            wanted = step()
+        except StopIteration:
+            post.ask, post.course = None, post.course.done(self._now_s())
+        except DispatchError as error:
+            post.ask = None
+            self._hold(post, error.message)
+        else:
+            if isinstance(wanted, Pause):
+                post.ask, post.course = None, post.course.paused(wanted, self._now_s())
+            else:
+                post.ask = wanted
+        self._board.standing(post.agent.device, post.course)
 
-    for agent in agents:
-        start(agent)
-    while running:
-        (ready, *_), _ = ray.wait(list(running), num_returns=1)
-        agent, order = running.pop(ready)
-        result = _result(ready, order, agent)
-        agendas[agent.device.id].learn(result)
-        yield result
-        start(agent)
+    def _lose(self, post: _Post, reason: str) -> None:
+        self._fleet.lost(post.agent.device.id)
+        post.ticket = post.peek = None
+        post.ask_at_s = self._now_s() + TURN_S
+        if post.course.is_gone:
+            return
+        post.course = post.course.lost(reason, self._now_s(), self._grace_s)
+        self._tell(post.agent.device, EventKind.LEFT, reason)
+        self._proceed(post, lambda: post.work.throw(DispatchError(reason)))
 
+    def _hold(self, post: _Post, reason: str) -> None:
+        post.course = post.course.held(self._now_s(), reason)
+        self._report_hold(post.agent.device, reason)
+        self._board.standing(post.agent.device, post.course)
 
-def _is_of(step: Step | Rest | QualityCheck, trial_id: str) -> TypeGuard[Step]:
-    return isinstance(step, Step) and step.trial.id == trial_id
+    def _report_hold(self, device: Device, reason: str) -> None:
+        self._tell(device, EventKind.HELD, reason)
+        self._books.held(device, reason)
 
+    def _welcome(self, post: _Post) -> None:
+        self._tell(post.agent.device, EventKind.JOINED, "it is back")
+        if post.course.standing is Standing.HELD:
+            self._books.resumed(post.agent.device)
 
-def _end_ray() -> None:
-    """Ends Ray with all of its processes; Ray itself waits a second for each that it has killed."""
-    # There is no public way to them, and once they are killed Ray forgets them.
-    node = ray._private.worker._global_node  # noqa: SLF001
-    started: list[Any] = list(node.all_processes.values()) if node else []
-    ray.shutdown()
-    for each in chain.from_iterable(started):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            each.process.wait(_KILLED_TIMEOUT_S)
+    def _send_all(self) -> None:
+        for post in self._posts.values():
+            if post.ask is not None:
+                self._send(post, post.ask, self._now_s())
 
+    def _send(self, post: _Post, ask: Ask, at_s: float) -> None:
+        if post.ticket is None and (not post.course.is_gone or at_s >= post.ask_at_s):
+            post.ticket = post.agent.ask(ask)
+            post.course = post.course.asked(ask, at_s)
+            post.peek_at_s = at_s + TURN_S
+        if ask.method == _PREPARE and post.peek is None and at_s >= post.peek_at_s:
+            post.peek = post.agent.ask(_PROGRESS)
+            post.peek_at_s = at_s + TURN_S
 
-def _start_agent(meters: Sequence[str]) -> RemoteAgent:
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
-        raise DispatchError(
-            f"Ray did not start on this machine: {error}",
-            "its logs are in the newest session folder of Ray's temporary folder",
-        ) from error
-    # Restarted without limit: an agent that is lost costs one trial, not the run.
-    actor = AgentActor.options(max_restarts=-1).remote(tuple(meters))  # type: ignore[attr-defined]
-    return RemoteAgent(_answer(actor.device.remote(), _ANSWER_TIMEOUT_S), actor)
+    def _show(self, post: _Post) -> None:
+        ticket, post.peek = post.peek, None
+        try:
+            progress = self._fleet.answer(ticket)
+        except DispatchError:
+            return
+        if progress:
+            self._board.moved(post.agent.device, progress)
 
+    def _tell(self, device: Device, kind: EventKind, detail: str = "") -> None:
+        self._books.event(Event(now(), kind, device.id, detail))
 
-def _send(agent: RemoteAgent, order: Order) -> Any:
-    if isinstance(order, Measurement):
-        return agent.actor.measure.remote(order)
-    if isinstance(order, Rest):
-        return agent.actor.rest.remote(order)
-    return agent.actor.check.remote(order)
-
-
-def _result(ready: Any, order: Order, agent: RemoteAgent) -> Result:
-    try:
-        result: Result = ray.get(ready)
-    except RayError as error:
-        # An order that is sent while the agent is started anew would be lost too.
-        _answer(agent.actor.device.remote(), _ANSWER_TIMEOUT_S)
-        failure = Failure.of(DispatchError(f"the agent was lost: {error}", "run the command again"))
-        if isinstance(order, Measurement):
-            return RoundResult(order.trial, order.round, now(), 0.0, failure=failure)
-        if isinstance(order, Rest):
-            return Baseline(order.device_id, order.round, now(), 0.0, failure=failure)
-        return QualityResult(order, failure=failure)
-    return result
-
-
-def _raised(found: T | Failure) -> T:
-    """What an agent found, its failure raised again as the error that it was."""
-    if isinstance(found, Failure):
-        kind = DataMissing if found.kind == DataMissing.__name__ else UsageError
-        raise kind(found.message, found.remedy)
-    return found
-
-
-def _answer(reference: Any, timeout_s: float) -> Any:
-    try:
-        return ray.get(reference, timeout=timeout_s)
-    except RayError as error:
-        raise DispatchError(
-            f"the agent does not answer: {error}", "run the command again"
-        ) from error
+    def _now_s(self) -> float:
+        return seconds_since(self._start_ns)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from odllm_agent.contract import Device, Forecast, ModelFile, Workload
+from odllm_agent.contract import Device, Forecast, ModelFile, Trial, Workload
 from odllm_controller.analysis.speeds import Speed
 from odllm_controller.config import RepeatsConfig
 
@@ -20,6 +20,10 @@ ASSUMPTIONS = (
     f"{_OPERATIONS_PER_CORE_S / 1e9:.0f} billion operations per second"
 )
 """What an estimate rests on where nothing was measured."""
+
+# What is assumed of a laptop may be off by several times, and a small model takes no time at all.
+_DEADLINE_FACTOR = 10.0
+_LEAST_DEADLINE_S = 600.0
 
 # A multiplication and an addition with each weight for each token.
 _OPERATIONS_PER_WEIGHT = 2
@@ -69,14 +73,45 @@ def estimate(
     """
     if forecast.model is None:
         return None
-    engine = forecast.candidate.engine.name
-    nearest = _nearest(forecast.model, [each for each in speeds if each.engine == engine])
-    speed = _scaled(nearest, forecast.model) if nearest else _assumed(forecast.model, device)
-    windows_s = (repeats.warmups + repeats.at_most) * _window_s(speed, forecast.candidate.workload)
-    return Estimate(
-        rounds * (wait_s + speed.start_s + speed.load_s + windows_s),
-        TimeBasis.STORED if nearest else TimeBasis.ASSUMED,
-    )
+    engine, workload = forecast.candidate.engine, forecast.candidate.workload
+    speed, basis = _speed(forecast.model, engine.name, device, speeds)
+    return Estimate(rounds * (wait_s + _round_s(speed, workload, repeats)), basis)
+
+
+def round_deadline_s(
+    trial: Trial,
+    device: Device,
+    speeds: Sequence[Speed],
+    repeats: RepeatsConfig,
+    at_most_s: float,
+) -> float:
+    """The time after which one round of a trial has gone wrong.
+
+    Args:
+        trial: What is measured.
+        device: Where.
+        speeds: How fast earlier trials were there.
+        repeats: How often a round repeats it.
+        at_most_s: The longest that any round may take.
+    """
+    speed, _ = _speed(trial.model, trial.engine.name, device, speeds)
+    expected_s = _round_s(speed, trial.workload, repeats)
+    return min(at_most_s, max(_LEAST_DEADLINE_S, _DEADLINE_FACTOR * expected_s))
+
+
+def _speed(
+    model: ModelFile, engine: str, device: Device, speeds: Sequence[Speed]
+) -> tuple[Speed, TimeBasis]:
+    """How fast a model will be, and what that rests on."""
+    nearest = _nearest(model, [each for each in speeds if each.engine == engine])
+    if nearest:
+        return _scaled(nearest, model), TimeBasis.STORED
+    return _assumed(model, device), TimeBasis.ASSUMED
+
+
+def _round_s(speed: Speed, workload: Workload, repeats: RepeatsConfig) -> float:
+    windows_s = (repeats.warmups + repeats.at_most) * _window_s(speed, workload)
+    return speed.start_s + speed.load_s + windows_s
 
 
 def _window_s(speed: Speed, workload: Workload) -> float:

@@ -16,8 +16,9 @@ from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
 from odllm_controller import plan, reasons
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
-from odllm_controller.dispatch import RemoteAgent, local_fleet
+from odllm_controller.dispatch import Agent
 from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
+from odllm_controller.fleets import agents_of, opened
 from odllm_controller.outlook import Row, Totals
 from odllm_controller.table import MISSING, Column, number, print_rows
 
@@ -87,10 +88,11 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
         StoreError: The store is there and cannot be read.
     """
     elsewhere = _read_device(options.device_file) if options.device_file else None
-    with local_fleet(experiment.power.meters) as fleet:
+    with opened(experiment.fleet, experiment.power.meters) as fleet:
+        agents = agents_of(fleet)
         rows = [
             row
-            for agent in (fleet[:1] if elsewhere else fleet)
+            for agent in (agents[:1] if elsewhere else agents)
             for row in _rows(experiment, agent, elsewhere)
         ]
     if options.as_json:
@@ -100,7 +102,7 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     return all(row.fits is not None for row in rows)
 
 
-def _rows(experiment: Experiment, agent: RemoteAgent, elsewhere: Device | None) -> list[Row]:
+def _rows(experiment: Experiment, agent: Agent, elsewhere: Device | None) -> list[Row]:
     device = elsewhere or agent.device
     forecasts = agent.forecast(plan.candidates(experiment, device), here=elsewhere is None)
     if elsewhere:

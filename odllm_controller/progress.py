@@ -1,5 +1,6 @@
 """The progress bars of a run."""
 
+from collections import Counter
 from typing import Self
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -15,8 +17,16 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from odllm_agent.contract import Device, Measurement, ModelRequest, Progress, Rest
-from odllm_controller.dispatch import Order, Result
+from odllm_agent.contract import Device, ModelRequest, Progress, Result
+from odllm_controller.course import Course, Standing
+
+_GB = 1e9
+_TOLD = {
+    Standing.AWAY: "away",
+    Standing.HELD: "held",
+    Standing.WAITING: "waiting",
+    Standing.DONE: "done",
+}
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
 _DRAWS_PER_S = 1
@@ -71,8 +81,7 @@ class ModelProgress(_Drawn):
 
     def started(self, request: ModelRequest) -> None:
         """Shows which model is prepared."""
-        kind = f" {request.quantization}" if request.quantization else ""
-        self._told = f"{self._device.name}: {request.name}{kind}"
+        self._told = f"{self._device.name}: {request.label}"
         self._what = ""
         self._bar.reset(self._task, total=None, description=self._told)
 
@@ -88,18 +97,18 @@ class ModelProgress(_Drawn):
 
 
 class RunProgress(_Drawn):
-    """What is under way, how much is done, the time left, and the failures so far.
+    """A row per device: what is under way, how much is done, the time left, and its failures.
 
-    On a terminal it is a bar; elsewhere it says nothing but the failures.
+    On a terminal they are bars; elsewhere they say nothing but what they end with.
 
     Args:
-        console: Where it is drawn.
-        total: The number of orders.
+        console: Where they are drawn.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__(
             console,
+            TextColumn("{task.fields[device]}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("[red]{task.fields[failed]}"),
@@ -107,34 +116,57 @@ class RunProgress(_Drawn):
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.description}"),
-            shown=bool(total),
+            shown=True,
         )
-        self._task = self._bar.add_task("starting", total=total, failed="")
-        self._n_failed = 0
-        self._n_done = 0
+        self._rows: dict[str, TaskID] = {}
+        self._n_failed: Counter[str] = Counter()
+        self._n_done: Counter[str] = Counter()
+        self._told: dict[str, str] = {}
 
-    def started(self, device: Device, order: Order) -> None:
-        """Shows what a device has been sent."""
-        self._bar.update(self._task, description=f"{device.name}: {_told(order)}")
+    @property
+    def n_done(self) -> int:
+        """The results of all devices so far."""
+        return self._n_done.total()
 
-    def finished(self, result: Result, left: int) -> None:
+    def started(self, device: Device, what: str) -> None:
+        """Shows what a device does now."""
+        self._told[device.id] = what
+        self._bar.update(self._row(device), description=what)
+
+    def planned(self, device: Device, left: int) -> None:
+        """Shows how many orders a device is to be given."""
+        self._bar.reset(self._row(device), total=left, description="starting")
+
+    def moved(self, device: Device, progress: Progress) -> None:
+        """Shows how far the model file is that a device prepares."""
+        share = f"{progress.done_bytes / _GB:.1f} of {progress.total_bytes / _GB:.1f} GB"
+        told = f"{self._told.get(device.id, '')}, {progress.what}: {share}"
+        self._bar.update(self._row(device), description=told)
+
+    def standing(self, device: Device, course: Course) -> None:
+        """Shows that a device is away, held or may not run, and why."""
+        if course.standing in _TOLD:
+            told = f"{_TOLD[course.standing]}: {course.reason}".removesuffix(": ")
+            self._bar.update(self._row(device), description=told)
+
+    def finished(self, device: Device, result: Result, left: int) -> None:
         """Counts a result.
 
         Args:
+            device: Whose it is.
             result: What came in.
             left: The orders that are still to be given; a result may have made some needless.
         """
+        row = self._row(device)
         if result.failure:
-            self._n_failed += 1
-            self._bar.update(self._task, failed=f"{self._n_failed} failed")
-        self._n_done += 1
-        self._bar.update(self._task, completed=self._n_done, total=self._n_done + left)
+            self._n_failed[device.id] += 1
+            self._bar.update(row, failed=f"{self._n_failed[device.id]} failed")
+        self._n_done[device.id] += 1
+        done = self._n_done[device.id]
+        self._bar.update(row, completed=done, total=done + left)
 
-
-def _told(order: Order) -> str:
-    if isinstance(order, Rest):
-        return f"at rest before round {order.round + 1}"
-    if isinstance(order, Measurement):
-        trial = order.trial
-        return f"{trial.model.label}, round {order.round + 1}, {trial.workload.name}"
-    return f"{order.model.label}, quality on {order.subject}"
+    def _row(self, device: Device) -> TaskID:
+        if device.id not in self._rows:
+            row = self._bar.add_task("", total=None, device=device.name, failed="")
+            self._rows[device.id] = row
+        return self._rows[device.id]

@@ -16,15 +16,18 @@ from odllm_agent.contract import (
     Baseline,
     Ceilings,
     Device,
+    Entry,
+    Event,
+    EventKind,
     Failure,
     ModelRequest,
+    Result,
     RoundResult,
     Trial,
 )
 from odllm_agent.errors import StoreError
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
-from odllm_controller.dispatch import Result
 from odllm_controller.store import Run, Skip, Store
 
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
@@ -41,9 +44,14 @@ class Recorder:
     def __init__(self, store: Store, experiment: Experiment) -> None:
         self._store = store
         self._experiment = experiment
+        self._taken: list[tuple[str, Result]] = []
+        self._events: list[tuple[str, Event]] = []
+        self._held: dict[str, str] = {}
+        self.store_id = store.identity()
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
         self.skips: list[str] = []
+        self.notes: list[str] = []
         self.n_planned = 0
         store.add_run(
             Run(
@@ -81,27 +89,83 @@ class Recorder:
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""
-        kind = request.quantization or "as it is"
-        self.failures.append(_told(f"{request.name} {kind} on {device.name}", failure))
+        self.failures.append(_told(f"{request.label} on {device.name}", failure))
         self._store.add_failure(self.run_id, device.id, request, failure)
 
-    def ceilings(self, found: Ceilings) -> None:
-        """Records what a device does at most."""
-        self._store.add_ceilings(self.run_id, found)
+    def event(self, event: Event) -> None:
+        """Takes an event of this run; it is stored with the next `flush`."""
+        self._events.append((self.run_id, event))
+        if event.kind is EventKind.REFUSED:
+            self.notes.append(f"{event.device_id} is refused: {event.detail}")
 
-    def result(self, result: Result) -> None:
-        """Records a result as it comes in."""
-        if isinstance(result, RoundResult):
-            self._store.add_round(self.run_id, result)
-            what = f"{result.trial.model.label}, round {result.round + 1}"
-        elif isinstance(result, Baseline):
-            self._store.add_baseline(self.run_id, result)
-            what = f"the rest before round {result.round + 1}"
-        else:
-            self._store.add_quality(self.run_id, result)
-            what = f"{result.check.model.label}, {result.check.subject}"
+    def damaged(self, device: Device, lines: Sequence[str]) -> None:
+        """Takes what could not be read of a device's journal."""
+        for line in lines:
+            self.event(Event(now(), EventKind.DAMAGED, device.id, line))
+            self.notes.append(f"{device.name}: {line}")
+
+    def entry(self, device: Device, entry: Entry) -> None:
+        """Takes what a device kept, for the run that it was made for."""
+        if entry.unkept:
+            self.notes.append(
+                f"{device.name} could not keep a result, which came in: {entry.unkept}"
+            )
+        if entry.event:
+            self._events.append((self.run_id, entry.event))
+        if entry.result:
+            self.result(entry.result, entry.tag.run_id if entry.tag else self.run_id)
+
+    def result(self, result: Result, run_id: str = "") -> None:
+        """Takes a result as it comes in; it is stored with the next `flush`.
+
+        Args:
+            result: What came in.
+            run_id: The run that asked for it; this one unless told.
+        """
+        told, device_id = _subject(result)
+        self._taken.append((run_id or self.run_id, result))
+        self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, told)))
         if result.failure:
-            self.failures.append(_told(what, result.failure))
+            self.failures.append(_told(told, result.failure))
+
+    def held(self, device: Device, reason: str) -> None:
+        """Records that what is left of a device is not waited for."""
+        self.flush()
+        self._held[device.id] = f"{device.name}: {reason}"
+        self._store.hold(self.run_id, device.id, reason)
+
+    def resumed(self, device: Device) -> None:
+        """Records that a device whose trials were held is back."""
+        self._held.pop(device.id, None)
+        self._store.release(self.run_id, device.id)
+
+    @property
+    def holds(self) -> list[str]:
+        """The devices whose trials are held, a line each."""
+        return list(self._held.values())
+
+    def flush(self) -> None:
+        """Stores what was taken since the last time, results before what tells of them.
+
+        Raises:
+            StoreError: The store cannot be written; what a device has kept is there still.
+        """
+        while self._taken:
+            self._add(*self._taken[0])
+            del self._taken[0]
+        if self._events:
+            self._store.add_events(self._events)
+            self._events = []
+
+    def _add(self, run_id: str, result: Result) -> None:
+        if isinstance(result, RoundResult):
+            self._store.add_round(run_id, result)
+        elif isinstance(result, Baseline):
+            self._store.add_baseline(run_id, result)
+        elif isinstance(result, Ceilings):
+            self._store.add_ceilings(run_id, result)
+        else:
+            self._store.add_quality(run_id, result)
 
 
 @contextlib.contextmanager
@@ -124,7 +188,22 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
             interrupted = isinstance(error, KeyboardInterrupt)
             store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
         raise
-    store.end_run(recorder.run_id, now(), "failed" if recorder.failures else "done")
+    recorder.flush()
+    store.end_run(
+        recorder.run_id, now(), "failed" if recorder.failures or recorder.holds else "done"
+    )
+
+
+def _subject(result: Result) -> tuple[str, str]:
+    """What a result is of, in words, and the device."""
+    if isinstance(result, RoundResult):
+        trial = result.trial
+        return f"{trial.model.label}, round {result.round + 1}", trial.device_id
+    if isinstance(result, Baseline):
+        return f"the rest before round {result.round + 1}", result.device_id
+    if isinstance(result, Ceilings):
+        return result.order.told, result.order.device_id
+    return result.check.told, result.check.device_id
 
 
 def _told(what: str, failure: Failure) -> str:

@@ -18,6 +18,12 @@ settings.load_profile("odllm")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device can be measured on by one agent only, and tests run several at once."""
+    monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path / "agent-state"))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Mounts a real file system of so many bytes."""

@@ -11,6 +11,7 @@ from odllm_agent.contract import (
     Device,
     Energy,
     Engine,
+    Event,
     Failure,
     HeldMemory,
     Loaded,
@@ -47,6 +48,17 @@ def of_run(run: Run) -> Row:
         **row,
         "started_at": timestamp(run.started_at),
         "versions": to_json(run.versions),
+    }
+
+
+def of_event(event: Event, run_id: str) -> Row:
+    """The row of an event."""
+    return {
+        "happened_at": timestamp(event.at),
+        "kind": str(event.kind),
+        "device_id": event.device_id,
+        "run_id": run_id,
+        "detail": event.detail,
     }
 
 

@@ -295,6 +295,15 @@ progress AS (
     WHERE round < coalesce(rounds_at_most, round + 1)
     GROUP BY trial_id
 ),
+-- Trials that a run left because their device did not answer, unless a later run plans them.
+holds AS (
+    SELECT trial_id, arg_max(reason, runs.started_at) AS reason
+    FROM held
+    JOIN runs USING (run_id)
+    LEFT JOIN plan USING (trial_id)
+    WHERE runs.started_at >= coalesce(planned_at, runs.started_at)
+    GROUP BY trial_id
+),
 load_peaks AS (
     SELECT round_id, meter, max(power_w) AS peak_w
     FROM power_traces
@@ -532,9 +541,11 @@ of_trials AS (
         models.name AS model,
         models.quantization,
         CASE
+            WHEN progress.trial_id IS NULL AND holds.trial_id IS NOT NULL THEN 'held'
             WHEN progress.trial_id IS NULL THEN 'planned'
             WHEN progress.failed_round_id IS NOT NULL THEN 'failed'
             WHEN stops.stopped IS NOT NULL THEN 'done'
+            WHEN holds.trial_id IS NOT NULL THEN 'held'
             ELSE 'partial'
         END AS status,
         8 * models.weight_bytes / nullif(models.n_weights, 0) AS file_bpw,
@@ -622,7 +633,8 @@ of_trials AS (
         loads.compute_bytes,
         loads.memory_reason,
         loads.waited_s,
-        measured.others_cores
+        measured.others_cores,
+        CASE WHEN stops.stopped IS NULL THEN holds.reason END AS hold_reason
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)
@@ -631,6 +643,7 @@ of_trials AS (
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)
     LEFT JOIN stops USING (trial_id)
+    LEFT JOIN holds USING (trial_id)
     LEFT JOIN loads USING (trial_id)
     LEFT JOIN measured USING (trial_id)
     LEFT JOIN figures USING (trial_id)

@@ -13,12 +13,14 @@ from odllm_agent.contract import (
     Baseline,
     Ceilings,
     Device,
+    Event,
     Failure,
     ModelRequest,
     QualityResult,
     Result,
     RoundResult,
     Trial,
+    from_json,
     to_json,
 )
 from odllm_agent.errors import StoreError
@@ -40,6 +42,40 @@ SELECT DISTINCT trial_id, round FROM rounds WHERE complete AND list_contains(?, 
 """
 _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
+"""
+# What a run planned for a device and did not finish, and what an earlier run of the same experiment
+# planned for one that this run has not seen.
+_HOLD = """
+INSERT OR REPLACE INTO held (run_id, trial_id, reason)
+SELECT $run_id, trial_id, $reason
+FROM (
+    SELECT results.trial_id, results.status, arg_max(experiment, runs.started_at) AS experiment
+    FROM results
+    JOIN planned USING (trial_id)
+    JOIN runs ON runs.run_id = planned.run_id
+    WHERE results.device_id = $device_id
+    GROUP BY results.trial_id, results.status
+)
+WHERE status IN ('planned', 'partial', 'held')
+AND experiment = (SELECT experiment FROM runs WHERE run_id = $run_id)
+"""
+_UNFINISHED_DEVICES = """
+SELECT arg_max(description, runs.started_at) AS description
+FROM run_devices
+JOIN runs USING (run_id)
+WHERE device_id IN (
+    SELECT device_id
+    FROM results
+    JOIN planned USING (trial_id)
+    JOIN runs ON runs.run_id = planned.run_id
+    WHERE results.status IN ('planned', 'partial', 'held') AND runs.experiment = ?
+)
+GROUP BY device_id
+"""
+_RELEASE = """
+DELETE FROM held
+WHERE run_id = $run_id
+AND trial_id IN (SELECT trial_id FROM trials WHERE device_id = $device_id)
 """
 _KNOWN_CEILINGS = """
 SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
@@ -102,6 +138,30 @@ class Store:
                 "UPDATE runs SET ended_at = ?, status = ? WHERE run_id = ?",
                 [rows.timestamp(ended_at), status, run_id],
             )
+
+    def identity(self) -> str:
+        """What tells this store from others; devices keep its results under it."""
+        return str(database.read(self.path, "SELECT store_id FROM identity")["store_id"].iloc[0])
+
+    def abandon_runs(self) -> None:
+        """Marks runs whose controller was killed; only for whoever controls the store alone."""
+        with self._writing() as connection:
+            connection.execute("UPDATE runs SET status = 'abandoned' WHERE status = 'running'")
+
+    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Stores events, each with the run that writes it down."""
+        with self._writing() as connection:
+            insert(connection, "events", [rows.of_event(event, run) for run, event in events])
+
+    def hold(self, run_id: str, device_id: str, reason: str) -> None:
+        """Stores that what is not done of a device's trials is not waited for, and why."""
+        with self._writing() as connection:
+            connection.execute(_HOLD, {"run_id": run_id, "device_id": device_id, "reason": reason})
+
+    def release(self, run_id: str, device_id: str) -> None:
+        """Stores that a device's trials are held no more."""
+        with self._writing() as connection:
+            connection.execute(_RELEASE, {"run_id": run_id, "device_id": device_id})
 
     def add_device(self, run_id: str, device: Device) -> None:
         """Stores that a device takes part in a run, and what it is now."""
@@ -215,6 +275,11 @@ class Store:
         """Which of these quality checks need not be tried again."""
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
+
+    def unfinished_devices(self, experiment: str) -> tuple[Device, ...]:
+        """The devices that have trials left which runs of an experiment planned."""
+        found = database.read(self.path, _UNFINISHED_DEVICES, [experiment])
+        return tuple(from_json(Device, text) for text in found["description"])
 
     def known_ceilings(self) -> frozenset[CeilingKey]:
         """Which ceilings have a figure."""

@@ -1,323 +1,203 @@
-"""Sending orders over a real Ray of this machine."""
+"""The loop over a fleet, with devices that are lost at any moment."""
 
-import subprocess
-import threading
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from odllm_agent.contract import (
-    Candidate,
-    Cooldown,
-    Device,
-    Exam,
-    Failure,
-    Measurement,
-    ModelFile,
-    ModelRequest,
-    Progress,
-    QualityCheck,
-    Quantization,
-    RepeatPolicy,
-    Rest,
-    RoundResult,
-    Source,
-    Trial,
-    Workload,
-)
-from odllm_agent.errors import DataMissing, UsageError
-from odllm_agent.models import Cache, prepare
-from odllm_agent.settings import check_settings
-from odllm_controller.dispatch import (
-    Agenda,
-    Order,
-    RemoteAgent,
-    Result,
-    Terms,
-    dispatch,
-    local_fleet,
-)
-from odllm_controller.plan import Step, steps
-from odllm_controller.store import Speeds
-from tests import hub_server, support
-from tests.models import Shape, write_gguf
+from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
+from odllm_controller import dispatch
+from odllm_controller.agenda import Agenda, Terms
+from odllm_controller.course import Standing
+from odllm_controller.dispatch import Agent, Dispatch
+from odllm_controller.plan import Step
+from odllm_controller.work import Job
+from tests import support
+from tests.odllm_controller.configs import experiment
+from tests.odllm_controller.world import Board, Books, FakeAgent, Fate, World, agent
 
-TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
-TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
-STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
+ASKED = experiment()
+GRACE_S = 600.0
+N_ROUNDS = 2
 
 
-def agenda(of: Sequence[Step], speeds: Mapping[str, Speeds] | None = None) -> Agenda:
-    check = support.quality_result().check
-    return Agenda(of, [check], TERMS, speeds or {})
+def job(device: Any, books: Books, board: Board) -> Job:
+    nowhere: Any = None
+    return Job(ASKED, device, nowhere, books, board)  # type: ignore[arg-type]
 
 
-def drained(of: Agenda) -> list[Order]:
-    orders = []
-    while (order := of.next_order()) is not None:
-        orders.append(order)
-    return orders
-
-
-def test_trials_come_in_their_order_and_quality_comes_last() -> None:
-    *measurements, check = drained(agenda(STEPS))
-    assert [(each.trial, each.round) for each in measurements] == [  # type: ignore[union-attr]
-        (step.trial, step.round) for step in STEPS
+def agenda_of(device_id: str) -> Agenda:
+    trials = [
+        support.trial(support.model_file(quantization=kind), device_id) for kind in ("Q8_0", "Q4_0")
     ]
-    assert check == support.quality_result().check
+    steps = [Step(trial, index) for index in range(N_ROUNDS) for trial in trials]
+    return Agenda(steps, [], Terms(RepeatPolicy(), (), 60.0), {})
 
 
-def test_every_trial_is_measured_on_the_same_terms() -> None:
-    *measurements, _ = drained(agenda(STEPS))
-    assert all(isinstance(each, Measurement) for each in measurements)
-    told = {
-        Terms(each.policy, each.meters, each.deadline_s, each.cooldown)  # type: ignore[union-attr]
-        for each in measurements
-    }
-    assert told == {TERMS}
+def run(world: World, expected: Sequence[Any] = ()) -> tuple[Books, Board]:
+    books, board = Books(), Board()
+
+    def work(of: Agent) -> Any:
+        return job(of.device, books, board).work_off(agenda_of(of.device.id))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatch, "seconds_since", world.clock.seconds_since)
+        patch.setattr(dispatch, "TURN_S", 20.0)
+        Dispatch(world, work, books, board, GRACE_S, expected=expected).run()
+    return books, board
 
 
-def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
-    work = agenda(STEPS, {TRIALS[0].id: ((5.0,),)})
-    first = work.next_order()
-    assert isinstance(first, Measurement)
-    assert first.earlier_decode_tok_s == (5.0,)
-    work.learn(support.round_result(TRIALS[0]))
-    work.next_order()
-    second = work.next_order()
-    assert isinstance(second, Measurement)
-    assert second.trial == TRIALS[0]
-    assert second.earlier_decode_tok_s == pytest.approx((5.0, 100.0, 100.0, 100.0))
+def kinds(books: Books) -> Counter[EventKind]:
+    return Counter(event.kind for event in books.events)
 
 
-def test_a_trial_that_failed_is_left_out_of_later_rounds_and_the_others_are_not() -> None:
-    work = agenda(STEPS)
-    work.next_order()
-    work.learn(support.failed_round(TRIALS[0]))
-    rest = [each for each in drained(work) if isinstance(each, Measurement)]
-    assert [each.trial for each in rest] == [TRIALS[1], TRIALS[1]]
+FATES = st.lists(
+    st.sampled_from([Fate.ANSWERED, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.LOST_AFTER, Fate.SILENT]),
+    max_size=40,
+)
 
 
-def measurements(of: Agenda) -> list[tuple[Trial, int]]:
-    return [(each.trial, each.round) for each in drained(of) if isinstance(each, Measurement)]
+@settings(max_examples=40)
+@given(st.lists(FATES, min_size=1, max_size=3))
+def test_every_round_is_stored_once_or_fails_once_whatever_is_lost_on_the_way(
+    fates: list[list[Fate]],
+) -> None:
+    agents = [agent(f"laptop-{index}", each) for index, each in enumerate(fates)]
+    books, _ = run(World(list(agents)))
+    for each in agents:
+        found = [result for result in books.rounds() if result.trial.device_id == each.device.id]
+        if each.device.id in books.holds:
+            continue
+        keys = [(result.trial.id, result.round) for result in found]
+        assert len(keys) == len(set(keys)), "a round was stored twice"
+        failed = {result.trial.id for result in found if result.failure}
+        whole = Counter(result.trial.id for result in found if not result.failure)
+        for step in agenda_of(each.device.id)._left:
+            assert isinstance(step, Step)
+            assert step.trial.id in failed or whole[step.trial.id] == N_ROUNDS
+        assert not each.journal, "what is stored is forgotten on the device"
 
 
-def speeds(*by_round: float) -> Speeds:
-    """Three repeats of each round, all alike."""
-    return tuple((speed,) * 3 for speed in by_round)
+@settings(max_examples=40)
+@given(FATES)
+def test_an_order_is_carried_out_thrice_at_most(fates: list[Fate]) -> None:
+    laptop = agent(fates=fates)
+    run(World([laptop]))
+    assert max(Counter(laptop.carried_out).values(), default=0) <= 3
 
 
-def test_spare_rounds_are_for_trials_whose_interval_is_still_wide() -> None:
-    asked = steps(TRIALS, rounds=2, seed=0, rounds_at_most=4)
-    work = agenda(asked)
-    given = []
-    while isinstance(order := work.next_order(), Measurement):
-        given.append((order.trial, order.round))
-        token_s = 0.01 * (1 + order.round) if order.trial == TRIALS[0] else 0.01
-        repeats = tuple(support.repeat(index, token_s=token_s) for index in (1, 2, 3))
-        work.learn(support.round_result(order.trial, order.round, repeats))
-    assert [index for trial, index in given if trial == TRIALS[0]] == [0, 1, 2, 3]
-    assert [index for trial, index in given if trial == TRIALS[1]] == [0, 1]
+def test_what_the_device_kept_of_a_lost_order_is_not_measured_again() -> None:
+    laptop = agent(fates=[Fate.ANSWERED, Fate.LOST_AFTER])
+    books, _ = run(World([laptop]))
+    assert len(laptop.carried_out) == len(books.stored) == 2 * N_ROUNDS
+    assert kinds(books)[EventKind.LEFT] == 1
+    assert kinds(books)[EventKind.JOINED] == 2
 
 
-def test_rounds_that_every_trial_takes_are_not_left_out_however_narrow_it_is() -> None:
-    work = agenda(steps(TRIALS, rounds=4, seed=0, rounds_at_most=6))
-    for _ in range(2 * 2):
-        order = work.next_order()
-        assert isinstance(order, Measurement)
-        work.learn(support.round_result(order.trial, order.round))
-    assert len(work) == 2 * 4 + 1, "two rounds of two trials are done, the spare ones still open"
-
-
-def test_what_is_stored_already_decides_whether_spare_rounds_are_needed() -> None:
-    done = {(trial.id, index) for trial in TRIALS for index in range(2)}
-    asked = steps(TRIALS, rounds=2, seed=0, finished=done, rounds_at_most=3)
-    stored = {TRIALS[0].id: speeds(100.0, 100.1), TRIALS[1].id: speeds(100.0, 150.0)}
-    work = agenda(asked, stored)
-    assert len(work) == 2, "one spare round, and the quality check"
-    assert measurements(work) == [(TRIALS[1], 2)]
-
-
-def test_a_trial_without_an_interval_takes_its_spare_rounds() -> None:
-    done = {(trial.id, 0) for trial in TRIALS}
-    asked = steps(TRIALS, rounds=1, seed=0, finished=done, rounds_at_most=2)
-    work = agenda(asked, {TRIALS[0].id: speeds(100.0), TRIALS[1].id: speeds(100.0)})
-    assert sorted(trial.id for trial, _ in measurements(work)) == sorted(
-        trial.id for trial in TRIALS
+def test_an_order_that_is_lost_each_time_is_a_failure_and_the_rest_goes_on() -> None:
+    once = [Fate.ANSWERED, Fate.LOST_BEFORE]
+    laptop = agent(fates=[*once, Fate.LOST_BEFORE, Fate.LOST_BEFORE])
+    # After each loss the journal is looked into first, which goes well.
+    laptop.fates = iter(
+        [*once, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.ANSWERED]
     )
+    books, _ = run(World([laptop]))
+    (failed,) = [each for each in books.rounds() if each.failure]
+    assert "lost 3 times" in failed.failure.message
+    assert "the agent died" in failed.failure.message
+    assert len([each for each in books.rounds() if not each.failure]) == N_ROUNDS
 
 
-def resting(*steps: Step | Rest) -> Agenda:
-    return Agenda(steps, [support.quality_check()], TERMS, {})
+def test_a_device_that_stays_away_is_held_and_the_others_are_not_waited_for() -> None:
+    lost = agent("lost", [Fate.ANSWERED, Fate.SILENT])
+    there = agent("there")
+
+    def cut(world: World) -> None:
+        lost.gone = lost.gone or bool(lost.carried_out) or world.clock.now_s > 0
+
+    world = World([lost, there], on_wait=cut)
+    books, board = run(world)
+    assert list(books.holds) == [lost.device.id]
+    assert len([each for each in books.rounds() if each.trial.device_id == there.device.id]) == 2 * N_ROUNDS
+    assert kinds(books)[EventKind.HELD] == 1
+    assert board.courses[-1].standing is Standing.HELD
+    assert world.clock.now_s >= GRACE_S
 
 
-def test_a_rest_comes_before_the_round_that_it_was_planned_for() -> None:
-    first, second = (Rest("id-of-laptop", index, ("auto",), 5.0) for index in (0, 1))
-    work = resting(first, *STEPS[:2], second, *STEPS[2:])
-    assert work.next_order() == first
-    work.learn(support.baseline())
-    kinds = [type(each) for each in drained(work)]
-    assert kinds == [Measurement, Measurement, Rest, Measurement, Measurement, QualityCheck]
+def test_a_device_that_comes_back_after_it_was_held_goes_on() -> None:
+    lost = agent("lost", [Fate.SILENT])
+    waiting = agent("waiting", hindrances=[Hindrance("it is not night yet")] * 100)
+
+    def return_late(world: World) -> None:
+        lost.gone = world.clock.now_s < 2000
+        if not lost.gone and not world.agents and world.clock.now_s < 2030:
+            world.agents = [lost]
+
+    books, board = run(World([lost, waiting], on_wait=return_late))
+    assert Standing.HELD in {course.standing for course in board.courses}
+    assert books.holds == {}
+    assert len(books.stored) == 2 * 2 * N_ROUNDS
 
 
-def test_nobody_rests_before_a_round_of_which_nothing_is_left() -> None:
-    work = resting(STEPS[0], Rest("id-of-laptop", 1, ("auto",), 5.0), STEPS[2])
-    work.next_order()
-    work.learn(support.failed_round(TRIALS[0]))
-    assert drained(work) == [support.quality_check()]
+def test_a_device_that_may_not_run_waits_says_why_and_is_never_held() -> None:
+    night = Hindrance("it may only run from 22:00 to 06:00")
+    laptop = agent(hindrances=[night] * 1000)
+    world = World([laptop])
+    books, board = run(world)
+    assert night.reason in {course.reason for course in board.courses}
+    assert world.clock.now_s > GRACE_S
+    assert books.holds == {}
+    assert len(books.stored) == 2 * N_ROUNDS
 
 
-def trial_on(agent: RemoteAgent, path: Path, kind: Quantization, output_tokens: int) -> Trial:
-    file = agent.prepare(ModelRequest("tiny", Source.FILE, str(path), kind))
-    assert isinstance(file, ModelFile)
-    engine = support.engine(**check_settings("llama_cpp", {"threads": 1}))  # type: ignore[arg-type]
-    return Trial(agent.device.id, file, engine, Workload("w", 8, output_tokens))
+def test_a_device_that_never_may_is_held_with_the_reason() -> None:
+    books, _ = run(World([agent(hindrances=[Hindrance("it tells no temperature", for_good=True)])]))
+    assert list(books.holds.values()) == ["it tells no temperature"]
 
 
-@pytest.mark.ray
-def test_a_local_fleet_prepares_measures_and_outlives_its_agent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
-    path = write_gguf(tmp_path / "tiny-F16.gguf")
-    with local_fleet(("auto",)) as (agent,):
-        assert agent.device.engines["llama_cpp"]
-        _refuses_by_data(agent, tmp_path)
-        long = trial_on(agent, path, Quantization.F16, output_tokens=500)
-        short = trial_on(agent, path, Quantization.Q8_0, output_tokens=4)
-        results = _killing_the_agent_in_its_first_trial(agent, long, short)
-    lost, measured = results
-    assert isinstance(lost, RoundResult)
-    assert lost.trial.id == long.id
-    assert lost.failure is not None
-    assert lost.failure.kind == "DispatchError"
-    assert isinstance(measured, RoundResult)
-    assert measured.trial.id == short.id
-    assert measured.failure is None
+def test_a_device_that_joins_during_the_run_is_taken_in() -> None:
+    first = agent("first", hindrances=[Hindrance("it is hot")] * 3)
+    second = agent("second")
+    books, _ = run(World([first], later={20.0: second}))
+    assert len(books.stored) == 2 * 2 * N_ROUNDS
 
 
-def candidate(path: Path) -> Candidate:
-    request = ModelRequest("tiny", Source.FILE, str(path), Quantization.Q8_0)
-    engine = support.engine(**check_settings("llama_cpp", {"threads": 1}))  # type: ignore[arg-type]
-    return Candidate(request, engine, Workload("w", prompt_tokens=8, output_tokens=4))
+def test_one_that_is_refused_is_told_and_the_rest_goes_on() -> None:
+    refusal = Event(support.STARTED, EventKind.REFUSED, "old", "it has ODLLM 0.0.1")
+    books, _ = run(World([agent()], refused=[refusal]))
+    assert refusal in books.events
+    assert len(books.stored) == 2 * N_ROUNDS
 
 
-@pytest.mark.ray
-def test_what_a_fresh_agent_has_already_costs_no_disk_here_and_does_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
-    asked = candidate(write_gguf(tmp_path / "tiny-F16.gguf"))
-    made = prepare(asked.request, Cache.of_this_device(), 10**12)
-    with local_fleet(()) as (agent,):
-        (here,) = agent.forecast((asked,))
-        (elsewhere,) = agent.forecast((asked,), here=False)
-    assert elsewhere.disk_bytes == made.file_bytes
-    assert here.disk_bytes == 0
+def test_one_that_an_earlier_run_left_is_waited_for_no_longer_than_its_grace() -> None:
+    missing = support.device("missing")
+    world = World([agent()])
+    books, _ = run(world, expected=[missing])
+    assert list(books.holds) == [missing.id]
+    assert GRACE_S <= world.clock.now_s < GRACE_S + 30
 
 
-@pytest.mark.ray
-def test_a_cache_that_cannot_be_opened_is_a_failure_of_each_forecast(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ODLLM_CACHE_MAX_BYTES", "plenty")
-    with local_fleet(()) as (agent,):
-        (told,) = agent.forecast((candidate(write_gguf(tmp_path / "tiny-F16.gguf")),))
-    assert told.failure is not None
-    assert told.failure.kind == "UsageError"
-    assert "plenty" in told.failure.message
+def test_one_that_an_earlier_run_left_is_not_missed_once_it_is_there() -> None:
+    back = agent("back")
+    world = World([agent()], later={100.0: back})
+    books, _ = run(world, expected=[back.device])
+    assert books.holds == {}
+    assert len(books.stored) == 2 * 2 * N_ROUNDS
 
 
-@pytest.mark.ray
-def test_a_fleet_ends_with_all_of_its_processes_however_slowly_they_die(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    wait = subprocess.Popen.wait
+def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
+    laptop: FakeAgent = agent()
+    books, board = Books(), Board()
+    ask = laptop.ask
 
-    def slow(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
-        if timeout == 1:
-            raise subprocess.TimeoutExpired(process.args, timeout)
-        return wait(process, timeout)
+    def checked(wanted: Any) -> Any:
+        assert books.taken == []
+        return ask(wanted)
 
-    monkeypatch.setattr(subprocess.Popen, "wait", slow)
-    before = {child.pid for child in psutil.Process().children()}
-    with local_fleet(()):
-        started = {child.pid for child in psutil.Process().children()} - before
-    # One that is dead but was not waited for is a child still.
-    assert started
-    assert not started & {child.pid for child in psutil.Process().children()}
-
-
-@pytest.mark.ray
-def test_a_model_that_is_fetched_tells_how_far_it_is_while_its_agent_is_busy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = write_gguf(tmp_path / "m.gguf", Shape(layers=6)).read_bytes()
-    told: list[Progress] = []
-    half = threading.Event()
-
-    def show(progress: Progress) -> None:
-        told.append(progress)
-        half.set()
-
-    with hub_server.running() as hub:
-        hub.add("ACME/Tiny", {"m.gguf": content})
-        hub.storage_faults.append(hub_server.Fault(break_after_bytes=len(content) // 2, held=half))
-        monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        location = f"ACME/Tiny/m.gguf@{hub_server.COMMIT}"
-        with local_fleet(()) as (agent,):
-            found = agent.prepare(ModelRequest("m", Source.HUB, location), show)
-    assert isinstance(found, ModelFile)
-    assert found.sha256 == hub_server.sha256(content)
-    assert told[0].what == "fetching m.gguf"
-    assert 0 < told[0].done_bytes <= len(content) // 2
-    assert {each.total_bytes for each in told} == {len(content)}
-
-
-def _refuses_by_data(agent: RemoteAgent, folder: Path) -> None:
-    missing = agent.prepare(ModelRequest("m", Source.FILE, str(folder / "none.gguf")))
-    assert isinstance(missing, Failure)
-    assert missing.kind == "ModelMissing"
-    with pytest.raises(UsageError, match="no such text"):
-        agent.text_sha256("no such text")
-    with pytest.raises(DataMissing, match=r"none\.jsonl"):
-        agent.look_up(Exam(str(folder / "none.jsonl"), "", None))
-
-
-def _killing_the_agent_in_its_first_trial(
-    agent: RemoteAgent, long: Trial, short: Trial
-) -> list[Result]:
-    policy = RepeatPolicy(warmups=0, at_least=200, at_most=200)
-    work = Agenda([Step(long, 0), Step(short, 0)], [], Terms(policy, (), 120.0), {})
-    killers: list[threading.Thread] = []
-
-    def started(_: Device, order: Order) -> None:
-        if isinstance(order, Measurement) and order.trial.id == long.id:
-            killers.append(threading.Thread(target=_kill_the_agent_once_it_measures))
-            killers[0].start()
-
-    results = list(dispatch([agent], {agent.device.id: work}, started))
-    killers[0].join()
-    return results
-
-
-def _kill_the_agent_once_it_measures() -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        for child in psutil.Process().children(recursive=True):
-            try:
-                if "odllm_agent.worker measure" in " ".join(child.cmdline()):
-                    agent = child.parent()
-                    assert agent is not None
-                    agent.kill()
-                    return
-            except psutil.Error:
-                continue
-        time.sleep(0.05)
-    raise AssertionError("no worker was ever seen")
+    laptop.ask = checked  # type: ignore[method-assign]
+    work = job(laptop.device, books, board).work_off(agenda_of(laptop.device.id))
+    Dispatch(World([laptop]), lambda _: work, books, board, GRACE_S).run()
+    assert len(books.stored) == 2 * N_ROUNDS

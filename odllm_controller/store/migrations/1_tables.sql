@@ -1,11 +1,17 @@
 -- All time stamps are UTC. There are no foreign keys: DuckDB checks them so eagerly that
 -- updating a device's or model's description inside a transaction would be refused.
 
+-- One row: what tells this file's results, kept on devices, from those of other files.
+CREATE TABLE identity (
+    store_id VARCHAR NOT NULL
+);
+INSERT INTO identity VALUES (uuid()::VARCHAR);
+
 CREATE TABLE runs (
     run_id VARCHAR PRIMARY KEY,
     started_at TIMESTAMP NOT NULL,
     ended_at TIMESTAMP,
-    status VARCHAR NOT NULL,           -- running, done, failed, interrupted
+    status VARCHAR NOT NULL,           -- running, done, failed, interrupted, abandoned
     experiment VARCHAR NOT NULL,
     command VARCHAR NOT NULL,
     config_yaml VARCHAR NOT NULL,
@@ -94,6 +100,26 @@ CREATE TABLE skips (
     depth_tokens BIGINT NOT NULL,
     seed BIGINT NOT NULL,
     reason VARCHAR NOT NULL
+);
+
+-- Trials that a run left because their device did not answer; see `status` of the view results.
+CREATE TABLE held (
+    run_id VARCHAR NOT NULL,
+    trial_id VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    PRIMARY KEY (run_id, trial_id)
+);
+
+CREATE SEQUENCE event_ids;
+
+-- What happened in the fleet; rows are only ever added.
+CREATE TABLE events (
+    event_id BIGINT PRIMARY KEY DEFAULT nextval('event_ids'),
+    happened_at TIMESTAMP NOT NULL,    -- by the clock of whoever saw it
+    kind VARCHAR NOT NULL,
+    device_id VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,           -- the run that wrote it down
+    detail VARCHAR NOT NULL
 );
 
 CREATE SEQUENCE round_ids;

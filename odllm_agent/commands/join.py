@@ -1,0 +1,155 @@
+"""`odllm-agent join`: taking part in a fleet, and staying in it."""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from odllm_agent import device
+from odllm_agent.address import Address
+from odllm_agent.commands import DONE
+from odllm_agent.contract import Device
+from odllm_agent.errors import UsageError
+from odllm_agent.fleet_token import checked_token_file
+from odllm_agent.linux import cpu_list
+from odllm_agent.node import Membership, Supervisor
+from odllm_agent.place import VIRTUAL_VARIABLE, state_root
+from odllm_agent.ports import Ports
+from odllm_agent.ray_environment import AUTHORITY, CERTIFICATE, KEY
+
+_EXAMPLES = """\
+examples:
+  odllm-agent join 192.168.1.10 --token-file ~/odllm.token
+  odllm-agent join lab.local:6380 --token-file ~/odllm.token --name window --label room=12
+  odllm-agent join 192.168.1.10 --token-file ~/odllm.token --ports 20000-20100
+                                          behind a firewall that lets these ports in
+  odllm-agent join 192.168.1.10 --token-file ~/odllm.token --name half --cpus 0-1
+                                          a part of this machine, marked as a virtual device
+
+`odllm fleet up`, on the controller's machine, prints the line for this fleet. The command stays in
+the fleet across sleep, lost networks and restarts of the head, until Ctrl-C.
+Exit status: 0 left the fleet, 1 the fleet does not take this device, 2 wrong usage.
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command to those of the agent.
+
+    Args:
+        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+    """
+    parser = commands.add_parser(
+        "join",
+        help="take part in a fleet, and stay in it",
+        description="Takes part in a fleet, and stays in it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.set_defaults(command=_join)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `join` must be told to a parser."""
+    parser.add_argument("head", metavar="HOST[:PORT]", help="where the fleet's head answers")
+    parser.add_argument(
+        "--token-file", type=Path, required=True, metavar="F", help="the fleet's token"
+    )
+    parser.add_argument("--name", metavar="N", help="what to call this device; its host name")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="K=V", help="to select it by; repeatable"
+    )
+    parser.add_argument("--ports", metavar="A-B", help="the ports that Ray may use")
+    parser.add_argument(
+        "--tls-dir", type=Path, metavar="D", help="the folder with this device's certificate"
+    )
+    parser.add_argument(
+        "--cpus", metavar="LIST", help="only these CPUs, such as 0-1,4: a virtual device"
+    )
+    parser.add_argument(
+        "--model-server", default="", metavar="URL", help="where the fleet's models are served"
+    )
+
+
+def _join(options: argparse.Namespace) -> int:
+    if options.cpus:
+        _become_virtual(options.name, options.cpus)
+    here = device.describe(options.name)
+    supervisor = Supervisor(_membership(options, here), state_root(), _say)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.leave())
+    _say(_offer(here))
+    supervisor.run()
+    return DONE
+
+
+def _membership(options: argparse.Namespace, here: Device) -> Membership:
+    return Membership(
+        head=Address.parse(options.head),
+        token_file=checked_token_file(options.token_file),
+        device_id=here.id,
+        name=here.name,
+        labels=_labels(options.label),
+        ports=Ports.parse(options.ports) if options.ports else None,
+        tls_dir=_tls_dir(options.tls_dir) if options.tls_dir else None,
+        virtual=bool(os.environ.get(VIRTUAL_VARIABLE)),
+        model_server=options.model_server,
+    )
+
+
+def _become_virtual(name: str | None, cpus: str) -> None:
+    """Makes this process, and all that it starts, a device that has only some CPUs."""
+    if not name:
+        raise UsageError("--cpus makes a virtual device, which needs a name", "add --name N")
+    os.environ[VIRTUAL_VARIABLE] = name
+    process = psutil.Process()
+    if sys.platform == "darwin":
+        raise UsageError("macOS keeps no process to some CPUs", "join without --cpus")
+    try:
+        process.cpu_affinity([*cpu_list(cpus)])
+    except (ValueError, OSError, psutil.Error) as error:
+        raise UsageError(
+            f"cannot keep to the CPUs {cpus}: {error}",
+            f"this process may use {','.join(map(str, process.cpu_affinity()))}",
+        ) from error
+
+
+def _labels(told: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for text in told:
+        name, _, value = text.partition("=")
+        if not value:
+            raise UsageError(f"{text!r} is no label", "write --label name=value")
+        labels[name] = value
+    return labels
+
+
+def _tls_dir(folder: Path) -> Path:
+    found = folder.expanduser().absolute()
+    missing = [name for name in (CERTIFICATE, KEY, AUTHORITY) if not (found / name).is_file()]
+    if missing:
+        raise UsageError(
+            f"{found} lacks {', '.join(missing)}",
+            "`odllm fleet certificate` makes such a folder on the controller's machine",
+        )
+    return found
+
+
+def _offer(here: Device) -> str:
+    engines = ", ".join(f"{name} {version}" for name, version in here.engines.items()) or "none"
+    meters = ", ".join(each.name for each in here.meters if each.domains) or "none"
+    return (
+        f"{here.name} ({here.id}): {here.cpu}, {here.logical_cores} hardware threads, "
+        f"{here.ram_bytes / 1e9:.1f} GB; engines: {engines}; power meters: {meters}; "
+        f"{platform.system()}, Python {here.python_version}, odllm {here.odllm_version}"
+    )
+
+
+def _say(line: str) -> None:
+    print(f"odllm-agent: {line}", flush=True)

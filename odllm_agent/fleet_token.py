@@ -1,0 +1,38 @@
+"""The file with the token of a fleet, without which nobody enters it."""
+
+import os
+import stat
+from pathlib import Path
+
+from odllm_agent.errors import UsageError
+
+
+def checked_token_file(path: Path) -> Path:
+    """A token file that there is and that nobody else on this machine can read.
+
+    Args:
+        path: Where it should be.
+
+    Returns:
+        The same file by its absolute path.
+
+    Raises:
+        UsageError: It is missing, empty, or others may read it.
+    """
+    file = path.expanduser().absolute()
+    try:
+        mode = file.stat().st_mode
+        empty = not file.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(
+            f"the token file {file} cannot be read: {error.strerror}",
+            "copy it from the controller's machine, where `odllm fleet up` says where it is",
+        ) from error
+    if empty:
+        raise UsageError(f"the token file {file} is empty", "copy it again")
+    # Windows has no such bits: a file in a user's folder is that user's own there.
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(
+            f"others on this machine may read the token file {file}", f"chmod 600 {file}"
+        )
+    return file

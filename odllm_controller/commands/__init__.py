@@ -1,0 +1,1 @@
+"""The commands beside `odllm run`, each in a module of its own."""

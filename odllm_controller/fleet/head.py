@@ -1,0 +1,123 @@
+"""The head of the fleet on this machine: finding it and ending it."""
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from odllm_agent import marked
+from odllm_agent.address import Address
+from odllm_agent.errors import DispatchError
+from odllm_agent.ray_environment import ray_environment
+from odllm_controller.fleet.folder import fleet_root
+
+SERVERS = {"gcs_server", "gcs_server.exe"}
+_ENDING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head that was started on this machine.
+
+    Attributes:
+        folder: The fleet folder.
+        address: Its host and port.
+        tls: Whether its connections are encrypted.
+        mark: What its processes are marked with.
+        pid: The process that answers at the address.
+        ray_dir: Where Ray's sockets and logs are.
+        model_server: Where the fleet's models are served, or `""`.
+        started_at: When it was started, in UTC by ISO 8601.
+    """
+
+    folder: Path
+    address: str
+    tls: bool = False
+    mark: str = ""
+    pid: int = 0
+    ray_dir: str = ""
+    model_server: str = ""
+    started_at: str = ""
+
+    @classmethod
+    def load(cls) -> Self:
+        """The head in the fleet folder.
+
+        Raises:
+            DispatchError: There is none, or it has ended.
+        """
+        head = cls.last()
+        if head is None or not head.is_up:
+            raise DispatchError(
+                "no head of a fleet is up on this machine", "start it with `odllm fleet up`"
+            )
+        return head
+
+    @classmethod
+    def last(cls) -> Self | None:
+        """The head that was started last, up or not, or `None` if it was ended in order."""
+        folder = fleet_root()
+        try:
+            return cls(folder, **json.loads((folder / "head.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has not ended."""
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process(self.pid).name() in SERVERS
+        return False
+
+    @property
+    def token_file(self) -> Path:
+        """The file with the fleet's token."""
+        return self.folder / "token"
+
+    @property
+    def tls_dir(self) -> Path | None:
+        """The folder with the head's certificate, if its connections are encrypted."""
+        return self.folder / "tls" / "head" if self.tls else None
+
+    def environment(self) -> dict[str, str]:
+        """The variables that Ray needs to reach it; none holds the token itself.
+
+        They have to be set before Ray is imported, with `RAY_AUTH_TOKEN` unset.
+        """
+        return head_environment(Address.parse(self.address), self.token_file, self.tls_dir)
+
+    def keep(self) -> None:
+        """Writes down what `load` finds."""
+        told = {name: getattr(self, name) for name in self.__slots__ if name != "folder"}
+        partial = self.folder / "head.json.part"
+        partial.write_text(json.dumps(told, indent=1))
+        partial.replace(self.folder / "head.json")
+
+    def end(self) -> int:
+        """Ends it with all of its processes, and forgets it.
+
+        Returns:
+            How many processes there were.
+        """
+        ended = marked.end(self.mark, _ENDING_S)
+        shutil.rmtree(self.ray_dir, ignore_errors=True)
+        (self.folder / "head.json").unlink(missing_ok=True)
+        return ended
+
+
+def head_environment(address: Address, token: Path, tls_dir: Path | None) -> dict[str, str]:
+    """The variables with which a head, or a driver on its machine, runs Ray.
+
+    Args:
+        address: Where the head answers.
+        token: The file with the fleet's token.
+        tls_dir: The folder with the head's certificate, if its connections are encrypted.
+    """
+    # A Ray that is told that it is no cluster takes loopback as its address, on every system. By
+    # the option for an address it cannot be had: there Ray takes it for one of the network.
+    cluster = "0" if address.is_loopback else "1"
+    return ray_environment(token, tls_dir) | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": cluster}

@@ -1,0 +1,44 @@
+"""The fleet's model server, beside its head: `odllm-agent serve`."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from odllm_agent.address import Address
+
+
+def start(
+    head: Address, token_file: Path, tls_dir: Path | None, environment: Mapping[str, str]
+) -> str:
+    """Starts the server in the background, at the head's address and the next port.
+
+    Args:
+        head: Where the head answers.
+        token_file: The file with the fleet's token.
+        tls_dir: The folder with the head's certificate, if the fleet encrypts.
+        environment: Its environment, with the mark by which it is ended with the head.
+
+    Returns:
+        Its address, or `""` where this installation has no server.
+    """
+    if find_spec("odllm_agent.commands.serve") is None:
+        return ""
+    address = Address(head.host, head.port + 1)
+    command = [
+        *(sys.executable, "-m", "odllm_agent", "serve"),
+        *("--address", address.host, "--port", str(address.port)),
+        *("--token-file", str(token_file)),
+        *(("--tls-dir", str(tls_dir)) if tls_dir else ()),
+    ]
+    with (token_file.parent / "models.log").open("wb") as log:
+        subprocess.Popen(  # noqa: S603 - our own module, no shell
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return f"{'https' if tls_dir else 'http'}://{address}"

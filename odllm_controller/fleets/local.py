@@ -1,0 +1,93 @@
+"""This machine alone, with a Ray of its own for the time of a run."""
+
+import contextlib
+import logging
+import subprocess
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import ray
+
+from odllm_agent.actor import AgentActor
+from odllm_agent.errors import DispatchError
+from odllm_controller.config import FleetConfig
+from odllm_controller.dispatch import Sighting
+from odllm_controller.remote import RemoteAgent, answer, waited
+
+_OBJECT_STORE_BYTES = 100 * 2**20
+_ANSWER_TIMEOUT_S = 120
+_KILLED_TIMEOUT_S = 10
+
+
+class LocalFleet:
+    """The one agent of this machine.
+
+    Args:
+        agent: The agent.
+    """
+
+    settled = True
+
+    def __init__(self, agent: RemoteAgent) -> None:
+        self._agents: tuple[RemoteAgent, ...] = (agent,)
+
+    def look(self) -> Sighting:
+        """The agent, once."""
+        seen, self._agents = self._agents, ()
+        return Sighting(seen)
+
+    def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
+        """Those tickets that are answered, once the first of them is."""
+        return waited(tickets, timeout_s)
+
+    def answer(self, ticket: Any) -> Any:
+        """The answer to a ticket; see `Fleet`."""
+        return answer(ticket)
+
+    def lost(self, device_id: str) -> None:
+        """Ray starts the agent anew by itself."""
+
+
+@contextlib.contextmanager
+def opened(_: FleetConfig, meters: tuple[str, ...]) -> Iterator[LocalFleet]:
+    """A Ray of this machine alone, with one agent, for as long as the context lasts.
+
+    Raises:
+        DispatchError: Ray or the agent does not start.
+    """
+    try:
+        yield LocalFleet(_start_agent(meters))
+    finally:
+        _end_ray()
+
+
+def _start_agent(meters: tuple[str, ...]) -> RemoteAgent:
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        raise DispatchError(
+            f"Ray did not start on this machine: {error}",
+            "its logs are in the newest session folder of Ray's temporary folder",
+        ) from error
+    # Restarted without limit: an agent that is lost costs no more than what it was doing.
+    actor = AgentActor.options(max_restarts=-1).remote()  # type: ignore[attr-defined]
+    device = answer(actor.device.remote(meters), _ANSWER_TIMEOUT_S)
+    return RemoteAgent(device, actor, meters)
+
+
+def _end_ray() -> None:
+    """Ends Ray with all of its processes; Ray itself waits a second for each that it has killed."""
+    # There is no public way to them, and once they are killed Ray forgets them.
+    node = ray._private.worker._global_node  # noqa: SLF001
+    started: list[Any] = list(node.all_processes.values()) if node else []
+    ray.shutdown()
+    for each in chain.from_iterable(started):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            each.process.wait(_KILLED_TIMEOUT_S)

@@ -1,0 +1,211 @@
+"""A fleet that happens in memory: agents with journals, and losses at every moment."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from odllm_agent.contract import (
+    Candidate,
+    Collected,
+    Device,
+    Entry,
+    Event,
+    Forecast,
+    Hindrance,
+    Measurement,
+    Result,
+    Tag,
+)
+from odllm_agent.errors import DispatchError
+from odllm_controller.course import Ask, Course
+from odllm_controller.dispatch import Sighting
+from tests import support
+
+
+class Fate(StrEnum):
+    """What becomes of one call."""
+
+    ANSWERED = "answered"
+    LOST_BEFORE = "lost before it was carried out"
+    LOST_AFTER = "lost after it was carried out and kept"
+    SILENT = "never answered"
+
+
+@dataclass
+class Clock:
+    """Time that passes only while the loop waits."""
+
+    now_s: float = 0.0
+
+    def seconds_since(self, _: int) -> float:
+        return self.now_s
+
+
+@dataclass(eq=False)
+class Ticket:
+    agent: "FakeAgent"
+    ask: Ask
+    fate: Fate
+
+
+@dataclass
+class FakeAgent:
+    """An agent that measures by making up a result, and keeps it as the real one does."""
+
+    device: Device
+    fates: Iterator[Fate]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    journal: dict[str, Entry] = field(default_factory=dict)
+    carried_out: list[tuple[str, int]] = field(default_factory=list)
+    hindrances: list[Hindrance] = field(default_factory=list)
+    gone: bool = False
+    n_entries: int = 0
+
+    def ask(self, ask: Ask) -> Ticket:
+        # An agent that was lost answers nothing until it is found, so that is never lost itself.
+        fate = Fate.ANSWERED if ask.method == "underway" else next(self.fates, Fate.ANSWERED)
+        return Ticket(self, ask, Fate.SILENT if self.gone else fate)
+
+    def forecast(
+        self, candidates: tuple[Candidate, ...], *, here: bool = True
+    ) -> tuple[Forecast, ...]:
+        raise NotImplementedError
+
+    def carry_out(self, ask: Ask) -> Any:
+        return getattr(self, ask.method)(*ask.arguments)
+
+    def underway(self) -> None:
+        return None
+
+    def hindrance(self, _: object) -> Hindrance:
+        return self.hindrances.pop(0) if self.hindrances else Hindrance()
+
+    def measure(self, order: Measurement, tag: Tag) -> Entry:
+        self.carried_out.append((order.trial.id, order.round))
+        self.n_entries += 1
+        result = support.round_result(order.trial, order.round)
+        entry = Entry.of(f"{self.n_entries:04d}", result, tag)
+        self.journal[entry.id] = entry
+        return entry
+
+    def collect(self, store_id: str, after: str) -> Collected:
+        found = [each for each in self.journal.values() if each.tag and each.id > after]
+        assert all(each.tag and each.tag.store_id == store_id for each in found)
+        return Collected(tuple(found[:1]), len(found) > 1)
+
+    def acknowledge(self, entry_ids: Sequence[str]) -> None:
+        for entry_id in entry_ids:
+            self.journal.pop(entry_id, None)
+
+
+@dataclass
+class World:
+    """A fleet of such agents; see `odllm_controller.dispatch.Fleet`."""
+
+    agents: list[FakeAgent]
+    clock: Clock = field(default_factory=Clock)
+    settled: bool = True
+    refused: list[Event] = field(default_factory=list)
+    later: dict[float, FakeAgent] = field(default_factory=dict)
+    asked: list[Ask] = field(default_factory=list)
+    on_wait: Callable[["World"], None] = lambda _: None
+
+    def look(self) -> Sighting:
+        due = [at_s for at_s in self.later if at_s <= self.clock.now_s]
+        seen, self.agents = [*self.agents, *(self.later.pop(at_s) for at_s in due)], []
+        refused, self.refused = self.refused, []
+        return Sighting(seen, refused)
+
+    def wait(self, tickets: Sequence[Ticket], timeout_s: float) -> Sequence[Ticket]:
+        self.on_wait(self)
+        busy = [ticket.agent for ticket in tickets if ticket.ask.method == "measure"]
+        assert len(busy) == len({id(agent) for agent in busy}), "two orders at once on one device"
+        ready = [each for each in tickets if each.fate is not Fate.SILENT]
+        if not ready:
+            self.clock.now_s += timeout_s
+        return ready[:1]
+
+    def answer(self, ticket: Ticket) -> Any:
+        self.asked.append(ticket.ask)
+        if ticket.fate is Fate.LOST_BEFORE:
+            raise DispatchError("the agent died")
+        answer = ticket.agent.carry_out(ticket.ask)
+        if ticket.fate is Fate.LOST_AFTER:
+            raise DispatchError("the line was cut")
+        return answer
+
+    def lost(self, device_id: str) -> None:
+        pass
+
+
+@dataclass
+class Books:
+    """What was written down, as a recorder would; nothing lasts before it is flushed."""
+
+    store_id: str = "store"
+    run_id: str = "run"
+    stored: list[Result] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    holds: dict[str, str] = field(default_factory=dict)
+    taken: list[Result] = field(default_factory=list)
+    whole: set[tuple[str, int]] = field(default_factory=set)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def entry(self, _: Device, entry: Entry) -> None:
+        if entry.result:
+            self.result(entry.result)
+
+    def result(self, result: Result) -> None:
+        self.taken.append(result)
+
+    def damaged(self, _: Device, lines: Sequence[str]) -> None:
+        assert not lines
+
+    def held(self, device: Device, reason: str) -> None:
+        self.holds[device.id] = reason
+
+    def resumed(self, device: Device) -> None:
+        del self.holds[device.id]
+
+    def flush(self) -> None:
+        # As the store does: a round that is there whole is not stored again.
+        for result in self.taken:
+            key = (result.trial.id, result.round)  # type: ignore[union-attr]
+            if key not in self.whole:
+                self.stored.append(result)
+            if not result.failure:
+                self.whole.add(key)
+        self.taken = []
+
+    def rounds(self) -> list[Any]:
+        return list(self.stored)
+
+
+@dataclass
+class Board:
+    """What was shown."""
+
+    courses: list[Course] = field(default_factory=list)
+
+    def standing(self, _: Device, course: Course) -> None:
+        self.courses.append(course)
+
+    def moved(self, *_: object) -> None:
+        pass
+
+    def started(self, *_: object) -> None:
+        pass
+
+    def planned(self, *_: object) -> None:
+        pass
+
+    def finished(self, *_: object) -> None:
+        pass
+
+
+def agent(name: str = "laptop", fates: Sequence[Fate] = (), **changes: Any) -> FakeAgent:
+    """An agent, and what becomes of the first calls that reach it."""
+    return replace(FakeAgent(support.device(name), iter(fates)), **changes)
