@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -150,22 +152,12 @@ class Recorder:
         Raises:
             StoreError: The store cannot be written; what a device has kept is there still.
         """
-        while self._taken:
-            self._add(*self._taken[0])
-            del self._taken[0]
+        for run_id, taken in groupby(self._taken, itemgetter(0)):
+            self._store.add_results(run_id, [result for _, result in taken])
+        self._taken = []
         if self._events:
             self._store.add_events(self._events)
             self._events = []
-
-    def _add(self, run_id: str, result: Result) -> None:
-        if isinstance(result, RoundResult):
-            self._store.add_round(run_id, result)
-        elif isinstance(result, Baseline):
-            self._store.add_baseline(run_id, result)
-        elif isinstance(result, Ceilings):
-            self._store.add_ceilings(run_id, result)
-        else:
-            self._store.add_quality(run_id, result)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ _MODULES = {
     "local": "odllm_controller.fleets.local",
     "ray": "odllm_controller.fleets.joined",
     "virtual": "odllm_controller.fleets.virtual",
+    "simulated": "odllm_controller.fleets.simulated",
 }
 
 

@@ -121,7 +121,10 @@ def test_a_device_that_stays_away_is_held_and_the_others_are_not_waited_for() ->
     world = World([lost, there], on_wait=cut)
     books, board = run(world)
     assert list(books.holds) == [lost.device.id]
-    assert len([each for each in books.rounds() if each.trial.device_id == there.device.id]) == 2 * N_ROUNDS
+    assert (
+        len([each for each in books.rounds() if each.trial.device_id == there.device.id])
+        == 2 * N_ROUNDS
+    )
     assert kinds(books)[EventKind.HELD] == 1
     assert board.courses[-1].standing is Standing.HELD
     assert world.clock.now_s >= GRACE_S
