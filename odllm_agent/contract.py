@@ -1264,6 +1264,11 @@ class Device:
     meters: tuple[MeterReport, ...]
     core_types: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """What people are told: its name, and what it is if it is no machine."""
+        return self.name if self.kind is DeviceKind.REAL else f"{self.name} ({self.kind})"
+
 
 def to_json(value: object) -> str:
     """One line of JSON that `from_json` turns back into an equal value."""
