@@ -7,8 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -152,12 +150,9 @@ class Recorder:
         Raises:
             StoreError: The store cannot be written; what a device has kept is there still.
         """
-        for run_id, taken in groupby(self._taken, itemgetter(0)):
-            self._store.add_results(run_id, [result for _, result in taken])
-        self._taken = []
-        if self._events:
-            self._store.add_events(self._events)
-            self._events = []
+        if self._taken or self._events:
+            self._store.add(self._taken, self._events)
+            self._taken, self._events = [], []
 
 
 @contextlib.contextmanager

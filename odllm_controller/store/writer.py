@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -148,11 +150,6 @@ class Store:
         with self._writing() as connection:
             connection.execute("UPDATE runs SET status = 'abandoned' WHERE status = 'running'")
 
-    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Stores events, each with the run that writes it down."""
-        with self._writing() as connection:
-            insert(connection, "events", [rows.of_event(event, run) for run, event in events])
-
     def hold(self, run_id: str, device_id: str, reason: str) -> None:
         """Stores that what is not done of a device's trials is not waited for, and why."""
         with self._writing() as connection:
@@ -205,25 +202,37 @@ class Store:
 
     def add_skips(self, run_id: str, skips: Sequence[Skip]) -> None:
         """Stores what a run leaves out because it cannot run."""
+        if not skips:
+            return
         with self._writing() as connection:
             insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
 
-    def add_results(self, run_id: str, results: Sequence[Result]) -> None:
+    def add(
+        self, results: Sequence[tuple[str, Result]], events: Sequence[tuple[str, Event]] = ()
+    ) -> None:
         """Stores what has come in, all of it or nothing.
 
         What is there already is left out: a round that is stored, or a whole one of its trial and
-        number; a quality check that is stored whole, or was tried in this run before. Many results
-        at once cost far less than one by one: most of the time goes into opening the file, closing
-        it, and working out the intervals of the trials.
+        number; a quality check that is stored whole, or was tried in its run before. Much at once
+        costs far less than one by one: most of the time goes into opening the file, closing it, and
+        working out the intervals of the trials.
+
+        Args:
+            results: Each with the run that asked for it.
+            events: Each with the run that writes it down.
         """
         with self._writing() as connection:
-            rounds.add(connection, run_id, _all_of(RoundResult, results))
-            for checked in _all_of(QualityResult, results):
-                _add_quality(connection, run_id, checked)
-            for rested in _all_of(Baseline, results):
-                _add_baseline(connection, run_id, rested)
-            for found in _all_of(Ceilings, results):
-                upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
+            for run_id, taken in groupby(results, itemgetter(0)):
+                _add_results(connection, run_id, [result for _, result in taken])
+            insert(connection, "events", [rows.of_event(event, run) for run, event in events])
+
+    def add_results(self, run_id: str, results: Sequence[Result]) -> None:
+        """Stores results of one run; see `add`."""
+        self.add([(run_id, result) for result in results])
+
+    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Stores events, each with the run that writes it down."""
+        self.add((), events)
 
     def add_round(self, run_id: str, result: RoundResult) -> None:
         """Stores one round; see `add_results`."""
@@ -273,6 +282,8 @@ class Store:
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
         """Which of these quality checks need not be tried again."""
+        if not check_ids:
+            return frozenset()
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
 
@@ -303,6 +314,18 @@ def _make_folder(path: Path) -> None:
             f"the folder {path.parent} of the store cannot be made: {error.strerror}",
             "Name another place with store.path, or allow this user to write there.",
         ) from error
+
+
+def _add_results(
+    connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]
+) -> None:
+    rounds.add(connection, run_id, _all_of(RoundResult, results))
+    for checked in _all_of(QualityResult, results):
+        _add_quality(connection, run_id, checked)
+    for rested in _all_of(Baseline, results):
+        _add_baseline(connection, run_id, rested)
+    for found in _all_of(Ceilings, results):
+        upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
 
 
 def _all_of(kind: type[T], results: Sequence[Result]) -> list[T]:
