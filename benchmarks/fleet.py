@@ -9,6 +9,7 @@ Exit status: 0 all limits met, 1 one is not, 2 wrong usage.
 import argparse
 import contextlib
 import itertools
+import logging
 import statistics
 import sys
 import tempfile
@@ -49,9 +50,14 @@ MOST_GAP_S = 0.05
 MOST_IDLE_CORES = 0.01
 
 _FEW = 1_000
+_SETTLING_S = 10.0
 _CONF = Path(__file__).parent.parent / "conf"
 _KINDS = ("Q8_0", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K", "F16")
-_NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+_NODE: dict[str, Any] = {
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+    "include_dashboard": False,
+}
 _MB = 1e6
 _MS = 1e3
 
@@ -180,8 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory(prefix="odllm-bench-") as folder:
         _load(size, Path(folder, "fleet.duckdb"), told)
-        _gap(size, Path(folder, "gap.duckdb"), told)
-    _rest(size, told)
+        with nodes(1) as cluster:
+            _gap(size, Path(folder, "gap.duckdb"), told)
+            _rest(cluster, size, told)
     for line in unmet:
         out.print(f"not met: {line}", style="bold red")
     return int(bool(unmet))
@@ -206,24 +213,19 @@ def _load(size: Size, path: Path, told: Told) -> None:
     told("from fleet up to the first result", f"{first.at_s:.1f} s, {size.devices} devices planned")
     per_s = (last.results - first.results) / (last.at_s - first.at_s)
     told("end to end", f"{last.results:,} results in {last.at_s:.0f} s, then {per_s:,.0f} per s")
-    for name, of in (("wall", lambda each: each.wall_ms), ("CPU", lambda each: each.cpu_ms)):
-        _told_growth(told, f"{name} time per result", of(few), of(many), "ms", last.results)
-    _told_growth(
-        told,
-        "the controller's memory",
-        few.rss_bytes / _MB,
-        many.rss_bytes / _MB,
-        "MB",
-        last.results,
-    )
-    told("the store", f"{path.stat().st_size / last.results:,.0f} bytes per result")
+    end = last.results
+    _told_growth(told, "wall time per result", few.wall_ms, many.wall_ms, f"ms at {end:,}")
+    _told_growth(told, "CPU time per result", few.cpu_ms, many.cpu_ms, f"ms at {end:,}")
+    few_mb, many_mb = few.rss_bytes / _MB, many.rss_bytes / _MB
+    _told_growth(told, "the controller's memory", few_mb, many_mb, f"MB at {end:,}")
+    told("the store", f"{path.stat().st_size / end:,.0f} bytes per result")
 
 
-def _told_growth(told: Told, what: str, few: float, many: float, unit: str, results: int) -> None:
+def _told_growth(told: Told, what: str, few: float, many: float, at: str) -> None:
     ratio = many / few
     told(
-        f"{what} at {_FEW:,} and {results:,}",
-        f"{few:.2f} and {many:.2f} {unit}, ratio {ratio:.2f}",
+        what,
+        f"{few:.2f} at {_FEW:,} results, {many:.2f} {at}, ratio {ratio:.2f}",
         f"at most {MOST_GROWTH}",
         met=ratio <= MOST_GROWTH,
     )
@@ -231,9 +233,7 @@ def _told_growth(told: Told, what: str, few: float, many: float, unit: str, resu
 
 def _gap(size: Size, path: Path, told: Told) -> None:
     trials = min(200, size.trials)
-    with nodes(1):
-        fleet = SimulatedFleet(agents(1, 1))
-        run(experiment(1, 1, trials, path), fleet, size)
+    run(experiment(1, 1, trials, path), SimulatedFleet(agents(1, 1)), size)
     found = gaps_s(path)
     gap_s = statistics.median(found)
     told(
@@ -244,8 +244,8 @@ def _gap(size: Size, path: Path, told: Told) -> None:
     )
 
 
-def _rest(size: Size, told: Told) -> None:
-    found = idle(size.idle_s)
+def _rest(cluster: Cluster, size: Size, told: Told) -> None:
+    found = idle(cluster, size.idle_s)
     told(
         "an idle agent with Ray",
         f"{100 * found.cores:.2f} % of one core over {size.idle_s:.0f} s, "
@@ -262,11 +262,11 @@ def nodes(count: int) -> Iterator[Cluster]:
     try:
         for _ in range(count - 1):
             cluster.add_node(**_NODE)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield cluster
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray's types lack it
 
 
 def experiment(devices: int, actors: int, trials: int, path: Path) -> Experiment:
@@ -320,23 +320,21 @@ def gaps_s(path: Path) -> list[float]:
     return [after - before for before, after in itertools.pairwise(starts["at_s"])]
 
 
-def idle(watched_s: float) -> Idle:
-    """What an agent and its node cost, on a node that is not the head."""
-    with nodes(1) as cluster:
-        node = cluster.add_node(**_NODE, include_log_monitor=True)
-        pinned = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-        actor: Any = AgentActor.options(  # type: ignore[attr-defined]
-            num_cpus=0, scheduling_strategy=pinned
-        ).remote()
-        ray.get(actor.device.remote(()))
-        # What Ray does once after a start is not what an idle laptop pays.
-        time.sleep(min(10.0, watched_s))
-        processes = _processes(node)
-        before_s, start = _cpu_s(processes), monotonic_ns()
-        time.sleep(watched_s)
-        cores = (_cpu_s(processes) - before_s) / seconds_since(start)
-        memory_bytes = sum(each.memory_full_info().uss for each in processes)
-    return Idle(cores, memory_bytes, len(processes))
+def idle(cluster: Cluster, watched_s: float) -> Idle:
+    """What an agent and its node cost, on a node that joins for it."""
+    node = cluster.add_node(**_NODE, include_log_monitor=True)
+    pinned = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+    actor: Any = AgentActor.options(  # type: ignore[attr-defined]
+        num_cpus=0, scheduling_strategy=pinned
+    ).remote()
+    ray.get(actor.device.remote(()))
+    # What Ray does once after a start is not what an idle laptop pays.
+    time.sleep(min(_SETTLING_S, watched_s))
+    processes = _processes(node)
+    before_s, start = _cpu_s(processes), monotonic_ns()
+    time.sleep(watched_s)
+    cores = (_cpu_s(processes) - before_s) / seconds_since(start)
+    return Idle(cores, sum(each.memory_full_info().uss for each in processes), len(processes))
 
 
 def _processes(node: Any) -> list[psutil.Process]:
