@@ -47,6 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.bandwidth
 	$(BIN)/python -m benchmarks.energy
+	$(BIN)/python -m benchmarks.fleet
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(ARGS)

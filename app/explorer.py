@@ -106,6 +106,8 @@ def _show_progress(path: Path, found: pd.DataFrame, run: results.UnderWay | None
         if status in counts
     )
     st.caption(f"`{path}` · {len(found)} trials: {told}")
+    for note in results.notes(found):
+        st.info(note)
     if run:
         done = sum(int(counts.get(status, 0)) for status in ("done", "failed", "skipped"))
         st.progress(done / len(found), f"A run of *{run.experiment}* is under way: {run.run}")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from odllm_agent.clock import now
 from odllm_agent.errors import OdllmError
@@ -283,7 +284,8 @@ class Workload:
         return self.depth_tokens + self.prompt_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, so that it can keep its id: a planner asks for the same one thousands of times.
+@dataclass(frozen=True)
 class Trial:
     """One model file x engine x settings x workload on one device."""
 
@@ -292,7 +294,7 @@ class Trial:
     engine: Engine
     workload: Workload
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A hash of exactly what is measured; names and paths do not count."""
         return _digest(
@@ -1339,6 +1341,11 @@ class Device:
     engines: Mapping[str, str]
     meters: tuple[MeterReport, ...]
     core_types: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What people are told: its name, and what it is if it is no machine."""
+        return self.name if self.kind is DeviceKind.REAL else f"{self.name} ({self.kind})"
 
 
 def to_json(value: object) -> str:

@@ -99,11 +99,29 @@ class OpenVinoSettings:
         _check_types(self)
 
 
-EngineSettings = LlamaCppSettings | OpenVinoSettings
+@dataclass(frozen=True, slots=True)
+class SimulatedSettings:
+    """What a simulated device is told; it runs nothing, and takes no other engine's settings.
+
+    Attributes:
+        threads: Cores that the formula counts with.
+    """
+
+    install: ClassVar[str] = "it runs on simulated devices only, with fleet=simulated"
+
+    threads: int = field(metadata={"at_least": 1})
+
+    def __post_init__(self) -> None:
+        """Refuses a number of threads that is none."""
+        _check_types(self)
+
+
+EngineSettings = LlamaCppSettings | OpenVinoSettings | SimulatedSettings
 
 ENGINE_SETTINGS: Mapping[str, type[EngineSettings]] = {
     "llama_cpp": LlamaCppSettings,
     "openvino": OpenVinoSettings,
+    "simulated": SimulatedSettings,
 }
 
 

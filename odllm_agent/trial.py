@@ -89,11 +89,27 @@ def measure(order: Measurement, say: Say) -> None:
             if not repeat.warmup:
                 speeds.append(repeat.decode_tok_s)
                 n_measured += 1
-            stopped = _stopped(order.policy, n_measured, speeds)
-            if stopped:
+            reason = stopped(order.policy, n_measured, speeds)
+            if reason:
                 width = interval_width(speeds)
-                say(Finished(stopped, width, peak_rss_bytes(), held_memory(session.folder)))
+                say(Finished(reason, width, peak_rss_bytes(), held_memory(session.folder)))
                 return
+
+
+def stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:
+    """Why a round takes no more repeats, or `None` if it takes another.
+
+    Args:
+        policy: How often to repeat.
+        n_measured: The repeats that the round has, without warm-ups.
+        speeds: Decode speeds of the trial, those of earlier rounds among them.
+    """
+    if n_measured < policy.at_least:
+        return None
+    width = interval_width(speeds)
+    if width is not None and width <= policy.interval_target:
+        return Stopped.NARROW
+    return Stopped.CAP if n_measured >= policy.at_most else None
 
 
 def interval_width(values: list[float]) -> float | None:
@@ -122,15 +138,6 @@ def _loaded(trial: Trial, sampler: Sampler, say: Say) -> Iterator[Session]:
             )
         )
         yield session
-
-
-def _stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:
-    if n_measured < policy.at_least:
-        return None
-    width = interval_width(speeds)
-    if width is not None and width <= policy.interval_target:
-        return Stopped.NARROW
-    return Stopped.CAP if n_measured >= policy.at_most else None
 
 
 def _repeats(

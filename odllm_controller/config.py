@@ -176,8 +176,9 @@ class LimitsConfig(_Section):
 class FleetConfig(_Section):
     """Where the trials run, and how long a device that does not answer is waited for."""
 
-    kind: Literal["local", "ray", "virtual"]
+    kind: Literal["local", "ray", "virtual", "simulated"]
     devices: Size | None = None
+    actors: Size | None = None
     select: str | None = None
     grace_s: NonNegativeFloat
     limits: LimitsConfig
@@ -191,9 +192,13 @@ class FleetConfig(_Section):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> "FleetConfig":
-        if (self.devices is None) == (self.kind == "virtual"):
-            needs = "needs" if self.kind == "virtual" else "has no"
-            raise ValueError(f"fleet={self.kind} {needs} devices")
+        for name, given, kinds in (
+            ("devices", self.devices, {"virtual", "simulated"}),
+            ("actors", self.actors, {"simulated"}),
+        ):
+            if (given is None) == (self.kind in kinds):
+                needs = "needs" if self.kind in kinds else "has no"
+                raise ValueError(f"fleet={self.kind} {needs} {name}")
         return self
 
 

@@ -65,7 +65,7 @@ class Row:
         workload, model, memory = forecast.candidate.workload, forecast.model, forecast.memory
         obstacle, failure = plan.why_not(forecast, device), forecast.failure
         return cls(
-            device=device.name,
+            device=device.label,
             model=request.name,
             quantization=model.quantization if model else request.quantization,
             engine=engine.name,

@@ -104,13 +104,13 @@ class ModelBar:
     def __init__(self, bar: Bar, device: Device) -> None:
         self._bar = bar
         self._device = device
-        self._told = f"{device.name}: preparing models"
+        self._told = f"{device.label}: preparing models"
         self._what = ""
         self._task = bar.add_task(self._told, total=None)
 
     def started(self, request: ModelRequest) -> None:
         """Shows which model is prepared."""
-        self._told = f"{self._device.name}: {request.label}"
+        self._told = f"{self._device.label}: {request.label}"
         self._what = ""
         self._bar.reset(self._task, total=None, description=self._told)
 
@@ -200,6 +200,6 @@ class RunProgress(_Drawn):
 
     def _row(self, device: Device) -> TaskID:
         if device.id not in self._rows:
-            row = self._bar.add_task("", total=None, device=device.name, failed="")
+            row = self._bar.add_task("", total=None, device=device.label, failed="")
             self._rows[device.id] = row
         return self._rows[device.id]

@@ -82,7 +82,7 @@ class Recorder:
         self.skips += reasons.lines(
             (
                 skip.model.label,
-                f"{skip.engine.name} on {device.name}",
+                f"{skip.engine.name} on {device.label}",
                 skip.reason,
             )
             for skip in skips
@@ -90,7 +90,7 @@ class Recorder:
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""
-        self.failures.append(_told(f"{request.label} on {device.name}", failure))
+        self.failures.append(_told(f"{request.label} on {device.label}", failure))
         self._store.add_failure(self.run_id, device.id, request, failure)
 
     def event(self, event: Event) -> None:
@@ -103,13 +103,13 @@ class Recorder:
         """Takes what could not be read of a device's journal."""
         for line in lines:
             self.event(Event(now(), EventKind.DAMAGED, device.id, line))
-            self.notes.append(f"{device.name}: {line}")
+            self.notes.append(f"{device.label}: {line}")
 
     def entry(self, device: Device, entry: Entry) -> None:
         """Takes what a device kept, for the run that it was made for."""
         if entry.unkept:
             self.notes.append(
-                f"{device.name} could not keep a result, which came in: {entry.unkept}"
+                f"{device.label} could not keep a result, which came in: {entry.unkept}"
             )
         if entry.event:
             self._events.append((self.run_id, entry.event))
@@ -132,7 +132,7 @@ class Recorder:
     def held(self, device: Device, reason: str) -> None:
         """Records that what is left of a device is not waited for."""
         self.flush()
-        self._held[device.id] = f"{device.name}: {reason}"
+        self._held[device.id] = f"{device.label}: {reason}"
         self._store.hold(self.run_id, device.id, reason)
 
     def resumed(self, device: Device) -> None:
@@ -151,22 +151,9 @@ class Recorder:
         Raises:
             StoreError: The store cannot be written; what a device has kept is there still.
         """
-        while self._taken:
-            self._add(*self._taken[0])
-            del self._taken[0]
-        if self._events:
-            self._store.add_events(self._events)
-            self._events = []
-
-    def _add(self, run_id: str, result: Result) -> None:
-        if isinstance(result, RoundResult):
-            self._store.add_round(run_id, result)
-        elif isinstance(result, Baseline):
-            self._store.add_baseline(run_id, result)
-        elif isinstance(result, Ceilings):
-            self._store.add_ceilings(run_id, result)
-        else:
-            self._store.add_quality(run_id, result)
+        if self._taken or self._events:
+            self._store.add(self._taken, self._events)
+            self._taken, self._events = [], []
 
 
 @contextlib.contextmanager

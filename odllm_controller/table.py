@@ -79,6 +79,8 @@ def print_results(console: Console, path: Path, run: str) -> None:
     if found.empty:
         return
     print_rows(console, _COLUMNS, results.records(found))
+    for note in results.notes(found):
+        console.print(note, highlight=False)
     if (found["energy_method"] == Method.ESTIMATED).any():
         console.print("energy: estimated from stated watts, not measured", highlight=False)
     for figure in ("energy", "perplexity"):

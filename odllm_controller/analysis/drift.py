@@ -29,14 +29,15 @@ TOLERABLE = 0.02
 _Z_95 = statistics.NormalDist().inv_cdf(0.975)
 _ROUNDS = """
 SELECT
-    devices.name AS device, device_id, trial_id,
+    devices.name || if(devices.kind = 'real', '', ' (' || devices.kind || ')') AS device,
+    device_id, trial_id,
     epoch(min(rates.started_at)) / 3600 AS hours,
     median(decode_tok_s) AS decode_tok_s
 FROM rates
 JOIN trials USING (trial_id)
 JOIN devices USING (device_id)
 WHERE run_id = ?
-GROUP BY devices.name, device_id, trial_id, round_id
+GROUP BY devices.name, devices.kind, device_id, trial_id, round_id
 HAVING count(decode_tok_s) > 0
 ORDER BY device, device_id, hours
 """

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from odllm_agent.clock import now
+from odllm_agent.contract import DeviceKind
 from odllm_controller import store
 from odllm_controller.analysis.metrics import METRICS, Basis
 
@@ -42,6 +43,11 @@ Row = Mapping[str, Any]
 # Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
 _Z_95 = 1.96
 
+_NOTES = {
+    DeviceKind.VIRTUAL: "virtual devices: parts of one machine, which share its memory and heat",
+    DeviceKind.SIMULATED: "simulated devices: times come from a formula, and nothing was measured",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
@@ -65,7 +71,8 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
 
     Returns:
         The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
-        (made unique), `workload_label` and `configuration` (the engine with its settings).
+        (unique, and marked if it is no machine), `workload_label` and `configuration` (the
+        engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
@@ -93,6 +100,12 @@ def under_way(path: Path, moment: datetime | None = None) -> UnderWay | None:
     if found.empty:
         return None
     return UnderWay(str(found["run_id"][0]), str(found["experiment"][0]))
+
+
+def notes(results: pd.DataFrame) -> list[str]:
+    """What must be said of the kinds of devices in some rows, a line each."""
+    kinds = set(results["device_kind"].dropna())
+    return [note for kind, note in _NOTES.items() if kind in kinds]
 
 
 def records(frame: pd.DataFrame) -> list[Row]:
@@ -127,10 +140,12 @@ def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _unique_devices(results: pd.DataFrame) -> pd.Series:
-    """Names of devices, with a part of the id where two devices share a name."""
+    """Names of devices, with a part of the id where two share a name, and what is no machine."""
     shared = results.groupby("device")["device_id"].transform("nunique") > 1
     named = results["device"] + " (" + results["device_id"].astype(str).str[:4] + ")"
-    return results["device"].where(~shared.astype(bool), named)
+    unique = results["device"].where(~shared.astype(bool), named)
+    machine = results["device_kind"].isna() | (results["device_kind"] == DeviceKind.REAL)
+    return unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
 
 
 def _workload_labels(results: pd.DataFrame) -> pd.Series:

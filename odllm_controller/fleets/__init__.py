@@ -18,7 +18,10 @@ from odllm_controller.fleet import Head
 from odllm_controller.fleets import surroundings, virtual
 
 # Those whose Ray this process starts, and the one of a head that is there before.
-_OWN = {"local": "odllm_controller.fleets.local"}
+_OWN = {
+    "local": "odllm_controller.fleets.local",
+    "simulated": "odllm_controller.fleets.simulated",
+}
 _JOINED = "odllm_controller.fleets.joined"
 
 

@@ -56,13 +56,25 @@ def opened(_: FleetConfig, meters: tuple[str, ...]) -> Iterator[LocalFleet]:
     Raises:
         DispatchError: Ray or the agent does not start.
     """
-    try:
+    with started():
         yield LocalFleet(_start_agent(meters))
+
+
+@contextlib.contextmanager
+def started() -> Iterator[None]:
+    """A Ray of this machine alone, which this process drives as long as the context lasts.
+
+    Raises:
+        DispatchError: Ray does not start.
+    """
+    try:
+        _start_ray()
+        yield
     finally:
         _end_ray()
 
 
-def _start_agent(meters: tuple[str, ...]) -> RemoteAgent:
+def _start_ray() -> None:
     try:
         ray.init(
             address="local",
@@ -76,6 +88,9 @@ def _start_agent(meters: tuple[str, ...]) -> RemoteAgent:
             f"Ray did not start on this machine: {error}",
             "its logs are in the newest session folder of Ray's temporary folder",
         ) from error
+
+
+def _start_agent(meters: tuple[str, ...]) -> RemoteAgent:
     # Restarted without limit: an agent that is lost costs no more than what it was doing.
     actor = AgentActor.options(max_restarts=-1).remote()  # type: ignore[attr-defined]
     device = answer(actor.device.remote(meters), _ANSWER_TIMEOUT_S)

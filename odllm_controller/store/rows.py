@@ -152,8 +152,9 @@ def of_repeat(repeat: Repeat, round_id: int) -> Row:
 
 def of_work(result: RoundResult) -> Iterator[Row]:
     """A row per phase and type of weights, keys and values."""
+    trial_id = result.trial.id
     for work in result.loaded.work if result.loaded else ():
-        yield {"trial_id": result.trial.id, **dataclasses.asdict(work), "phase": str(work.phase)}
+        yield {"trial_id": trial_id, **dataclasses.asdict(work), "phase": str(work.phase)}
 
 
 def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:

@@ -105,6 +105,12 @@ def _drop_views(connection: duckdb.DuckDBPyConnection) -> None:
     rows = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     for (name,) in rows:
         connection.execute(f'DROP VIEW "{name}"')
+    rows = connection.execute(
+        "SELECT function_name FROM duckdb_functions()"
+        " WHERE function_type = 'table_macro' AND NOT internal"
+    ).fetchall()
+    for (name,) in rows:
+        connection.execute(f'DROP MACRO TABLE "{name}"')
 
 
 def _text(name: str) -> str:

@@ -1,15 +1,21 @@
+-- These three stand as macros with the trials wanted, or NULL for all: a filter on a view of so many
+-- parts would leave most of them to work through the whole store.
+
 -- One meter and method per trial, the best that it had: figures are never mixed.
-CREATE VIEW chosen_meters AS
+CREATE MACRO chosen_meters_of(trial_ids) AS TABLE
 SELECT trial_id, meter, method
 FROM energy
 JOIN repeats USING (round_id, repeat)
 JOIN rounds USING (round_id)
 WHERE domain = 'package' AND rounds.complete AND NOT repeats.warmup
+AND (trial_ids IS NULL OR trial_id IN (SELECT unnest(trial_ids)))
 GROUP BY trial_id, meter, method
 QUALIFY 1 = row_number() OVER (
     PARTITION BY trial_id
     ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
 );
+
+CREATE VIEW chosen_meters AS FROM chosen_meters_of(NULL);
 
 -- What each device drew at rest, by meter of the package.
 CREATE VIEW idle_power AS
@@ -18,7 +24,7 @@ FROM idle_energy
 WHERE domain = 'package' AND energy_j IS NOT NULL;
 
 -- A row per measured repeat: warm-ups and rounds that failed are left out.
-CREATE VIEW rates AS
+CREATE MACRO rates_of(trial_ids) AS TABLE
 WITH measured AS (
     SELECT
         trials.trial_id, trials.device_id, trials.prompt_tokens,
@@ -29,10 +35,12 @@ WITH measured AS (
     JOIN rounds USING (round_id)
     JOIN trials USING (trial_id)
     WHERE rounds.complete AND NOT repeats.warmup
+    AND (trial_ids IS NULL OR trials.trial_id IN (SELECT unnest(trial_ids)))
 ),
 decoded AS (
     SELECT round_id, repeat, count(*) AS n_tokens, sum(token_s) AS decode_s
     FROM token_times
+    SEMI JOIN measured USING (round_id, repeat)
     GROUP BY round_id, repeat
 ),
 -- Off by a tick of each CPU, so that it is told only of all repeats together.
@@ -42,6 +50,7 @@ others AS (
         max(busy_s - own_cpu_s) FILTER (moment = 'after')
             - max(busy_s - own_cpu_s) FILTER (moment = 'before') AS others_cpu_s
     FROM device_states
+    SEMI JOIN measured USING (round_id, repeat)
     GROUP BY round_id, repeat
 ),
 -- Of one pass through each phase, also where a window held several.
@@ -68,7 +77,7 @@ metered AS (
         JOIN measured USING (round_id, repeat)
         WHERE domain = 'package'
     ) AS windows
-    JOIN chosen_meters USING (trial_id, meter)
+    JOIN chosen_meters_of(trial_ids) AS chosen_meters USING (trial_id, meter)
     CROSS JOIN LATERAL (SELECT windows.method = chosen_meters.method AS counts)
     GROUP BY round_id, repeat
 ),
@@ -137,18 +146,22 @@ LEFT JOIN metered USING (round_id, repeat)
 LEFT JOIN peaks USING (round_id, repeat, meter)
 LEFT JOIN rested USING (round_id, repeat);
 
+CREATE VIEW rates AS FROM rates_of(NULL);
+
 -- A row per measured repeat and metric that has a figure.
-CREATE VIEW samples AS
+CREATE MACRO samples_of(trial_ids) AS TABLE
 UNPIVOT (
     SELECT
         trial_id, run_id, round_id, round, started_at,
         ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
         decode_j_per_token, prefill_w, decode_w, mean_w, prefill_j_per_token,
         prefill_peak_w, decode_peak_w, prefill_net_j, decode_net_j, decode_net_j_per_token
-    FROM rates
+    FROM rates_of(trial_ids)
 )
 ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))
 INTO NAME metric VALUE value;
+
+CREATE VIEW samples AS FROM samples_of(NULL);
 
 -- A row per trial and metric: the median of its repeats with its 95 % interval, and their mean.
 CREATE VIEW intervals AS

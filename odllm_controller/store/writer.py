@@ -1,12 +1,13 @@
 """Writing a run into the store as it goes on."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import duckdb
 
@@ -19,6 +20,7 @@ from odllm_agent.contract import (
     Failure,
     ModelRequest,
     QualityResult,
+    Result,
     RoundResult,
     Skip,
     Trial,
@@ -26,14 +28,11 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import StoreError
-from odllm_controller.store import database, rows, schema
+from odllm_controller.store import database, rounds, rows, schema
+from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
 
-_HAS_ROUND = """
-SELECT count(*) FROM rounds
-WHERE trial_id = ? AND round = ? AND (complete OR started_at = ?)
-"""
 _HAS_CHECK = "SELECT count(*) FROM quality WHERE check_id = ? AND (complete OR run_id = ?)"
 _HAS_UNPREPARED = """
 SELECT count(*) FROM failures
@@ -90,22 +89,14 @@ WHERE per_s IS NOT NULL
 _DECODE_TOK_S = """
 SELECT trial_id, list(speeds ORDER BY round) AS rounds
 FROM (
-    SELECT trial_id, round, list(decode_tok_s ORDER BY repeat) AS speeds FROM rates
-    WHERE decode_tok_s IS NOT NULL AND list_contains(?, trial_id)
+    SELECT trial_id, round, list(decode_tok_s ORDER BY repeat) AS speeds
+    FROM rates_of(?)
+    WHERE decode_tok_s IS NOT NULL
     GROUP BY trial_id, round
 )
 GROUP BY trial_id
 """
-_SAMPLES = """
-SELECT trial_id, metric, list(repeats) AS rounds
-FROM (
-    SELECT trial_id, metric, round_id, list(value) AS repeats FROM samples
-    WHERE $trial_id IS NULL OR trial_id = $trial_id
-    GROUP BY trial_id, metric, round_id
-)
-GROUP BY trial_id, metric
-"""
-
+T = TypeVar("T")
 Speeds = tuple[tuple[float, ...], ...]
 """The speeds of every repeat, by round."""
 
@@ -150,7 +141,7 @@ class Store:
         """Stores that a run has begun, unless it is there already."""
         with self._writing() as connection:
             if not _count(connection, "SELECT count(*) FROM runs WHERE run_id = ?", [run.id]):
-                _insert(connection, "runs", [rows.of_run(run)])
+                insert(connection, "runs", [rows.of_run(run)])
 
     def end_run(self, run_id: str, ended_at: datetime, status: str) -> None:
         """Stores how a run ended: `done`, `failed` or `interrupted`."""
@@ -169,11 +160,6 @@ class Store:
         with self._writing() as connection:
             connection.execute("UPDATE runs SET status = 'abandoned' WHERE status = 'running'")
 
-    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Stores events, each with the run that writes it down."""
-        with self._writing() as connection:
-            _insert(connection, "events", [rows.of_event(event, run) for run, event in events])
-
     def hold(self, run_id: str, device_id: str, reason: str) -> None:
         """Stores that what is not done of a device's trials is not waited for, and why."""
         with self._writing() as connection:
@@ -188,8 +174,8 @@ class Store:
         """Stores that a device takes part in a run, and what it is now."""
         part: Row = {"run_id": run_id, "device_id": device.id, "description": to_json(device)}
         with self._writing() as connection:
-            _upsert(connection, "devices", [rows.of_device(device)])
-            _upsert(connection, "run_devices", [part])
+            upsert(connection, "devices", [rows.of_device(device)])
+            upsert(connection, "run_devices", [part])
 
     def add_plan(
         self,
@@ -221,58 +207,64 @@ class Store:
             for position, trial in enumerate(trials)
         ]
         with self._writing() as connection:
-            _upsert_trials(connection, trials)
-            _upsert(connection, "planned", planned)
+            upsert_trials(connection, trials)
+            upsert(connection, "planned", planned)
 
     def add_skips(self, run_id: str, skips: Sequence[Skip]) -> None:
         """Stores what a run leaves out because it cannot run, once per run and device."""
         device_ids = [skip.device_id for skip in skips]
         with self._writing() as connection:
             connection.execute(_FORGET_SKIPS, [run_id, device_ids])
-            _insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
+            insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
+
+    def add(
+        self, results: Sequence[tuple[str, Result]], events: Sequence[tuple[str, Event]] = ()
+    ) -> None:
+        """Stores what has come in, all of it or nothing.
+
+        What is there already is left out: a round that is stored, or a whole one of its trial and
+        number; a quality check that is stored whole, or was tried in its run before. Much at once
+        costs far less than one by one: most of the time goes into opening the file, closing it, and
+        working out the intervals of the trials.
+
+        Args:
+            results: Each with the run that asked for it.
+            events: Each with the run that writes it down.
+        """
+        with self._writing() as connection:
+            for run_id, taken in groupby(results, itemgetter(0)):
+                _add_results(connection, run_id, [result for _, result in taken])
+            insert(connection, "events", [rows.of_event(event, run) for run, event in events])
+
+    def add_results(self, run_id: str, results: Sequence[Result]) -> None:
+        """Stores results of one run; see `add`."""
+        self.add([(run_id, result) for result in results])
+
+    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Stores events, each with the run that writes it down."""
+        self.add((), events)
 
     def add_round(self, run_id: str, result: RoundResult) -> None:
-        """Stores a round, whole or failed, unless it or a whole one of its kind is there."""
-        trial = result.trial
-        known = [trial.id, result.round, rows.timestamp(result.started_at)]
-        with self._writing() as connection:
-            if _count(connection, _HAS_ROUND, known):
-                return
-            if not _count(connection, "SELECT count(*) FROM trials WHERE trial_id = ?", [trial.id]):
-                _upsert_trials(connection, [trial])
-            round_id = _count(connection, "SELECT nextval('round_ids')")
-            _insert_round(connection, run_id, result, round_id)
-            if not result.failure:
-                _work_out_bounds(connection, trial.id)
+        """Stores one round; see `add_results`."""
+        self.add_results(run_id, (result,))
+
+    def add_quality(self, run_id: str, result: QualityResult) -> None:
+        """Stores one quality check; see `add_results`."""
+        self.add_results(run_id, (result,))
+
+    def add_ceilings(self, run_id: str, found: Ceilings) -> None:
+        """Stores what a device does at most, or why that is not known."""
+        self.add_results(run_id, (found,))
+
+    def add_baseline(self, run_id: str, baseline: Baseline) -> None:
+        """Stores what a device did while nothing was measured on it."""
+        self.add_results(run_id, (baseline,))
 
     def work_out_bounds(self) -> None:
         """Works out every interval again, from the raw values of all trials."""
         with self._writing() as connection:
             connection.execute("DELETE FROM bounds")
-            _work_out_bounds(connection)
-
-    def add_quality(self, run_id: str, result: QualityResult) -> None:
-        """Stores a quality check, unless it is there already or was tried in this run before."""
-        check = result.check
-        with self._writing() as connection:
-            if _count(connection, _HAS_CHECK, [check.id, run_id]):
-                return
-            _upsert(connection, "models", [rows.of_model(check.model)])
-            _insert(connection, "quality", list(rows.of_quality(result, run_id)))
-            if result.failure:
-                failure = rows.of_failure(result.failure, run_id)
-                _insert(connection, "failures", [failure | rows.of_unchecked(result)])
-
-    def add_ceilings(self, run_id: str, found: Ceilings) -> None:
-        """Stores what a device does at most, or why that is not known."""
-        with self._writing() as connection:
-            _upsert(connection, "ceilings", list(rows.of_ceilings(found, run_id)))
-
-    def add_baseline(self, run_id: str, baseline: Baseline) -> None:
-        """Stores what a device did while nothing was measured on it."""
-        with self._writing() as connection:
-            _upsert(connection, "baselines", [rows.of_baseline(baseline, run_id)])
-            _upsert(connection, "idle_energy", list(rows.of_idle_energy(baseline, run_id)))
+            rounds.work_out_bounds(connection)
 
     def add_failure(
         self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
@@ -282,7 +274,7 @@ class Store:
         key = {name: subject[name] for name in ("device_id", "model", "quantization")}
         with self._writing() as connection:
             if not _count(connection, _HAS_UNPREPARED, {"run_id": run_id, **key}):
-                _insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
+                insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
 
     def finished_rounds(self, trial_ids: Collection[str]) -> frozenset[tuple[str, int]]:
         """Which rounds of these trials are stored whole: pairs of trial id and round."""
@@ -300,6 +292,8 @@ class Store:
 
     def finished_checks(self, check_ids: Collection[str]) -> frozenset[str]:
         """Which of these quality checks need not be tried again."""
+        if not check_ids:
+            return frozenset()
         found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
 
@@ -338,64 +332,36 @@ def _make_folder(path: Path) -> None:
         ) from error
 
 
-def _insert_round(
-    connection: duckdb.DuckDBPyConnection, run_id: str, result: RoundResult, round_id: int
+def _add_results(
+    connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]
 ) -> None:
-    _insert(connection, "rounds", [rows.of_round(result, run_id, round_id)])
-    _upsert(connection, "work", list(rows.of_work(result)))
-    _insert(connection, "repeats", [rows.of_repeat(each, round_id) for each in result.repeats])
-    for table, of_repeat in (
-        ("token_times", rows.of_token_times),
-        ("further_passes", rows.of_further_passes),
-        ("device_states", rows.of_device_states),
-    ):
-        _insert(
-            connection, table, [row for each in result.repeats for row in of_repeat(each, round_id)]
-        )
-    _insert(connection, "energy", list(rows.of_energy(result, round_id)))
-    _insert(connection, "power_traces", list(rows.of_power(result, round_id)))
+    rounds.add(connection, run_id, _all_of(RoundResult, results))
+    for checked in _all_of(QualityResult, results):
+        _add_quality(connection, run_id, checked)
+    for rested in _all_of(Baseline, results):
+        _add_baseline(connection, run_id, rested)
+    for found in _all_of(Ceilings, results):
+        upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
+
+
+def _all_of(kind: type[T], results: Sequence[Result]) -> list[T]:
+    return [result for result in results if isinstance(result, kind)]
+
+
+def _add_quality(connection: duckdb.DuckDBPyConnection, run_id: str, result: QualityResult) -> None:
+    check = result.check
+    if _count(connection, _HAS_CHECK, [check.id, run_id]):
+        return
+    upsert(connection, "models", [rows.of_model(check.model)])
+    insert(connection, "quality", rows.of_quality(result, run_id))
     if result.failure:
         failure = rows.of_failure(result.failure, run_id)
-        _insert(connection, "failures", [failure | rows.of_unmeasured(result.trial, round_id)])
+        insert(connection, "failures", [failure | rows.of_unchecked(result)])
 
 
-def _work_out_bounds(connection: duckdb.DuckDBPyConnection, trial_id: str | None = None) -> None:
-    """Works out the intervals of one trial, or of all."""
-    found = connection.execute(_SAMPLES, {"trial_id": trial_id}).fetchall()
-    _upsert(connection, "bounds", [rows.of_bounds(*each) for each in found])
-
-
-def _upsert_trials(connection: duckdb.DuckDBPyConnection, trials: Iterable[Trial]) -> None:
-    models = {trial.model.sha256: rows.of_model(trial.model) for trial in trials}
-    _upsert(connection, "models", list(models.values()))
-    _upsert(connection, "trials", [rows.of_trial(trial) for trial in trials])
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Row]) -> None:
-    _write(connection, "INSERT", table, new)
-
-
-def _upsert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Row]) -> None:
-    _write(connection, "INSERT OR REPLACE", table, new)
-
-
-def _write(
-    connection: duckdb.DuckDBPyConnection, verb: str, table: str, new: Sequence[Row]
-) -> None:
-    if new:
-        columns = {name: [row[name] for row in new] for name in new[0]}
-        connection.execute(_statement(verb, table, tuple(columns)), columns)
-
-
-@cache
-def _statement(verb: str, table: str, columns: tuple[str, ...]) -> str:
-    """One statement for any number of rows: each parameter is a whole column.
-
-    Rows one by one would cost ten times as much. Only names written in this package get into the
-    text; every value is a parameter.
-    """
-    values = ", ".join(f"unnest(${column})" for column in columns)
-    return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values}"
+def _add_baseline(connection: duckdb.DuckDBPyConnection, run_id: str, rested: Baseline) -> None:
+    upsert(connection, "baselines", [rows.of_baseline(rested, run_id)])
+    upsert(connection, "idle_energy", rows.of_idle_energy(rested, run_id))
 
 
 def _count(

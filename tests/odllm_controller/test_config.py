@@ -30,7 +30,7 @@ def test_the_sweep_is_every_reference_model_at_every_type_on_every_engine_with_i
     sweep = experiment(name="sweep")
     assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
     assert set(sweep.quantizations) == set(Quantization)
-    assert set(sweep.engines) == set(ENGINE_SETTINGS)
+    assert set(sweep.engines) == set(ENGINE_SETTINGS) - {"simulated"}
     assert {"perplexity", "kld"} <= set(sweep.quality.metrics)
 
 
@@ -153,3 +153,13 @@ def test_an_estimate_and_a_meter_at_the_wall_are_added_by_what_only_their_user_k
 def test_what_only_the_user_knows_has_no_default(power: str, key: str) -> None:
     with pytest.raises(UsageError, match=f"power.{key}"):
         experiment(f"power={power}")
+
+
+def test_a_simulated_fleet_needs_a_number_of_devices_and_of_processes() -> None:
+    fleet = experiment("fleet.devices=30", "fleet.actors=2", name="simulated").fleet
+    assert (fleet.kind, fleet.devices, fleet.actors) == ("simulated", 30, 2)
+    for missing in ("devices", "actors"):
+        with pytest.raises(UsageError, match=f"fleet=simulated needs {missing}"):
+            experiment(f"fleet.{missing}=null", name="simulated")
+    with pytest.raises(UsageError, match="fleet=local has no actors"):
+        experiment("+fleet.actors=2", name="smoke")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.contract import Engine, Failure, ModelRequest, Source, Workload
-from odllm_controller.analysis import results
+from odllm_agent.contract import DeviceKind, Engine, Failure, ModelRequest, Source, Workload
+from odllm_controller.analysis import drift, results
 from tests import stores, support
 
 
@@ -105,3 +105,17 @@ def test_a_run_that_died_is_not_under_way_once_another_ended(path: Path) -> None
     store.add_run(stores.run("run-2", stores.later(0.1)))
     store.end_run("run-2", stores.later(0.2), "done")
     assert results.under_way(path, stores.later(0.3)) is None
+
+
+@pytest.mark.parametrize("kind", [DeviceKind.VIRTUAL, DeviceKind.SIMULATED])
+def test_a_device_that_is_no_machine_is_marked_in_words(path: Path, kind: DeviceKind) -> None:
+    odd = support.device("odd", kind=kind)
+    store = stores.begun(path, support.device(), odd)
+    for device in (support.device(), odd):
+        store.add_round("run-1", support.round_result(support.trial(device_id=device.id)))
+    found = results.load(path)
+    assert found["device"].tolist() == ["laptop", f"odd ({kind})"]
+    (note,) = results.notes(found)
+    assert note.startswith(f"{kind} devices: ")
+    assert results.notes(found[found["device"] == "laptop"]) == []
+    assert {each.device for each in drift.load(path, "run-1")} == set(found["device"])

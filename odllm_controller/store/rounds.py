@@ -1,0 +1,118 @@
+"""Rounds on their way into the store, as many at once as have come in."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import TypeAlias
+
+import duckdb
+
+from odllm_agent.contract import RoundResult
+from odllm_controller.store import rows
+from odllm_controller.store.insert import insert, upsert, upsert_trials
+from odllm_controller.store.rows import Row
+
+# Joins, not list_contains: that would compare every row of the store with everything asked for.
+_STORED_TRIALS = """
+SELECT trial_id FROM trials SEMI JOIN (SELECT unnest(?) AS trial_id) AS asked USING (trial_id)
+"""
+_STORED_ROUNDS = """
+SELECT trial_id, round, started_at, complete
+FROM rounds
+SEMI JOIN (SELECT unnest(?) AS trial_id) AS asked USING (trial_id)
+"""
+_NEW_IDS = "SELECT nextval('round_ids') FROM range(?)"
+_SAMPLES = """
+SELECT trial_id, metric, list(repeats) AS rounds
+FROM (
+    SELECT trial_id, metric, round_id, list(value) AS repeats
+    FROM samples_of(?)
+    GROUP BY trial_id, metric, round_id
+)
+GROUP BY trial_id, metric
+"""
+
+Stored: TypeAlias = tuple[str, int, datetime, bool]
+"""Trial, round, start and whether it is whole."""
+
+
+def add(connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[RoundResult]) -> None:
+    """Adds rounds, whole or failed, and works out the intervals of their trials anew.
+
+    A round is left out if it, or a whole one of its trial and number, is there already.
+    """
+    new = list(_new(results, _stored(connection, results))) if results else []
+    if new:
+        _add_trials(connection, new)
+        numbers = [number for (number,) in connection.execute(_NEW_IDS, [len(new)]).fetchall()]
+        _insert_all(connection, run_id, new, numbers)
+        work_out_bounds(connection, {each.trial.id for each in new if not each.failure})
+
+
+def work_out_bounds(
+    connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str] | None = None
+) -> None:
+    """Works out the intervals of some trials, or of all, from their raw values."""
+    asked = None if trial_ids is None else list(trial_ids)
+    found = connection.execute(_SAMPLES, [asked]).fetchall()
+    upsert(connection, "bounds", [rows.of_bounds(*each) for each in found])
+
+
+def _stored(connection: duckdb.DuckDBPyConnection, results: Sequence[RoundResult]) -> list[Stored]:
+    trial_ids = list({result.trial.id for result in results})
+    return connection.execute(_STORED_ROUNDS, [trial_ids]).fetchall()
+
+
+def _new(results: Sequence[RoundResult], stored: Sequence[Stored]) -> Iterator[RoundResult]:
+    whole = {(trial_id, number) for trial_id, number, _, complete in stored if complete}
+    tried = {(trial_id, number, started_at) for trial_id, number, started_at, _ in stored}
+    for result in results:
+        place = result.trial.id, result.round
+        attempt = *place, rows.timestamp(result.started_at)
+        if place not in whole and attempt not in tried:
+            tried.add(attempt)
+            if not result.failure:
+                whole.add(place)
+            yield result
+
+
+def _add_trials(connection: duckdb.DuckDBPyConnection, new: Sequence[RoundResult]) -> None:
+    trials = {result.trial.id: result.trial for result in new}
+    for (known,) in connection.execute(_STORED_TRIALS, [list(trials)]).fetchall():
+        del trials[known]
+    upsert_trials(connection, trials.values())
+
+
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str,
+    new: Sequence[RoundResult],
+    round_ids: Sequence[int],
+) -> None:
+    numbered = list(zip(new, round_ids, strict=True))
+    insert(connection, "rounds", [rows.of_round(each, run_id, number) for each, number in numbered])
+    upsert(connection, "work", _of_work(new))
+    repeats = [(each, number) for result, number in numbered for each in result.repeats]
+    insert(connection, "repeats", [rows.of_repeat(*each) for each in repeats])
+    for table, of_repeat in (
+        ("token_times", rows.of_token_times),
+        ("further_passes", rows.of_further_passes),
+        ("device_states", rows.of_device_states),
+    ):
+        insert(connection, table, chain.from_iterable(of_repeat(*each) for each in repeats))
+    for table, of_result in (("energy", rows.of_energy), ("power_traces", rows.of_power)):
+        insert(connection, table, chain.from_iterable(of_result(*each) for each in numbered))
+    insert(connection, "failures", _of_failures(numbered, run_id))
+
+
+def _of_work(new: Sequence[RoundResult]) -> Iterable[Row]:
+    """What the trials had to do, told once of each."""
+    by_trial = {result.trial.id: result for result in new if result.loaded and result.loaded.work}
+    return chain.from_iterable(map(rows.of_work, by_trial.values()))
+
+
+def _of_failures(numbered: Sequence[tuple[RoundResult, int]], run_id: str) -> Iterator[Row]:
+    for result, number in numbered:
+        if result.failure:
+            failure = rows.of_failure(result.failure, run_id)
+            yield failure | rows.of_unmeasured(result.trial, number)
