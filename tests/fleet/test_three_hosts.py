@@ -20,7 +20,7 @@ _SWEEP = (
     "fleet.grace_s=45",
 )
 _TRIALS_OF_A_DEVICE = 6
-_BEGIN_TIMEOUT_S = 120
+_BEGIN_TIMEOUT_S = 300
 _CUT_OFF_S = 40
 _SWEEP_TIMEOUT_S = 600
 
@@ -59,8 +59,12 @@ def test_a_sweep_over_three_hosts_ends_complete_but_for_the_host_that_is_lost(fl
 
 
 def _wait_for_workers(fleet: Fleet) -> None:
-    wait_until(
-        lambda: all(device.processes(Role.MEASURING) for device in fleet.devices),
-        _BEGIN_TIMEOUT_S,
-        "every device measures",
-    )
+    """Waits until each device was seen to measure, and so has its plan."""
+    waiting = {device.name: device for device in fleet.devices}
+
+    def none_is_left() -> bool:
+        for name in [name for name, each in waiting.items() if each.processes(Role.MEASURING)]:
+            del waiting[name]
+        return not waiting
+
+    wait_until(none_is_left, _BEGIN_TIMEOUT_S, "every device measures")
