@@ -225,7 +225,7 @@ def _told_growth(told: Told, what: str, few: float, many: float, at: str) -> Non
     ratio = many / few
     told(
         what,
-        f"{few:.2f} at {_FEW:,} results, {many:.2f} {at}, ratio {ratio:.2f}",
+        f"{few:.2f} after {_FEW:,} results, {many:.2f} {at}, ratio {ratio:.2f}",
         f"at most {MOST_GROWTH}",
         met=ratio <= MOST_GROWTH,
     )
@@ -303,14 +303,18 @@ def run(asked: Experiment, fleet: SimulatedFleet, size: Size) -> Tape:
 
 
 def stretch(marks: Sequence[Mark], results: int) -> Stretch:
-    """What results cost in the two marks up to so many, and what the controller held there."""
-    end = min(range(2, len(marks)), key=lambda n: abs(marks[n].results - results))
-    start = max(1, end - 2)
-    n = marks[end].results - marks[start].results
+    """What results cost in the two marks after so many, or in the last two, and the memory there.
+
+    The first two marks are left out: until the first result everything is planned.
+    """
+    candidates = range(2, len(marks) - 2)
+    start = min(candidates, key=lambda n: abs(marks[n].results - results))
+    before, after = marks[start], marks[start + 2]
+    n = after.results - before.results
     return Stretch(
-        wall_ms=_MS * (marks[end].at_s - marks[start].at_s) / n,
-        cpu_ms=_MS * (marks[end].cpu_s - marks[start].cpu_s) / n,
-        rss_bytes=marks[end].rss_bytes,
+        wall_ms=_MS * (after.at_s - before.at_s) / n,
+        cpu_ms=_MS * (after.cpu_s - before.cpu_s) / n,
+        rss_bytes=after.rss_bytes,
     )
 
 
