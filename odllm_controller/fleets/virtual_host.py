@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from odllm_agent.address import Address
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import DispatchError
-from odllm_agent.node import knock
+from odllm_agent.node.knock import knock
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet.head import Head
 from odllm_controller.fleet.starting import start
