@@ -100,7 +100,7 @@ def test_a_sweep_comes_through_a_killed_agent_raylet_and_controller(
     agent.kill()
     eventually(lambda: measures(one) and not agent.is_running())
     os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    first.communicate()
     # What the agents were doing goes on without a controller, and stays with them.
     eventually(lambda: not measures(one) and not measures(two) and journals(one, two))
     (raylet,) = [each for each in marked.marked(mark(two)) if each.name() == "raylet"]
