@@ -20,6 +20,7 @@ from odllm_controller.dispatch import Agent
 from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
 from odllm_controller.fleets import agents_of, opened
 from odllm_controller.outlook import Row, Totals
+from odllm_controller.selection import Selection
 from odllm_controller.table import MISSING, Column, number, print_rows
 
 _MB, _GB = 1e6, 1e9
@@ -89,7 +90,7 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     """
     elsewhere = _read_device(options.device_file) if options.device_file else None
     with opened(experiment.fleet, experiment.power.meters) as fleet:
-        agents = agents_of(fleet)
+        agents = [each for each in agents_of(fleet) if _is_chosen(experiment, each)]
         rows = [
             row
             for agent in (agents[:1] if elsewhere else agents)
@@ -100,6 +101,11 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     else:
         _print(console, rows, elsewhere)
     return all(row.fits is not None for row in rows)
+
+
+def _is_chosen(experiment: Experiment, agent: Agent) -> bool:
+    select = experiment.fleet.select
+    return select is None or Selection(select).includes(agent.device, agent.labels)
 
 
 def _rows(experiment: Experiment, agent: Agent, elsewhere: Device | None) -> list[Row]:
