@@ -20,6 +20,7 @@ from odllm_controller.dispatch import Agent
 from odllm_controller.estimate import ASSUMPTIONS, TimeBasis, estimate
 from odllm_controller.fleets import agents_of, opened
 from odllm_controller.outlook import Row, Totals
+from odllm_controller.selection import Selection
 from odllm_controller.store import Store
 from odllm_controller.table import MISSING, Column, number, print_rows
 
@@ -100,9 +101,10 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     elsewhere = _read_device(options.device_file) if options.device_file else None
     with opened(experiment.fleet, experiment.power.meters) as fleet:
         agents = agents_of(fleet)
+        chosen = agents[:1] if elsewhere else [a for a in agents if _is_chosen(experiment, a)]
         told = [
             (elsewhere or agent.device, _forecasts(experiment, agent, elsewhere))
-            for agent in (agents[:1] if elsewhere else agents)
+            for agent in chosen
         ]
     rows = [row for device, found in told for row in _rows(experiment, device, found)]
     if options.out:
@@ -113,6 +115,11 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     else:
         _print(console, rows, elsewhere)
     return all(row.fits is not None for row in rows)
+
+
+def _is_chosen(experiment: Experiment, agent: Agent) -> bool:
+    select = experiment.fleet.select
+    return select is None or Selection(select).includes(agent.device, agent.labels)
 
 
 def _forecasts(

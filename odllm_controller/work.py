@@ -35,6 +35,7 @@ from odllm_controller.config import Experiment
 from odllm_controller.course import Ask, Pause
 from odllm_controller.dispatch import Agent, Work
 from odllm_controller.estimate import round_deadline_s
+from odllm_controller.fleets.admission import nobody
 from odllm_controller.record import Recorder
 from odllm_controller.selection import Selection, told
 from odllm_controller.store import Store
@@ -121,10 +122,7 @@ class Desk:
                 f"fleet.select={self.experiment.fleet.select!r} chooses no device",
                 "\n  ".join(self.others),
             )
-        raise DispatchError(
-            "there is no device in the fleet",
-            "let one join with `odllm-agent join`; `odllm fleet status` shows who has",
-        )
+        raise nobody()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Agent, Fleet
 from odllm_controller.fleet import Head
 from odllm_controller.fleets import surroundings, virtual
+from odllm_controller.fleets.admission import nobody
 
 # Those whose Ray this process starts, and the one of a head that is there before.
 _OWN = {
@@ -55,14 +56,17 @@ def agents_of(fleet: Fleet) -> tuple[Agent, ...]:
     """All agents of a fleet that are there now.
 
     Raises:
-        DispatchError: One does not answer.
+        DispatchError: There is none.
     """
     found: dict[str, Agent] = {}
     while True:
         found |= {agent.device.id: agent for agent in fleet.look().agents}
         if fleet.settled:
-            return tuple(found.values())
+            break
         fleet.wait((), 1.0)
+    if not found:
+        raise nobody()
+    return tuple(found.values())
 
 
 @contextmanager

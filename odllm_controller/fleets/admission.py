@@ -1,6 +1,7 @@
 """Which devices may take part."""
 
 from odllm_agent.contract import Device
+from odllm_agent.errors import DispatchError
 from odllm_agent.versions import Versions
 
 
@@ -10,3 +11,11 @@ def why_refused(device: Device) -> str:
     there = Versions(here.ray, device.python_version, device.odllm_version)
     told = here.differences(there)
     return f"{', '.join(told)}; install the same versions on both" if told else ""
+
+
+def nobody() -> DispatchError:
+    """The error that a fleet has no device."""
+    return DispatchError(
+        "there is no device in the fleet",
+        "let one join with `odllm-agent join`; `odllm fleet status` shows who has",
+    )

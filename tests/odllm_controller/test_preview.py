@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from rich.console import Console
 from odllm_agent.contract import Forecast, to_json
 from odllm_agent.errors import UsageError
 from odllm_controller import preview as command
+from odllm_controller.dispatch import Sighting
 from odllm_controller.preview import Options, preview
 from odllm_controller.store import Store
 from tests import support
@@ -161,11 +162,10 @@ class Fleet:
         self.forecasts = forecasts
         self.device = support.device()
 
-    def __enter__(self) -> Sequence["Fleet"]:
-        return (self,)
+    settled = True
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def look(self) -> Sighting:
+        return Sighting((self,))  # type: ignore[arg-type]  # only what is asked for here
 
     def forecast(self, _: object, *, here: bool = True) -> tuple[Forecast, ...]:
         return self.forecasts
@@ -174,7 +174,7 @@ class Fleet:
 def previewed(
     monkeypatch: pytest.MonkeyPatch, path: Path, *forecasts: Forecast, width: int = 200
 ) -> tuple[bool, str]:
-    monkeypatch.setattr(command, "local_fleet", lambda _: Fleet(*forecasts))
+    monkeypatch.setattr(command, "opened", lambda *_: nullcontext(Fleet(*forecasts)))
     paper = io.StringIO()
     told = preview(
         experiment(f"store.path={path}"), Options.of([]), Console(file=paper, width=width)
