@@ -269,8 +269,9 @@ def test_any_name_is_kept_as_it_is_or_refused(device: str, workload: str) -> Non
     with tempfile.TemporaryDirectory() as folder:
         path, kept = Path(folder, "results.jsonl"), Store.open(Path(folder, "odllm.duckdb"))
         named = replace(TRIAL, workload=Workload(workload, 8, 4))
-        write(path, support.opening(device=support.device(device, id="x")), Planned((), 1, 1, 0.1))
-        write(path, support.round_result(replace(named, device_id="x")))
+        opening = support.opening(device=support.device(device, id="x"))
+        result = support.round_result(replace(named, device_id="x"))
+        write(path, opening, Planned((), 1, 1, 0.1), result)
         done = import_file(path, kept)
         found = store.read(kept.path, "SELECT device, workload FROM results")
         if done.whole:

@@ -256,4 +256,7 @@ def test_help_shows_examples_and_groups(bench: Bench) -> None:
     ended = bench.run("--help")
     assert ended.status == 0
     assert "odllm run +experiment=sweep" in ended.out
-    assert "experiment: batch, depth, engines, paper, shapes, smoke, sweep, threads" in ended.out
+    assert (
+        "experiment: batch, depth, engines, paper, shapes, simulated, smoke, sweep, threads"
+        in ended.out
+    )

@@ -34,7 +34,8 @@ def test_a_fleet_goes_up_once_shows_its_devices_and_goes_down(
             device.says("joined the fleet")
             # Ray reads its environment once in a process.
             command = [sys.executable, "-m", "odllm_controller", "fleet", "status", "--json"]
-            done = subprocess.run(command, capture_output=True, check=True)
+            elsewhere = ["--store", str(tmp_path / "none.duckdb")]
+            done = subprocess.run([*command, *elsewhere], capture_output=True, check=True)
             (shown,) = json.loads(done.stdout)
             assert (shown["device_id"], shown["name"]) == (device_id(), "lab-1")
             assert (shown["state"], shown["trial"]) == ("joined", None)
