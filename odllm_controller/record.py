@@ -67,10 +67,13 @@ class Recorder:
             )
         )
 
-    def plan(self, device: Device, trials: Sequence[Trial]) -> None:
-        """Records what a device is and what it has to do."""
-        asked = self._experiment
+    def joined(self, device: Device) -> None:
+        """Records that a device takes part, and what it is."""
         self._store.add_device(self.run_id, device)
+
+    def plan(self, trials: Sequence[Trial]) -> None:
+        """Records what a device has to do."""
+        asked = self._experiment
         self._store.add_plan(
             self.run_id, trials, asked.rounds, asked.rounds_at_most, asked.repeats.interval_target
         )

@@ -96,6 +96,7 @@ class Desk:
             self.others.append(told(agent.device, agent.labels))
             return None
         self.chosen[agent.device.id] = agent.device
+        self.recorder.joined(agent.device)
         return Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
 
     def expected(self) -> tuple[Device, ...]:
@@ -168,7 +169,7 @@ class Job:
         self.recorder.skipped(self.device, skips)
         files = yield from self._files(plan.runnable(self.device, forecasts))
         trials = plan.without(plan.trials(self.experiment, self.device, files), skips)
-        self.recorder.plan(self.device, trials)
+        self.recorder.plan(trials)
         yield from self._ceilings(trials)
         checks = plan.of_trials((yield from self._checks(files)), trials)
         checked = self.store.finished_checks([check.id for check in checks])

@@ -63,16 +63,24 @@ AND experiment = (SELECT experiment FROM runs WHERE run_id = $run_id)
 """
 # DuckDB begins a file with three headers of a block each.
 _HEADERS_BYTES = 3 * 4096
+# Those with trials left, and those that were lost before it was known which they have.
 _UNFINISHED_DEVICES = """
+WITH planned_trials AS (
+    SELECT results.device_id, results.status
+    FROM results
+    JOIN planned USING (trial_id)
+    JOIN runs ON runs.run_id = planned.run_id
+    WHERE runs.experiment = $experiment
+)
 SELECT arg_max(description, runs.started_at) AS description
 FROM run_devices
 JOIN runs USING (run_id)
 WHERE device_id IN (
-    SELECT device_id
-    FROM results
-    JOIN planned USING (trial_id)
-    JOIN runs ON runs.run_id = planned.run_id
-    WHERE results.status IN ('planned', 'partial', 'held') AND runs.experiment = ?
+    SELECT device_id FROM planned_trials WHERE status IN ('planned', 'partial', 'held')
+) OR (
+    runs.experiment = $experiment
+    AND runs.status IN ('abandoned', 'failed', 'interrupted')
+    AND device_id NOT IN (SELECT device_id FROM planned_trials)
 )
 GROUP BY device_id
 """
@@ -298,8 +306,8 @@ class Store:
         return frozenset(found["check_id"])
 
     def unfinished_devices(self, experiment: str) -> tuple[Device, ...]:
-        """The devices that have trials left which runs of an experiment planned."""
-        found = database.read(self.path, _UNFINISHED_DEVICES, [experiment])
+        """The devices that runs of an experiment did not finish with."""
+        found = database.read(self.path, _UNFINISHED_DEVICES, {"experiment": experiment})
         return tuple(from_json(Device, text) for text in found["description"])
 
     def known_ceilings(self) -> frozenset[CeilingKey]:

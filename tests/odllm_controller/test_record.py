@@ -25,7 +25,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorder(path: Path) -> Recorder:
     recorder = Recorder(Store.open(path), experiment("seed=7"))
-    recorder.plan(support.device(), [support.trial()])
+    recorder.joined(support.device())
+    recorder.plan([support.trial()])
     return recorder
 
 
@@ -108,7 +109,7 @@ def test_a_run_is_closed_however_it_ends(
 
 def test_a_run_with_failures_ends_as_failed(path: Path) -> None:
     with recording(Store.open(path), experiment()) as recorder:
-        recorder.plan(support.device(), [support.trial()])
+        recorder.plan([support.trial()])
         recorder.result(support.failed_round())
     (run,) = store.read(path, "SELECT status FROM runs").to_dict("records")
     assert run["status"] == "failed"
@@ -190,7 +191,7 @@ def test_a_held_trial_is_planned_again_by_the_next_run(path: Path, recorder: Rec
     assert status(path) == ("held", "away")
     again = Recorder(Store(path), experiment("seed=7"))
     assert [each.name for each in Store(path).unfinished_devices("bare")] == ["laptop"]
-    again.plan(support.device(), [support.trial()])
+    again.plan([support.trial()])
     assert status(path)[0] == "partial"
     for index in range(1, 3):
         again.result(replace(support.round_result(), round=index))
