@@ -31,7 +31,7 @@ _SWEEP = (
 )
 _ASK = """
 from odllm_agent.address import Address
-from odllm_agent.node import knock
+from odllm_agent.node.knock import knock
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet import Head
 head = Head.load()
