@@ -43,7 +43,8 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from odllm_agent.actor import AgentActor  # noqa: E402
-from odllm_controller.fleets.simulated import SimulatedFleet, agents  # noqa: E402
+from odllm_controller.fleets.local import LocalFleet  # noqa: E402
+from odllm_controller.fleets.simulated import agents  # noqa: E402
 
 MOST_GROWTH = 1.2
 MOST_GAP_S = 0.05
@@ -203,7 +204,7 @@ def _load(size: Size, path: Path, told: Told) -> None:
         up_s = seconds_since(start)
         told("fleet", f"{size.nodes} Ray nodes up in {up_s:.1f} s")
         start = monotonic_ns()
-        fleet = SimulatedFleet(agents(size.devices, size.actors))
+        fleet = LocalFleet(agents(size.devices, size.actors))
         told(
             "devices", f"{size.devices} in {size.actors} processes in {seconds_since(start):.1f} s"
         )
@@ -234,7 +235,7 @@ def _told_growth(told: Told, what: str, few: float, many: float, at: str) -> Non
 
 def _gap(size: Size, path: Path, told: Told) -> None:
     trials = min(200, size.trials)
-    run(experiment(1, 1, trials, path), SimulatedFleet(agents(1, 1)), size)
+    run(experiment(1, 1, trials, path), LocalFleet(agents(1, 1)), size)
     found = gaps_s(path)
     gap_s = statistics.median(found)
     told(
@@ -294,7 +295,7 @@ def experiment(devices: int, actors: int, trials: int, path: Path) -> Experiment
     return config.experiment(composed)
 
 
-def run(asked: Experiment, fleet: SimulatedFleet, size: Size) -> Tape:
+def run(asked: Experiment, fleet: LocalFleet, size: Size) -> Tape:
     """Runs an experiment as the controller does, and keeps where it stood meanwhile."""
     tape = Tape(every=min(_FEW // 2, max(1, size.results // 10)))
     with controlling(asked.store.path) as opened, recording(opened, asked) as recorder:

@@ -12,7 +12,7 @@ import ray
 from odllm_agent.actor import AgentActor
 from odllm_agent.errors import DispatchError
 from odllm_controller.config import FleetConfig
-from odllm_controller.dispatch import Sighting
+from odllm_controller.dispatch import Agent, Sighting
 from odllm_controller.remote import RemoteAgent, answer, waited
 
 _OBJECT_STORE_BYTES = 100 * 2**20
@@ -21,19 +21,19 @@ _KILLED_TIMEOUT_S = 10
 
 
 class LocalFleet:
-    """The one agent of this machine.
+    """Agents on a Ray of this machine alone, all there from the start.
 
     Args:
-        agent: The agent.
+        agents: The agents.
     """
 
     settled = True
 
-    def __init__(self, agent: RemoteAgent) -> None:
-        self._agents: tuple[RemoteAgent, ...] = (agent,)
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        self._agents = tuple(agents)
 
     def look(self) -> Sighting:
-        """The agent, once."""
+        """All agents, once."""
         seen, self._agents = self._agents, ()
         return Sighting(seen)
 
@@ -46,7 +46,7 @@ class LocalFleet:
         return answer(ticket)
 
     def lost(self, device_id: str) -> None:
-        """Ray starts the agent anew by itself."""
+        """Ray starts it anew by itself."""
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def opened(_: FleetConfig, meters: tuple[str, ...]) -> Iterator[LocalFleet]:
         DispatchError: Ray or the agent does not start.
     """
     with started():
-        yield LocalFleet(_start_agent(meters))
+        yield LocalFleet([_start_agent(meters)])
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Simulated devices on a Ray of this machine, many to an actor."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,9 @@ from odllm_agent.contract import Candidate, Device, Forecast
 from odllm_agent.simulation.actor import SimulatedActor
 from odllm_controller.config import FleetConfig
 from odllm_controller.course import Ask
-from odllm_controller.dispatch import Sighting
 from odllm_controller.fleets import local
-from odllm_controller.remote import answer, waited
+from odllm_controller.fleets.local import LocalFleet
+from odllm_controller.remote import answer
 
 _ANSWER_TIMEOUT_S = 120
 
@@ -53,44 +53,15 @@ class SimulatedAgent:
         return found
 
 
-class SimulatedFleet:
-    """Simulated devices, all there from the start.
-
-    Args:
-        agents: Their agents.
-    """
-
-    settled = True
-
-    def __init__(self, agents: Sequence[SimulatedAgent]) -> None:
-        self._agents = tuple(agents)
-
-    def look(self) -> Sighting:
-        """All agents, once."""
-        seen, self._agents = self._agents, ()
-        return Sighting(seen)
-
-    def wait(self, tickets: Sequence[Any], timeout_s: float) -> Sequence[Any]:
-        """Those tickets that are answered, once the first of them is."""
-        return waited(tickets, timeout_s)
-
-    def answer(self, ticket: Any) -> Any:
-        """The answer to a ticket; see `Fleet`."""
-        return answer(ticket)
-
-    def lost(self, device_id: str) -> None:
-        """Ray starts the actor anew by itself."""
-
-
 @contextlib.contextmanager
-def opened(asked: FleetConfig, _: tuple[str, ...]) -> Iterator[SimulatedFleet]:
+def opened(asked: FleetConfig, _: tuple[str, ...]) -> Iterator[LocalFleet]:
     """A Ray of this machine alone with so many simulated devices, as long as the context lasts.
 
     Raises:
         DispatchError: Ray or an actor does not start.
     """
     with local.started():
-        yield SimulatedFleet(agents(asked.devices or 1, asked.actors or 1))
+        yield LocalFleet(agents(asked.devices or 1, asked.actors or 1))
 
 
 def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgent]:
