@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ settings.load_profile("odllm")
 
 # A shell lets its background jobs ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Ray reads its environment as it is imported, and a test module has set none by then."""
+    if "ray" in sys.modules:
+        raise pytest.UsageError("a test module imports Ray, which spoils it for every test of it")
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import ray._raylet as raylet
-from ray.exceptions import AuthenticationError, RayError
-
 from odllm_agent.node import labels
 from odllm_agent.versions import Versions
 
@@ -18,6 +15,10 @@ _ALIVE = 0  # GcsNodeInfo.GcsNodeState in Ray's gcs.proto
 
 def ask(address: str) -> dict[str, object]:
     """What a head says, as `knock` expects it."""
+    # Ray takes its environment as it is imported, and what Ray said is read without it.
+    import ray._raylet as raylet  # noqa: PLC0415
+    from ray.exceptions import AuthenticationError, RayError  # noqa: PLC0415
+
     try:
         # Nothing public tells what a head runs; `ray start` asks in the same way.
         client: Any = raylet.GcsClient(address=address)  # type: ignore[attr-defined]
