@@ -54,7 +54,7 @@ class _Drawn:
         self._bar.stop()
 
 
-class FleetModelProgress(_Drawn):
+class ModelProgress(_Drawn):
     """Which models devices get, and how far they are: a bar for each, gone at the end.
 
     Args:
@@ -77,20 +77,6 @@ class FleetModelProgress(_Drawn):
     def of(self, device: Device) -> "ModelBar":
         """The bar of a device, which is drawn from now on."""
         return ModelBar(self._bar, device)
-
-
-class ModelProgress(FleetModelProgress):
-    """The same, of one device.
-
-    Args:
-        console: Where it is drawn.
-        device: The device.
-    """
-
-    def __init__(self, console: Console, device: Device) -> None:
-        super().__init__(console)
-        bar = self.of(device)
-        self.started, self.moved = bar.started, bar.moved
 
 
 class ModelBar:

@@ -15,7 +15,7 @@ from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelReque
 from odllm_controller import plan
 from odllm_controller.config import Experiment, FleetConfig, LimitsConfig
 from odllm_controller.fleets import agents_of, opened
-from odllm_controller.progress import FleetModelProgress
+from odllm_controller.progress import ModelProgress
 from odllm_controller.table import Column, print_rows
 
 _MB = 1e6
@@ -155,7 +155,7 @@ def push(agents: Sequence[Agent], wanted: Sequence[ModelRequest], console: Conso
         wanted: The models.
         console: Where it is shown how far they are.
     """
-    with FleetModelProgress(console) as progress, ThreadPoolExecutor(len(agents) or 1) as pool:
+    with ModelProgress(console) as progress, ThreadPoolExecutor(len(agents) or 1) as pool:
 
         def push_to(agent: Agent) -> list[Pushed]:
             bar = progress.of(agent.device)

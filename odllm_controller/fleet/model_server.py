@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from odllm_agent.address import Address
@@ -23,10 +22,8 @@ def start(
         environment: Its environment, with the mark by which it is ended with the head.
 
     Returns:
-        Its address, or `""` where this installation has no server.
+        Its address.
     """
-    if find_spec("odllm_agent.commands.serve") is None:
-        return ""
     address = Address(head.host, head.port + 1)
     command = [
         *(sys.executable, "-m", "odllm_agent", "serve"),

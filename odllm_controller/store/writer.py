@@ -248,10 +248,6 @@ class Store:
         """Stores results of one run; see `add`."""
         self.add([(run_id, result) for result in results])
 
-    def add_events(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Stores events, each with the run that writes it down."""
-        self.add((), events)
-
     def add_round(self, run_id: str, result: RoundResult) -> None:
         """Stores one round; see `add_results`."""
         self.add_results(run_id, (result,))

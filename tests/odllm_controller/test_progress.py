@@ -72,9 +72,8 @@ REQUEST = ModelRequest("qwen2.5-7B", Source.HUB, "a/b/c.gguf@main", Quantization
 
 def test_a_model_on_its_way_is_shown_with_its_device_and_bytes() -> None:
     paper = io.StringIO()
-    with ModelProgress(
-        Console(file=paper, width=160, force_terminal=True), support.device()
-    ) as bar:
+    with ModelProgress(Console(file=paper, width=160, force_terminal=True)) as progress:
+        bar = progress.of(support.device())
         bar.started(REQUEST)
         bar.moved(Progress("fetching c.gguf", 3_000_000_000, 9_000_000_000))
         bar.moved(Progress("fetching c.gguf", 4_500_000_000, 9_000_000_000))
@@ -93,7 +92,8 @@ def test_a_model_on_its_way_is_shown_with_its_device_and_bytes() -> None:
 
 def test_where_nobody_looks_nothing_is_drawn() -> None:
     paper = io.StringIO()
-    with ModelProgress(Console(file=paper, width=160), support.device()) as bar:
+    with ModelProgress(Console(file=paper, width=160)) as progress:
+        bar = progress.of(support.device())
         bar.started(REQUEST)
         bar.moved(Progress("fetching c.gguf", 1, 2))
     assert paper.getvalue() == ""

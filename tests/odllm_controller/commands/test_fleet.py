@@ -71,13 +71,14 @@ def store(tmp_path: Path) -> Path:
     path = tmp_path / "store.duckdb"
     lab, other = support.device("lab-1"), support.device("[red]lab-2")
     written = stores.begun(path, lab, other)
-    written.add_events(
+    written.add(
+        (),
         [
             ("run-1", Event(stores.later(1), EventKind.JOINED, lab.id, "as lab-1")),
             ("run-1", Event(stores.later(3), EventKind.REFUSED, other.id, "Ray is 1 [b]here[/b]")),
             ("run-1", Event(stores.later(2), EventKind.STORED, lab.id, "one trial")),
             ("run-1", Event(stores.later(4), EventKind.LEFT, "never measured")),
-        ]
+        ],
     )
     return path
 

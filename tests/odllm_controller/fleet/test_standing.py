@@ -43,5 +43,5 @@ def test_a_device_without_a_plan_has_no_numbers_and_its_meters_are_those_that_re
     known = standings(path)[device.id]
     assert (known.n_done, known.n_left, known.last_seen) == (None, None, None)
     assert known.meters == ("rapl",)
-    store.add_events([("run-1", Event(stores.later(1), EventKind.JOINED, device.id))])
+    store.add((), [("run-1", Event(stores.later(1), EventKind.JOINED, device.id))])
     assert standings(path)[device.id].last_seen == stores.later(1)
