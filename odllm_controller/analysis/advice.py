@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_controller.analysis.candidates import Candidates, Flags
+from odllm_controller.analysis.candidates import Candidates
 from odllm_controller.analysis.choice import Choice, Teller
 from odllm_controller.analysis.comparable import why_not
 from odllm_controller.analysis.limits import Limit
@@ -179,12 +179,12 @@ def _blame(asked: Candidates, costs: Sequence[Cost]) -> str:
     alone = [each.limit for each in costs if each.nearest]
     if alone:
         return f"nothing meets all limits; {' or '.join(alone)} alone rules everything out"
-    never = _named(asked, (asked.margins < 0).all(axis=1))
+    never = _named(asked, [bool((margins < 0).all()) for margins in asked.margins])
     if never:
         return f"nothing meets {' nor '.join(never)}, whatever the other limits are"
-    unmet = _named(asked, asked.margins[:, asked.closest] < 0)
+    unmet = _named(asked, (asked.margins[:, asked.closest] < 0).tolist())
     return f"no limit alone is to blame: what comes nearest misses {' and '.join(unmet)}"
 
 
-def _named(asked: Candidates, which: Flags) -> list[str]:
+def _named(asked: Candidates, which: Sequence[bool]) -> list[str]:
     return [str(limit) for limit, is_meant in zip(asked.limits, which, strict=True) if is_meant]

@@ -87,7 +87,7 @@ class Candidates:
     @property
     def meets(self) -> Flags:
         """Which meet all limits by what was found, shape (n,)."""
-        return np.asarray((self.margins >= 0).all(axis=0))
+        return _flags((self.margins >= 0).all(axis=0))
 
     @property
     def first(self) -> int:
@@ -97,20 +97,20 @@ class Candidates:
     def sharing(self, place: int, metric: Metric) -> Flags:
         """Which have the very figure of a metric that one of them has, itself too, shape (n,)."""
         if metric.basis is not Basis.CHECK:
-            return np.arange(len(self.rows)) == place
+            return _flags(np.arange(len(self.rows)) == place)
         checks = _checks(self.rows)
-        return np.equal(checks, checks[place])
+        return _flags(checks == checks[place])
 
     def meets_all_but(self, limit: int) -> Flags:
         """Which meet all limits except perhaps one, shape (n,)."""
-        return np.asarray((np.delete(self.margins, limit, axis=0) >= 0).all(axis=0))
+        return _flags((np.delete(self.margins, limit, axis=0) >= 0).all(axis=0))
 
     @property
     def beats_first(self) -> Flags:
         """Which are better by the objective than the first; all where nothing meets the limits."""
         if not self.meets.any():
             return ~self.meets
-        return np.greater(self.aim.middle, self.aim.middle[self.first])
+        return _flags(self.aim.middle > self.aim.middle[self.first])
 
     @property
     def closest(self) -> int:
@@ -151,11 +151,11 @@ class Candidates:
         """Which are worth drawing: they may meet the limits, and be better than one that does."""
         may_meet = self.chances.prod(axis=0) > _HARDLY_EVER
         if not self.meets.any():
-            return np.asarray(may_meet)
+            return _flags(may_meet)
         ahead = self.aim.middle - self.aim.middle[self.first]
         better = probability(ahead, np.hypot(self.aim.sd, self.aim.sd[self.first]))
         better[self.first] = 1.0
-        return np.asarray(may_meet & (better > _HARDLY_EVER))
+        return _flags(may_meet & (better > _HARDLY_EVER))
 
 
 def _inside(rows: pd.DataFrame, limit: Limit) -> Goodness:
@@ -208,6 +208,10 @@ def _deviations(rows: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Floa
     return found
 
 
+def _flags(found: object) -> Flags:
+    return np.asarray(found, dtype=np.bool_)
+
+
 def _checks(rows: pd.DataFrame) -> NDArray[np.int64]:
     """The number of each row's quality check, shape (n,)."""
-    return rows.groupby(_FILE, sort=False, dropna=False).ngroup().to_numpy(np.int64)
+    return np.asarray(rows.groupby(_FILE, sort=False, dropna=False).ngroup(), dtype=np.int64)

@@ -38,7 +38,7 @@ def why_not(rows: pd.DataFrame, metric: Metric) -> pd.Series:
 
 def _missing(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     generally = pd.Series(metric.missing, index=rows.index, dtype="str")
-    told = rows[metric.reason] if metric.reason in rows else generally
+    told = rows.get(metric.reason, generally)
     return f"{metric.label}: " + told.replace("", None).fillna(metric.missing).astype("str")
 
 
