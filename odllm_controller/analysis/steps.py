@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from odllm_controller.analysis.comparable import origins
+from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import Row, latest, records
-from odllm_controller.analysis.scores import asked
 
 _GROUP = ["device", "model", "workload_label", "configuration"]
 _Z_95 = 1.96
@@ -103,14 +104,14 @@ def descents(results: pd.DataFrame) -> tuple[Step, ...]:
 def _ladders(results: pd.DataFrame) -> Iterator[list[Row]]:
     """The types of each model, from most bits to fewest."""
     rows = latest(results).dropna(subset=["file_bpw"])
-    rows = rows.assign(**{_asked(each): asked(rows, each) for each in QUALITIES})
+    rows = rows.assign(**{_origin(each): origins(rows, metric(each)) for each in QUALITIES})
     for _, alike in rows.groupby(_GROUP, sort=False):
         yield records(alike.sort_values("file_bpw", ascending=False, kind="stable"))
 
 
-def _asked(quality: str) -> str:
+def _origin(quality: str) -> str:
     """The column of what a score was computed on."""
-    return f"{quality}_asked"
+    return f"{quality}_origin"
 
 
 def _between(more: Row, less: Row) -> Iterator[Step]:
@@ -133,7 +134,7 @@ def _between(more: Row, less: Row) -> Iterator[Step]:
 
 def _comparable(more: Row, less: Row, quality: str) -> bool:
     both = not (pd.isna(more[quality]) or pd.isna(less[quality]))
-    return both and more[_asked(quality)] == less[_asked(quality)]
+    return both and more[_origin(quality)] == less[_origin(quality)]
 
 
 def _with_loss(bare: Step, more: Row, less: Row, quality: str) -> Step:
