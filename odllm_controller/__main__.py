@@ -15,6 +15,8 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
+from odllm_controller.exporting import Options as ExportOptions
+from odllm_controller.exporting import export
 from odllm_controller.fleets import opened
 from odllm_controller.importing import Options as ImportOptions
 from odllm_controller.importing import import_files
@@ -36,7 +38,8 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
-  odllm import results.jsonl      store what `odllm-agent run` measured without a controller
+  odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
+  odllm export results.parquet    write what was measured; also: .csv, .jsonl
   odllm explore                   open the explorer on what was measured
   odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
@@ -192,6 +195,16 @@ def _import(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+def _export(arguments: list[str]) -> int:
+    options = ExportOptions.of(arguments)
+
+    def told() -> int:
+        export(options, Console(stderr=True))
+        return DONE
+
+    return _guarded(told)
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -201,6 +214,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
     "import": _import,
+    "export": _export,
     "explore": _explore,
     "fleet": _fleet,
     "help": _help,

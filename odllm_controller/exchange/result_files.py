@@ -44,8 +44,7 @@ def parquet_rows(path: Path) -> Numbered:
     """
     try:
         with pa_parquet.ParquetFile(path) as file:
-            for number, row in enumerate(_rows(file), start=1):
-                yield number, row
+            yield from enumerate(_rows(file), start=1)
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{path} is damaged: {error}", "export it again") from error
 

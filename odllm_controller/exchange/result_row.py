@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from odllm_agent.contract import DeviceKind
+from odllm_agent.contract import DeviceKind, to_json
 from odllm_controller.exchange.imported import Imported, Row, digest, refusal
 
 _OWN = "odllm"
@@ -87,7 +87,8 @@ def _field(name: str, duckdb_type: str) -> tuple[Any, Any]:
 
 def _check(row: Row) -> None:
     if row["device_kind"] and row["device_kind"] not in set(DeviceKind):
-        raise ValueError(f"device_kind: {row['device_kind']!r:.60} is none of {', '.join(DeviceKind)}")
+        known = ", ".join(DeviceKind)
+        raise ValueError(f"device_kind: {row['device_kind']!r:.60} is none of {known}")
     missing = [name for name in _SIZES if row["workload"] is not None and row[name] is None]
     if missing:
         raise ValueError(f"the field {missing[0]} is missing, and it has a workload")
@@ -100,7 +101,7 @@ def _no_switch(value: object) -> object:
 
 
 def _as_text(value: object) -> object:
-    return json.dumps(value) if isinstance(value, dict) else value
+    return to_json(value) if isinstance(value, dict) else value
 
 
 def _json_object(text: str) -> str:

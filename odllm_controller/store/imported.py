@@ -26,9 +26,7 @@ Speeds: TypeAlias = Mapping[str, Rounds]
 """Of each metric the values of its repeats, by round."""
 
 
-def add(
-    connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], samples: Sequence[Row]
-) -> None:
+def add(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], samples: Sequence[Row]) -> None:
     """Adds rows and samples, each in the place of one with the same key, and works out speeds."""
     for alike in _by_columns(rows):
         upsert(connection, "imported", {row["row_id"]: row for row in alike}.values())
