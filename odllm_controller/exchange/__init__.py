@@ -1,1 +1,1 @@
-"""Figures on their way between stores and tools: what they are in files, and how they are checked."""
+"""Figures on their way between stores and tools: what files hold, and how it is checked."""
