@@ -72,7 +72,7 @@ def read_table(path: Path, sql: str, parameters: Mapping[str, object]) -> pa.Tab
         StoreError: See `read`.
     """
     with _reading(path) as connection:
-        return connection.cursor().sql(sql, params=parameters).to_arrow_table()
+        return connection.sql(sql, params=parameters).to_arrow_table()
 
 
 @contextmanager
