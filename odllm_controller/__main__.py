@@ -41,6 +41,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
   odllm export results.parquet    write what was measured; also: .csv, .jsonl
   odllm explore                   open the explorer on what was measured
+  odllm report                    write one HTML page of the latest run
   odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
@@ -175,8 +176,16 @@ def _guarded(action: Callable[[], int]) -> int:
 
 
 def _explore(arguments: list[str]) -> int:
-    """Starts the explorer, which this package does not import."""
-    return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
+    return _app("app", arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    return _app("app.report", arguments)
+
+
+def _app(module: str, arguments: list[str]) -> int:
+    """Starts a part of the app, which this package does not import."""
+    return subprocess.call([sys.executable, "-m", module, *arguments])  # noqa: S603 - our module
 
 
 def _fleet(arguments: list[str]) -> int:
@@ -216,6 +225,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "import": _import,
     "export": _export,
     "explore": _explore,
+    "report": _report,
     "fleet": _fleet,
     "help": _help,
     "--help": _help,

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from odllm_agent.errors import UsageError
 from odllm_controller import store
+from odllm_controller.analysis import account
 from odllm_controller.exchange import bench_lines
 from odllm_controller.exchange.bench_lines import Windows
 from odllm_controller.exchange.result_files import write_csv, write_json_lines, write_parquet
@@ -128,7 +128,8 @@ def export(options: Options, console: Console) -> None:
         StoreError: The store cannot be read.
         UsageError: There is no such run, or the file cannot be written.
     """
-    _check_run(options)
+    if options.run is not None:
+        account.find(options.store, options.run)
     rows = store.read_table(options.store, _RESULTS, {"run": options.run})
     with _opened(options) as file:
         if options.format is Format.LLAMA_BENCH:
@@ -147,16 +148,6 @@ def _format_of(out: Path) -> Format:
         f"the ending of {out} names no format",
         f"end it in {', '.join(f'.{each}' for each in _WRITERS)}, or tell --format",
     )
-
-
-def _check_run(options: Options) -> None:
-    if options.run is None:
-        return
-    runs = list(store.read(options.store, "SELECT run_id FROM runs ORDER BY started_at")["run_id"])
-    if options.run not in runs:
-        near = difflib.get_close_matches(options.run, runs, n=1) or runs[-1:]
-        remedy = f"the nearest is {near[0]}" if near else "there is none yet"
-        raise UsageError(f"{options.store} has no run {options.run}", remedy)
 
 
 def _write_tests(rows: pa.Table, options: Options, file: BinaryIO) -> str:
