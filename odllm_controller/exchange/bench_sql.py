@@ -14,6 +14,7 @@ from odllm_controller.exchange.lines import Numbered
 
 # `test` until 2025; forks number theirs.
 _TABLE = re.compile(r"(llama_bench|test)(_v\d+)?")
+_INSERT = "INSERT INTO "
 _SCHEMA = "sqlite_master"
 _MOST_STATEMENT_CHARACTERS = 100_000
 _PLAIN = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_INSERT})
@@ -43,6 +44,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
     """
     begun, pending = 1, ""
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if pending.strip() and line.startswith(_INSERT):
+            # llama-bench does not double a quote inside a name, and what follows would be lost too.
+            yield begun, pending
+            pending = ""
         if not pending.strip():
             begun, pending = number, ""
         pending += line
