@@ -37,6 +37,8 @@ HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAM
 
 # What a figure is of, but for the versions of the engine and the file.
 _CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+OWN = "odllm"
+"""The origin of what runs of this store measured."""
 
 Settings = Mapping[str, object]
 
@@ -74,8 +76,8 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
 
     Returns:
         The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
-        (unique, and marked if it is no machine), `workload_label` and `configuration` (the
-        engine with its settings).
+        (unique, and marked if it is no machine or its figures were imported), `workload_label`
+        and `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
@@ -154,7 +156,8 @@ def _unique_devices(results: pd.DataFrame) -> pd.Series:
     named = results["device"] + " (" + results["device_id"].astype(str).str[:4] + ")"
     unique = results["device"].where(~shared.astype(bool), named)
     machine = results["device_kind"].isna() | (results["device_kind"] == DeviceKind.REAL)
-    return unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    marked = unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    return marked.where(results["origin"] == OWN, marked + " (imported)")
 
 
 def _workload_labels(results: pd.DataFrame) -> pd.Series:
