@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent.bootstrap import Floats
+from odllm_agent.bootstrap import CONFIDENCE, Floats
 from odllm_controller.analysis import student
 
 # Values whose squares differ by less, relatively, are equal.
@@ -37,10 +37,10 @@ class Line:
     slope_se: float
     r2: float | None
 
-    @property
-    def slope_margin(self) -> float:
-        """Half the width of the slope's 95 % interval."""
-        return student.quantile(self.n - 2) * self.slope_se
+    def slope_ends(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """The interval of the slope."""
+        margin = student.quantile(self.n - 2, confidence) * self.slope_se
+        return self.slope - margin, self.slope + margin
 
     @property
     def slope_p(self) -> float:

@@ -52,7 +52,7 @@ class Step:
         lost: How much worse the second one is, or `None`.
         lost_low: The lower end of its 95 % interval; `None` where an error is missing.
         lost_high: The upper end.
-        reason: Why there is no score, or `""`.
+        score_reason: Why there is no score, or `""`.
     """
 
     device: str
@@ -70,7 +70,7 @@ class Step:
     lost: float | None = None
     lost_low: float | None = None
     lost_high: float | None = None
-    reason: str = ""
+    score_reason: str = ""
 
 
 def steps(results: pd.DataFrame) -> tuple[Step, ...]:
@@ -129,7 +129,7 @@ def _between(more: Row, less: Row) -> Iterator[Step]:
     for quality in shared:
         yield _with_loss(bare, more, less, quality)
     if not shared:
-        yield replace(bare, reason=_why_no_score(less))
+        yield replace(bare, score_reason=_why_no_score(less))
 
 
 def _comparable(more: Row, less: Row, quality: str) -> bool:
