@@ -16,9 +16,11 @@ from odllm_controller.analysis.results import Row, measured, records
 _ENGINE = "engine"
 _SAMPLES = """
 SELECT trial_id, metric, run_id, round, list(value) AS repeats
-FROM samples
-WHERE list_contains($trials, trial_id)
-AND metric IN ('prefill_tok_s', 'decode_tok_s', 'decode_j_per_token')
+FROM (
+    UNPIVOT (FROM rates_of($trials))
+    ON prefill_tok_s, decode_tok_s, decode_j_per_token
+    INTO NAME metric VALUE value
+)
 GROUP BY ALL
 """
 
