@@ -27,8 +27,8 @@ def chart(
     Returns:
         Bars of the 95 % interval, a point per trial, and a line per model.
     """
-    everything = _shown(beside, metric)
-    base = alt.Chart(_shown(results, metric)).encode(
+    everything = shown(beside, metric)
+    base = alt.Chart(shown(results, metric)).encode(
         x=alt.X(
             "file_bpw:Q",
             title=_BPW_TITLE,
@@ -60,8 +60,13 @@ def chart(
     )
 
 
-def _shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """The few columns that a chart needs, in the units that it shows."""
+def shown(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The few columns that a chart needs, in the units that it shows.
+
+    Args:
+        results: The rows that are drawn.
+        metric: What is drawn.
+    """
     missing = pd.Series(float("nan"), index=results.index)
     return pd.DataFrame(
         {

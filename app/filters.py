@@ -1,5 +1,8 @@
-"""Which results to show: chosen in the sidebar, kept in the page's address."""
+"""Which results to show: chosen in the sidebar, kept in the address and from page to page."""
 
+import functools
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,55 +17,72 @@ class Filter:
         key: Its name in the page's address.
         label: What it is called.
         column: The column of the results.
-        only_first: Whether just the first value is chosen at the start, because rows that differ
-            in it belong into charts of their own; if not, nothing chosen means everything.
+        narrow_above: With more values than this, just the first is chosen at the start: they belong
+            into charts of their own, or are too many for a page. Without, nothing is chosen, which
+            means everything.
     """
 
     key: str
     label: str
     column: str
-    only_first: bool = False
+    narrow_above: int | None = None
 
-    def apply(self, results: pd.DataFrame) -> pd.DataFrame:
-        """Shows the choice, and leaves the rows that were chosen."""
+    def kept(self, results: pd.DataFrame) -> pd.Series:
+        """Shows the choice, and tells of each row whether it was chosen.
+
+        Rows without a value, of models that could not be prepared, are kept.
+        """
         options = list(dict.fromkeys(results[self.column].dropna()))
+        narrow = self.narrow_above is not None and len(options) > self.narrow_above
         chosen = st.multiselect(
             self.label,
             options,
-            default=options[:1] if self.only_first else None,
+            default=options[:1] if narrow else None,
             key=self.key,
             bind="query-params",
             placeholder="All",
             select_all=False,
         )
-        return results[results[self.column].isin(chosen)] if chosen else results
+        values = results[self.column]
+        return values.isin(chosen or options) | values.isna()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was chosen in the sidebar.
+
+    Attributes:
+        results: All rows.
+        kept: Of each filter, by its key, which rows it keeps.
+    """
+
+    results: pd.DataFrame
+    kept: Mapping[str, pd.Series]
+
+    def rows(self, *ignoring: str) -> pd.DataFrame:
+        """The rows that were chosen.
+
+        Args:
+            ignoring: Keys of filters that do not count, such as "device" to compare devices.
+        """
+        masks = [mask for key, mask in self.kept.items() if key not in ignoring]
+        return self.results[functools.reduce(operator.and_, masks)]
 
 
 FILTERS = (
-    Filter("device", "Device", "device"),
+    Filter("device", "Device", "device", narrow_above=6),
     Filter("model", "Model", "model"),
-    Filter("workload", "Workload", "workload_label", only_first=True),
-    Filter("engine", "Engine and threads", "configuration", only_first=True),
+    Filter("workload", "Workload", "workload_label", narrow_above=1),
+    Filter("engine", "Engine and threads", "configuration", narrow_above=1),
 )
 
 
-def choose(results: pd.DataFrame) -> pd.DataFrame:
+def choose(results: pd.DataFrame) -> Selection:
     """Shows all filters in the sidebar.
 
     Args:
         results: All rows.
-
-    Returns:
-        The rows that were chosen, and those of models that could not be prepared, which have
-        neither workload nor engine.
     """
     with st.sidebar:
         st.header("Show")
-        chosen = results
-        for each in FILTERS:
-            kept = each.apply(results)
-            rows = chosen.index.intersection(kept.index)
-            if each.only_first:
-                rows = rows.union(chosen.index[chosen[each.column].isna()])
-            chosen = chosen.loc[rows.sort_values()]
-        return chosen
+        return Selection(results, {each.key: each.kept(results) for each in FILTERS})

@@ -12,7 +12,7 @@ from odllm_controller import store
 ADDRESS = "127.0.0.1"
 PORT = 8501
 
-_PAGE = Path(__file__).with_name("explorer.py")
+_SCRIPT = Path(__file__).parent / "entry" / "script.py"
 
 
 def explore(path: Path, port: int = PORT, *, headless: bool = False) -> int:
@@ -55,7 +55,7 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]
-    return [sys.executable, "-m", "streamlit", "run", str(_PAGE), *flags, "--", *store_flag]
+    return [sys.executable, "-m", "streamlit", "run", str(_SCRIPT), *flags, "--", *store_flag]
 
 
 def _check_free(port: int) -> None:

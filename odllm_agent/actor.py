@@ -1,19 +1,19 @@
 """The agent as a Ray actor: what a controller may ask of a device."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import ray
 
-from odllm_agent import baseline, clock, device, models, state, worker
+from odllm_agent import clock, device, models, state, worker
 from odllm_agent.claim import Claim
 from odllm_agent.contract import (
     Candidate,
-    CeilingsOrder,
     Collected,
     Device,
     DeviceState,
     Entry,
+    Errand,
     Event,
     EventKind,
     Exam,
@@ -22,18 +22,12 @@ from odllm_agent.contract import (
     Hindrance,
     Holding,
     Limits,
-    Measurement,
     ModelFile,
     ModelRequest,
-    Order,
     Progress,
-    QualityCheck,
-    Rest,
-    Result,
-    Tag,
     Underway,
 )
-from odllm_agent.errors import DispatchError, OdllmError
+from odllm_agent.errors import OdllmError
 from odllm_agent.forecast import forecast
 from odllm_agent.journal import Journal
 from odllm_agent.limits import hindrance
@@ -128,26 +122,22 @@ class AgentActor:
 
     def hindrance(self, limits: Limits) -> Hindrance:
         """What keeps this device from measuring now."""
-        obstacle = self._obstacle(_PATIENCE_S)
+        obstacle = self._obstacle()
         if obstacle:
             return Hindrance(obstacle, for_good=True)
         return hindrance(limits, state.read_state(), clock.local_now().time())
 
-    def ceilings(self, order: CeilingsOrder, tag: Tag) -> Entry:
-        """Finds out what this device does at most."""
-        return self._carry_out(order, tag, lambda: worker.run_ceilings(order))
-
-    def measure(self, order: Measurement, tag: Tag) -> Entry:
-        """Measures one trial in one round."""
-        return self._carry_out(order, tag, lambda: worker.run_round(order))
-
-    def check(self, order: QualityCheck, tag: Tag) -> Entry:
-        """Carries out one quality check."""
-        return self._carry_out(order, tag, lambda: worker.run_check(order))
-
-    def rest(self, order: Rest, tag: Tag) -> Entry:
-        """Watches the device while nothing is measured on it."""
-        return self._carry_out(order, tag, lambda: baseline.watch(order))
+    def carry_out(self, errand: Errand) -> Entry | Hindrance:
+        """Does what an order says and keeps the result, unless the device may not do it now."""
+        self._journal.remove(errand.stored)
+        found = self.hindrance(errand.limits)
+        if found.reason:
+            return found
+        self._underway = Underway(errand.order.told, clock.now(), errand.tag)
+        try:
+            return self._journal.add(worker.perform(errand.order), errand.tag)
+        finally:
+            self._underway = None
 
     def collect(self, store_id: str, after: str) -> Collected:
         """What lies in the journal for a store; see `Journal.collect`.
@@ -176,22 +166,10 @@ class AgentActor:
         """What this agent is doing, or `None`."""
         return self._underway
 
-    def _carry_out(self, order: Order, tag: Tag, action: Callable[[], Result]) -> Entry:
-        """Does what an order says, unless another agent has this device, and keeps the result."""
-        obstacle = self._obstacle()
-        if obstacle:
-            error = DispatchError(obstacle, "see to it there, and run the same command again")
-            return Entry.of("", order.failed(Failure.of(error)), tag)
-        self._underway = Underway(order.told, clock.now(), tag)
-        try:
-            return self._journal.add(action(), tag)
-        finally:
-            self._underway = None
-
-    def _obstacle(self, patience_s: float = 0.0) -> str:
+    def _obstacle(self) -> str:
         """Why this agent may not have the device, or `""` once it has."""
         try:
-            if self._claim.take(patience_s):
+            if self._claim.take(_PATIENCE_S):
                 return ""
         except OSError as error:
             return f"{state_root()} cannot be used: {error.strerror or error}"

@@ -1109,6 +1109,24 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """An order, and what its agent must know with it.
+
+    Attributes:
+        order: What is to be done.
+        tag: For whom.
+        limits: When the device may do it.
+        stored: The ids of the entries that the store has taken since the last errand, which the
+            agent need keep no longer.
+    """
+
+    order: "Order"
+    tag: Tag
+    limits: "Limits"
+    stored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What an agent keeps on its device's disk until a controller has stored it.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from odllm_agent import baseline, models, orders, state, worker
+from odllm_agent import models, orders, state, worker
 from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.assignment import Assignment
 from odllm_agent.bootstrap import Rounds
@@ -13,15 +13,11 @@ from odllm_agent.contract import (
     CeilingsOrder,
     Exam,
     Failure,
-    Measurement,
     ModelFile,
     ModelRequest,
-    Order,
     QualityCheck,
     QualityResult,
     Reading,
-    Rest,
-    Result,
     RoundResult,
     Trial,
 )
@@ -120,15 +116,6 @@ def checks(
     bases = {each.name: prepare(each) for each in orders.base_requests(asked.requests, metrics)}
     found = orders.checks(asked.device.id, files, asked.engines, subjects, bases, asked.deadline_s)
     return orders.of_trials(found, planned)
-
-
-def perform(order: Order) -> Result:
-    """Does what an order says; a failure is part of what it gives."""
-    if isinstance(order, Measurement):
-        return worker.run_round(order)
-    if isinstance(order, QualityCheck):
-        return worker.run_check(order)
-    return baseline.watch(order) if isinstance(order, Rest) else worker.run_ceilings(order)
 
 
 def _subjects(asked: Assignment) -> Iterator[Reading | Exam]:

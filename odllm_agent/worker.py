@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from odllm_agent import cooldown, engines, state
+from odllm_agent import baseline, cooldown, engines, state
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Ceilings,
@@ -29,11 +29,14 @@ from odllm_agent.contract import (
     Finished,
     Loaded,
     Measurement,
+    Order,
     QualityCheck,
     QualityResult,
     Rehearsal,
     Rehearsed,
     Repeat,
+    Rest,
+    Result,
     RoundResult,
     from_json,
     from_plain,
@@ -75,6 +78,15 @@ class Ended:
         if self.failure:
             return self.failure
         return self.last_of(kind) or Failure.of(WorkerDied("the worker ended without an answer"))
+
+
+def perform(order: Order) -> Result:
+    """Does what an order says; a failure is part of what it gives."""
+    if isinstance(order, Measurement):
+        return run_round(order)
+    if isinstance(order, QualityCheck):
+        return run_check(order)
+    return baseline.watch(order) if isinstance(order, Rest) else run_ceilings(order)
 
 
 def run_round(order: Measurement) -> RoundResult:

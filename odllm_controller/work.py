@@ -7,15 +7,16 @@ from typing import Any, Protocol, TypeVar
 from odllm_agent.agenda import Agenda, Terms
 from odllm_agent.clock import now
 from odllm_agent.contract import (
-    CeilingsOrder,
     Collected,
     Cooldown,
     Device,
     Entry,
+    Errand,
     Event,
     EventKind,
     Failure,
     Forecast,
+    Hindrance,
     Limits,
     Measurement,
     ModelFile,
@@ -128,13 +129,23 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run has for one device to do; attributes are those of `Desk`."""
+    """What a run has for one device to do.
+
+    Attributes:
+        experiment: What is run.
+        device: The device.
+        store: Where results lie.
+        recorder: Who writes new ones down.
+        board: Where it is shown.
+        unconfirmed: What the device keeps of what was stored, until the next order tells it so.
+    """
 
     experiment: Experiment
     device: Device
     store: Store
     recorder: Recorder
     board: Board
+    unconfirmed: list[str] = field(default_factory=list)
 
     def asks(self) -> Asking[None]:
         """All that the device is asked, one after another; see `dispatch.Work`.
@@ -151,10 +162,11 @@ class Job:
     def work_off(self, agenda: Agenda) -> Asking[None]:
         """The orders of an agenda, each until its result is stored."""
         while (order := agenda.next_order()) is not None:
-            yield from self._allowed()
             result = yield from self._carried_out(order)
             agenda.learn(result)
             self.board.finished(self.device, result, len(agenda))
+        if self.unconfirmed:
+            yield from self._acknowledged(self.unconfirmed)
 
     def _finished_before(self) -> Asking[None]:
         """Stores what the device did for an earlier run that was not there to take it."""
@@ -234,7 +246,6 @@ class Job:
         again = self.experiment.ceilings == "again"
         known = () if again else self.store.known_ceilings()
         for order in plan.ceilings(trials, known):
-            yield from self._allowed()
             yield from self._carried_out(order)
 
     def _checks(self, files: Sequence[ModelFile]) -> Asking[tuple[QualityCheck, ...]]:
@@ -257,45 +268,53 @@ class Job:
         text = yield from self._sure(Ask("text_sha256", (quality.text,), _FETCH_TIMEOUT_S))
         return [plan.reading(quality, _had(text)), *exams]
 
-    def _allowed(self) -> Asking[None]:
-        """Waits until the device may measure.
-
-        Raises:
-            DispatchError: It never may.
-        """
-        limits = Limits(**self.experiment.fleet.limits.model_dump())
-        while True:
-            found = yield from self._sure(Ask("hindrance", (limits,), _ANSWER_TIMEOUT_S))
-            if not found.reason:
-                return
-            if found.for_good:
-                raise DispatchError(found.reason)
-            yield Pause(found.reason, _LOOK_AGAIN_S)
-
     def _carried_out(self, order: Order) -> Asking[Result]:
         """The result of an order, which is stored; a failure if the agent is lost each time."""
         self.board.started(self.device, order.told)
-        reason = ""
-        for _ in range(_ATTEMPTS):
-            self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
+        losses: list[str] = []
+        while len(losses) < _ATTEMPTS:
             try:
-                entry: Entry = yield Ask(_METHODS[type(order)], (order, self._tag), _limit_s(order))
+                found: Entry | Hindrance = yield self._errand(order)
             except DispatchError as error:
-                reason = error.message
+                losses.append(error.message)
                 kept = yield from self._kept(order)
                 if kept is None:
                     continue
                 return kept
-            yield from self._stored((entry,))
-            if entry.result:
-                return entry.result
+            self.unconfirmed.clear()
+            if isinstance(found, Hindrance):
+                yield from self._over(found)
+            else:
+                self.recorder.entry(self.device, found)
+                self.unconfirmed.append(found.id)
+                if found.result:
+                    return found.result
         gone = DispatchError(
-            f"the agent was lost {_ATTEMPTS} times over this: {reason}",
+            f"the agent was lost {_ATTEMPTS} times over this: {losses[-1]}",
             "see what ends it there, such as want of memory, and run the same command again",
         )
         result = order.failed(Failure.of(gone))
         self.recorder.result(result)
         return result
+
+    def _errand(self, order: Order) -> Ask:
+        """An order on its way, with what was stored since the last."""
+        self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
+        tag = Tag(self.recorder.store_id, self.recorder.run_id)
+        errand = Errand(order, tag, self._limits, tuple(self.unconfirmed))
+        return Ask("carry_out", (errand,), _limit_s(order))
+
+    def _over(self, found: Hindrance) -> Asking[None]:
+        """Waits until what keeps the device from measuring is over.
+
+        Raises:
+            DispatchError: It never is.
+        """
+        while found.reason:
+            if found.for_good:
+                raise DispatchError(found.reason)
+            yield Pause(found.reason, _LOOK_AGAIN_S)
+            found = yield from self._sure(Ask("hindrance", (self._limits,), _ANSWER_TIMEOUT_S))
 
     def _kept(self, order: Order) -> Asking[Result | None]:
         """The result that an agent kept of an order though it was lost, once it is back."""
@@ -320,8 +339,10 @@ class Job:
         for entry in entries:
             self.recorder.entry(self.device, entry)
         if entries:
-            ids = tuple(entry.id for entry in entries)
-            yield from self._sure(Ask("acknowledge", (ids,), _ANSWER_TIMEOUT_S))
+            yield from self._acknowledged([entry.id for entry in entries])
+
+    def _acknowledged(self, entry_ids: Sequence[str]) -> Asking[None]:
+        yield from self._sure(Ask("acknowledge", (tuple(entry_ids),), _ANSWER_TIMEOUT_S))
 
     def _sure(self, ask: Ask) -> Asking[Any]:
         """The answer to what does no harm when it is asked again."""
@@ -335,16 +356,8 @@ class Job:
         return None
 
     @property
-    def _tag(self) -> Tag:
-        return Tag(self.recorder.store_id, self.recorder.run_id)
-
-
-_METHODS = {
-    Measurement: "measure",
-    QualityCheck: "check",
-    Rest: "rest",
-    CeilingsOrder: "ceilings",
-}
+    def _limits(self) -> Limits:
+        return Limits(**self.experiment.fleet.limits.model_dump())
 
 
 def _limit_s(order: Order) -> float:

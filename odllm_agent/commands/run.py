@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odllm_agent import assignment, device, offline
+from odllm_agent import assignment, device, offline, worker
 from odllm_agent.agenda import Agenda
 from odllm_agent.assignment import FORMAT, Assignment
 from odllm_agent.claim import Claim
@@ -165,7 +165,7 @@ class _Run:
     def _find_ceilings(self, orders: Sequence[CeilingsOrder]) -> None:
         for order in orders:
             _say(order.told)
-            self._logbook.add(offline.perform(order))
+            self._logbook.add(worker.perform(order))
 
     def _work_off(self, agenda: Agenda) -> None:
         _say(_outlook(len(agenda), self._asked.estimate_s))
@@ -173,7 +173,7 @@ class _Run:
         with tqdm(total=len(agenda), disable=None) as bar:
             while (order := agenda.next_order()) is not None:
                 bar.set_description(order.told)
-                result = offline.perform(order)
+                result = worker.perform(order)
                 agenda.learn(result)
                 self._logbook.add(result)
                 if result.failure:

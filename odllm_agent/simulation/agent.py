@@ -10,6 +10,7 @@ from odllm_agent.contract import (
     Device,
     DeviceState,
     Entry,
+    Errand,
     Exam,
     Failure,
     Forecast,
@@ -18,11 +19,10 @@ from odllm_agent.contract import (
     Measurement,
     ModelFile,
     ModelRequest,
+    Order,
     Progress,
-    QualityCheck,
     Rest,
     Result,
-    Tag,
     Underway,
 )
 from odllm_agent.errors import EngineError, UsageError
@@ -85,22 +85,12 @@ class SimulatedAgent:
         """Nothing keeps a formula from being worked out."""
         return Hindrance()
 
-    def measure(self, order: Measurement, tag: Tag) -> Entry:
-        """Works out one trial in one round."""
-        return self._keep(measuring.measure(self._laptop, order), tag)
-
-    def ceilings(self, order: CeilingsOrder, tag: Tag) -> Entry:
-        """Tells what the device is said to do at most."""
-        return self._keep(measuring.ceilings(self._laptop, order), tag)
-
-    def rest(self, order: Rest, tag: Tag) -> Entry:
-        """Tells that there is nothing to watch."""
-        return self._keep(measuring.rest(order), tag)
-
-    def check(self, order: QualityCheck, tag: Tag) -> Entry:
-        """Tells that there is no quality."""
-        failure = Failure.of(EngineError(f"no quality: {REASON}", "set quality=none"))
-        return self._keep(order.failed(failure), tag)
+    def carry_out(self, errand: Errand) -> Entry:
+        """Works out what an order asks for; there is no quality, and no rest to watch."""
+        self.acknowledge(errand.stored)
+        entry = Entry.of(f"{next(self._numbers):012}", self._result(errand.order), errand.tag)
+        self._kept[entry.id] = entry
+        return entry
 
     def collect(self, store_id: str, after: str) -> Collected:
         """What is kept for a store."""
@@ -123,7 +113,11 @@ class SimulatedAgent:
             return Forecast(candidate, available_bytes=available_bytes, failure=found)
         return Forecast(candidate, found, reason=REASON, available_bytes=available_bytes)
 
-    def _keep(self, result: Result, tag: Tag) -> Entry:
-        entry = Entry.of(f"{next(self._numbers):012}", result, tag)
-        self._kept[entry.id] = entry
-        return entry
+    def _result(self, order: Order) -> Result:
+        if isinstance(order, Measurement):
+            return measuring.measure(self._laptop, order)
+        if isinstance(order, CeilingsOrder):
+            return measuring.ceilings(self._laptop, order)
+        if isinstance(order, Rest):
+            return measuring.rest(order)
+        return order.failed(Failure.of(EngineError(f"no quality: {REASON}", "set quality=none")))

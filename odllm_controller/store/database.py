@@ -4,8 +4,10 @@ DuckDB lets one process write or many read. So nobody keeps the file open: a wri
 one transaction, a reader for one query, and whoever finds it taken tries again for a while.
 """
 
+import os
 import random
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreError, ValueRefused
@@ -28,8 +31,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Every short transaction leaves blocks half full: small blocks make the file 8 times smaller.
     "default_block_size": "16384",
 }
-_SHORTEST_PAUSE_S = 0.002
-_LONGEST_PAUSE_S = 0.05
+# Whoever waits for the file looks at random moments, at most so far apart; whoever had it leaves it
+# alone for as long, so that nobody takes it again and again while others wait.
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.003
 _MAGIC = slice(8, 12)
 _BROKEN = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 _REFUSED = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
@@ -52,10 +56,23 @@ def read(
         StoreError: There is no such file, it is no store of this version, or a writer kept it
             locked for seconds.
     """
-    check_file(path)
-    with _opened(path, read_only=True) as connection:
-        schema.check_current(connection, path)
+    with _reading(path) as connection:
         return connection.execute(sql, parameters or None).df()
+
+
+def read_table(path: Path, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    """The answer to a query with the store's own types, which data frames do not all have.
+
+    Args:
+        path: The store.
+        sql: One query, with `$name` where a parameter goes.
+        parameters: The values for them.
+
+    Raises:
+        StoreError: See `read`.
+    """
+    with _reading(path) as connection:
+        return connection.sql(sql, params=parameters).to_arrow_table()
 
 
 @contextmanager
@@ -114,35 +131,87 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    check_file(path)
+    with _opened(path, read_only=True) as connection:
+        schema.check_current(connection, path)
+        yield connection
+
+
+@contextmanager
 def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
-        connection = _connect(path, read_only=read_only)
-        try:
+        with _ENGINE.attached(path, read_only=read_only) as connection:
             yield connection
-        finally:
-            connection.close()
     except _BROKEN as error:
         raise _explained(path, error) from error
 
 
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+class _Engine:
+    """The one DuckDB of this process, to which a store is attached for a transaction or a query.
+
+    Starting a DuckDB takes several times as long as attaching a file to one that runs. Threads take
+    turns, since a file can be attached only once, and its lock keeps only other processes away.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
+        self._running: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        self._let_go_ns = 0
+
+    @contextmanager
+    def attached(self, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection whose tables are those of a file."""
+        with self._turn:
+            connection = self._own().cursor()
+            time.sleep(max(0.0, _LONGEST_PAUSE_S - seconds_since(self._let_go_ns)))
+            try:
+                _attach(connection, path, read_only=read_only)
+                yield connection
+                connection.execute(_DETACH)
+            except BaseException:
+                # What it held is let go with it, even after an error that leaves it unusable.
+                self._stop()
+                raise
+            finally:
+                connection.close()
+                self._let_go_ns = monotonic_ns()
+
+    def _own(self) -> duckdb.DuckDBPyConnection:
+        """The running one; a process that was forked has none of its own yet."""
+        if self._running is None or self._running[0] != os.getpid():
+            self._running = os.getpid(), duckdb.connect(config=_CONFIG)
+        return self._running[1]
+
+    def _stop(self) -> None:
+        if self._running:
+            self._running[1].close()
+            self._running = None
+
+
+_ENGINE = _Engine()
+_DETACH = "USE memory; DETACH store"
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    literal = str(path.absolute()).replace("'", "''")
+    mode = "READ_ONLY" if read_only else "READ_WRITE"
+    statement = f"ATTACH '{literal}' AS store (TYPE duckdb, {mode}); USE store"
     patience_s = READ_PATIENCE_S if read_only else WRITE_PATIENCE_S
     start = monotonic_ns()
-    pause_s = _SHORTEST_PAUSE_S
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            connection.execute(statement)
+            return
+        except duckdb.IOException as error:
             if not _is_taken(error) or seconds_since(start) > patience_s:
                 raise
-        # A random pause keeps two processes from meeting at every attempt.
-        time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        time.sleep(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S))  # noqa: S311 - not a secret
 
 
 def _is_taken(error: duckdb.Error) -> bool:
-    """Whether another process holds the file, or this one in the other mode."""
-    return "Could not set lock" in str(error) or "different configuration" in str(error)
+    """Whether another process holds the file."""
+    return "Could not set lock" in str(error)
 
 
 def _explained(path: Path, error: duckdb.Error) -> StoreError:

@@ -89,7 +89,7 @@ def test_an_order_is_carried_out_thrice_at_most(fates: list[Fate]) -> None:
 
 
 def test_what_the_device_kept_of_a_lost_order_is_not_measured_again() -> None:
-    laptop = agent(fates=[Fate.ANSWERED, Fate.LOST_AFTER])
+    laptop = agent(fates=[Fate.LOST_AFTER])
     books, _ = run(World([laptop]))
     assert len(laptop.carried_out) == len(books.stored) == 2 * N_ROUNDS
     assert kinds(books)[EventKind.LEFT] == 1
@@ -97,12 +97,8 @@ def test_what_the_device_kept_of_a_lost_order_is_not_measured_again() -> None:
 
 
 def test_an_order_that_is_lost_each_time_is_a_failure_and_the_rest_goes_on() -> None:
-    once = [Fate.ANSWERED, Fate.LOST_BEFORE]
-    laptop = agent(fates=[*once, Fate.LOST_BEFORE, Fate.LOST_BEFORE])
     # After each loss the journal is looked into first, which goes well.
-    laptop.fates = iter(
-        [*once, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.ANSWERED, Fate.LOST_BEFORE, Fate.ANSWERED]
-    )
+    laptop = agent(fates=[Fate.LOST_BEFORE, Fate.ANSWERED] * 3)
     books, _ = run(World([laptop]))
     (failed,) = [each for each in books.rounds() if each.failure]
     assert "lost 3 times" in failed.failure.message
@@ -111,7 +107,7 @@ def test_an_order_that_is_lost_each_time_is_a_failure_and_the_rest_goes_on() -> 
 
 
 def test_a_device_that_stays_away_is_held_and_the_others_are_not_waited_for() -> None:
-    lost = agent("lost", [Fate.ANSWERED, Fate.SILENT])
+    lost = agent("lost", [Fate.SILENT])
     there = agent("there")
 
     def cut(world: World) -> None:
@@ -201,3 +197,19 @@ def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
     work = job(laptop.device, books, board).work_off(agenda_of(laptop.device.id))
     Dispatch(World([laptop]), lambda _: work, books, board, GRACE_S).run()
     assert len(books.stored) == 2 * N_ROUNDS
+
+
+def test_an_order_tells_what_is_stored_so_that_a_trial_takes_one_call() -> None:
+    laptop: FakeAgent = agent()
+    asked: list[str] = []
+    ask = laptop.ask
+
+    def noted(wanted: Any) -> Any:
+        asked.append(wanted.method)
+        assert len(laptop.journal) <= 1, "what was stored is told with the next order"
+        return ask(wanted)
+
+    laptop.ask = noted  # type: ignore[method-assign,assignment]
+    run(World([laptop]))
+    assert asked == [*["carry_out"] * 2 * N_ROUNDS, "acknowledge"]
+    assert not laptop.journal

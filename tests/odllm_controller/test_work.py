@@ -14,9 +14,11 @@ from odllm_agent.contract import (
     Forecast,
     ModelFile,
     ModelRequest,
+    Order,
     QualityCheck,
     QualityResult,
     Rest,
+    Result,
     Score,
     Tag,
     Underway,
@@ -68,12 +70,12 @@ class PlanningAgent(FakeAgent):
     def look_up(self, exam: Exam, _: float) -> Exam:
         return replace(exam, sha256="exam")
 
-    def rest(self, order: Rest, tag: Tag) -> Entry:
-        return Entry.of("rest", support.baseline(order.round), tag)
-
-    def check(self, order: QualityCheck, tag: Tag) -> Entry:
-        score = Score(order.metrics[0], 12.5, 0.2, 100)
-        return Entry.of("check", QualityResult(order, (score,)), tag)
+    def result(self, order: Order) -> Result:
+        if isinstance(order, Rest):
+            return support.baseline(order.round)
+        if isinstance(order, QualityCheck):
+            return QualityResult(order, (Score(order.metrics[0], 12.5, 0.2, 100),))
+        return super().result(order)
 
 
 def agent(name: str = "laptop", fates: tuple[Fate, ...] = (), **changes: Any) -> PlanningAgent:

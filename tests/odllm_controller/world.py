@@ -10,12 +10,13 @@ from odllm_agent.contract import (
     Collected,
     Device,
     Entry,
+    Errand,
     Event,
     Forecast,
     Hindrance,
     Measurement,
+    Order,
     Result,
-    Tag,
 )
 from odllm_agent.errors import DispatchError
 from odllm_controller.course import Ask, Course
@@ -72,7 +73,7 @@ class FakeAgent:
     def ask(self, ask: Ask) -> Ticket:
         # An agent that was lost answers nothing until it is found, so that is never lost itself.
         fate = Fate.ANSWERED if ask.method == "underway" else next(self.fates, Fate.ANSWERED)
-        if ask.method == "measure":
+        if ask.method == "carry_out":
             assert not self.orders_out, "two orders at once on one device"
             self.orders_out += 1
         return Ticket(self, ask, Fate.SILENT if self.gone else fate)
@@ -82,7 +83,7 @@ class FakeAgent:
     ) -> tuple[Forecast, ...]:
         raise NotImplementedError
 
-    def carry_out(self, ask: Ask) -> Any:
+    def respond(self, ask: Ask) -> Any:
         return getattr(self, ask.method)(*ask.arguments)
 
     def underway(self) -> None:
@@ -91,13 +92,20 @@ class FakeAgent:
     def hindrance(self, _: object) -> Hindrance:
         return self.hindrances.pop(0) if self.hindrances else Hindrance()
 
-    def measure(self, order: Measurement, tag: Tag) -> Entry:
-        self.carried_out.append((order.trial.id, order.round))
+    def carry_out(self, errand: Errand) -> Entry | Hindrance:
+        self.acknowledge(errand.stored)
+        found = self.hindrance(errand.limits)
+        if found.reason:
+            return found
         self.n_entries += 1
-        result = support.round_result(order.trial, order.round)
-        entry = Entry.of(f"{self.n_entries:04d}", result, tag)
+        entry = Entry.of(f"{self.n_entries:04d}", self.result(errand.order), errand.tag)
         self.journal[entry.id] = entry
         return entry
+
+    def result(self, order: Order) -> Result:
+        assert isinstance(order, Measurement)
+        self.carried_out.append((order.trial.id, order.round))
+        return support.round_result(order.trial, order.round)
 
     def collect(self, store_id: str, after: str) -> Collected:
         found = [each for each in self.journal.values() if each.tag and each.id > after]
@@ -143,11 +151,11 @@ class World:
         return ready[:1]
 
     def answer(self, ticket: Ticket) -> Any:
-        if ticket.ask.method == "measure":
+        if ticket.ask.method == "carry_out":
             ticket.agent.orders_out -= 1
         if ticket.fate is Fate.LOST_BEFORE:
             raise DispatchError("the agent died")
-        answer = ticket.agent.carry_out(ticket.ask)
+        answer = ticket.agent.respond(ticket.ask)
         if ticket.fate is Fate.LOST_AFTER:
             raise DispatchError("the line was cut")
         return answer

@@ -12,12 +12,15 @@ from odllm_agent.contract import (
     CeilingsOrder,
     DeviceKind,
     Engine,
+    Errand,
     Exam,
     Failure,
+    Limits,
     Measurement,
     Method,
     ModelFile,
     ModelRequest,
+    Order,
     Phase,
     Quantization,
     RepeatPolicy,
@@ -53,8 +56,12 @@ def order(model: ModelFile | None = None, **changes: object) -> Measurement:
     return Measurement(**(fields | changes))  # type: ignore[arg-type]
 
 
+def errand(asked: Order, tag: Tag = TAG, stored: tuple[str, ...] = ()) -> Errand:
+    return Errand(asked, tag, Limits(), stored)
+
+
 def measured(asked: Measurement) -> RoundResult:
-    result = agent().measure(asked, TAG).measured
+    result = agent().carry_out(errand(asked)).measured
     assert result is not None
     return result
 
@@ -156,7 +163,7 @@ def test_what_it_cannot_honour_is_refused_by_name(asked: Measurement, told: str)
 
 def test_ceilings_are_told_as_stated() -> None:
     engine = Engine(ENGINE, simulated.VERSION, {"threads": 2})
-    found = agent().ceilings(CeilingsOrder(LAPTOP.id, engine, ("read", "Q4_0")), TAG).ceilings
+    found = agent().carry_out(errand(CeilingsOrder(LAPTOP.id, engine, ("read", "Q4_0")))).ceilings
     assert found is not None
     assert [each.per_s for each in found.found] == [
         LAPTOP.pace.read_bytes_per_s,
@@ -166,25 +173,27 @@ def test_ceilings_are_told_as_stated() -> None:
 
 
 def test_there_is_nothing_to_rest_from_and_no_quality() -> None:
-    rested = agent().rest(Rest(LAPTOP.id, 0, ("auto",), 5.0), TAG).rested
+    rested = agent().carry_out(errand(Rest(LAPTOP.id, 0, ("auto",), 5.0))).rested
     assert rested is not None
     assert (rested.own_cores, rested.reason) == (None, REASON)
     assert [each.energy_j for each in rested.energy] == [None]
     for refused in (agent().text_sha256("reference"), agent().look_up(Exam("t", "", None), 1.0)):
         assert REASON in refused.message
-    checked = agent().check(support.quality_check(), TAG).checked
+    checked = agent().carry_out(errand(support.quality_check())).checked
     assert checked is not None
     assert checked.failure is not None
 
 
 def test_what_is_not_acknowledged_is_kept() -> None:
     one = agent()
-    entries = [one.measure(order(round=number), TAG) for number in range(3)]
-    one.measure(order(round=3), Tag("another store", "run-1"))
+    entries = [one.carry_out(errand(order(round=number))) for number in range(3)]
+    one.carry_out(errand(order(round=3), Tag("another store", "run-1")))
     assert one.collect("store", "").entries == tuple(entries)
     one.acknowledge([entries[0].id])
     assert one.collect("store", "").entries == tuple(entries[1:])
     assert one.collect("store", entries[1].id).entries == (entries[2],)
+    last = one.carry_out(errand(order(round=4), stored=(entries[1].id, entries[2].id)))
+    assert one.collect("store", "").entries == (last,)
 
 
 def test_a_model_is_described_by_the_quantizer_and_never_made() -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from odllm_agent.claim import Claim
 from odllm_agent.contract import (
     Candidate,
     Entry,
+    Errand,
     EventKind,
     Exam,
     Failure,
+    Hindrance,
     Limits,
     ModelFile,
     ModelRequest,
@@ -48,6 +51,11 @@ pytestmark = pytest.mark.ray
 
 ASKED = experiment()
 TAG = Tag("store", "run")
+
+
+def errand(number: int = 0) -> Errand:
+    """A second of rest, at any time."""
+    return Errand(Rest("id-of-laptop", number, (), 1.0), TAG, Limits())
 
 
 @contextmanager
@@ -97,9 +105,8 @@ def test_an_order_whose_agent_is_killed_is_sent_again_and_nothing_is_lost(
 
 
 def test_what_an_agent_did_lies_on_its_disk_until_it_is_told_that_it_is_stored() -> None:
-    rest = Rest("id-of-laptop", 0, (), 1.0)
     with local_fleet() as (fleet, agent):
-        entry: Entry = answered(fleet, agent, "rest", rest, TAG)
+        entry: Entry = answered(fleet, agent, "carry_out", errand())
         assert entry.rested
         assert entry.rested.failure is None
         assert answered(fleet, agent, "collect", "another", "").entries == ()
@@ -107,14 +114,17 @@ def test_what_an_agent_did_lies_on_its_disk_until_it_is_told_that_it_is_stored()
     # Another agent finds what the first has left.
     with local_fleet() as (fleet, agent):
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == (entry,)
-        answered(fleet, agent, "acknowledge", (entry.id,))
+        told = replace(errand(), stored=(entry.id,))
+        later: Entry = answered(fleet, agent, "carry_out", told)
+        assert answered(fleet, agent, "collect", TAG.store_id, "").entries == (later,)
+        answered(fleet, agent, "acknowledge", (later.id,))
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == ()
 
 
 def test_an_agent_tells_what_it_does_while_it_does_it() -> None:
     with local_fleet() as (fleet, agent):
         assert answered(fleet, agent, "underway") is None
-        ticket = agent.ask(Ask("rest", (Rest("id-of-laptop", 2, (), 1.0), TAG)))
+        ticket = agent.ask(Ask("carry_out", (errand(2),)))
         while (underway := answered(fleet, agent, "underway")) is None:
             assert not fleet.wait([ticket], 0.01)
         assert (underway.what, underway.tag) == ("at rest before round 3", TAG)
@@ -122,16 +132,25 @@ def test_an_agent_tells_what_it_does_while_it_does_it() -> None:
         assert answered(fleet, agent, "underway") is None
 
 
-def test_a_second_agent_on_a_device_is_refused_by_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_agent_on_a_device_is_told_that_it_never_may() -> None:
     claim = Claim(state_root() / "agent.lock")
     assert claim.take()
     with local_fleet() as (fleet, agent):
-        entry = answered(fleet, agent, "rest", Rest("id-of-laptop", 0, (), 1.0), TAG)
-        assert f"{claim.holder} measures on this device" in entry.rested.failure.message
+        found: Hindrance = answered(fleet, agent, "carry_out", errand())
+        assert f"{claim.holder} measures on this device" in found.reason
+        assert found.for_good
         claim.release()
-        assert answered(fleet, agent, "hindrance", Limits()).reason == ""
-        entry = answered(fleet, agent, "rest", Rest("id-of-laptop", 0, (), 1.0), TAG)
+        entry: Entry = answered(fleet, agent, "carry_out", errand())
+        assert entry.rested
         assert entry.rested.failure is None
+
+
+def test_a_device_that_may_not_measure_now_says_so_and_does_nothing() -> None:
+    with local_fleet() as (fleet, agent):
+        cold = Limits(min_battery_percent=101.0, max_temperature_c=-1.0)
+        found: Hindrance = answered(fleet, agent, "carry_out", replace(errand(), limits=cold))
+        assert found.reason
+        assert answered(fleet, agent, "collect", TAG.store_id, "").entries == ()
 
 
 def test_what_cannot_be_had_is_told_by_data(tmp_path: Path) -> None:
