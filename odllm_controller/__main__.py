@@ -38,10 +38,12 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
-  odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
-  odllm export results.parquet    write what was measured; also: .csv, .jsonl
+  odllm advise --max-memory 8GB   tell which configurations to choose here, and how sure that is
+  odllm compare A B               set runs, devices, engines or versions against each other
   odllm explore                   open the explorer on what was measured
   odllm report                    write one HTML page of the latest run
+  odllm export results.parquet    write what was measured; also: .csv, .jsonl
+  odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
   odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
@@ -204,6 +206,18 @@ def _import(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+def _advise(arguments: list[str]) -> int:
+    from odllm_controller.commands import advise  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: advise.main(arguments))
+
+
+def _compare(arguments: list[str]) -> int:
+    from odllm_controller.commands import compare  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: compare.main(arguments))
+
+
 def _export(arguments: list[str]) -> int:
     options = ExportOptions.of(arguments)
 
@@ -222,6 +236,8 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
+    "advise": _advise,
+    "compare": _compare,
     "import": _import,
     "export": _export,
     "explore": _explore,
