@@ -1,6 +1,7 @@
 """`odllm report`: one HTML page of a run that opens without a network, a script or ODLLM."""
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller.analysis import account, results
 from odllm_controller.analysis.account import Account
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.results import Row
 
 _STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")
@@ -240,10 +242,10 @@ def _figures(measured: pd.DataFrame) -> Table:
     return Table(headings, rows)
 
 
-def _measured_cell(row: Mapping[str, object], metric: Metric) -> str:
+def _measured_cell(row: Row, metric: Metric) -> str:
     """A figure with its interval, where it has one."""
     value, low, high = (
-        _cell(pd.to_numeric(row.get(name), errors="coerce") / metric.per_unit)
+        _cell(row.get(name, math.nan) / metric.per_unit)
         for name in (metric.name, metric.low, metric.high)
     )
     return f"{value} [{low}, {high}]" if low else value

@@ -59,9 +59,7 @@ def rows(kept: Store) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
-def test_another_store_has_every_figure_as_it_was(
-    full: Store, tmp_path: Path, ending: str
-) -> None:
+def test_another_store_has_every_figure_as_it_was(full: Store, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"r.{ending}"
     assert "7 rows of `results`" in exported(full, out)
     other = Store.open(tmp_path / "other.duckdb")
@@ -85,10 +83,12 @@ def test_llama_bench_lines_bring_the_same_figures_back(full: Store, tmp_path: Pa
     assert kind_of(out) is Kind.BENCH_JSON_LINES
     other = Store.open(tmp_path / "other.duckdb")
     assert import_file(out, other).whole
-    (own,) = rows(full).query("status == 'done' and engine == 'llama_cpp'").to_dict("records")
-    came = store.read(other.path, "SELECT * FROM results WHERE model = ?", [own["model"]])
-    came = came[came["depth_tokens"].isin([0, 128])].to_dict("records")
-    prefill, decode = sorted(came, key=lambda row: row["depth_tokens"])
+    measured = rows(full).query("status == 'done' and engine == 'llama_cpp'")
+    (own,) = results.records(measured)
+    came = (
+        "SELECT * FROM results WHERE model = ? AND depth_tokens IN (0, 128) ORDER BY depth_tokens"
+    )
+    prefill, decode = results.records(store.read(other.path, came, [own["model"]]))
     assert prefill["prefill_tok_s"] == pytest.approx(own["prefill_tok_s"])
     assert (decode["prompt_tokens"], decode["output_tokens"]) == (0, 64)
     for name in ("decode_tok_s", "tpot_s", "decode_tok_s_mean"):

@@ -1,4 +1,4 @@
-"""Figures of elsewhere in the store: worked out from samples, marked, and never before one's own."""
+"""Figures of elsewhere in the store: worked out from samples, marked, behind one's own."""
 
 from datetime import datetime
 from pathlib import Path
