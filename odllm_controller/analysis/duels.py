@@ -171,6 +171,13 @@ _PLACES = {
     Cost.MEMORY: ["device", "configuration", "workload_label"],
 }
 
+_COLUMNS = [
+    *("device", "engine", "configuration", "workload_label"),
+    *("model", "quantization", "n_weights", "file_bpw", "accuracies", "quality_text"),
+    *Cost,
+    *(f"{quality}{part}" for quality in QUALITIES for part in ("", "_se")),
+]
+
 
 def duels(results: pd.DataFrame) -> Iterator[Duel]:
     """Every two sizes of a family that were measured alike, even if they share no room.
@@ -178,7 +185,7 @@ def duels(results: pd.DataFrame) -> Iterator[Duel]:
     Args:
         results: Rows as `results.load` gives them.
     """
-    rows = latest(results)
+    rows = latest(results)[_COLUMNS]
     rows = rows.assign(family=rows["model"].map(lineage)).dropna(subset=["family"])
     for cost, quality in itertools.product(Cost, QUALITIES):
         scored = rows.dropna(subset=[quality, cost, "file_bpw", "n_weights"])
