@@ -8,6 +8,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.tables import show_table
+
 _PIXELS_PER_INCH = 144
 
 Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
@@ -40,7 +42,7 @@ def show(figure: Figure) -> None:
     st.altair_chart(figure.chart, width="stretch", key=figure.name)
     st.caption(figure.caption)
     with st.expander("Table and downloads"):
-        st.dataframe(figure.table, hide_index=True)
+        show_table(figure.table)
         _offer_downloads(figure)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Okabe and Ito's colours that stand out from white and from black, for readers of any eyesight.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _SHAPES = {
     "circle": "●",
     "square": "■",
@@ -36,7 +36,7 @@ def symbols(models: Sequence[str]) -> tuple[Symbol, ...]:
     """A symbol for each model; with 6 colours and 7 shapes no two of 42 models look the same."""
     shapes = tuple(_SHAPES)
     return tuple(
-        Symbol(model, _COLOURS[place % len(_COLOURS)], shapes[place % len(shapes)])
+        Symbol(model, COLOURS[place % len(COLOURS)], shapes[place % len(shapes)])
         for place, model in enumerate(models)
     )
 
