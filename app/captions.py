@@ -1,11 +1,9 @@
 """The line under a chart: what its points rest on, and how energy was obtained."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from odllm_controller.analysis.metrics import Basis, Metric
+from odllm_controller.analysis.results import Row
 
 
 def caption(results: pd.DataFrame, metric: Metric) -> str:
@@ -25,7 +23,7 @@ def caption(results: pd.DataFrame, metric: Metric) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def resting(row: Mapping[str, Any]) -> str:
+def resting(row: Row) -> str:
     """What the figures of one trial rest on.
 
     Args:

@@ -1,12 +1,11 @@
 """Charts of one trial: its repeats, its tokens, its power."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
+from app.figure import Chart
 from app.symbols import COLOURS
+from odllm_controller.analysis.results import Row
 
 HEIGHT = 240
 TOKENS = {
@@ -45,7 +44,7 @@ def shown_repeats(repeats: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def of_repeats(repeats: pd.DataFrame, row: Mapping[str, Any]) -> alt.LayerChart:
+def of_repeats(repeats: pd.DataFrame, row: Row) -> Chart:
     """The decode speed of every repeat, and the trial's median with its interval.
 
     Args:
@@ -77,7 +76,7 @@ def of_repeats(repeats: pd.DataFrame, row: Mapping[str, Any]) -> alt.LayerChart:
     return alt.layer(*_median(row), points).properties(height=HEIGHT)
 
 
-def _median(row: Mapping[str, Any]) -> list[alt.Chart]:
+def _median(row: Row) -> list[alt.Chart]:
     names = ("decode_tok_s", "decode_tok_s_low", "decode_tok_s_high")
     middle, low, high = (row[name] for name in names)
     drawn = alt.Chart(pd.DataFrame({"middle": [middle], "low": [low], "high": [high]}))
@@ -101,7 +100,7 @@ def shown_tokens(tokens: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def of_tokens(shown: pd.DataFrame) -> alt.LayerChart:
+def of_tokens(shown: pd.DataFrame) -> Chart:
     """The time of each token by its place in the output.
 
     Args:
@@ -125,13 +124,13 @@ def of_tokens(shown: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(band, slowest, line).properties(height=HEIGHT)
 
 
-def of_power(trace: pd.DataFrame) -> alt.Chart:
+def of_power(trace: pd.DataFrame) -> Chart:
     """The power of every domain in one repeat.
 
     Args:
         trace: The rows of `Detail.power` of that repeat.
     """
-    return (
+    drawn: alt.Chart = (
         alt.Chart(trace[list(POWER)])
         .mark_rule(strokeWidth=2.5)
         .encode(
@@ -144,3 +143,4 @@ def of_power(trace: pd.DataFrame) -> alt.Chart:
         )
         .properties(height=HEIGHT)
     )
+    return drawn

@@ -1,9 +1,8 @@
 """Trial: one trial down to its token times, repeats, power, device states and failures."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,6 +17,7 @@ from app.view import View
 from odllm_controller.analysis import detail
 from odllm_controller.analysis.detail import Detail
 from odllm_controller.analysis.metrics import METRICS
+from odllm_controller.analysis.results import Row, records
 
 _KEY = "trial"
 # A list that is longer is no help in finding a trial: the sidebar is.
@@ -80,7 +80,7 @@ def _load(
     return detail.load(path, trial_id)
 
 
-def _chosen(view: View) -> Mapping[str, Any] | None:
+def _chosen(view: View) -> Row | None:
     """Shows the choice among the chosen trials, and gives the row of the one in the address."""
     trials = view.chosen.dropna(subset="trial_id").head(_MOST_CHOICES).set_index("trial_id")
     asked = st.query_params.get(_KEY)
@@ -91,7 +91,7 @@ def _chosen(view: View) -> Mapping[str, Any] | None:
         trials = pd.concat([everything.loc[[asked]], trials])
     if trials.empty:
         return None
-    labels = {str(trial): _label(row) for trial, row in trials.to_dict("index").items()}
+    labels = {row["trial_id"]: _label(row) for row in records(trials.reset_index())}
     chosen = st.selectbox(
         "Trial",
         list(labels),
@@ -101,10 +101,11 @@ def _chosen(view: View) -> Mapping[str, Any] | None:
     )
     if chosen != asked:
         st.query_params[_KEY] = chosen
-    return {"trial_id": chosen, **trials.loc[chosen].to_dict()}
+    (row,) = records(trials.loc[[chosen]].reset_index())
+    return row
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def _label(row: Row) -> str:
     subject = f"{row['model']} {row['quantization']}"
     return " · ".join(
         short(part, 50)
@@ -112,7 +113,7 @@ def _label(row: Mapping[str, Any]) -> str:
     )
 
 
-def _show_failure(row: Mapping[str, Any], found: Detail) -> None:
+def _show_failure(row: Row, found: Detail) -> None:
     if row["status"] == "failed":
         st.error(f"{plain(row['failure'], 500)}. {plain(row['remedy'], 500)}")
     for failure in found.failures.to_dict("records"):
@@ -124,7 +125,7 @@ def _show_failure(row: Mapping[str, Any], found: Detail) -> None:
                 st.code(log, language=None)
 
 
-def _show_figures(row: Mapping[str, Any]) -> None:
+def _show_figures(row: Row) -> None:
     """Every metric that the trial has, with its interval."""
     present = [metric for metric in METRICS if pd.notna(row.get(metric.name))]
     for start in range(0, min(len(present), 6), 6):
@@ -137,7 +138,7 @@ def _show_figures(row: Mapping[str, Any]) -> None:
             show_table(pd.DataFrame([_figure(row, metric.name) for metric in present]))
 
 
-def _figure(row: Mapping[str, Any], name: str) -> dict[str, object]:
+def _figure(row: Row, name: str) -> dict[str, object]:
     metric = next(each for each in METRICS if each.name == name)
     scaled = {
         title: row[column] / metric.per_unit if pd.notna(row.get(column)) else None
@@ -150,7 +151,7 @@ def _figure(row: Mapping[str, Any], name: str) -> dict[str, object]:
     return {"Metric": metric.label, "Unit": metric.unit, **scaled, "Better": str(metric.better)}
 
 
-def _show_charts(row: Mapping[str, Any], found: Detail) -> None:
+def _show_charts(row: Row, found: Detail) -> None:
     caption = resting(row)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -161,7 +162,7 @@ def _show_charts(row: Mapping[str, Any], found: Detail) -> None:
     _show_power(row, found)
 
 
-def _of_repeats(row: Mapping[str, Any], found: Detail, caption: str) -> Figure:
+def _of_repeats(row: Row, found: Detail, caption: str) -> Figure:
     return Figure(
         "trial-repeats",
         "**Decode speed of each repeat** · in the order of time",
@@ -182,12 +183,12 @@ def _of_tokens(found: Detail, caption: str) -> Figure:
     )
 
 
-def _show_power(row: Mapping[str, Any], found: Detail) -> None:
+def _show_power(row: Row, found: Detail) -> None:
     if found.power.empty:
         reason = row.get("energy_reason") or "no meter that measures was read"
         st.info(f"There is no power trace: {plain(reason, 300)}")
         return
-    traced = found.power.groupby(["round", "repeat"], sort=True).groups
+    traced = found.power[["round", "repeat"]].drop_duplicates().itertuples(index=False)
     names = {f"round {n}, repeat {each}": (n, each) for n, each in traced}
     name = st.selectbox(
         "Power trace of",
@@ -229,7 +230,7 @@ def _tables(found: Detail) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "Rounds", rounds
 
 
-def _show_conditions(row: Mapping[str, Any]) -> None:
+def _show_conditions(row: Row) -> None:
     """What was measured on what: enough to measure it again."""
     with st.expander("What was measured"):
         told = {
@@ -248,6 +249,6 @@ def _show_conditions(row: Mapping[str, Any]) -> None:
         )
 
 
-def _settings(row: Mapping[str, Any]) -> dict[str, object]:
+def _settings(row: Row) -> dict[str, object]:
     text = row.get("settings")
     return dict(json.loads(text)) if isinstance(text, str) else {}
