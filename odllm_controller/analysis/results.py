@@ -35,6 +35,9 @@ GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
+# What a figure is of, but for the versions of the engine and the file.
+_CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+
 Settings = Mapping[str, object]
 
 Row = Mapping[str, Any]
@@ -116,6 +119,12 @@ def records(frame: pd.DataFrame) -> list[Row]:
 def measured(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that have figures."""
     return results[results["repeats"] > 0]
+
+
+def latest(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have figures, of several versions of an engine or a file only the newest."""
+    newest = measured(results).sort_values("run_started_at", kind="stable")
+    return newest.drop_duplicates(_CELL, keep="last").sort_index()
 
 
 def failed(results: pd.DataFrame) -> pd.DataFrame:
