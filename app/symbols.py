@@ -1,8 +1,16 @@
-"""The colour and shape of each model, the same in every chart."""
+"""How models and origins are drawn, the same in every chart.
+
+A model has a colour and a shape. Where a figure comes from is told by how the shape is drawn:
+filled, pale or hollow, with a whole or a dashed outline, so that nobody needs to see colours.
+"""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+import altair as alt
+
+from odllm_controller.analysis.origins import Origin
 
 # Okabe and Ito's colours that stand out from white and from black, for readers of any eyesight.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -15,6 +23,7 @@ _SHAPES = {
     "triangle-right": "▶",
     "cross": "✚",
 }
+_POINT_SIZE = 65
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,36 @@ class Symbol:
     shape: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How figures of one origin are drawn.
+
+    Attributes:
+        fill: How much of the colour is inside the outline, from 0 to 1.
+        dash: The lengths of the outline's dashes and gaps; of a whole line 1 and 0.
+        told: What a legend says of it.
+    """
+
+    fill: float
+    dash: tuple[float, float]
+    told: str
+
+
+_WHOLE = (1, 0)
+_DASHED = (2, 1.5)
+_DOTTED = (0.8, 1.2)
+MARKS = {
+    Origin.MEASURED: Mark(1, _WHOLE, "filled"),
+    Origin.ESTIMATED: Mark(0.35, _WHOLE, "pale, outlined"),
+    Origin.VIRTUAL: Mark(0, _WHOLE, "hollow"),
+    Origin.SIMULATED: Mark(0, _DASHED, "hollow, dashed"),
+    Origin.IMPORTED: Mark(0.35, _DASHED, "pale, dashed"),
+    Origin.PREDICTED: Mark(0, _DOTTED, "hollow, dotted"),
+    Origin.PUBLISHED: Mark(0.35, _DOTTED, "pale, dotted"),
+}
+"""How each origin is drawn; no two look alike without colour."""
+
+
 def symbols(models: Sequence[str]) -> tuple[Symbol, ...]:
     """A symbol for each model; with 6 colours and 7 shapes no two of 42 models look the same."""
     shapes = tuple(_SHAPES)
@@ -41,11 +80,78 @@ def symbols(models: Sequence[str]) -> tuple[Symbol, ...]:
     )
 
 
+def points(base: alt.Chart, of: Sequence[Symbol]) -> alt.Chart:
+    """Points in the colour and shape of their model, drawn as their origin asks.
+
+    Args:
+        base: A chart of rows with the columns `model` and `origin`.
+        of: The symbols of all models.
+    """
+    drawn: alt.Chart = base.mark_point(
+        size=_POINT_SIZE, strokeWidth=1.8, opacity=1, filled=False
+    ).encode(
+        color=colours(of),
+        fill=alt.Fill("model:N", scale=_scale(of, "colour"), legend=None),
+        shape=alt.Shape("model:N", scale=_scale(of, "shape"), legend=None),
+        fillOpacity=alt.FillOpacity(
+            "origin:N",
+            scale=alt.Scale(domain=list(MARKS), range=[mark.fill for mark in MARKS.values()]),
+            legend=None,
+        ),
+        strokeDash=alt.StrokeDash(
+            "origin:N",
+            scale=alt.Scale(domain=list(MARKS), range=[list(mark.dash) for mark in MARKS.values()]),
+            legend=None,
+        ),
+    )
+    return drawn
+
+
+def colours(of: Sequence[Symbol]) -> alt.Color:
+    """The colour of each row's model.
+
+    Args:
+        of: The symbols of all models.
+    """
+    return alt.Color("model:N", scale=_scale(of, "colour"), legend=None)
+
+
 def legend(drawn: Sequence[Symbol]) -> str:
-    """The legend as HTML: one line per model."""
+    """The legend of models as HTML: one line each."""
     lines = (
         f'<div><span style="color:{symbol.colour}">{_SHAPES[symbol.shape]}</span>'
         f" {html.escape(symbol.model)}</div>"
         for symbol in drawn
     )
     return "".join(lines)
+
+
+def legend_of_origins(drawn: Collection[str]) -> str:
+    """The legend of origins as HTML: one line each, a circle drawn as a chart would.
+
+    Args:
+        drawn: The origins that are in charts.
+    """
+    return "".join(
+        f"<div>{_circle(mark)} {origin}: {mark.told}</div>"
+        for origin, mark in MARKS.items()
+        if origin in drawn
+    )
+
+
+def _circle(mark: Mark) -> str:
+    return (
+        '<svg width="12" height="12" style="vertical-align:-1px"><circle cx="6" cy="6" r="4.5"'
+        f' fill="currentColor" fill-opacity="{mark.fill}" stroke="currentColor"'
+        f' stroke-width="1.6" stroke-dasharray="{_dashes(mark)}"/></svg>'
+    )
+
+
+def _dashes(mark: Mark) -> str:
+    return "none" if mark.dash == _WHOLE else ",".join(str(length) for length in mark.dash)
+
+
+def _scale(of: Sequence[Symbol], part: str) -> alt.Scale:
+    return alt.Scale(
+        domain=[symbol.model for symbol in of], range=[getattr(symbol, part) for symbol in of]
+    )

@@ -1,13 +1,15 @@
 """Charts of one trial: its repeats, its tokens, its power."""
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
+from app.charts import HEIGHT
 from app.figure import Chart
 from app.symbols import COLOURS
 from odllm_controller.analysis.results import Row
 
-HEIGHT = 240
 TOKENS = {
     "position": "Place",
     "tokens": "Tokens",
@@ -24,8 +26,10 @@ POWER = {
     "end_s": "To (s)",
     "power_w": "Power (W)",
 }
-_KINDS = ["measured", "disturbed", "warm-up", "not counted"]
-_SHAPES = ["circle", "cross", "triangle-up", "diamond"]
+_KINDS = ("measured", "disturbed", "warm-up", "not counted")
+_SHAPES = ("circle", "cross", "triangle-up", "diamond")
+_PHASES = ["prefill", "decode"]
+_ON_TOP = alt.Legend(orient="top", title=None)
 
 
 def shown_repeats(repeats: pd.DataFrame) -> pd.DataFrame:
@@ -61,10 +65,8 @@ def of_repeats(repeats: pd.DataFrame, row: Row) -> Chart:
         .encode(
             x=alt.X("order:O", title="Repeat", axis=alt.Axis(labels=False, ticks=False)),
             y=y,
-            shape=alt.Shape("kind:N", scale=alt.Scale(domain=_KINDS, range=_SHAPES), title=None),
-            color=alt.Color(
-                "kind:N", scale=alt.Scale(domain=_KINDS, range=list(COLOURS[:4])), title=None
-            ),
+            shape=alt.Shape("kind:N", scale=_kinds(drawn, _SHAPES), legend=_ON_TOP),
+            color=alt.Color("kind:N", scale=_kinds(drawn, COLOURS), legend=_ON_TOP),
             tooltip=[
                 alt.Tooltip("place:N", title="Round and repeat"),
                 alt.Tooltip("decode_tok_s:Q", title="Decode speed (tok/s)", format=",.4~g"),
@@ -74,6 +76,16 @@ def of_repeats(repeats: pd.DataFrame, row: Row) -> Chart:
         )
     )
     return alt.layer(*_median(row), points).properties(height=HEIGHT)
+
+
+def _kinds(drawn: pd.DataFrame, looks: Sequence[str]) -> alt.Scale:
+    """The look of every kind; of those that are not there the legend says nothing."""
+    there = [
+        (kind, look)
+        for kind, look in zip(_KINDS, looks, strict=False)
+        if kind in set(drawn["kind"])
+    ]
+    return alt.Scale(domain=[kind for kind, _ in there], range=[look for _, look in there])
 
 
 def _median(row: Row) -> list[alt.Chart]:
@@ -137,8 +149,10 @@ def of_power(trace: pd.DataFrame) -> Chart:
             x=alt.X("start_s:Q", title="Seconds since the repeat began"),
             x2="end_s:Q",
             y=alt.Y("power_w:Q", title="Power (W)", scale=alt.Scale(zero=True)),
-            color=alt.Color("phase:N", title="Phase", scale=alt.Scale(range=list(COLOURS[:2]))),
-            strokeDash=alt.StrokeDash("domain:N", title="Domain"),
+            color=alt.Color(
+                "phase:N", scale=alt.Scale(domain=_PHASES, range=list(COLOURS[:2])), legend=_ON_TOP
+            ),
+            strokeDash=alt.StrokeDash("domain:N", legend=_ON_TOP),
             tooltip=[alt.Tooltip(name, title=label) for name, label in POWER.items()],
         )
         .properties(height=HEIGHT)

@@ -20,6 +20,7 @@ from odllm_controller.analysis.metrics import METRICS
 from odllm_controller.analysis.results import Row, records
 
 _KEY = "trial"
+_HEADLINE = ("decode_tok_s", "prefill_tok_s", "ttft_s", "peak_rss_bytes", "perplexity")
 # A list that is longer is no help in finding a trial: the sidebar is.
 _MOST_CHOICES = 300
 _REPEATS = {
@@ -128,11 +129,9 @@ def _show_failure(row: Row, found: Detail) -> None:
 def _show_figures(row: Row) -> None:
     """Every metric that the trial has, with its interval."""
     present = [metric for metric in METRICS if pd.notna(row.get(metric.name))]
-    for start in range(0, min(len(present), 6), 6):
-        columns = st.columns(6)
-        for column, metric in zip(columns, present[start : start + 6], strict=False):
-            value = row[metric.name] / metric.per_unit
-            column.metric(metric.label, f"{value:.4g} {metric.unit}")
+    headline = [metric for metric in present if metric.name in _HEADLINE]
+    for column, metric in zip(st.columns(len(_HEADLINE)), headline, strict=False):
+        column.metric(metric.title, f"{row[metric.name] / metric.per_unit:.4g}")
     if present:
         with st.expander("All figures"):
             show_table(pd.DataFrame([_figure(row, metric.name) for metric in present]))
