@@ -13,7 +13,7 @@ from odllm_controller.analysis.fits import Fit
 from odllm_controller.analysis.metrics import Group, Metric
 from odllm_controller.analysis.origins import origins
 
-HEIGHT = 240
+HEIGHT = 280
 _MB = 1e6
 
 

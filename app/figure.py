@@ -39,7 +39,7 @@ class Figure:
 def show(figure: Figure) -> None:
     """Draws a figure where Streamlit is."""
     st.markdown(figure.heading)
-    st.altair_chart(figure.chart, width="stretch", key=figure.name)
+    st.altair_chart(_with_flat_title(figure.chart), width="stretch", key=figure.name)
     st.caption(figure.caption)
     with st.expander("Table and downloads"):
         show_table(figure.table)
@@ -67,6 +67,14 @@ def _offer_downloads(figure: Figure) -> None:
 def picture(chart: Chart, form: Literal["svg", "png"]) -> bytes:
     """A chart as a file, drawn here without a browser or a network."""
     file = io.BytesIO() if form == "png" else io.StringIO()
-    chart.save(file, format=form, ppi=_PIXELS_PER_INCH)
+    _with_flat_title(chart).save(file, format=form, ppi=_PIXELS_PER_INCH)
     drawn = file.getvalue()
     return drawn if isinstance(drawn, bytes) else drawn.encode()
+
+
+def _with_flat_title(chart: Chart) -> Chart:
+    """The chart with the title of its upward axis above it: upright, a long one is cut off."""
+    titled: Chart = chart.configure_axisY(
+        titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-40, titleY=-12
+    )
+    return titled

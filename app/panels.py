@@ -43,8 +43,11 @@ def show_metrics(
 
 
 def show_in_pairs(figures: Sequence[Figure]) -> None:
-    """Figures two in a row, and how many more there would be."""
+    """Figures two in a row, one alone across the page, and how many more there would be."""
     drawn = figures[:_MOST_FIGURES]
+    if len(drawn) == 1:
+        show(drawn[0])
+        return
     for start in range(0, len(drawn), 2):
         pair = drawn[start : start + 2]
         for column, figure in zip(st.columns(2, gap="medium"), pair, strict=False):

@@ -5,6 +5,7 @@ filled, pale or hollow, with a whole or a dashed outline, so that nobody needs t
 """
 
 import html
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -52,13 +53,14 @@ class Mark:
     """
 
     fill: float
-    dash: tuple[float, float]
+    dash: tuple[int, int]
     told: str
 
 
 _WHOLE = (1, 0)
-_DASHED = (2, 1.5)
-_DOTTED = (0.8, 1.2)
+_DASHED = (3, 2)
+_DOTTED = (1, 2)
+_BORDERS = {_WHOLE: "solid", _DASHED: "dashed", _DOTTED: "dotted"}
 MARKS = {
     Origin.MEASURED: Mark(1, _WHOLE, "filled"),
     Origin.ESTIMATED: Mark(0.35, _WHOLE, "pale, outlined"),
@@ -87,17 +89,16 @@ def points(base: alt.Chart, of: Sequence[Symbol]) -> alt.Chart:
         base: A chart of rows with the columns `model` and `origin`.
         of: The symbols of all models.
     """
-    drawn: alt.Chart = base.mark_point(
+    fills = json.dumps({origin: mark.fill for origin, mark in MARKS.items()})
+    marked = base.transform_calculate(filling=f"({fills})[datum.origin]")
+    drawn: alt.Chart = marked.mark_point(
         size=_POINT_SIZE, strokeWidth=1.8, opacity=1, filled=False
     ).encode(
         color=colours(of),
         fill=alt.Fill("model:N", scale=_scale(of, "colour"), legend=None),
         shape=alt.Shape("model:N", scale=_scale(of, "shape"), legend=None),
-        fillOpacity=alt.FillOpacity(
-            "origin:N",
-            scale=alt.Scale(domain=list(MARKS), range=[mark.fill for mark in MARKS.values()]),
-            legend=None,
-        ),
+        # Not by a scale: of names it would spread what lies between the first and the last.
+        fillOpacity=alt.FillOpacity("filling:Q", scale=None, legend=None),
         strokeDash=alt.StrokeDash(
             "origin:N",
             scale=alt.Scale(domain=list(MARKS), range=[list(mark.dash) for mark in MARKS.values()]),
@@ -141,14 +142,10 @@ def legend_of_origins(drawn: Collection[str]) -> str:
 
 def _circle(mark: Mark) -> str:
     return (
-        '<svg width="12" height="12" style="vertical-align:-1px"><circle cx="6" cy="6" r="4.5"'
-        f' fill="currentColor" fill-opacity="{mark.fill}" stroke="currentColor"'
-        f' stroke-width="1.6" stroke-dasharray="{_dashes(mark)}"/></svg>'
+        '<span style="display:inline-block;width:0.7em;height:0.7em;border-radius:50%;'
+        f"border:0.12em {_BORDERS[mark.dash]} currentColor;"
+        f'background:color-mix(in srgb, currentColor {100 * mark.fill:.0f}%, transparent)"></span>'
     )
-
-
-def _dashes(mark: Mark) -> str:
-    return "none" if mark.dash == _WHOLE else ",".join(str(length) for length in mark.dash)
 
 
 def _scale(of: Sequence[Symbol], part: str) -> alt.Scale:

@@ -13,7 +13,7 @@ from app.figure import Figure
 from app.loading import Stamp
 from app.panels import show_in_pairs
 from app.plain import plain
-from app.symbols import Symbol, points
+from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import hardware, results
@@ -50,7 +50,7 @@ _CELLS = {
     "low": "95 % from",
     "high": "95 % to",
 }
-_RATIO = "times as much"
+_RATIO = "Times as much"
 
 
 def page(view: View) -> None:
@@ -116,9 +116,11 @@ def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> al
     ends = pd.concat([beside["ratio"], beside["low"], beside["high"], pd.Series([1.0])]).dropna()
     scale = alt.Scale(type="log", domain=[ends.min() / 1.05, ends.max() * 1.05], nice=False)
     base = alt.Chart(rows[["model", "quantization", "file_bpw", "ratio", "low", "high", "origin"]])
-    along = base.encode(x=alt.X("file_bpw:Q", title="Bits per weight of the file"))
+    along = base.encode(
+        x=alt.X("file_bpw:Q", title="Bits per weight of the file", scale=alt.Scale(zero=False))
+    )
     bars = along.mark_rule(strokeWidth=2).encode(
-        y=alt.Y("low:Q", title=_RATIO, scale=scale), y2="high:Q"
+        y=alt.Y("low:Q", title=_RATIO, scale=scale), y2="high:Q", color=colours(of)
     )
     marks = points(along, of).encode(
         y=alt.Y("ratio:Q", title=_RATIO, scale=scale, axis=alt.Axis(format=".3~g")),

@@ -18,8 +18,9 @@ from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import hardware
-from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics import METRICS
 from odllm_controller.analysis.origins import origins
+from odllm_controller.analysis.phase_power import phase_power
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 _PREFILL, _DECODE = _BY_NAME["prefill_w"], _BY_NAME["decode_w"]
@@ -84,18 +85,19 @@ def _figures(view: View, both: pd.DataFrame) -> Iterator[Figure]:
             heading=f"{heading} · {title}" if title else heading,
             chart=_chart(drawn, view.symbols),
             table=drawn.rename(columns=_POWERS),
-            caption=" · ".join(part for part in (_more(drawn), caption(rows, _DECODE)) if part),
+            caption=" · ".join(part for part in (_more(rows), caption(rows, _DECODE)) if part),
         )
 
 
-def _more(drawn: pd.DataFrame) -> str:
-    """How many trials surely draw more in prefill, by intervals that do not meet."""
-    surely = int((drawn["prefill_w_low"] > drawn["decode_w_high"]).sum())
-    ratio = float((drawn["prefill_w"] / drawn["decode_w"]).median())
-    told = f"prefill draws {ratio:.3g} times as much as decode (median)"
-    if drawn["prefill_w_low"].isna().all():
+def _more(rows: pd.DataFrame) -> str:
+    """How much more prefill draws, and how sure that is."""
+    found = phase_power(rows)
+    if found is None:
+        return ""
+    told = f"prefill draws {found.ratio:.3g} times as much as decode (median)"
+    if not found.n_intervals:
         return f"{told}, without intervals"
-    return f"{told}; surely more in {surely} of {len(drawn)} trials"
+    return f"{told}, surely more in {found.n_sure} of {found.n_intervals} trials"
 
 
 def _chart(drawn: pd.DataFrame, of: Sequence[Symbol]) -> alt.LayerChart:

@@ -115,7 +115,7 @@ def _show_failures(view: View, run: str) -> None:
     found = runs.failures(view.path, run)
     if found.empty:
         return
-    with st.expander(f"{len(found)} failures with their logs"):
+    with st.expander(f"What went wrong, with logs: {len(found)}"):
         for row in records(found.head(_MOST_BARS)):
             subject = f"{row['device']}, {row['model']} {row['quantization'] or ''}"
             st.markdown(f"**{plain(subject)}**: {plain(row['message'], 300)}")
