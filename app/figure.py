@@ -1,17 +1,11 @@
 """A chart with everything that belongs to it: what it rests on, its table, its downloads."""
 
-import io
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
-_PIXELS_PER_INCH = 144
-
-Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
-"""A chart of any make that pages draw."""
+from app.picture import Chart, picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +54,3 @@ def _offer_downloads(figure: Figure) -> None:
                 key=f"{figure.name}-{ending}",
                 on_click="ignore",
             )
-
-
-def picture(chart: Chart, form: Literal["svg", "png"]) -> bytes:
-    """A chart as a file, drawn here without a browser or a network."""
-    file = io.BytesIO() if form == "png" else io.StringIO()
-    chart.save(file, format=form, ppi=_PIXELS_PER_INCH)
-    drawn = file.getvalue()
-    return drawn if isinstance(drawn, bytes) else drawn.encode()

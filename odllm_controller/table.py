@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from odllm_agent.bootstrap import Interval
-from odllm_agent.contract import Method
+from odllm_agent.contract import Method, Phase
 from odllm_controller.analysis import comparison, drift, results
 from odllm_controller.analysis.comparison import Comparison
+from odllm_controller.analysis.curves import PREFILL_TOKEN
 from odllm_controller.analysis.drift import Drift, Verdict
+from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.results import Row
-from odllm_controller.analysis.scaling import Scaling, scalings
 
 MISSING = "–"
 """What stands where there is no value."""
@@ -31,6 +32,7 @@ _MB = 1e6
 _MS = 1e-3
 _DIGITS = 3
 _METRICS = {metric.name: metric for metric in METRICS}
+_TOKEN_TIMES = {PREFILL_TOKEN.name: Phase.PREFILL, "tpot_s": Phase.DECODE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def print_results(console: Console, path: Path, run: str) -> None:
     for each in drift.load(path, run):
         console.print(drift_line(each), highlight=False)
     _print_comparisons(console, comparison.load(path, found))
-    _print_scalings(console, scalings(found))
+    _print_fits(console, fits(found, (PREFILL_TOKEN, _METRICS["tpot_s"])))
 
 
 def drift_line(found: Drift) -> str:
@@ -124,13 +126,17 @@ def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:
         console.print(f"no interval of a ratio: {reason}", highlight=False)
 
 
-def _print_scalings(console: Console, found: Sequence[Scaling]) -> None:
+def _print_fits(console: Console, found: Sequence[Fit]) -> None:
     """Prints how time per token grows with BPW, if any model was measured at enough types."""
-    if all(scaling.slope_s is None for scaling in found):
+    if all(fit.slope is None for fit in found):
         return
-    console.print("\nTime per token against BPW: slope, time at no bits, and fit (least squares)")
-    print_rows(console, _SCALING_COLUMNS, [dataclasses.asdict(scaling) for scaling in found])
-    for reason in sorted({scaling.reason for scaling in found} - {""}):
+    console.print(
+        "\nTime per token against BPW: slope, time at no bits, and fit (least squares of relative "
+        "errors)"
+    )
+    rows = [{**dataclasses.asdict(fit), "phase": _TOKEN_TIMES[fit.metric]} for fit in found]
+    print_rows(console, _FIT_COLUMNS, rows)
+    for reason in sorted({fit.reason for fit in found} - {""}):
         console.print(f"no line: {reason}", highlight=False)
 
 
@@ -217,6 +223,20 @@ def _significant(heading: str, name: str, per_unit: float) -> Column:
     return Column(heading, cell)
 
 
+def _slope(heading: str, per_unit: float) -> Column:
+    """A slope with its interval."""
+
+    def cell(row: Row) -> str:
+        if pd.isna(row["slope"]):
+            return MISSING
+        slope, low, high = (
+            significant(row[name] / per_unit) for name in ("slope", "slope_low", "slope_high")
+        )
+        return f"{slope} [{low}, {high}]"
+
+    return Column(heading, cell)
+
+
 def significant(value: float) -> str:
     """A figure whose size may be anything, with three digits that count and no exponent."""
     before = math.floor(math.log10(abs(value))) + 1 if value else 1
@@ -273,7 +293,9 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
     return Column(f"{heading} {unit}", cell, figure=True)
 
 
-def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
+def ratio_column(heading: str, name: str, *, optional: bool = False) -> Column:
+    """A column of ratios with their intervals; see `Column`."""
+
     def cell(row: Row) -> str:
         ratio: Interval | None = row[name]
         if ratio is None:
@@ -323,12 +345,12 @@ _COMPARISON_COLUMNS = (
     words("workload", "workload_label", optional=True),
     words("engine", "configuration"),
     words("against", "against", optional=True),
-    _ratio("prefill", "prefill"),
-    _ratio("decode", "decode"),
-    _ratio("energy/tok", "energy", optional=True),
+    ratio_column("prefill", "prefill"),
+    ratio_column("decode", "decode"),
+    ratio_column("energy/tok", "energy", optional=True),
 )
 
-_SCALING_COLUMNS = (
+_FIT_COLUMNS = (
     words("device", "device", optional=True),
     words("model", "model"),
     words("workload", "workload_label", optional=True),
@@ -336,7 +358,7 @@ _SCALING_COLUMNS = (
     words("phase", "phase"),
     words("types", "types"),
     number("n", "n", 0),
-    _significant("ms/tok per bit", "slope_s", _MS),
-    _significant("ms/tok at 0", "intercept_s", _MS),
+    _slope("ms/tok per bit [95 %]", _MS),
+    _significant("ms/tok at 0", "intercept", _MS),
     number("R2", "r2", 3),
 )

@@ -9,13 +9,12 @@ from app.captions import caption
 from app.charts import chart, shown
 from app.empty import show_nothing_measured
 from app.figure import Figure, show
+from app.panels import panels
 from app.plain import plain
 from app.tables import show_failed, show_results, show_skipped
 from app.view import View
 from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
-
-_PANEL = ["device", "workload_label", "configuration"]
 
 
 def page(view: View) -> None:
@@ -51,8 +50,9 @@ def _show_group(view: View, group: Group, measured: pd.DataFrame) -> None:
 
 def _figures(view: View, metric: Metric, beside: pd.DataFrame) -> Iterator[Figure]:
     """A chart of one metric for everything that may share one."""
-    for place, (title, rows) in enumerate(_panels(beside)):
+    for place, (names, rows) in enumerate(panels(beside)):
         heading = f"**{metric.label}** · {metric.better}"
+        title = ", ".join(map(plain, names))
         yield Figure(
             name=f"{metric.name.replace('_', '-')}-{place + 1}",
             heading=f"{heading} · {title}" if title else heading,
@@ -60,14 +60,6 @@ def _figures(view: View, metric: Metric, beside: pd.DataFrame) -> Iterator[Figur
             table=shown(rows, metric),
             caption=caption(rows, metric),
         )
-
-
-def _panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """What may share one chart: rows that differ only in their model."""
-    varying = [name for name in _PANEL if rows[name].nunique() > 1]
-    for key, panel in rows.groupby(_PANEL, sort=False):
-        named = dict(zip(_PANEL, key, strict=True))
-        yield ", ".join(plain(named[name]) for name in varying), panel
 
 
 def _tell_missing(metrics: Sequence[Metric], measured: pd.DataFrame) -> None:

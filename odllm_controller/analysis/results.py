@@ -35,6 +35,11 @@ GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
+# What a figure is of, but for the versions of the engine and the file.
+_CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+OWN = "odllm"
+"""The origin of what runs of this store measured."""
+
 Settings = Mapping[str, object]
 
 Row = Mapping[str, Any]
@@ -71,8 +76,8 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
 
     Returns:
         The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
-        (unique, and marked if it is no machine), `workload_label` and `configuration` (the
-        engine with its settings).
+        (unique, and marked if it is no machine or its figures were imported), `workload_label`
+        and `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
@@ -118,6 +123,12 @@ def measured(results: pd.DataFrame) -> pd.DataFrame:
     return results[results["repeats"] > 0]
 
 
+def latest(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have figures, of several versions of an engine or a file only the newest."""
+    newest = measured(results).sort_values("run_started_at", kind="stable")
+    return newest.drop_duplicates(_CELL, keep="last").sort_index()
+
+
 def failed(results: pd.DataFrame) -> pd.DataFrame:
     """The rows whose last attempt failed."""
     return results[results["status"] == "failed"]
@@ -145,7 +156,8 @@ def _unique_devices(results: pd.DataFrame) -> pd.Series:
     named = results["device"] + " (" + results["device_id"].astype(str).str[:4] + ")"
     unique = results["device"].where(~shared.astype(bool), named)
     machine = results["device_kind"].isna() | (results["device_kind"] == DeviceKind.REAL)
-    return unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    marked = unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    return marked.where(results["origin"] == OWN, marked + " (imported)")
 
 
 def _workload_labels(results: pd.DataFrame) -> pd.Series:

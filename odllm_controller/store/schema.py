@@ -119,8 +119,8 @@ def _drop_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT max(version) FROM schema_versions").fetchone()
-    return (row[0] if row else None) or 0
+    [(version,)] = connection.execute("SELECT max(version) FROM schema_versions").fetchall()
+    return version or 0
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -72,8 +72,8 @@ SELECT
     END AS bound
 FROM found;
 
--- The public view: a row per trial, one per trial that cannot run, and one per model that could not
--- be prepared.
+-- The public view: a row per trial, one per trial that cannot run, one per model that could not be
+-- prepared, and what was imported as figures.
 CREATE VIEW results AS
 WITH plan AS (
     SELECT
@@ -385,8 +385,11 @@ skipped AS (
         ORDER BY runs.started_at DESC
     )
 )
-SELECT * FROM of_trials
+SELECT *, 'odllm' AS origin FROM of_trials
 UNION ALL BY NAME
-SELECT * FROM unprepared
+SELECT *, 'odllm' AS origin FROM unprepared
 UNION ALL BY NAME
-SELECT * FROM skipped;
+SELECT *, 'odllm' AS origin FROM skipped
+UNION ALL BY NAME
+-- What this store knows of a trial itself counts more than what another told of it.
+SELECT imported.* EXCLUDE (row_id) FROM imported ANTI JOIN trials USING (trial_id);

@@ -28,7 +28,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import StoreError
-from odllm_controller.store import database, rounds, rows, schema, summaries
+from odllm_controller.store import database, imported, rounds, rows, schema, summaries
 from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
@@ -287,6 +287,24 @@ class Store:
         with self._writing() as connection:
             if not _count(connection, _HAS_UNPREPARED, {"run_id": run_id, **key}):
                 insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
+
+    def add_imported(self, found: Sequence[Row], samples: Sequence[Row]) -> None:
+        """Stores figures of elsewhere, each in the place of what was told of it before.
+
+        Args:
+            found: Rows of the table `imported`.
+            samples: Rows of the table `imported_samples`, which their speeds are worked out from.
+
+        Raises:
+            ValueRefused: One of them is no value of its column; then nothing is stored.
+        """
+        with self._writing() as connection:
+            imported.add(connection, found, samples)
+
+    def imported_types(self) -> dict[str, str]:
+        """The columns of the table `imported`, and DuckDB's types of them."""
+        found = database.read(self.path, "DESCRIBE imported")
+        return dict(zip(found["column_name"], found["column_type"], strict=True))
 
     def finished_rounds(self, trial_ids: Collection[str]) -> frozenset[tuple[str, int]]:
         """Which rounds of these trials are stored whole: pairs of trial id and round."""

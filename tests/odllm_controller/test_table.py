@@ -234,8 +234,11 @@ def test_enough_types_show_how_time_grows_with_bits(store: Store) -> None:
     head, *lines = text[text.index("ms/tok per bit") :].splitlines()
     assert head.split()[-1] == "R2"
     assert [line.split() for line in lines if "decode" in line] == [
-        ["reference-1.6M", "decode", "all", "4", "2.00", "2.00", "1.000"],
-        ["reference-1.6M", "decode", "without", "F16", "3", "2.00", "2.00", "1.000"],
+        ["reference-1.6M", "decode", "all", "4", "2.00", "[2.00,", "2.00]", "2.00", "1.000"],
+        [
+            *["reference-1.6M", "decode", "without", "F16", "3"],
+            *["2.00", "[2.00,", "2.00]", "2.00", "1.000"],
+        ],
     ]
 
 

@@ -1,0 +1,153 @@
+"""One metric of one model over its types: what lines are fitted to.
+
+Rows of different devices, workloads or configurations are never in one curve.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeAlias, cast
+
+import pandas as pd
+
+from odllm_controller.analysis.families import is_quantized
+from odllm_controller.analysis.metrics import METRICS, Basis, Better, Group, Metric
+from odllm_controller.analysis.results import latest
+
+ALL_TYPES = "all"
+QUANTIZED_TYPES = "without F16"
+
+PREFILL_TOKEN = Metric(
+    "prefill_token_s", "Time per prompt token", "ms", 1e-3, Better.LOWER, Group.LATENCY
+)
+"""1 / `prefill_tok_s`: where bytes or operations decide, time and not speed grows with them."""
+
+FITTED: tuple[Metric, ...] = (*METRICS, PREFILL_TOKEN)
+"""What lines can be fitted to."""
+
+Names: TypeAlias = tuple[str, str, str, str]
+_NAMES = ["device", "model", "workload_label", "configuration"]
+_Z_95 = 1.96
+
+
+class Against(StrEnum):
+    """What a metric is set against: a column of `results`."""
+
+    BPW = "file_bpw"
+    BYTES = "file_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric of the types of one model on one device and engine, for one workload.
+
+    Attributes:
+        device: The device's name.
+        model: The model's name.
+        workload_label: The workload with its sizes.
+        configuration: The engine with its settings.
+        metric: What was measured.
+        against: What it is set against.
+        types: The types' names, in the order of `xs`, all n of them.
+        xs: Bits per weight or bytes, rising.
+        ys: The metric's values, in the unit of its column.
+        errors: The standard errors of the values, in that unit; `None` where nothing tells.
+    """
+
+    device: str
+    model: str
+    workload_label: str
+    configuration: str
+    metric: Metric
+    against: Against
+    types: tuple[str, ...]
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    errors: tuple[float | None, ...]
+
+    @property
+    def names(self) -> Names:
+        """What it is a curve of, but for the metric."""
+        return self.device, self.model, self.workload_label, self.configuration
+
+    @property
+    def n(self) -> int:
+        """Its points."""
+        return len(self.xs)
+
+    @property
+    def places(self) -> int:
+        """Its points that differ in what they are set against."""
+        return len(set(self.xs))
+
+    @property
+    def relative(self) -> bool:
+        """Whether its errors grow with its values: those of times do, those of scores do not."""
+        return self.metric.basis is not Basis.CHECK and min(self.ys) > 0
+
+    @property
+    def quantized(self) -> "Curve":
+        """It without the types that models are published in."""
+        kept = [place for place, each in enumerate(self.types) if is_quantized(each)]
+        return replace(
+            self,
+            types=tuple(self.types[place] for place in kept),
+            xs=tuple(self.xs[place] for place in kept),
+            ys=tuple(self.ys[place] for place in kept),
+            errors=tuple(self.errors[place] for place in kept),
+        )
+
+
+def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -> Iterator[Curve]:
+    """Every curve that has a point, in the order of the rows.
+
+    Args:
+        results: Rows as `results.load` gives them.
+        metrics: What to draw, of `FITTED`.
+        against: What to set it against.
+    """
+    for names, rows in latest(results).groupby(_NAMES, sort=False):
+        for metric in metrics:
+            found = _points(rows, metric, against)
+            if not found.empty:
+                yield _curve(cast(Names, names), metric, against, found)
+
+
+def _curve(names: Names, metric: Metric, against: Against, found: pd.DataFrame) -> Curve:
+    return Curve(
+        *names,
+        metric,
+        against,
+        types=tuple(found["type"]),
+        xs=tuple(found["x"]),
+        ys=tuple(found["y"]),
+        errors=tuple(None if pd.isna(error) else float(error) for error in found["error"]),
+    )
+
+
+def _points(rows: pd.DataFrame, metric: Metric, against: Against) -> pd.DataFrame:
+    """The points that have both values, from few bits to many."""
+    value, low, high = values(rows, metric)
+    points = pd.DataFrame(
+        {
+            "type": rows["quantization"],
+            "x": rows[against].astype("float64"),
+            "y": value,
+            "error": (high - low) / (2 * _Z_95),
+        }
+    )
+    return points.dropna(subset=["x", "y"]).sort_values("x", kind="stable")
+
+
+def values(rows: pd.DataFrame, metric: Metric) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """A metric with the ends of its 95 % interval, each of the rows' length.
+
+    Args:
+        rows: Rows of `results`.
+        metric: One of `FITTED`.
+    """
+    if metric == PREFILL_TOKEN:
+        speed = (f"prefill_tok_s{end}" for end in ("", "_high", "_low"))
+        return cast("tuple[pd.Series, pd.Series, pd.Series]", tuple(1 / rows[s] for s in speed))
+    missing = pd.Series(float("nan"), index=rows.index)
+    return rows[metric.name], rows.get(metric.low, missing), rows.get(metric.high, missing)

@@ -1,0 +1,106 @@
+"""How metrics grow with bits per weight, or with bytes: a straight line, and how well it fits.
+
+F16 lies so far from all other types that it carries most of any line; so every line is worked out
+without it too. Lines are those of `analysis.lines`: of relative errors, but for scores.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from odllm_controller.analysis.curves import (
+    ALL_TYPES,
+    FITTED,
+    QUANTIZED_TYPES,
+    Against,
+    Curve,
+    curves,
+)
+from odllm_controller.analysis.lines import least_squares
+from odllm_controller.analysis.metrics import Metric
+
+_LEAST_PLACES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The line of one metric of one model on one device and engine, for one workload.
+
+    Attributes:
+        device: The device's name.
+        model: The model's name.
+        workload_label: The workload with its sizes.
+        configuration: The engine with its settings.
+        metric: The metric's name.
+        against: What it is set against: `file_bpw` or `file_bytes`.
+        types: Which types it rests on: `ALL_TYPES`, or `QUANTIZED_TYPES`.
+        n: The types that were measured.
+        slope: What one more bit per weight, or byte, adds to the metric, in its column's unit;
+            `None` where there is no line.
+        slope_low: The lower end of its 95 % interval.
+        slope_high: The upper end.
+        intercept: What the metric is at no bits, or `None`.
+        r2: The share of the spread that the line explains, from 0 to 1; `None` where there is no
+            line, or where all values are equal.
+        reason: Why there is no line, or `""`.
+    """
+
+    device: str
+    model: str
+    workload_label: str
+    configuration: str
+    metric: str
+    against: str
+    types: str
+    n: int
+    slope: float | None = None
+    slope_low: float | None = None
+    slope_high: float | None = None
+    intercept: float | None = None
+    r2: float | None = None
+    reason: str = ""
+
+
+def fits(
+    results: pd.DataFrame, metrics: Sequence[Metric] = FITTED, against: Against = Against.BPW
+) -> tuple[Fit, ...]:
+    """The lines of everything that was measured, in the order of the rows.
+
+    Args:
+        results: Rows as `results.load` gives them.
+        metrics: What to fit, of `FITTED`; what has no values is left out.
+        against: What to fit it against.
+    """
+    return tuple(fit for curve in curves(results, metrics, against) for fit in _of_curve(curve))
+
+
+def why_no_line(curve: Curve) -> str:
+    """Why no line can be fitted to a curve, or `""`."""
+    if curve.places >= _LEAST_PLACES:
+        return ""
+    what = "BPW" if curve.against is Against.BPW else "size"
+    needed = f"a line needs {_LEAST_PLACES} types of different {what}"
+    return f"{needed}, and there are {curve.places}"
+
+
+def _of_curve(curve: Curve) -> Iterator[Fit]:
+    yield _fit(curve, ALL_TYPES)
+    quantized = curve.quantized
+    if quantized.n < curve.n:
+        yield _fit(quantized, QUANTIZED_TYPES)
+
+
+def _fit(curve: Curve, types: str) -> Fit:
+    bare = Fit(*curve.names, curve.metric.name, curve.against, types, curve.n)
+    if reason := why_no_line(curve):
+        return replace(bare, reason=reason)
+    line = least_squares(curve.xs, curve.ys, relative=curve.relative)
+    return replace(
+        bare,
+        slope=line.slope,
+        slope_low=line.slope - line.slope_margin,
+        slope_high=line.slope + line.slope_margin,
+        intercept=line.intercept,
+        r2=line.r2,
+    )
