@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.bootstrap import Floats, generator
-from odllm_controller.analysis.comparable import origins
+from odllm_controller.analysis.comparable import sources
 from odllm_controller.analysis.lineage import lineage
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import latest
@@ -218,7 +218,7 @@ def _points(duel: Duel) -> Iterator[Advantage]:
 def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
     keys = ["family", *_PLACES[cost]]
     compared = [rows[key] for key in keys]
-    for key, alike in rows.groupby([*compared, origins(rows, metric(quality))], sort=False):
+    for key, alike in rows.groupby([*compared, sources(rows, metric(quality))], sort=False):
         family, device, configuration, *rest = map(str, key[:-1])
         of_sizes = alike.groupby(["n_weights", "model"])
         ladders = [_ladder(str(model), size, cost, quality) for (_, model), size in of_sizes]

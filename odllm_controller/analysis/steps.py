@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from odllm_controller.analysis.comparable import origins
+from odllm_controller.analysis.comparable import sources
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import Row, latest, records
 
@@ -104,7 +104,7 @@ def descents(results: pd.DataFrame) -> tuple[Step, ...]:
 def _ladders(results: pd.DataFrame) -> Iterator[list[Row]]:
     """The types of each model, from most bits to fewest."""
     rows = latest(results).dropna(subset=["file_bpw"])
-    rows = rows.assign(**{_origin(each): origins(rows, metric(each)) for each in QUALITIES})
+    rows = rows.assign(**{_origin(each): sources(rows, metric(each)) for each in QUALITIES})
     for _, alike in rows.groupby(_GROUP, sort=False):
         yield records(alike.sort_values("file_bpw", ascending=False, kind="stable"))
 
