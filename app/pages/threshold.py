@@ -14,6 +14,7 @@ from app.plain import plain
 from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
+from odllm_controller.analysis import results
 from odllm_controller.analysis.claims import verdicts
 from odllm_controller.analysis.curves import Against
 from odllm_controller.analysis.duels import QUALITIES, Advantage, advantages
@@ -69,28 +70,31 @@ def page(view: View) -> None:
     if view.measured.empty:
         show_nothing_measured()
         return
-    found, told, points_of = _judged(view.measured)
     st.subheader("At equal room, how much better is the larger model?")
-    _show_thresholds(view, found, points_of)
+    _show_thresholds(view, *_compared(view.measured))
     st.subheader("What the data say of the paper's five claims")
-    _show_verdicts(told)
+    # One workload and one engine are chosen at first, so that charts are few; evidence is not.
+    _show_verdicts(_judged(results.measured(view.selection.rows("workload", "engine"))))
     st.subheader("Scores against the size of the file")
     show_metrics(view, [metric(name) for name in QUALITIES], view.measured, Against.BYTES)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _judged(
-    measured: pd.DataFrame,
-) -> tuple[tuple[Threshold, ...], tuple[Verdict, ...], pd.DataFrame]:
-    return thresholds(measured), verdicts(measured), table(advantages(measured), Advantage)
+def _compared(measured: pd.DataFrame) -> tuple[tuple[Threshold, ...], pd.DataFrame]:
+    return thresholds(measured), table(advantages(measured), Advantage)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _judged(measured: pd.DataFrame) -> tuple[Verdict, ...]:
+    return verdicts(measured)
 
 
 def _show_verdicts(told: Sequence[Verdict]) -> None:
     for each in told:
         st.markdown(f"**{each.number}\\. {each.claim}** {_MARKS[each.standing]} *{each.standing}*")
-        wanted = f" What would decide it: {each.wanted}" if each.wanted else ""
-        st.markdown(plain(f"{each.evidence}{wanted}", _LONGEST))
-        st.caption(f"Rests on {each.sample}")
+        st.markdown(plain(each.evidence, _LONGEST))
+        wanted = f" · what would decide it: {each.wanted}" if each.wanted else ""
+        st.caption(f"rests on {each.sample}{plain(wanted, _LONGEST)}")
 
 
 def _show_thresholds(view: View, found: Sequence[Threshold], drawn: pd.DataFrame) -> None:
