@@ -39,14 +39,15 @@ _OF_RUN = """
 """
 _RESULTS = f"SELECT * FROM results WHERE {_OF_RUN} ORDER BY device, model, file_bpw, trial_id"  # noqa: S608 - our own text
 _WINDOWS = f"""
-WITH wanted AS (SELECT trial_id FROM results WHERE {_OF_RUN})
+WITH wanted AS (SELECT trial_id FROM results WHERE {_OF_RUN}),
+rates AS (FROM rates_of((SELECT list(trial_id) FROM wanted)))
 SELECT trial_id, 'prefill' AS phase, min(started_at) AS started_at,
     list(prefill_s ORDER BY repeat) AS window_s
-FROM rates SEMI JOIN wanted USING (trial_id)
+FROM rates
 GROUP BY trial_id, run_id, round
 UNION ALL
 SELECT trial_id, 'decode', min(started_at), list(decode_s ORDER BY repeat)
-FROM rates SEMI JOIN wanted USING (trial_id)
+FROM rates
 WHERE decode_s IS NOT NULL
 GROUP BY trial_id, run_id, round
 UNION ALL
@@ -104,12 +105,12 @@ class Options:
             allow_abbrev=False,
         )
         parser.add_argument("out", type=Path, metavar="OUT", help="a file, or - for the output")
-        parser.add_argument("--format", choices=list(Format), type=Format)
+        parser.add_argument("--format", choices=list(map(str, Format)))
         parser.add_argument("--run", help="of this run alone; `odllm explore` lists them")
         parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
         known = parser.parse_args(list(arguments))
         try:
-            chosen = known.format or _format_of(known.out)
+            chosen = Format(known.format) if known.format else _format_of(known.out)
             if chosen is Format.PARQUET and known.out == _STDOUT:
                 raise UsageError("Parquet is no text", "name a file, or another --format")
         except UsageError as error:
@@ -137,7 +138,7 @@ def export(options: Options, console: Console) -> None:
         else:
             _WRITERS[options.format](rows, file)
             told = f"{rows.num_rows} rows of `results`"
-    console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _format_of(out: Path) -> Format:

@@ -332,17 +332,6 @@ CREATE TABLE failures (
     log VARCHAR NOT NULL
 );
 
--- The 95 % interval of a trial's median by a bootstrap, which SQL cannot do. Derived from the view
--- `samples` alone, in the transaction that adds a round; `Store.work_out_bounds` does it again for all.
-CREATE TABLE bounds (
-    trial_id VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL,           -- a column of rates
-    low DOUBLE,
-    high DOUBLE,
-    reason VARCHAR NOT NULL,           -- why there is no interval
-    PRIMARY KEY (trial_id, metric)
-);
-
 -- What other tools or other stores found, a row each: the columns of the view `results` as they were
 -- told. Of a row with samples, speeds are worked out anew from them whenever some are added.
 CREATE TABLE imported (
