@@ -300,7 +300,8 @@ def _among(
     rows: pd.DataFrame, names: Sequence[str], kept: Container[tuple[object, ...]]
 ) -> pd.DataFrame:
     keys = rows[list(names)].itertuples(index=False, name=None)
-    return rows[[key in kept for key in keys]]
+    # A list that is empty would choose no columns.
+    return rows[pd.Series([key in kept for key in keys], index=rows.index, dtype=bool)]
 
 
 def _counts(standings: Iterable[Standing]) -> str:

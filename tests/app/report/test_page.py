@@ -105,6 +105,7 @@ def test_names_inside_the_charts_are_unlike_each_other(page: str) -> None:
 def test_it_tells_the_answer_the_failures_the_method_and_the_devices(page: str) -> None:
     text = Elements(page).text
     assert "best by Decode speed" in text
+    assert page.count("<td>undecided</td>") == 5, "two types of one model decide nothing"
     for told in (
         "4 trials: 2 done, 1 failed, 1 skipped",
         "the worker was killed",
