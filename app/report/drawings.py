@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 import pandas as pd
 from markupsafe import Markup
@@ -29,6 +29,8 @@ _DRAWN = frozenset(
     }
 )
 _WIDTH = 420
+# Of a fleet of hundreds a page of charts would be as long as a book.
+_MOST_PANELS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ class Drawings:
     Attributes:
         title: What they are about.
         drawings: The charts.
-        missing: What has no figure and why, a line each.
+        left_out: What is not drawn and why, a line each.
     """
 
     title: str
     drawings: Sequence[Drawing]
-    missing: Sequence[str]
+    left_out: Sequence[str]
 
 
 def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Drawings]:
@@ -78,19 +80,15 @@ def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Dr
             for metric in metrics
             for drawing in _of_metric(metric, measured, of_models, places)
         ]
-        missing = [
-            f"{metric.label}: {metric.why_missing(measured)}"
-            for metric in metrics
-            if measured[metric.name].isna().all()
-        ]
-        yield Drawings(group.value, drawn, missing)
+        left_out = [line for metric in metrics if (line := _left_out(metric, measured))]
+        yield Drawings(group.value, drawn, left_out)
 
 
 def _of_metric(
     metric: Metric, measured: pd.DataFrame, of_models: Sequence[Symbol], places: Iterator[int]
 ) -> Iterator[Drawing]:
     beside = measured[measured[metric.name].notna()]
-    for names, rows in panels(beside):
+    for names, rows in islice(panels(beside), _MOST_PANELS):
         drawn = chart(rows, metric, of_models, beside).properties(width=_WIDTH)
         yield Drawing(
             heading=", ".join((f"{metric.title}, {metric.better}", *names)),
@@ -98,6 +96,18 @@ def _of_metric(
             caption=caption(rows, metric),
             table=_table(rows, metric),
         )
+
+
+def _left_out(metric: Metric, measured: pd.DataFrame) -> str:
+    """Why a metric is not drawn at all, or not of everything; nothing if it is."""
+    there = measured[measured[metric.name].notna()]
+    if there.empty:
+        return f"{metric.label}: {metric.why_missing(measured)}"
+    n_panels = sum(1 for _ in panels(there))
+    if n_panels <= _MOST_PANELS:
+        return ""
+    what = "devices, workloads and engines"
+    return f"{metric.label}: drawn for {_MOST_PANELS} of {n_panels} {what}; the table has all"
 
 
 def _table(rows: pd.DataFrame, metric: Metric) -> Table:

@@ -5,6 +5,7 @@ does not know of a field is null.
 """
 
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from odllm_controller.exchange.bench_test import ENGINE, FLASH_ATTENTION, SETTIN
 Row: TypeAlias = Mapping[str, Any]
 """The values of a row of `results` by the names of its columns."""
 
+# ODLLM writes `0.3.36+0c1e570`, and of llama-bench's rows `b6641 0c1e570`.
+_VERSION = re.compile(r"(?:b(?P<number>\d{1,9})\s?|\S*\+)?(?P<commit>\S+)?")
 _OF_LLAMA_CPP = frozenset({"llama_cpp", ENGINE})
 
 
@@ -53,13 +56,12 @@ def line(row: Row, windows: Windows) -> str:
 
 
 def _build(row: Row) -> Row:
-    """The versions; ODLLM writes `0.3.36+0c1e570`, llama-bench's rows `b6641 0c1e570`."""
-    version = str(row["engine_version"] or "").replace("+", " ").split()
-    number = version[0].removeprefix("b") if version else ""
+    """The version and the machine."""
+    found = _VERSION.fullmatch(row["engine_version"] or "")
     is_machine = row["device_kind"] == DeviceKind.REAL
     return {
-        "build_commit": version[-1] if version else None,
-        "build_number": int(number) if number.isdecimal() else None,
+        "build_commit": found["commit"] if found else None,
+        "build_number": int(found["number"]) if found and found["number"] else None,
         # Tools tell machines apart by this alone.
         "cpu_info": row["device"] if is_machine else f"{row['device']} ({row['device_kind']})",
         "gpu_info": "",

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from app.report.__main__ import main
+from app.report.drawings import drawings
+from app.report.table import figures
+from app.symbols import symbols
 from odllm_controller.store import Store
 from tests import stores, support
+from tests.result_frames import frame
 
 HOSTILE = "</h3><script>alert(1)</script><img src=x onerror='alert(2)'>\"&'\n" + "w" * 10_000
 
@@ -118,6 +122,20 @@ def test_it_tells_the_answer_the_failures_the_method_and_the_devices(page: str) 
     ):
         assert told in text
     assert "[100, 100]" in text
+
+
+def test_of_many_devices_some_are_drawn_and_the_table_has_all() -> None:
+    rows = [
+        {"device": f"d{n}", "device_id": f"d{n}", "file_bpw": 4.5, "decode_tok_s": 10.0 + n}
+        for n in range(14)
+    ]
+    found = frame(*rows)
+    speed = next(drawings(found, symbols(["m"])))
+    assert [each.heading.rpartition(", ")[2] for each in speed.drawings] == [
+        f"d{n}" for n in range(12)
+    ]
+    assert "drawn for 12 of 14" in speed.left_out[0]
+    assert len(figures(found).rows) == 14
 
 
 def test_a_run_of_nothing_still_has_a_page(tmp_path: Path) -> None:
