@@ -159,3 +159,18 @@ FROM places CROSS JOIN LATERAL (
 ) AS scores (metric, value)
 GROUP BY device_id, sha256, engine, metric;
 SELECT max(nextval('round_ids')) FROM range((SELECT count(*) FROM starts));
+
+-- What summaries are worked out from, but for the ends of intervals: a bootstrap of so many would
+-- take minutes.
+CREATE TEMP TABLE fresh_trials AS SELECT trial_id FROM places;
+CREATE TEMP TABLE fresh_rates AS FROM rates_of((SELECT list(trial_id) FROM places));
+CREATE TEMP TABLE fresh_ends AS
+SELECT trial_id, metric, 0.97 * median(value) AS low, 1.03 * median(value) AS high, '' AS reason
+FROM (
+    UNPIVOT fresh_rates
+    ON ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j, decode_j_per_token,
+        prefill_w, decode_w, mean_w, prefill_j_per_token, prefill_peak_w, decode_peak_w,
+        prefill_net_j, decode_net_j, decode_net_j_per_token
+    INTO NAME metric VALUE value
+)
+GROUP BY trial_id, metric;

@@ -39,14 +39,15 @@ _OF_RUN = """
 """
 _RESULTS = f"SELECT * FROM results WHERE {_OF_RUN} ORDER BY device, model, file_bpw, trial_id"  # noqa: S608 - our own text
 _WINDOWS = f"""
-WITH wanted AS (SELECT trial_id FROM results WHERE {_OF_RUN})
+WITH wanted AS (SELECT trial_id FROM results WHERE {_OF_RUN}),
+rates AS (FROM rates_of((SELECT list(trial_id) FROM wanted)))
 SELECT trial_id, 'prefill' AS phase, min(started_at) AS started_at,
     list(prefill_s ORDER BY repeat) AS window_s
-FROM rates SEMI JOIN wanted USING (trial_id)
+FROM rates
 GROUP BY trial_id, run_id, round
 UNION ALL
 SELECT trial_id, 'decode', min(started_at), list(decode_s ORDER BY repeat)
-FROM rates SEMI JOIN wanted USING (trial_id)
+FROM rates
 WHERE decode_s IS NOT NULL
 GROUP BY trial_id, run_id, round
 UNION ALL

@@ -7,12 +7,14 @@ from itertools import count, islice
 import pandas as pd
 from markupsafe import Markup
 
+from app.alike import panels
 from app.captions import caption
-from app.charts import chart, shown
-from app.panels import panels
+from app.charts import Axes, chart, shown
 from app.report.inline import inline
 from app.report.table import Table, listed
 from app.symbols import Symbol
+from odllm_controller.analysis.curves import Against
+from odllm_controller.analysis.fits import fits
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
 
 # What a reader wants first of each group; the table of all figures has the rest.
@@ -87,14 +89,15 @@ def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Dr
 def _of_metric(
     metric: Metric, measured: pd.DataFrame, of_models: Sequence[Symbol], places: Iterator[int]
 ) -> Iterator[Drawing]:
-    beside = measured[measured[metric.name].notna()]
-    for names, rows in islice(panels(beside), _MOST_PANELS):
-        drawn = chart(rows, metric, of_models, beside).properties(width=_WIDTH)
+    axes = Axes(metric, Against.BPW, measured[measured[metric.name].notna()])
+    for names, rows in islice(panels(axes.beside), _MOST_PANELS):
+        lines = fits(rows, (metric,), axes.against)
+        drawn = chart(rows, axes, of_models, lines).properties(width=_WIDTH)
         yield Drawing(
             heading=", ".join((f"{metric.title}, {metric.better}", *names)),
             svg=inline(drawn, next(places)),
             caption=caption(rows, metric),
-            table=_table(rows, metric),
+            table=_table(rows, axes),
         )
 
 
@@ -110,15 +113,15 @@ def _left_out(metric: Metric, measured: pd.DataFrame) -> str:
     return f"{metric.label}: drawn for {_MOST_PANELS} of {n_panels} {what}; the table has all"
 
 
-def _table(rows: pd.DataFrame, metric: Metric) -> Table:
+def _table(rows: pd.DataFrame, axes: Axes) -> Table:
     columns = {
         "model": "Model",
         "quantization": "Type",
-        "file_bpw": "File BPW",
-        "value": metric.title,
+        "x": axes.title,
+        "value": axes.metric.title,
         "low": "95 % from",
         "high": "to",
         "repeats": "Repeats",
         "flags": "Disturbed by",
     }
-    return listed(shown(rows, metric), columns)
+    return listed(shown(rows, axes), columns)

@@ -145,8 +145,13 @@ CREATE VIEW rates AS FROM rates_of((SELECT list(trial_id) FROM trials));
 
 -- A row per measured repeat and metric that has a figure.
 CREATE MACRO samples_of(trial_ids) AS TABLE
-UNPIVOT (FROM rates_of(trial_ids))
-ON ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j, decode_j_per_token, prefill_w,
-    decode_w, mean_w, prefill_j_per_token, prefill_peak_w, decode_peak_w, prefill_net_j,
-    decode_net_j, decode_net_j_per_token
+UNPIVOT (
+    SELECT
+        trial_id, run_id, round_id, round, started_at,
+        ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
+        decode_j_per_token, prefill_w, decode_w, mean_w, prefill_j_per_token,
+        prefill_peak_w, decode_peak_w, prefill_net_j, decode_net_j, decode_net_j_per_token
+    FROM rates_of(trial_ids)
+)
+ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))
 INTO NAME metric VALUE value;

@@ -81,38 +81,34 @@ WITH plan AS (
         arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds,
         arg_max(rounds_at_most, (runs.started_at, run_id)) AS rounds_at_most,
         arg_max_null(interval_target, (runs.started_at, run_id)) AS interval_target,
+        arg_max(run_id, runs.started_at) AS run,
         max(runs.started_at) AS planned_at
     FROM planned
     JOIN runs USING (run_id)
-    GROUP BY trial_id
-),
--- The run that measured a trial last, or else the one that planned it last.
-origin AS (
-    SELECT trial_id, arg_max(run_id, (measured, started_at)) AS run
-    FROM (
-        SELECT trial_id, run_id, true AS measured, started_at FROM rounds
-        UNION ALL
-        SELECT trial_id, run_id, false, runs.started_at FROM planned JOIN runs USING (run_id)
-    )
     GROUP BY trial_id
 ),
 attempts AS (
     SELECT
         trial_id, round,
         bool_or(complete) AS complete,
-        arg_max(round_id, started_at) AS last_round_id
+        arg_max(round_id, started_at) AS last_round_id,
+        arg_max(run_id, started_at) AS last_run,
+        max(started_at) AS last_started_at
     FROM rounds
     GROUP BY trial_id, round
 ),
+-- Rounds beyond what is planned count for nothing but the run that measured the trial last.
 progress AS (
     SELECT
         trial_id,
-        count(*) FILTER (complete) AS rounds,
-        max(round) FILTER (complete) + 1 AS rounds_reached,
-        max(last_round_id) FILTER (NOT complete) AS failed_round_id
+        arg_max(last_run, last_started_at) AS last_run,
+        count(*) FILTER (wanted) AS attempted,
+        count(*) FILTER (wanted AND complete) AS rounds,
+        max(round) FILTER (wanted AND complete) + 1 AS rounds_reached,
+        max(last_round_id) FILTER (wanted AND NOT complete) AS failed_round_id
     FROM attempts
     LEFT JOIN plan USING (trial_id)
-    WHERE round < coalesce(rounds_at_most, round + 1)
+    CROSS JOIN LATERAL (SELECT round < coalesce(rounds_at_most, round + 1) AS wanted)
     GROUP BY trial_id
 ),
 -- Trials that a run left because their device did not answer, unless a later run plans them.
@@ -213,15 +209,15 @@ last_failures AS (
 ),
 of_trials AS (
     SELECT
-        origin.run,
+        coalesce(progress.last_run, plan.run) AS run,
         devices.name AS device,
         devices.kind AS device_kind,
         trials.engine,
         models.name AS model,
         models.quantization,
         CASE
-            WHEN progress.trial_id IS NULL AND holds.trial_id IS NOT NULL THEN 'held'
-            WHEN progress.trial_id IS NULL THEN 'planned'
+            WHEN coalesce(attempted, 0) = 0 AND holds.trial_id IS NOT NULL THEN 'held'
+            WHEN coalesce(attempted, 0) = 0 THEN 'planned'
             WHEN progress.failed_round_id IS NOT NULL THEN 'failed'
             WHEN stops.stopped IS NOT NULL THEN 'done'
             WHEN holds.trial_id IS NOT NULL THEN 'held'
@@ -289,10 +285,9 @@ of_trials AS (
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)
-    LEFT JOIN origin USING (trial_id)
-    LEFT JOIN runs ON runs.run_id = origin.run
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)
+    LEFT JOIN runs ON runs.run_id = coalesce(progress.last_run, plan.run)
     LEFT JOIN stops USING (trial_id)
     LEFT JOIN holds USING (trial_id)
     LEFT JOIN summaries USING (trial_id)

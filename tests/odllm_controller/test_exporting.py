@@ -73,7 +73,10 @@ def test_another_store_has_every_figure_as_it_was(full: Store, tmp_path: Path, e
     assert (done.results, done.whole) == (7, True)
     lost = ["flags"] if ending == "csv" else []
     pd.testing.assert_frame_equal(
-        rows(other).drop(columns=lost), rows(full).drop(columns=lost), check_dtype=False, check_exact=True
+        rows(other).drop(columns=lost),
+        rows(full).drop(columns=lost),
+        check_dtype=False,
+        check_exact=True,
     )
     origins = set(store.read(other.path, "SELECT origin FROM results")["origin"])
     assert origins == {f"odllm (r.{ending})", "llama-bench b1 (llama-bench-0c1e570.jsonl)"}
