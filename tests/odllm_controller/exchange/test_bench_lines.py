@@ -69,6 +69,13 @@ def test_settings_have_its_names() -> None:
     assert found.keys().isdisjoint({"threads", "kv_type_k", "flash_attention"})
 
 
+@pytest.mark.parametrize(("mmap", "mode"), [("true", "mmap"), ("false", "none")])
+def test_how_a_file_is_loaded_is_told_in_old_words_and_new_ones(mmap: str, mode: str) -> None:
+    found = told(settings=f'{{"mmap": {mmap}}}')
+    assert (found["use_mmap"], found["load_mode"]) == (json.loads(mmap), mode)
+    assert told()["load_mode"] is None
+
+
 def test_what_is_no_machine_is_marked() -> None:
     assert told()["cpu_info"] == "laptop"
     assert told(device_kind="simulated")["cpu_info"] == "laptop (simulated)"
