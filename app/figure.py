@@ -1,19 +1,12 @@
 """A chart with everything that belongs to it: what it rests on, its table, its downloads."""
 
-import io
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.picture import Chart, picture, with_flat_title
 from app.tables import show_table
-
-_PIXELS_PER_INCH = 144
-
-Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
-"""A chart of any make that pages draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class Figure:
 def show(figure: Figure) -> None:
     """Draws a figure where Streamlit is."""
     st.markdown(figure.heading)
-    st.altair_chart(_with_flat_title(figure.chart), width="stretch", key=figure.name)
+    st.altair_chart(with_flat_title(figure.chart), width="stretch", key=figure.name)
     st.caption(figure.caption)
     with st.expander("Table and downloads"):
         show_table(figure.table)
@@ -62,19 +55,3 @@ def _offer_downloads(figure: Figure) -> None:
                 key=f"{figure.name}-{ending}",
                 on_click="ignore",
             )
-
-
-def picture(chart: Chart, form: Literal["svg", "png"]) -> bytes:
-    """A chart as a file, drawn here without a browser or a network."""
-    file = io.BytesIO() if form == "png" else io.StringIO()
-    _with_flat_title(chart).save(file, format=form, ppi=_PIXELS_PER_INCH)
-    drawn = file.getvalue()
-    return drawn if isinstance(drawn, bytes) else drawn.encode()
-
-
-def _with_flat_title(chart: Chart) -> Chart:
-    """The chart with the title of its upward axis above it: upright, a long one is cut off."""
-    titled: Chart = chart.configure_axisY(
-        titleAngle=0, titleAlign="left", titleAnchor="end", titleX=-40, titleY=-12
-    )
-    return titled

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 import streamlit as st
 
+from app.alike import panels
 from app.captions import caption
 from app.charts import Axes, chart, chosen_fits, shown, titled
 from app.figure import Figure, show
@@ -14,7 +15,6 @@ from odllm_controller.analysis.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import Metric
 
-_PANEL = ["device", "workload_label", "configuration"]
 # More charts than these on one page make it slow, and nobody compares them.
 _MOST_FIGURES = 24
 
@@ -57,28 +57,14 @@ def show_in_pairs(figures: Sequence[Figure]) -> None:
         st.info(f"{len(figures) - len(drawn)} more charts are left out. Choose less on the left.")
 
 
-def panels(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """What may share one chart: rows that differ only in their model and type.
-
-    Args:
-        rows: Rows of `results.load`.
-
-    Yields:
-        What sets a chart apart from the others, in Markdown, and its rows.
-    """
-    varying = [name for name in _PANEL if rows[name].nunique() > 1]
-    for key, panel in rows.groupby(_PANEL, sort=False):
-        named = dict(zip(_PANEL, key, strict=True))
-        yield ", ".join(plain(named[name]) for name in varying), panel
-
-
 def _with(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     return rows[rows[metric.name].notna()]
 
 
 def _figures(view: View, axes: Axes) -> Iterator[Figure]:
     metric = axes.metric
-    for place, (title, rows) in enumerate(panels(axes.beside)):
+    for place, (names, rows) in enumerate(panels(axes.beside)):
+        title = ", ".join(map(plain, names))
         lines = fits(rows, (metric,), axes.against)
         heading = f"**{metric.label}** · {metric.better}"
         yield Figure(

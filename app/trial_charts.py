@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts import HEIGHT
-from app.figure import Chart
+from app.picture import Chart
 from app.symbols import COLOURS
 from odllm_controller.analysis.results import Row
 

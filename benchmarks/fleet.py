@@ -13,7 +13,6 @@ import logging
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,18 +39,14 @@ surround(surroundings.own())
 
 import ray  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from odllm_agent.actor import AgentActor  # noqa: E402
 from odllm_controller.fleets.local import LocalFleet  # noqa: E402
 from odllm_controller.fleets.simulated import agents  # noqa: E402
 
 MOST_GROWTH = 1.2
 MOST_GAP_S = 0.05
-MOST_IDLE_CORES = 0.01
 
 _FEW = 1_000
-_SETTLING_S = 10.0
 _CONF = Path(__file__).parent.parent / "conf"
 _KINDS = ("Q8_0", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K", "F16")
 _NODE: dict[str, Any] = {
@@ -72,14 +67,12 @@ class Size:
         devices: Simulated devices.
         actors: Processes that they share.
         results: Results in all, the same number from each device.
-        idle_s: For how long an idle agent is watched.
     """
 
     nodes: int
     devices: int
     actors: int
     results: int
-    idle_s: float
 
     @property
     def trials(self) -> int:
@@ -161,15 +154,6 @@ class Stretch:
     rss_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """What an agent and its Ray node cost while nothing is asked of them."""
-
-    cores: float
-    memory_bytes: int
-    processes: int
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and prints what it found.
 
@@ -187,9 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory(prefix="odllm-bench-") as folder:
         _load(size, Path(folder, "fleet.duckdb"), told)
-        with nodes(1) as cluster:
+        with nodes(1):
             _gap(size, Path(folder, "gap.duckdb"), told)
-            _rest(cluster, size, told)
     for line in unmet:
         out.print(f"not met: {line}", style="bold red")
     return int(bool(unmet))
@@ -243,17 +226,6 @@ def _gap(size: Size, path: Path, told: Told) -> None:
         f"median {_MS * gap_s:.0f} ms of {len(found)}, longest {_MS * max(found):.0f} ms",
         f"at most {_MS * MOST_GAP_S:.0f} ms",
         met=gap_s <= MOST_GAP_S,
-    )
-
-
-def _rest(cluster: Cluster, size: Size, told: Told) -> None:
-    found = idle(cluster, size.idle_s)
-    told(
-        "an idle agent with Ray",
-        f"{100 * found.cores:.2f} % of one core over {size.idle_s:.0f} s, "
-        f"{found.memory_bytes / _MB:,.0f} MB of its own in {found.processes} processes",
-        f"under {100 * MOST_IDLE_CORES:g} %",
-        met=found.cores < MOST_IDLE_CORES,
     )
 
 
@@ -326,37 +298,6 @@ def gaps_s(path: Path) -> list[float]:
     return [after - before for before, after in itertools.pairwise(starts["at_s"])]
 
 
-def idle(cluster: Cluster, watched_s: float) -> Idle:
-    """What an agent and its node cost, on a node that joins for it."""
-    node = cluster.add_node(**_NODE, include_log_monitor=True)
-    pinned = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-    actor: Any = AgentActor.options(  # type: ignore[attr-defined]
-        num_cpus=0, scheduling_strategy=pinned
-    ).remote()
-    ray.get(actor.device.remote(()))
-    # What Ray does once after a start is not what an idle laptop pays.
-    time.sleep(min(_SETTLING_S, watched_s))
-    processes = _processes(node)
-    before_s, start = _cpu_s(processes), monotonic_ns()
-    time.sleep(watched_s)
-    cores = (_cpu_s(processes) - before_s) / seconds_since(start)
-    return Idle(cores, sum(each.memory_full_info().uss for each in processes), len(processes))
-
-
-def _processes(node: Any) -> list[psutil.Process]:
-    """A node's processes with all that they started."""
-    roots = [
-        psutil.Process(each.process.pid) for kind in node.all_processes.values() for each in kind
-    ]
-    found = [each for root in roots for each in (root, *root.children(recursive=True))]
-    return list({each.pid: each for each in found}.values())
-
-
-def _cpu_s(processes: Sequence[psutil.Process]) -> float:
-    times = [each.cpu_times() for each in processes]
-    return sum(each.user + each.system for each in times)
-
-
 def _size(arguments: Sequence[str] | None) -> Size:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.fleet",
@@ -367,9 +308,8 @@ def _size(arguments: Sequence[str] | None) -> Size:
     parser.add_argument("--devices", type=int, default=500, help="simulated devices (500)")
     parser.add_argument("--actors", type=int, default=4, help="processes that they share (4)")
     parser.add_argument("--results", type=int, default=100_000, help="in all (100000)")
-    parser.add_argument("--idle-s", type=float, default=60.0, help="seconds of rest (60)")
     known = parser.parse_args(arguments)
-    return Size(known.nodes, known.devices, known.actors, known.results, known.idle_s)
+    return Size(known.nodes, known.devices, known.actors, known.results)
 
 
 if __name__ == "__main__":

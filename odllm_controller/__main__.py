@@ -15,6 +15,8 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
+from odllm_controller.exporting import Options as ExportOptions
+from odllm_controller.exporting import export
 from odllm_controller.fleets import opened
 from odllm_controller.importing import Options as ImportOptions
 from odllm_controller.importing import import_files
@@ -36,8 +38,12 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
   odllm run --help                its settings, with examples
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
-  odllm import results.jsonl      store what `odllm-agent run` measured without a controller
+  odllm advise --max-memory 8GB   tell which configurations to choose here, and how sure that is
+  odllm compare A B               set runs, devices, engines or versions against each other
   odllm explore                   open the explorer on what was measured
+  odllm report                    write one HTML page of the latest run
+  odllm export results.parquet    write what was measured; also: .csv, .jsonl
+  odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
   odllm fleet models list         tell which laptop has which model; also: push, prune
   odllm fleet up|status|down      many laptops: see odllm fleet --help
 """
@@ -172,8 +178,16 @@ def _guarded(action: Callable[[], int]) -> int:
 
 
 def _explore(arguments: list[str]) -> int:
-    """Starts the explorer, which this package does not import."""
-    return subprocess.call([sys.executable, "-m", "app", *arguments])  # noqa: S603 - our module
+    return _app("app", arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    return _app("app.report", arguments)
+
+
+def _app(module: str, arguments: list[str]) -> int:
+    """Starts a part of the app, which this package does not import."""
+    return subprocess.call([sys.executable, "-m", module, *arguments])  # noqa: S603 - our module
 
 
 def _fleet(arguments: list[str]) -> int:
@@ -192,6 +206,28 @@ def _import(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+def _advise(arguments: list[str]) -> int:
+    from odllm_controller.commands import advise  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: advise.main(arguments))
+
+
+def _compare(arguments: list[str]) -> int:
+    from odllm_controller.commands import compare  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: compare.main(arguments))
+
+
+def _export(arguments: list[str]) -> int:
+    options = ExportOptions.of(arguments)
+
+    def told() -> int:
+        export(options, Console(stderr=True))
+        return DONE
+
+    return _guarded(told)
+
+
 def _help(_: list[str]) -> int:
     sys.stdout.write(_USAGE)
     return DONE
@@ -200,8 +236,12 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
+    "advise": _advise,
+    "compare": _compare,
     "import": _import,
+    "export": _export,
     "explore": _explore,
+    "report": _report,
     "fleet": _fleet,
     "help": _help,
     "--help": _help,

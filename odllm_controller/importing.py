@@ -1,4 +1,4 @@
-"""`odllm import`: what a device did without a controller, into the store."""
+"""`odllm import`: what was measured without this controller, into the store."""
 
 import argparse
 import hashlib
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 
@@ -22,20 +23,32 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
+from odllm_controller.exchange.imported import Imported as Figures
+from odllm_controller.exchange.kind import Kind, kind_of
+from odllm_controller.exchange.reading import taken
 from odllm_controller.store import Run, Store
 
 _STORE = Path("results/odllm.duckdb")
 _SHOWN = 10
+_AT_ONCE = 500
 _EXAMPLES = """\
 examples:
   odllm import results.jsonl                        into results/odllm.duckdb
   odllm import laptop-*.jsonl --store fleet.duckdb
+  odllm import laptop.parquet                       what `odllm export` wrote
+  odllm import bench.jsonl --device "Kitchen PC"    what llama-bench timed there
   odllm import results.jsonl --json                 what was stored and refused, for a script
 
-The files are those of `odllm-agent run`. To import one again changes nothing; one that has grown
-meanwhile brings what is new. A line that is damaged is refused by its number, the rest is kept.
+The files are those of `odllm-agent run`, of `odllm export` (Parquet, CSV, JSON lines) and of
+llama-bench (-o json, jsonl or sql); which, is told by what is in them. To import one again changes
+nothing; one that has grown meanwhile brings what is new. A line that is damaged is refused by its
+number, the rest is kept. What is imported as figures is marked in the column `origin` of `results`.
 Exit status: 0 done, 1 something was refused, 2 wrong usage.
 """
+
+
+Numbered: TypeAlias = tuple[int, Figures]
+"""What was taken from a line, with its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +59,20 @@ class Options:
         paths: The files of results.
         store: Where they go.
         as_json: Whether a script will read the answer.
+        device: What to call the device of llama-bench's tests, if not by its processor.
     """
 
     paths: tuple[Path, ...]
     store: Path
     as_json: bool
+    device: str | None = None
 
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Options":
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = argparse.ArgumentParser(
             prog="odllm import",
-            description="Stores what devices measured without a controller.",
+            description="Stores what was measured without this controller.",
             epilog=_EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -65,8 +80,11 @@ class Options:
         parser.add_argument("paths", nargs="+", type=Path, metavar="FILE")
         parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
         parser.add_argument("--json", action="store_true", help="answer as JSON")
+        parser.add_argument(
+            "--device", metavar="NAME", help="where llama-bench ran; its processor unless told"
+        )
         known = parser.parse_args(list(arguments))
-        return cls(tuple(known.paths), known.store, known.json)
+        return cls(tuple(known.paths), known.store, known.json, known.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +125,7 @@ def import_files(options: Options, console: Console) -> bool:
         StoreError: The store cannot be opened or written.
     """
     store = Store.open(options.store)
-    found = [import_file(path, store) for path in options.paths]
+    found = [import_file(path, store, options.device) for path in options.paths]
     if options.as_json:
         sys.stdout.write(json.dumps([asdict(each) for each in found], indent=1) + "\n")
     else:
@@ -117,16 +135,27 @@ def import_files(options: Options, console: Console) -> bool:
     return all(each.whole for each in found)
 
 
-def import_file(path: Path, store: Store) -> Imported:
+def import_file(path: Path, store: Store, device: str | None = None) -> Imported:
     """Stores what a file holds, but for what is damaged.
 
     Args:
         path: The file.
         store: Where it goes.
+        device: What to call the device of llama-bench's tests, if not by its processor.
 
     Raises:
         StoreError: The store cannot be written.
     """
+    try:
+        kind = kind_of(path)
+    except UsageError as error:
+        return Imported(str(path), (), 0, {}, str(error))
+    if kind is Kind.RUN:
+        return _import_run(path, store)
+    return _import_figures(path, kind, store, device)
+
+
+def _import_run(path: Path, store: Store) -> Imported:
     importer = _Importer(store)
     refused: dict[int, str] = {}
     reason = ""
@@ -140,6 +169,43 @@ def import_file(path: Path, store: Store) -> Imported:
         reason = str(error)
     importer.end()
     return Imported(str(path), tuple(importer.runs), importer.n_results, refused, reason)
+
+
+def _import_figures(path: Path, kind: Kind, store: Store, device: str | None) -> Imported:
+    refused: dict[int, str] = {}
+    pending: list[Numbered] = []
+    n_results, reason = 0, ""
+    try:
+        for number, found in taken(path, kind, store.imported_types(), device):
+            if isinstance(found, Damage):
+                refused[number] = found.reason
+                continue
+            pending.append((number, found))
+            if len(pending) == _AT_ONCE:
+                n_results += _store(pending, store, refused)
+                pending = []
+    except UsageError as error:
+        reason = str(error)
+    n_results += _store(pending, store, refused)
+    return Imported(str(path), (), n_results, refused, reason)
+
+
+def _store(found: Sequence[Numbered], store: Store, refused: dict[int, str]) -> int:
+    """Stores what can be, notes why the rest cannot, and tells how many were stored."""
+    try:
+        _add([each for _, each in found], store)
+    except ValueRefused as error:
+        if len(found) > 1:
+            # One of them is to blame: each gets a transaction of its own.
+            return sum(_store([each], store, refused) for each in found)
+        refused[found[0][0]] = str(error)
+        return 0
+    return len(found)
+
+
+def _add(found: Sequence[Figures], store: Store) -> None:
+    samples = [sample for each in found for sample in each.samples]
+    store.add_imported([each.row for each in found], samples)
 
 
 class _Importer:
@@ -249,7 +315,8 @@ def _device_ids(entry: Entry) -> Iterator[str]:
 
 
 def _lines(done: Imported) -> Iterator[str]:
-    yield f"{done.path}: {_counted(done.results, 'result')} of {_counted(len(done.runs), 'run')}"
+    of_runs = f" of {_counted(len(done.runs), 'run')}" if done.runs else ""
+    yield f"{done.path}: {_counted(done.results, 'result')}{of_runs}"
     for number in sorted(done.refused)[:_SHOWN]:
         yield f"  line {number} refused: {done.refused[number]}"
     if len(done.refused) > _SHOWN:

@@ -293,7 +293,9 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
     return Column(f"{heading} {unit}", cell, figure=True)
 
 
-def _ratio(heading: str, name: str, *, optional: bool = False) -> Column:
+def ratio_column(heading: str, name: str, *, optional: bool = False) -> Column:
+    """A column of ratios with their intervals; see `Column`."""
+
     def cell(row: Row) -> str:
         ratio: Interval | None = row[name]
         if ratio is None:
@@ -343,9 +345,9 @@ _COMPARISON_COLUMNS = (
     words("workload", "workload_label", optional=True),
     words("engine", "configuration"),
     words("against", "against", optional=True),
-    _ratio("prefill", "prefill"),
-    _ratio("decode", "decode"),
-    _ratio("energy/tok", "energy", optional=True),
+    ratio_column("prefill", "prefill"),
+    ratio_column("decode", "decode"),
+    ratio_column("energy/tok", "energy", optional=True),
 )
 
 _FIT_COLUMNS = (

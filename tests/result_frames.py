@@ -12,6 +12,7 @@ from odllm_controller.analysis import results
 from tests import stores
 
 _MEASURED: Mapping[str, object] = {
+    "origin": "odllm",
     "run": "run-1",
     "device": "laptop",
     "device_id": "d1",

@@ -7,12 +7,13 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.alike import panels
 from app.captions import caption
 from app.charts import HEIGHT
 from app.empty import show_nothing_measured
 from app.figure import Figure
 from app.loading import Stamp
-from app.panels import panels, show_in_pairs, show_metrics
+from app.panels import show_in_pairs, show_metrics
 from app.plain import plain
 from app.symbols import Symbol, colours, points
 from app.tables import show_table
@@ -77,7 +78,8 @@ def _show_power(view: View, measured: pd.DataFrame) -> None:
 
 
 def _figures(view: View, both: pd.DataFrame) -> Iterator[Figure]:
-    for place, (title, rows) in enumerate(panels(both)):
+    for place, (names, rows) in enumerate(panels(both)):
+        title = ", ".join(map(plain, names))
         drawn = rows.assign(origin=origins(rows, _DECODE))[list(_POWERS)]
         heading = "**Prefill against decode power** · below the line prefill draws more"
         yield Figure(

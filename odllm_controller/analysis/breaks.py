@@ -161,7 +161,7 @@ def _chance(xs: Floats, ys: Floats, weights: Floats) -> float:
 
 
 def _left(designs: Floats, ys: Floats, weights: Floats) -> Floats:
-    """The least sums of squares, scaled to the values, of designs of shape (m, n, k): shape (m,)."""
+    """The least sums of squares of designs of shape (m, n, k), scaled to the values: shape (m,)."""
     q, _ = np.linalg.qr(designs * weights[:, np.newaxis])
     scaled = weights * ys
     met = np.einsum("mnk,mk->mn", q, np.einsum("mnk,n->mk", q, scaled))

@@ -1,29 +1,19 @@
 """Trials that differ in one thing only, the engine or one setting, and how they compare."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import pandas as pd
 
 from odllm_agent.bootstrap import Interval
-from odllm_controller import store
-from odllm_controller.analysis.ratio import Measured, ratio
+from odllm_controller.analysis import samples
 from odllm_controller.analysis.results import Row, measured, records
+from odllm_controller.analysis.samples import Samples, ratio_of
 
 _ENGINE = "engine"
-_SAMPLES = """
-SELECT trial_id, metric, run_id, round, list(value) AS repeats
-FROM samples
-WHERE list_contains($trials, trial_id)
-AND metric IN ('prefill_tok_s', 'decode_tok_s', 'decode_j_per_token')
-GROUP BY ALL
-"""
-
-Samples: TypeAlias = Mapping[tuple[str, str], Measured]
-"""What was measured, by trial id and metric."""
+_METRICS = ("prefill_tok_s", "decode_tok_s", "decode_j_per_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +58,8 @@ def load(path: Path, results: pd.DataFrame) -> tuple[Comparison, ...]:
     if not found:
         return ()
     trials = sorted({row["trial_id"] for pair in found for row in pair})
-    samples = _samples(store.read(path, _SAMPLES, {"trials": trials}))
-    return tuple(_comparison(row, against, samples) for row, against in found)
+    measured_of = samples.load(path, trials, _METRICS)
+    return tuple(_comparison(row, against, measured_of) for row, against in found)
 
 
 def pairs(results: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
@@ -104,17 +94,10 @@ def _difference(row: Row, other: Row) -> str | None:
     return differing[0] if len(differing) == 1 else None
 
 
-def _samples(found: pd.DataFrame) -> Samples:
-    samples: dict[tuple[str, str], dict[tuple[str, int], tuple[float, ...]]] = {}
-    for trial, metric, run, index, repeats in found.itertuples(index=False):
-        samples.setdefault((trial, metric), {})[run, index] = tuple(map(float, repeats))
-    return samples
-
-
-def _comparison(row: Row, against: Row, samples: Samples) -> Comparison:
+def _comparison(row: Row, against: Row, found: Samples) -> Comparison:
     def compared(metric: str) -> Interval | None:
-        above, below = (samples.get((side["trial_id"], metric), {}) for side in (row, against))
-        return _ratio(above, below, seed=f"{row['trial_id']}/{against['trial_id']}")
+        above, below = (found.get((side["trial_id"], metric), {}) for side in (row, against))
+        return ratio_of(above, below, seed=f"{row['trial_id']}/{against['trial_id']}")
 
     alike = row["energy_method"] == against["energy_method"]
     return Comparison(
@@ -128,11 +111,3 @@ def _comparison(row: Row, against: Row, samples: Samples) -> Comparison:
         decode=compared("decode_tok_s"),
         energy=compared("decode_j_per_token") if alike else None,
     )
-
-
-def _ratio(of: Measured, against: Measured, seed: str) -> Interval | None:
-    """The ratio, or `None` where a side has no values, or one that no ratio can be made of."""
-    if not of or not against:
-        return None
-    values = [value for side in (of, against) for repeats in side.values() for value in repeats]
-    return ratio(of, against, seed) if min(values) > 0 else None

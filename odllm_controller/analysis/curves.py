@@ -114,9 +114,15 @@ def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -
 
 
 def _curve(names: Names, metric: Metric, against: Against, found: pd.DataFrame) -> Curve:
-    columns = (tuple(found[name]) for name in ("type", "x", "y"))
-    errors = tuple(None if pd.isna(error) else float(error) for error in found["error"])
-    return Curve(*names, metric, against, *columns, errors)
+    return Curve(
+        *names,
+        metric,
+        against,
+        types=tuple(found["type"]),
+        xs=tuple(found["x"]),
+        ys=tuple(found["y"]),
+        errors=tuple(None if pd.isna(error) else float(error) for error in found["error"]),
+    )
 
 
 def _points(rows: pd.DataFrame, metric: Metric, against: Against) -> pd.DataFrame:

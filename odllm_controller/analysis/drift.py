@@ -33,10 +33,10 @@ SELECT
     device_id, trial_id,
     epoch(min(rates.started_at)) / 3600 AS hours,
     median(decode_tok_s) AS decode_tok_s
-FROM rates
+FROM rates_of((SELECT list(DISTINCT trial_id) FROM rounds WHERE run_id = $run)) AS rates
 JOIN trials USING (trial_id)
 JOIN devices USING (device_id)
-WHERE run_id = ?
+WHERE run_id = $run
 GROUP BY devices.name, devices.kind, device_id, trial_id, round_id
 HAVING count(decode_tok_s) > 0
 ORDER BY device, device_id, hours
@@ -109,7 +109,7 @@ def load(path: Path, run: str) -> tuple[Drift, ...]:
     Raises:
         StoreError: The store cannot be read.
     """
-    found = store.read(path, _ROUNDS, [run])
+    found = store.read(path, _ROUNDS, {"run": run})
     return tuple(
         drift(str(device), [_points(rounds) for _, rounds in rows.groupby("trial_id")])
         for (device, _), rows in found.groupby(["device", "device_id"], sort=False)

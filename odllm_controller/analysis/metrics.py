@@ -1,9 +1,17 @@
 """The one registry of metrics: what each is called, measured in, and better when."""
 
+import difflib
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
+
+from odllm_agent.errors import UsageError
+
+TASK = "task:"
+"""What the name of one task's accuracy begins with; `analysis.tasks` makes the column."""
 
 
 class Better(StrEnum):
@@ -77,6 +85,14 @@ class Metric:
         """The label with its unit, for an axis or a heading."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
+    def shown(self, value: float) -> str:
+        """A value in the unit that it is shown in, with three digits that count.
+
+        Args:
+            value: In the column's own unit.
+        """
+        return f"{figure(value / self.per_unit)} {self.unit}".rstrip()
+
     def why_missing(self, results: pd.DataFrame) -> str:
         """Why rows of `results` have no value of this metric.
 
@@ -142,6 +158,20 @@ def _quality(
     )
 
 
+def _task(name: str, label: str, missing: str) -> Metric:
+    return Metric(
+        name,
+        label,
+        "%",
+        _PERCENT,
+        Better.HIGHER,
+        Group.QUALITY,
+        Basis.CHECK,
+        missing,
+        reason="accuracy_reason",
+    )
+
+
 def _share(name: str, label: str) -> Metric:
     return Metric(name, label, "%", _PERCENT, Better.HIGHER, Group.SPEED, reason="ceiling_reason")
 
@@ -183,3 +213,38 @@ METRICS: tuple[Metric, ...] = (
     _energy("load_j", "Energy of loading", "J", 1.0, Basis.ROUNDS, reason="load_j_reason"),
 )
 """All metrics, in the order in which they are shown."""
+
+
+_BY_NAME = {each.name: each for each in METRICS}
+
+
+def metric(name: str) -> Metric:
+    """The metric of a name: a column of the registry, or `task:NAME` for the accuracy in a task.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name.startswith(TASK) and name != TASK:
+        task = name.removeprefix(TASK)
+        return _task(name, f"Accuracy in {task}", f"the file was not asked {task}")
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    raise UsageError(f"there is no metric {name!r}", nearest(name, _BY_NAME))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What somebody may have meant who typed a name that is not known."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"choose from {', '.join(sorted(names))}"
+
+
+def figure(value: float) -> str:
+    """A number whose size may be anything: three digits that count, four before the point."""
+    if not math.isfinite(value):
+        return str(value)
+    rounded = float(f"{value:.{3 if abs(value) < 1000 else 4}g}")
+    before = math.floor(math.log10(abs(rounded))) + 1 if rounded else 1
+    return f"{rounded:,.{max(0, 3 - before)}f}"

@@ -1,7 +1,7 @@
 """The public view `results`, ready to be shown: labels, quality intervals, what is under way."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAM
 
 # What a figure is of, but for the versions of the engine and the file.
 _CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+OWN = "odllm"
+"""The origin of what runs of this store measured."""
 
 Settings = Mapping[str, object]
 
@@ -74,8 +76,8 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
 
     Returns:
         The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
-        (unique, and marked if it is no machine), `workload_label` and `configuration` (the
-        engine with its settings).
+        (unique, and marked if it is no machine or its figures were imported), `workload_label`
+        and `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
@@ -154,31 +156,50 @@ def _unique_devices(results: pd.DataFrame) -> pd.Series:
     named = results["device"] + " (" + results["device_id"].astype(str).str[:4] + ")"
     unique = results["device"].where(~shared.astype(bool), named)
     machine = results["device_kind"].isna() | (results["device_kind"] == DeviceKind.REAL)
-    return unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    marked = unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
+    return marked.where(results["origin"] == OWN, marked + " (imported)")
 
 
 def _workload_labels(results: pd.DataFrame) -> pd.Series:
-    columns = results[["workload", "prompt_tokens", "output_tokens", "depth_tokens"]]
-    labels = [
-        None if pd.isna(name) else _workload_label(name, int(prompt), int(output), int(depth))
-        for name, prompt, output, depth in columns.itertuples(index=False)
-    ]
-    return pd.Series(labels, index=results.index, dtype="str")
+    columns = ["workload", "prompt_tokens", "output_tokens", "depth_tokens"]
+    return _labelled(results, columns, _workload_label)
 
 
-def _workload_label(name: str, prompt: int, output: int, depth: int) -> str:
-    sizes = f"{name}: {prompt} in, {output} out"
-    return f"{sizes}, {depth} before" if depth else sizes
+def _labelled(
+    results: pd.DataFrame, columns: list[str], label: Callable[..., str | None]
+) -> pd.Series:
+    """The label of each row, made once for all rows that are alike in some columns."""
+    kinds = results[columns].drop_duplicates()
+    labels = [label(*kind) for kind in kinds.itertuples(index=False)]
+    places = results.groupby(columns, sort=False, dropna=False).ngroup()
+    return pd.Series(labels, dtype="str").take(places.to_numpy()).set_axis(results.index)
+
+
+def _workload_label(name: object, prompt: float, output: float, depth: float) -> str | None:
+    if not isinstance(name, str):
+        return None
+    sizes = f"{name}: {int(prompt)} in, {int(output)} out"
+    return f"{sizes}, {int(depth)} before" if depth else sizes
 
 
 def _configurations(results: pd.DataFrame) -> pd.Series:
     """The engine, its threads, and every other setting in which rows of that engine differ."""
-    rows = [json.loads(text) if isinstance(text, str) else {} for text in results["settings"]]
-    labels = pd.Series(None, index=results.index, dtype="str")
-    for engine, alike in pd.Series(rows, index=results.index).groupby(results["engine"]):
-        differing = _differing(alike)
-        labels[alike.index] = [_configuration(str(engine), row, differing) for row in alike]
-    return labels
+    kinds = results[["engine", "settings"]].drop_duplicates()
+    differing = {
+        str(engine): _differing([_settings(text) for text in texts])
+        for engine, texts in kinds.groupby("engine")["settings"]
+    }
+
+    def label(engine: object, text: object) -> str | None:
+        name = str(engine)
+        return _configuration(name, _settings(text), differing[name]) if name in differing else None
+
+    return _labelled(results, ["engine", "settings"], label)
+
+
+def _settings(text: object) -> Settings:
+    found: Settings = json.loads(text) if isinstance(text, str) else {}
+    return found
 
 
 def _differing(rows: Iterable[Settings]) -> list[str]:

@@ -6,35 +6,41 @@ from pathlib import Path
 from odllm_controller import store
 
 _SPEEDS = """
-WITH repeated AS (
-    SELECT round_id, sum(prefill_s) AS prefill_s FROM repeats GROUP BY round_id
+WITH whole AS (
+    SELECT rounds.* FROM rounds JOIN trials USING (trial_id) WHERE device_id = ? AND complete
+),
+repeated AS (
+    SELECT round_id, sum(prefill_s) AS prefill_s
+    FROM repeats
+    SEMI JOIN whole USING (round_id)
+    GROUP BY round_id
 ),
 decoded AS (
-    SELECT round_id, sum(token_s) AS decode_s FROM token_times GROUP BY round_id
+    SELECT round_id, sum(token_s) AS decode_s
+    FROM token_times
+    SEMI JOIN whole USING (round_id)
+    GROUP BY round_id
 ),
 of_rounds AS (
     SELECT
         trial_id,
         median(load_s) AS load_s,
         greatest(0, median(wall_s - load_s - prefill_s - decode_s)) AS start_s
-    FROM rounds
+    FROM whole
     JOIN repeated USING (round_id)
     JOIN decoded USING (round_id)
-    WHERE complete
     GROUP BY trial_id
 )
 SELECT
     trials.engine, models.file_bytes, models.weight_bytes, models.n_weights,
     of_rounds.start_s, of_rounds.load_s,
-    1 / max(median) FILTER (metric = 'prefill_tok_s') AS prefill_token_s,
-    max(median) FILTER (metric = 'tpot_s') AS decode_token_s
-FROM trials
+    1 / summaries.prefill_tok_s AS prefill_token_s,
+    summaries.tpot_s AS decode_token_s
+FROM of_rounds
+JOIN trials USING (trial_id)
 JOIN models ON models.sha256 = trials.model_sha256
-JOIN of_rounds USING (trial_id)
-JOIN intervals USING (trial_id)
-WHERE device_id = ?
-GROUP BY ALL
-HAVING count(*) FILTER (metric IN ('prefill_tok_s', 'tpot_s')) = 2
+JOIN summaries USING (trial_id)
+WHERE summaries.prefill_tok_s IS NOT NULL AND summaries.tpot_s IS NOT NULL
 """
 
 

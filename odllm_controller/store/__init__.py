@@ -1,8 +1,8 @@
 """The store: one DuckDB file with everything that was ever measured."""
 
 from odllm_controller.store.control import controlling
-from odllm_controller.store.database import read
+from odllm_controller.store.database import read, read_table
 from odllm_controller.store.run import Run
 from odllm_controller.store.writer import Speeds, Store
 
-__all__ = ["Run", "Speeds", "Store", "controlling", "read"]
+__all__ = ["Run", "Speeds", "Store", "controlling", "read", "read_table"]

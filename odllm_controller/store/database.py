@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreError, ValueRefused
@@ -55,10 +56,23 @@ def read(
         StoreError: There is no such file, it is no store of this version, or a writer kept it
             locked for seconds.
     """
-    check_file(path)
-    with _opened(path, read_only=True) as connection:
-        schema.check_current(connection, path)
+    with _reading(path) as connection:
         return connection.execute(sql, parameters or None).df()
+
+
+def read_table(path: Path, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    """The answer to a query with the store's own types, which data frames do not all have.
+
+    Args:
+        path: The store.
+        sql: One query, with `$name` where a parameter goes.
+        parameters: The values for them.
+
+    Raises:
+        StoreError: See `read`.
+    """
+    with _reading(path) as connection:
+        return connection.sql(sql, params=parameters).to_arrow_table()
 
 
 @contextmanager
@@ -114,6 +128,14 @@ def check_file(path: Path) -> None:
             f"{path} is not a DuckDB file",
             "Name another file with store.path, or move this one away.",
         )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    check_file(path)
+    with _opened(path, read_only=True) as connection:
+        schema.check_current(connection, path)
+        yield connection
 
 
 @contextmanager

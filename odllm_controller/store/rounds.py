@@ -1,6 +1,6 @@
 """Rounds on their way into the store, as many at once as have come in."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
@@ -22,40 +22,26 @@ FROM rounds
 SEMI JOIN (SELECT unnest(?) AS trial_id) AS asked USING (trial_id)
 """
 _NEW_IDS = "SELECT nextval('round_ids') FROM range(?)"
-_SAMPLES = """
-SELECT trial_id, metric, list(repeats) AS rounds
-FROM (
-    SELECT trial_id, metric, round_id, list(value) AS repeats
-    FROM samples_of(?)
-    GROUP BY trial_id, metric, round_id
-)
-GROUP BY trial_id, metric
-"""
-
 Stored: TypeAlias = tuple[str, int, datetime, bool]
 """Trial, round, start and whether it is whole."""
 
 
-def add(connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[RoundResult]) -> None:
-    """Adds rounds, whole or failed, and works out the intervals of their trials anew.
+def add(
+    connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[RoundResult]
+) -> set[str]:
+    """Adds rounds, whole or failed.
 
     A round is left out if it, or a whole one of its trial and number, is there already.
+
+    Returns:
+        The trials that have whole rounds more than before.
     """
     new = list(_new(results, _stored(connection, results))) if results else []
     if new:
         _add_trials(connection, new)
         numbers = [number for (number,) in connection.execute(_NEW_IDS, [len(new)]).fetchall()]
         _insert_all(connection, run_id, new, numbers)
-        work_out_bounds(connection, {each.trial.id for each in new if not each.failure})
-
-
-def work_out_bounds(
-    connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str] | None = None
-) -> None:
-    """Works out the intervals of some trials, or of all, from their raw values."""
-    asked = None if trial_ids is None else list(trial_ids)
-    found = connection.execute(_SAMPLES, [asked]).fetchall()
-    upsert(connection, "bounds", [rows.of_bounds(*each) for each in found])
+    return {each.trial.id for each in new if not each.failure}
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, results: Sequence[RoundResult]) -> list[Stored]:

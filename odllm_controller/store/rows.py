@@ -252,8 +252,8 @@ def of_quality(result: QualityResult, run_id: str) -> Iterator[Row]:
         }
 
 
-def of_bounds(trial_id: str, metric: str, rounds: Rounds) -> Row:
-    """The row of the interval of one metric of a trial, from its repeats by round."""
+def of_ends(trial_id: str, metric: str, rounds: Rounds) -> Row:
+    """The ends of the interval of one metric of a trial, from its repeats by round."""
     interval = interval_of(rounds, seed=trial_id)
     return {
         "trial_id": trial_id,

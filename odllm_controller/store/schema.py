@@ -1,23 +1,25 @@
 """The schema's version, and the steps that lead to it from any older one.
 
-Migrations change tables. Views hold no data, so they are made anew, from one file, after every
-migration: a migration need not know them, and an old one is never left on top of new tables.
+Migrations change tables of raw values. Views hold no data, and summaries none of their own, so both
+are made anew after every migration: a migration need not know them, and an old one is never left on
+top of new tables.
 """
 
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 import duckdb
 
 from odllm_agent.clock import now
 from odllm_agent.errors import StoreError
+from odllm_controller.store import summaries
+from odllm_controller.store.scripts import script
 
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 
 
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(_text("migrations/1_tables.sql"))
+    connection.execute(script("migrations/1_tables.sql"))
 
 
 # Released migrations never change: a file's version is the number of them that it went through.
@@ -57,7 +59,10 @@ def migrate(
             "INSERT INTO schema_versions (version, applied_at) VALUES (?, ?)",
             [number, now().replace(tzinfo=None)],
         )
-    connection.execute(_text("views.sql"))
+    connection.execute(script("rates.sql"))
+    summaries.make(connection)
+    connection.execute(script("views.sql"))
+    summaries.refresh_all(connection)
 
 
 def check_current(
@@ -113,13 +118,9 @@ def _drop_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f'DROP MACRO TABLE "{name}"')
 
 
-def _text(name: str) -> str:
-    return (resources.files("odllm_controller.store") / name).read_text("utf-8")
-
-
 def _version(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT max(version) FROM schema_versions").fetchone()
-    return (row[0] if row else None) or 0
+    [(version,)] = connection.execute("SELECT max(version) FROM schema_versions").fetchall()
+    return version or 0
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -1,184 +1,3 @@
--- These three stand as macros with the trials wanted, or NULL for all: a filter on a view of so many
--- parts would leave most of them to work through the whole store.
-
--- One meter and method per trial, the best that it had: figures are never mixed.
-CREATE MACRO chosen_meters_of(trial_ids) AS TABLE
-SELECT trial_id, meter, method
-FROM energy
-JOIN repeats USING (round_id, repeat)
-JOIN rounds USING (round_id)
-WHERE domain = 'package' AND rounds.complete AND NOT repeats.warmup
-AND (trial_ids IS NULL OR trial_id IN (SELECT unnest(trial_ids)))
-GROUP BY trial_id, meter, method
-QUALIFY 1 = row_number() OVER (
-    PARTITION BY trial_id
-    ORDER BY list_position(['measured', 'estimated', 'unavailable'], method), meter
-);
-
-CREATE VIEW chosen_meters AS FROM chosen_meters_of(NULL);
-
--- What each device drew at rest, by meter of the package.
-CREATE VIEW idle_power AS
-SELECT run_id, device_id, meter, started_at, energy_j / window_s AS idle_w
-FROM idle_energy
-WHERE domain = 'package' AND energy_j IS NOT NULL;
-
--- A row per measured repeat: warm-ups and rounds that failed are left out.
-CREATE MACRO rates_of(trial_ids) AS TABLE
-WITH measured AS (
-    SELECT
-        trials.trial_id, trials.device_id, trials.prompt_tokens,
-        rounds.round_id, rounds.run_id, rounds.round,
-        repeats.repeat, repeats.started_at, repeats.prefill_s, repeats.ttft_s, repeats.flags,
-        repeats.wall_s
-    FROM repeats
-    JOIN rounds USING (round_id)
-    JOIN trials USING (trial_id)
-    WHERE rounds.complete AND NOT repeats.warmup
-    AND (trial_ids IS NULL OR trials.trial_id IN (SELECT unnest(trial_ids)))
-),
-decoded AS (
-    SELECT round_id, repeat, count(*) AS n_tokens, sum(token_s) AS decode_s
-    FROM token_times
-    SEMI JOIN measured USING (round_id, repeat)
-    GROUP BY round_id, repeat
-),
--- Off by a tick of each CPU, so that it is told only of all repeats together.
-others AS (
-    SELECT
-        round_id, repeat,
-        max(busy_s - own_cpu_s) FILTER (moment = 'after')
-            - max(busy_s - own_cpu_s) FILTER (moment = 'before') AS others_cpu_s
-    FROM device_states
-    SEMI JOIN measured USING (round_id, repeat)
-    GROUP BY round_id, repeat
-),
--- Of one pass through each phase, also where a window held several.
-metered AS (
-    SELECT
-        round_id, repeat,
-        any_value(chosen_meters.meter) AS meter,
-        any_value(chosen_meters.method) FILTER (counts) AS energy_method,
-        any_value(energy_j / passes) FILTER (counts AND phase = 'prefill') AS prefill_j,
-        any_value(energy_j / passes) FILTER (counts AND phase = 'decode') AS decode_j,
-        any_value(window_s / passes) FILTER (counts AND phase = 'prefill') AS prefill_window_s,
-        any_value(window_s / passes) FILTER (counts AND phase = 'decode') AS decode_window_s,
-        any_value(uncertainty_j / passes) FILTER (counts AND phase = 'prefill')
-            AS prefill_j_uncertainty,
-        any_value(uncertainty_j / passes) FILTER (counts AND phase = 'decode')
-            AS decode_j_uncertainty,
-        any_value(passes) FILTER (phase = 'prefill') AS prefill_passes,
-        any_value(passes) FILTER (phase = 'decode') AS decode_passes,
-        any_value(reason) FILTER (phase = 'prefill' AND energy_j IS NULL) AS prefill_j_reason,
-        any_value(reason) FILTER (phase = 'decode' AND energy_j IS NULL) AS decode_j_reason
-    FROM (
-        SELECT energy.*, measured.trial_id
-        FROM energy
-        JOIN measured USING (round_id, repeat)
-        WHERE domain = 'package'
-    ) AS windows
-    JOIN chosen_meters_of(trial_ids) AS chosen_meters USING (trial_id, meter)
-    CROSS JOIN LATERAL (SELECT windows.method = chosen_meters.method AS counts)
-    GROUP BY round_id, repeat
-),
-peaks AS (
-    SELECT
-        round_id, repeat, meter,
-        max(power_w) FILTER (phase = 'prefill') AS prefill_peak_w,
-        max(power_w) FILTER (phase = 'decode') AS decode_peak_w
-    FROM power_traces
-    WHERE domain = 'package'
-    GROUP BY round_id, repeat, meter
-),
--- The last idle baseline before each repeat, in the same run.
-rested AS (
-    SELECT measured.round_id, measured.repeat, idle_power.idle_w
-    FROM measured
-    JOIN metered USING (round_id, repeat)
-    ASOF JOIN idle_power
-        ON measured.run_id = idle_power.run_id
-        AND measured.device_id = idle_power.device_id
-        AND metered.meter = idle_power.meter
-        AND measured.started_at >= idle_power.started_at
-)
-SELECT
-    measured.trial_id, measured.run_id, measured.round_id, measured.round, measured.repeat,
-    measured.started_at, measured.flags,
-    measured.prefill_s, decoded.decode_s, decoded.n_tokens,
-    measured.ttft_s,
-    nullif(measured.prompt_tokens, 0) / measured.prefill_s AS prefill_tok_s,
-    decoded.n_tokens / decoded.decode_s AS decode_tok_s,
-    decoded.decode_s / decoded.n_tokens AS tpot_s,
-    metered.prefill_j,
-    metered.decode_j,
-    metered.prefill_j / nullif(measured.prompt_tokens, 0) AS prefill_j_per_token,
-    metered.decode_j / decoded.n_tokens AS decode_j_per_token,
-    metered.prefill_j / metered.prefill_window_s AS prefill_w,
-    metered.decode_j / metered.decode_window_s AS decode_w,
-    (metered.prefill_j + metered.decode_j) / (prefill_window_s + decode_window_s) AS mean_w,
-    peaks.prefill_peak_w,
-    peaks.decode_peak_w,
-    rested.idle_w,
-    metered.prefill_j - rested.idle_w * metered.prefill_window_s AS prefill_net_j,
-    metered.decode_j - rested.idle_w * metered.decode_window_s AS decode_net_j,
-    (metered.decode_j - rested.idle_w * metered.decode_window_s) / decoded.n_tokens
-        AS decode_net_j_per_token,
-    metered.prefill_j_uncertainty,
-    metered.decode_j_uncertainty,
-    metered.prefill_j_uncertainty / nullif(measured.prompt_tokens, 0)
-        AS prefill_j_per_token_uncertainty,
-    metered.decode_j_uncertainty / decoded.n_tokens AS decode_j_per_token_uncertainty,
-    metered.prefill_passes,
-    metered.decode_passes,
-    coalesce(metered.energy_method, 'unavailable') AS energy_method,
-    CASE
-        WHEN metered.round_id IS NULL THEN 'no meter of the package was asked for'
-        ELSE coalesce(metered.prefill_j_reason, metered.decode_j_reason)
-    END AS energy_reason,
-    metered.prefill_j_reason,
-    metered.decode_j_reason,
-    measured.wall_s,
-    others.others_cpu_s
-FROM measured
-LEFT JOIN decoded USING (round_id, repeat)
-LEFT JOIN others USING (round_id, repeat)
-LEFT JOIN metered USING (round_id, repeat)
-LEFT JOIN peaks USING (round_id, repeat, meter)
-LEFT JOIN rested USING (round_id, repeat);
-
-CREATE VIEW rates AS FROM rates_of(NULL);
-
--- A row per measured repeat and metric that has a figure.
-CREATE MACRO samples_of(trial_ids) AS TABLE
-UNPIVOT (
-    SELECT
-        trial_id, run_id, round_id, round, started_at,
-        ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
-        decode_j_per_token, prefill_w, decode_w, mean_w, prefill_j_per_token,
-        prefill_peak_w, decode_peak_w, prefill_net_j, decode_net_j, decode_net_j_per_token
-    FROM rates_of(trial_ids)
-)
-ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))
-INTO NAME metric VALUE value;
-
-CREATE VIEW samples AS FROM samples_of(NULL);
-
--- A row per trial and metric: the median of its repeats with its 95 % interval, and their mean.
-CREATE VIEW intervals AS
-WITH summary AS (
-    SELECT
-        trial_id, metric,
-        count(*)::INTEGER AS n,
-        count(DISTINCT round_id)::INTEGER AS rounds,
-        median(value) AS median,
-        avg(value) AS mean
-    FROM samples
-    GROUP BY trial_id, metric
-)
-SELECT trial_id, metric, n, rounds, median, low, high, mean, nullif(reason, '') AS reason
-FROM summary
-LEFT JOIN bounds USING (trial_id, metric);
-
 -- Of each ceiling the latest that has a figure, or else the latest reason for none.
 CREATE VIEW latest_ceilings AS
 SELECT * FROM ceilings
@@ -223,15 +42,16 @@ WITH floors AS (
     GROUP BY work.trial_id, work.phase
 ),
 times AS (
-    SELECT trial_id, 'decode' AS phase, median AS window_s, low AS window_s_low,
-        high AS window_s_high
-    FROM intervals
-    WHERE metric = 'tpot_s'
+    SELECT trial_id, 'decode' AS phase, tpot_s AS window_s, tpot_s_low AS window_s_low,
+        tpot_s_high AS window_s_high
+    FROM summaries
+    WHERE tpot_s IS NOT NULL
     UNION ALL
-    SELECT trial_id, 'prefill', prompt_tokens / median, prompt_tokens / high, prompt_tokens / low
-    FROM intervals
+    SELECT trial_id, 'prefill', prompt_tokens / prefill_tok_s, prompt_tokens / prefill_tok_s_high,
+        prompt_tokens / prefill_tok_s_low
+    FROM summaries
     JOIN trials USING (trial_id)
-    WHERE metric = 'prefill_tok_s'
+    WHERE prefill_tok_s IS NOT NULL
 ),
 found AS (
     SELECT
@@ -252,8 +72,8 @@ SELECT
     END AS bound
 FROM found;
 
--- The public view: a row per trial, one per trial that cannot run, and one per model that could not
--- be prepared.
+-- The public view: a row per trial, one per trial that cannot run, one per model that could not be
+-- prepared, and what was imported as figures.
 CREATE VIEW results AS
 WITH plan AS (
     SELECT
@@ -261,38 +81,34 @@ WITH plan AS (
         arg_max(rounds, (runs.started_at, run_id)) AS planned_rounds,
         arg_max(rounds_at_most, (runs.started_at, run_id)) AS rounds_at_most,
         arg_max_null(interval_target, (runs.started_at, run_id)) AS interval_target,
+        arg_max(run_id, runs.started_at) AS run,
         max(runs.started_at) AS planned_at
     FROM planned
     JOIN runs USING (run_id)
-    GROUP BY trial_id
-),
--- The run that measured a trial last, or else the one that planned it last.
-origin AS (
-    SELECT trial_id, arg_max(run_id, (measured, started_at)) AS run
-    FROM (
-        SELECT trial_id, run_id, true AS measured, started_at FROM rounds
-        UNION ALL
-        SELECT trial_id, run_id, false, runs.started_at FROM planned JOIN runs USING (run_id)
-    )
     GROUP BY trial_id
 ),
 attempts AS (
     SELECT
         trial_id, round,
         bool_or(complete) AS complete,
-        arg_max(round_id, started_at) AS last_round_id
+        arg_max(round_id, started_at) AS last_round_id,
+        arg_max(run_id, started_at) AS last_run,
+        max(started_at) AS last_started_at
     FROM rounds
     GROUP BY trial_id, round
 ),
+-- Rounds beyond what is planned count for nothing but the run that measured the trial last.
 progress AS (
     SELECT
         trial_id,
-        count(*) FILTER (complete) AS rounds,
-        max(round) FILTER (complete) + 1 AS rounds_reached,
-        max(last_round_id) FILTER (NOT complete) AS failed_round_id
+        arg_max(last_run, last_started_at) AS last_run,
+        count(*) FILTER (wanted) AS attempted,
+        count(*) FILTER (wanted AND complete) AS rounds,
+        max(round) FILTER (wanted AND complete) + 1 AS rounds_reached,
+        max(last_round_id) FILTER (wanted AND NOT complete) AS failed_round_id
     FROM attempts
     LEFT JOIN plan USING (trial_id)
-    WHERE round < coalesce(rounds_at_most, round + 1)
+    CROSS JOIN LATERAL (SELECT round < coalesce(rounds_at_most, round + 1) AS wanted)
     GROUP BY trial_id
 ),
 -- Trials that a run left because their device did not answer, unless a later run plans them.
@@ -302,147 +118,6 @@ holds AS (
     JOIN runs USING (run_id)
     LEFT JOIN plan USING (trial_id)
     WHERE runs.started_at >= coalesce(planned_at, runs.started_at)
-    GROUP BY trial_id
-),
-load_peaks AS (
-    SELECT round_id, meter, max(power_w) AS peak_w
-    FROM power_traces
-    WHERE phase = 'load' AND domain = 'package'
-    GROUP BY round_id, meter
-),
-load_windows AS (
-    SELECT
-        round_id, run_id, device_id, meter, rounds.started_at,
-        energy_j, uncertainty_j, window_s, nullif(reason, '') AS reason
-    FROM energy
-    JOIN rounds USING (round_id)
-    JOIN trials USING (trial_id)
-    JOIN chosen_meters USING (trial_id, meter)
-    WHERE phase = 'load' AND domain = 'package'
-    AND energy.method IN (chosen_meters.method, 'unavailable')
-),
-load_energy AS (
-    SELECT
-        load_windows.round_id, energy_j, uncertainty_j, reason, peak_w,
-        energy_j / window_s AS mean_w,
-        energy_j - idle_w * window_s AS net_j
-    FROM load_windows
-    LEFT JOIN load_peaks USING (round_id, meter)
-    ASOF LEFT JOIN idle_power
-        ON load_windows.run_id = idle_power.run_id
-        AND load_windows.device_id = idle_power.device_id
-        AND load_windows.meter = idle_power.meter
-        AND load_windows.started_at >= idle_power.started_at
-),
-loads AS (
-    SELECT
-        trial_id,
-        median(load_s) AS load_s,
-        median(runtime_bpw) AS runtime_bpw,
-        any_value(nullif(no_work, '')) AS no_work,
-        median(peak_rss_bytes) AS peak_rss_bytes,
-        median(anonymous_bytes) AS anonymous_bytes,
-        median(mapped_bytes) AS mapped_bytes,
-        median(loaded_bytes) AS loaded_bytes,
-        median(kv_bytes) AS kv_bytes,
-        median(compute_bytes) AS compute_bytes,
-        max(nullif(memory_reason, '')) AS memory_reason,
-        sum(waited_s) AS waited_s,
-        median(load_energy.energy_j) AS load_j,
-        median(load_energy.uncertainty_j) AS load_j_uncertainty,
-        median(load_energy.net_j) AS load_net_j,
-        median(load_energy.mean_w) AS load_w,
-        median(load_energy.peak_w) AS load_peak_w,
-        any_value(load_energy.reason) AS load_j_reason
-    FROM rounds
-    LEFT JOIN load_energy USING (round_id)
-    WHERE complete
-    GROUP BY trial_id
-),
-measured AS (
-    SELECT
-        trial_id,
-        count(*) AS repeats,
-        count(*) FILTER (len(flags) > 0) AS flagged_repeats,
-        array_to_string(list_sort(list_distinct(flatten(list(flags)))), ',') AS flags,
-        coalesce(
-            any_value(energy_method) FILTER (energy_method <> 'unavailable'), 'unavailable'
-        ) AS energy_method,
-        -- A phase is told to have none only where none of its repeats has a figure.
-        CASE
-            WHEN count(prefill_j) + count(decode_j) = 0 THEN any_value(energy_reason)
-            WHEN count(prefill_j) = 0 THEN any_value(prefill_j_reason)
-            WHEN count(decode_j) = 0 THEN any_value(decode_j_reason)
-        END AS energy_reason,
-        greatest(0, sum(others_cpu_s) / nullif(sum(wall_s), 0)) AS others_cores,
-        median(idle_w) AS idle_w,
-        median(prefill_j_uncertainty) AS prefill_j_uncertainty,
-        median(decode_j_uncertainty) AS decode_j_uncertainty,
-        median(prefill_j_per_token_uncertainty) AS prefill_j_per_token_uncertainty,
-        median(decode_j_per_token_uncertainty) AS decode_j_per_token_uncertainty,
-        max(prefill_passes) AS prefill_passes,
-        max(decode_passes) AS decode_passes
-    FROM rates
-    GROUP BY trial_id
-),
-figures AS (
-    SELECT
-        trial_id,
-        max(median) FILTER (metric = 'ttft_s') AS ttft_s,
-        max(low) FILTER (metric = 'ttft_s') AS ttft_s_low,
-        max(high) FILTER (metric = 'ttft_s') AS ttft_s_high,
-        max(median) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s,
-        max(low) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_low,
-        max(high) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_high,
-        max(median) FILTER (metric = 'decode_tok_s') AS decode_tok_s,
-        max(low) FILTER (metric = 'decode_tok_s') AS decode_tok_s_low,
-        max(high) FILTER (metric = 'decode_tok_s') AS decode_tok_s_high,
-        max(median) FILTER (metric = 'tpot_s') AS tpot_s,
-        max(low) FILTER (metric = 'tpot_s') AS tpot_s_low,
-        max(high) FILTER (metric = 'tpot_s') AS tpot_s_high,
-        max(median) FILTER (metric = 'prefill_j') AS prefill_j,
-        max(low) FILTER (metric = 'prefill_j') AS prefill_j_low,
-        max(high) FILTER (metric = 'prefill_j') AS prefill_j_high,
-        max(median) FILTER (metric = 'decode_j') AS decode_j,
-        max(low) FILTER (metric = 'decode_j') AS decode_j_low,
-        max(high) FILTER (metric = 'decode_j') AS decode_j_high,
-        max(median) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token,
-        max(low) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_low,
-        max(high) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_high,
-        max(median) FILTER (metric = 'prefill_w') AS prefill_w,
-        max(low) FILTER (metric = 'prefill_w') AS prefill_w_low,
-        max(high) FILTER (metric = 'prefill_w') AS prefill_w_high,
-        max(median) FILTER (metric = 'decode_w') AS decode_w,
-        max(low) FILTER (metric = 'decode_w') AS decode_w_low,
-        max(high) FILTER (metric = 'decode_w') AS decode_w_high,
-        max(median) FILTER (metric = 'mean_w') AS mean_w,
-        max(low) FILTER (metric = 'mean_w') AS mean_w_low,
-        max(high) FILTER (metric = 'mean_w') AS mean_w_high,
-        max(mean) FILTER (metric = 'ttft_s') AS ttft_s_mean,
-        max(mean) FILTER (metric = 'prefill_tok_s') AS prefill_tok_s_mean,
-        max(mean) FILTER (metric = 'decode_tok_s') AS decode_tok_s_mean,
-        max(mean) FILTER (metric = 'tpot_s') AS tpot_s_mean,
-        max(mean) FILTER (metric = 'decode_j_per_token') AS decode_j_per_token_mean,
-        max(reason) FILTER (metric = 'decode_tok_s') AS interval_reason,
-        max(median) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token,
-        max(low) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token_low,
-        max(high) FILTER (metric = 'prefill_j_per_token') AS prefill_j_per_token_high,
-        max(median) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w,
-        max(low) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w_low,
-        max(high) FILTER (metric = 'prefill_peak_w') AS prefill_peak_w_high,
-        max(median) FILTER (metric = 'decode_peak_w') AS decode_peak_w,
-        max(low) FILTER (metric = 'decode_peak_w') AS decode_peak_w_low,
-        max(high) FILTER (metric = 'decode_peak_w') AS decode_peak_w_high,
-        max(median) FILTER (metric = 'prefill_net_j') AS prefill_net_j,
-        max(low) FILTER (metric = 'prefill_net_j') AS prefill_net_j_low,
-        max(high) FILTER (metric = 'prefill_net_j') AS prefill_net_j_high,
-        max(median) FILTER (metric = 'decode_net_j') AS decode_net_j,
-        max(low) FILTER (metric = 'decode_net_j') AS decode_net_j_low,
-        max(high) FILTER (metric = 'decode_net_j') AS decode_net_j_high,
-        max(median) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token,
-        max(low) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token_low,
-        max(high) FILTER (metric = 'decode_net_j_per_token') AS decode_net_j_per_token_high
-    FROM intervals
     GROUP BY trial_id
 ),
 -- Why a trial takes no more rounds, once it has all that it must have.
@@ -458,7 +133,7 @@ stops AS (
         END AS stopped
     FROM progress
     LEFT JOIN plan USING (trial_id)
-    LEFT JOIN figures USING (trial_id)
+    LEFT JOIN summaries USING (trial_id)
 ),
 ceiled AS (
     SELECT
@@ -534,33 +209,29 @@ last_failures AS (
 ),
 of_trials AS (
     SELECT
-        origin.run,
+        coalesce(progress.last_run, plan.run) AS run,
         devices.name AS device,
         devices.kind AS device_kind,
         trials.engine,
         models.name AS model,
         models.quantization,
         CASE
-            WHEN progress.trial_id IS NULL AND holds.trial_id IS NOT NULL THEN 'held'
-            WHEN progress.trial_id IS NULL THEN 'planned'
+            WHEN coalesce(attempted, 0) = 0 AND holds.trial_id IS NOT NULL THEN 'held'
+            WHEN coalesce(attempted, 0) = 0 THEN 'planned'
             WHEN progress.failed_round_id IS NOT NULL THEN 'failed'
             WHEN stops.stopped IS NOT NULL THEN 'done'
             WHEN holds.trial_id IS NOT NULL THEN 'held'
             ELSE 'partial'
         END AS status,
         8 * models.weight_bytes / nullif(models.n_weights, 0) AS file_bpw,
-        loads.runtime_bpw,
         models.file_bytes,
         trials.prompt_tokens,
         trials.output_tokens,
-        coalesce(measured.repeats, 0) AS repeats,
-        figures.* EXCLUDE (trial_id),
-        loads.peak_rss_bytes,
-        measured.energy_method,
+        coalesce(summaries.repeats, 0) AS repeats,
+        summaries.* EXCLUDE (trial_id, repeats, no_work),
         ceiled.mbu,
         text_quality.perplexity,
         text_quality.kld,
-        measured.flags,
         last_failures.message AS failure,
         trials.trial_id,
         trials.device_id,
@@ -574,27 +245,10 @@ of_trials AS (
         plan.planned_rounds,
         plan.rounds_at_most,
         stops.stopped,
-        measured.flagged_repeats,
-        loads.load_s,
-        loads.anonymous_bytes,
-        measured.energy_reason,
-        measured.idle_w,
-        measured.prefill_j_uncertainty,
-        measured.decode_j_uncertainty,
-        measured.prefill_j_per_token_uncertainty,
-        measured.decode_j_per_token_uncertainty,
-        measured.prefill_passes,
-        measured.decode_passes,
-        loads.load_j,
-        loads.load_j_uncertainty,
-        loads.load_net_j,
-        loads.load_w,
-        loads.load_peak_w,
-        CASE WHEN loads.load_j IS NULL THEN loads.load_j_reason END AS load_j_reason,
         CASE
-            WHEN figures.decode_net_j IS NOT NULL THEN NULL
-            WHEN figures.decode_j IS NULL THEN measured.energy_reason
-            WHEN measured.idle_w IS NULL THEN 'no idle power was measured before it'
+            WHEN summaries.decode_net_j IS NOT NULL THEN NULL
+            WHEN summaries.decode_j IS NULL THEN summaries.energy_reason
+            WHEN summaries.idle_w IS NULL THEN 'no idle power was measured before it'
         END AS net_reason,
         text_quality.perplexity_se,
         coalesce(nullif(models.no_quality, ''), text_quality.perplexity_reason)
@@ -626,27 +280,17 @@ of_trials AS (
         ceiled.bound,
         ceiled.prefill_bound,
         ceiled.decode_read_bytes,
-        coalesce(loads.no_work, ceiled.missing) AS ceiling_reason,
-        loads.mapped_bytes,
-        loads.loaded_bytes,
-        loads.kv_bytes,
-        loads.compute_bytes,
-        loads.memory_reason,
-        loads.waited_s,
-        measured.others_cores,
+        coalesce(summaries.no_work, ceiled.missing) AS ceiling_reason,
         CASE WHEN stops.stopped IS NULL THEN holds.reason END AS hold_reason
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)
-    LEFT JOIN origin USING (trial_id)
-    LEFT JOIN runs ON runs.run_id = origin.run
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)
+    LEFT JOIN runs ON runs.run_id = coalesce(progress.last_run, plan.run)
     LEFT JOIN stops USING (trial_id)
     LEFT JOIN holds USING (trial_id)
-    LEFT JOIN loads USING (trial_id)
-    LEFT JOIN measured USING (trial_id)
-    LEFT JOIN figures USING (trial_id)
+    LEFT JOIN summaries USING (trial_id)
     LEFT JOIN ceiled USING (trial_id)
     LEFT JOIN text_quality USING (device_id, model_sha256, engine)
     LEFT JOIN task_quality USING (device_id, model_sha256, engine)
@@ -693,12 +337,12 @@ tried AS (
             trials.settings::VARCHAR, trials.prompt_tokens, trials.output_tokens,
             trials.depth_tokens, trials.seed
         ) AS subject,
-        loads.trial_id IS NOT NULL AS measured,
+        summaries.trial_id IS NOT NULL AS measured,
         plan.planned_at
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN plan USING (trial_id)
-    LEFT JOIN loads USING (trial_id)
+    LEFT JOIN summaries USING (trial_id)
 ),
 -- What cannot run, unless it was measured nevertheless or a later run plans it.
 skipped AS (
@@ -741,8 +385,11 @@ skipped AS (
         ORDER BY runs.started_at DESC
     )
 )
-SELECT * FROM of_trials
+SELECT *, 'odllm' AS origin FROM of_trials
 UNION ALL BY NAME
-SELECT * FROM unprepared
+SELECT *, 'odllm' AS origin FROM unprepared
 UNION ALL BY NAME
-SELECT * FROM skipped;
+SELECT *, 'odllm' AS origin FROM skipped
+UNION ALL BY NAME
+-- What this store knows of a trial itself counts more than what another told of it.
+SELECT imported.* EXCLUDE (row_id) FROM imported ANTI JOIN trials USING (trial_id);

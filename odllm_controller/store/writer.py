@@ -28,7 +28,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import StoreError
-from odllm_controller.store import database, rounds, rows, schema
+from odllm_controller.store import database, imported, rounds, rows, schema, summaries
 from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row
 from odllm_controller.store.run import Run
@@ -103,6 +103,13 @@ FROM (
     GROUP BY trial_id, round
 )
 GROUP BY trial_id
+"""
+_MEASURED_AFTER = """
+SELECT DISTINCT trial_id
+FROM rounds
+JOIN trials USING (trial_id)
+JOIN repeats USING (round_id)
+WHERE run_id = ? AND device_id = ? AND complete AND repeats.started_at >= ?
 """
 T = TypeVar("T")
 Speeds = tuple[tuple[float, ...], ...]
@@ -233,15 +240,17 @@ class Store:
         What is there already is left out: a round that is stored, or a whole one of its trial and
         number; a quality check that is stored whole, or was tried in its run before. Much at once
         costs far less than one by one: most of the time goes into opening the file, closing it, and
-        working out the intervals of the trials.
+        working out the summaries of the trials.
 
         Args:
             results: Each with the run that asked for it.
             events: Each with the run that writes it down.
         """
         with self._writing() as connection:
+            touched: set[str] = set()
             for run_id, taken in groupby(results, itemgetter(0)):
-                _add_results(connection, run_id, [result for _, result in taken])
+                touched |= _add_results(connection, run_id, [result for _, result in taken])
+            summaries.refresh(connection, touched)
             insert(connection, "events", [rows.of_event(event, run) for run, event in events])
 
     def add_results(self, run_id: str, results: Sequence[Result]) -> None:
@@ -264,11 +273,10 @@ class Store:
         """Stores what a device did while nothing was measured on it."""
         self.add_results(run_id, (baseline,))
 
-    def work_out_bounds(self) -> None:
-        """Works out every interval again, from the raw values of all trials."""
+    def summarise(self) -> None:
+        """Works out the summaries of all trials again, from their raw values."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM bounds")
-            rounds.work_out_bounds(connection)
+            summaries.refresh_all(connection)
 
     def add_failure(
         self, run_id: str, device_id: str, request: ModelRequest, failure: Failure
@@ -279,6 +287,24 @@ class Store:
         with self._writing() as connection:
             if not _count(connection, _HAS_UNPREPARED, {"run_id": run_id, **key}):
                 insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
+
+    def add_imported(self, found: Sequence[Row], samples: Sequence[Row]) -> None:
+        """Stores figures of elsewhere, each in the place of what was told of it before.
+
+        Args:
+            found: Rows of the table `imported`.
+            samples: Rows of the table `imported_samples`, which their speeds are worked out from.
+
+        Raises:
+            ValueRefused: One of them is no value of its column; then nothing is stored.
+        """
+        with self._writing() as connection:
+            imported.add(connection, found, samples)
+
+    def imported_types(self) -> dict[str, str]:
+        """The columns of the table `imported`, and DuckDB's types of them."""
+        found = database.read(self.path, "DESCRIBE imported")
+        return dict(zip(found["column_name"], found["column_type"], strict=True))
 
     def finished_rounds(self, trial_ids: Collection[str]) -> frozenset[tuple[str, int]]:
         """Which rounds of these trials are stored whole: pairs of trial id and round."""
@@ -338,14 +364,16 @@ def _make_folder(path: Path) -> None:
 
 def _add_results(
     connection: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]
-) -> None:
-    rounds.add(connection, run_id, _all_of(RoundResult, results))
+) -> set[str]:
+    """Adds results of one run, and tells the trials whose summaries rest on them."""
+    touched = rounds.add(connection, run_id, _all_of(RoundResult, results))
     for checked in _all_of(QualityResult, results):
         _add_quality(connection, run_id, checked)
     for rested in _all_of(Baseline, results):
-        _add_baseline(connection, run_id, rested)
+        touched |= _add_baseline(connection, run_id, rested)
     for found in _all_of(Ceilings, results):
         upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
+    return touched
 
 
 def _all_of(kind: type[T], results: Sequence[Result]) -> list[T]:
@@ -363,9 +391,12 @@ def _add_quality(connection: duckdb.DuckDBPyConnection, run_id: str, result: Qua
         insert(connection, "failures", [failure | rows.of_unchecked(result)])
 
 
-def _add_baseline(connection: duckdb.DuckDBPyConnection, run_id: str, rested: Baseline) -> None:
+def _add_baseline(connection: duckdb.DuckDBPyConnection, run_id: str, rested: Baseline) -> set[str]:
+    """Adds a device at rest, and tells the trials that were measured after it already."""
     upsert(connection, "baselines", [rows.of_baseline(rested, run_id)])
     upsert(connection, "idle_energy", rows.of_idle_energy(rested, run_id))
+    place = [run_id, rested.device_id, rows.timestamp(rested.started_at)]
+    return {trial_id for (trial_id,) in connection.execute(_MEASURED_AFTER, place).fetchall()}
 
 
 def _count(

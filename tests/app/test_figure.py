@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from app.figure import picture
+from app.picture import picture
 
 
 def chart() -> alt.LayerChart:

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from app.figure import picture
+from app.picture import picture
 from app.symbols import MARKS, legend, legend_of_origins, points, symbols
 from odllm_controller.analysis.origins import Origin
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests import stores, support
 
 ROOT = Path(__file__).parents[2]
@@ -57,14 +59,23 @@ def test_figures_are_those_of_the_two_marks_after_so_many(tmp_path: Path) -> Non
 
 
 def test_a_tiny_fleet_runs_from_its_start_to_the_last_figure() -> None:
-    size = ["--nodes", "1", "--devices", "3", "--actors", "2", "--results", "12", "--idle-s", "1"]
+    size = ["--nodes", "1", "--devices", "3", "--actors", "2", "--results", "12"]
     done = python("-m", "benchmarks.fleet", *size)
     assert done.returncode in {0, 1}, done.stderr
     assert "12 results in" in done.stdout
     assert "dispatch gap between two trials of one device: median" in done.stdout
-    assert "an idle agent with Ray:" in done.stdout
     assert ("not met" in done.stdout) == (done.returncode == 1)
 
 
-def test_wrong_usage_is_told() -> None:
-    assert python("-m", "benchmarks.fleet", "--nodes", "many").returncode == 2
+def test_an_idle_agent_is_watched_with_all_that_belongs_to_it() -> None:
+    done = python("-m", "benchmarks.idle_agent", "--idle-s", "1")
+    assert done.returncode in {0, 1}, done.stderr
+    assert {"odllm_agent", "raylet", "ray::AgentActor"} <= {
+        line.partition(": ")[0] for line in done.stdout.splitlines()
+    }
+    assert "an idle agent with Ray:" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["fleet", "idle_agent"])
+def test_wrong_usage_is_told(module: str) -> None:
+    assert python("-m", f"benchmarks.{module}", "--no-such-option").returncode == 2

@@ -23,7 +23,7 @@ TABLES = {
     "failures": "failure_id",
     "trials": "trial_id",
     "models": "sha256",
-    "bounds": "trial_id, metric",
+    "summaries": "trial_id",
 }
 TRIALS = tuple(
     support.trial(support.model_file(quantization=quantization)) for quantization in ("Q4_0", "F16")
@@ -98,15 +98,3 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing(tmp_path: Path) -> None:
         store.add_results("run-1", [good, bad])
     assert read(store.path, "FROM rounds").empty
     assert read(store.path, "FROM trials").empty
-
-
-def test_only_the_trials_of_a_batch_get_their_intervals_anew(tmp_path: Path) -> None:
-    store = stores.begun(tmp_path / "odllm.duckdb")
-    first = [attempt(trial, number, 0) for trial in (0, 1) for number in (0, 1)]
-    store.add_results("run-1", first)
-    before = read(store.path, "FROM bounds ORDER BY trial_id, metric")
-    store.add_results("run-1", [attempt(0, 2, 0)])
-    after = read(store.path, "FROM bounds ORDER BY trial_id, metric")
-    changed = set(before["trial_id"][(before["low"] != after["low"]) & before["low"].notna()])
-    assert changed == {TRIALS[0].id}
-    assert len(after) == len(before)

@@ -81,13 +81,10 @@ def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:
         names = {name for (name,) in views.fetchall()}
     assert found == [("done", 7)]
     assert names == {
-        "chosen_meters",
         "idle_power",
-        "intervals",
         "latest_ceilings",
         "rates",
         "results",
-        "samples",
         "shares",
     }
 

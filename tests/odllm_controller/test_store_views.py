@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -191,17 +190,6 @@ def test_where_there_is_no_interval_there_is_a_reason(
     assert row["decode_tok_s"] is not None
 
 
-def test_intervals_can_be_worked_out_again_from_the_raw_values(path: Path) -> None:
-    other = replace(support.round_result(), trial=support.trial(threads=6))
-    store = stores.measured(path, *two_rounds(0.01, 0.011, 0.012), other, rounds=2)
-    before = result_rows(path)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("DELETE FROM bounds")
-    assert {row["decode_tok_s_low"] for row in result_rows(path)} == {None}
-    store.work_out_bounds()
-    assert result_rows(path) == before
-
-
 def test_a_round_that_comes_later_moves_the_interval(path: Path) -> None:
     first, second = two_rounds(0.01, 0.011, 0.012)
     store = stores.measured(path, first, second, rounds=3)
@@ -221,10 +209,7 @@ def test_a_metric_that_some_repeats_lack_has_the_interval_of_the_others(path: Pa
     row = only_row(path)
     assert (row["decode_j"], row["decode_j_low"]) == (2.0, None)
     assert row["interval_reason"] is None
-    found = read(path, "SELECT n, rounds, reason FROM intervals WHERE metric = 'decode_j'")
-    assert found.to_dict("records") == [
-        {"n": 5, "rounds": 2, "reason": "an interval needs 6 repeats, and there are 5"}
-    ]
+    assert row["decode_tok_s_low"] is not None
 
 
 @pytest.mark.parametrize(

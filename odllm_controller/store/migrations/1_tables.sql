@@ -332,13 +332,59 @@ CREATE TABLE failures (
     log VARCHAR NOT NULL
 );
 
--- The 95 % interval of a trial's median by a bootstrap, which SQL cannot do. Derived from the view
--- `samples` alone, in the transaction that adds a round; `Store.work_out_bounds` does it again for all.
-CREATE TABLE bounds (
-    trial_id VARCHAR NOT NULL,
-    metric VARCHAR NOT NULL,           -- a column of rates
-    low DOUBLE,
-    high DOUBLE,
-    reason VARCHAR NOT NULL,           -- why there is no interval
-    PRIMARY KEY (trial_id, metric)
+-- What other tools or other stores found, a row each: the columns of the view `results` as they were
+-- told. Of a row with samples, speeds are worked out anew from them whenever some are added.
+CREATE TABLE imported (
+    row_id VARCHAR PRIMARY KEY,        -- the trial's id, or a hash of what was told
+    origin VARCHAR NOT NULL,           -- the tool with its version, and the file
+    accuracy_reason VARCHAR, bound VARCHAR, ceiling_reason VARCHAR, device VARCHAR NOT NULL,
+    device_id VARCHAR, device_kind VARCHAR, energy_method VARCHAR, energy_reason VARCHAR,
+    engine VARCHAR, engine_version VARCHAR, failure VARCHAR, failure_kind VARCHAR, flags VARCHAR,
+    hold_reason VARCHAR, interval_reason VARCHAR, kld_reason VARCHAR, load_j_reason VARCHAR,
+    memory_reason VARCHAR, model VARCHAR NOT NULL, model_sha256 VARCHAR, net_reason VARCHAR,
+    perplexity_reason VARCHAR, prefill_bound VARCHAR, quality_text VARCHAR, quantization VARCHAR,
+    remedy VARCHAR, run VARCHAR, skip_reason VARCHAR, status VARCHAR NOT NULL, stopped VARCHAR,
+    trial_id VARCHAR, workload VARCHAR,
+    accuracy DOUBLE, accuracy_se DOUBLE, anonymous_bytes DOUBLE, compute_bytes DOUBLE,
+    decode_compute_fraction DOUBLE, decode_j DOUBLE, decode_j_high DOUBLE, decode_j_low DOUBLE,
+    decode_j_per_token DOUBLE, decode_j_per_token_high DOUBLE, decode_j_per_token_low DOUBLE,
+    decode_j_per_token_mean DOUBLE, decode_j_per_token_uncertainty DOUBLE,
+    decode_j_uncertainty DOUBLE, decode_net_j DOUBLE, decode_net_j_high DOUBLE,
+    decode_net_j_low DOUBLE, decode_net_j_per_token DOUBLE, decode_net_j_per_token_high DOUBLE,
+    decode_net_j_per_token_low DOUBLE, decode_peak_w DOUBLE, decode_peak_w_high DOUBLE,
+    decode_peak_w_low DOUBLE, decode_read_bytes DOUBLE, decode_tok_s DOUBLE,
+    decode_tok_s_high DOUBLE, decode_tok_s_low DOUBLE, decode_tok_s_mean DOUBLE, decode_w DOUBLE,
+    decode_w_high DOUBLE, decode_w_low DOUBLE, delta_p DOUBLE, delta_p_rms DOUBLE,
+    delta_p_rms_se DOUBLE, delta_p_se DOUBLE, file_bpw DOUBLE, idle_w DOUBLE, kld DOUBLE,
+    kld_se DOUBLE, kv_bytes DOUBLE, load_j DOUBLE, load_j_uncertainty DOUBLE, load_net_j DOUBLE,
+    load_peak_w DOUBLE, load_s DOUBLE, load_w DOUBLE, loaded_bytes DOUBLE, mapped_bytes DOUBLE,
+    mbu DOUBLE, mbu_high DOUBLE, mbu_low DOUBLE, mean_w DOUBLE, mean_w_high DOUBLE,
+    mean_w_low DOUBLE, others_cores DOUBLE, peak_rss_bytes DOUBLE, perplexity DOUBLE,
+    perplexity_se DOUBLE, prefill_compute_fraction DOUBLE, prefill_compute_fraction_high DOUBLE,
+    prefill_compute_fraction_low DOUBLE, prefill_j DOUBLE, prefill_j_high DOUBLE,
+    prefill_j_low DOUBLE, prefill_j_per_token DOUBLE, prefill_j_per_token_high DOUBLE,
+    prefill_j_per_token_low DOUBLE, prefill_j_per_token_uncertainty DOUBLE,
+    prefill_j_uncertainty DOUBLE, prefill_net_j DOUBLE, prefill_net_j_high DOUBLE,
+    prefill_net_j_low DOUBLE, prefill_peak_w DOUBLE, prefill_peak_w_high DOUBLE,
+    prefill_peak_w_low DOUBLE, prefill_tok_s DOUBLE, prefill_tok_s_high DOUBLE,
+    prefill_tok_s_low DOUBLE, prefill_tok_s_mean DOUBLE, prefill_w DOUBLE, prefill_w_high DOUBLE,
+    prefill_w_low DOUBLE, runtime_bpw DOUBLE, top1_agreement DOUBLE, top1_agreement_se DOUBLE,
+    tpot_s DOUBLE, tpot_s_high DOUBLE, tpot_s_low DOUBLE, tpot_s_mean DOUBLE, ttft_s DOUBLE,
+    ttft_s_high DOUBLE, ttft_s_low DOUBLE, ttft_s_mean DOUBLE, waited_s DOUBLE,
+    depth_tokens BIGINT, file_bytes BIGINT, flagged_repeats BIGINT, n_weights BIGINT,
+    output_tokens BIGINT, prompt_tokens BIGINT, repeats BIGINT NOT NULL, rounds BIGINT NOT NULL,
+    accuracies JSON, settings JSON,
+    decode_passes INTEGER, planned_rounds INTEGER, prefill_passes INTEGER, rounds_at_most INTEGER,
+    threads INTEGER,
+    run_started_at TIMESTAMP
+);
+
+-- What llama-bench timed: a round is one start of it.
+CREATE TABLE imported_samples (
+    row_id VARCHAR NOT NULL,
+    round VARCHAR NOT NULL,            -- a hash of what that start told
+    repeat INTEGER NOT NULL,           -- from 0
+    window_s DOUBLE NOT NULL,          -- of all tokens of the prompt, or of the output
+    started_at TIMESTAMP,
+    PRIMARY KEY (row_id, round, repeat)
 );

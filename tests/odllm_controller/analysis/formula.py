@@ -87,3 +87,47 @@ def covered(truth: float, intervals: Sequence[tuple[float | None, float | None]]
     return sum(
         (low is None or low <= truth) and (high is None or truth <= high) for low, high in intervals
     )
+
+
+def two_sizes(
+    advantage: Callable[[float], float],
+    error: float,
+    seed: int,
+    bpw: Mapping[str, float] = MANY,
+    shared: float = 0.0,
+) -> list[Row]:
+    """A model of 1B and one of 2B weights, whose accuracies differ by a formula at equal bytes.
+
+    Args:
+        advantage: How much better the larger one is at so many bits per weight of its own, than the
+            smaller one at the same bytes.
+        error: The standard error of every accuracy.
+        seed: What errors are drawn from.
+        bpw: The types of both.
+        shared: The part of an error's variance that all types of a model share, from 0 to 1.
+    """
+    chance = np.random.default_rng(seed)
+
+    def smaller(bits: float) -> float:
+        return 0.6 - 0.3 * math.exp(-bits / 3)
+
+    def scores(score: Callable[[float], float]) -> Callable[[float], Row]:
+        common = error * math.sqrt(shared) * float(chance.standard_normal())
+        own = error * math.sqrt(1 - shared)
+
+        def figures(bits: float) -> Row:
+            found = scored("accuracy", score(bits) + common, own, chance)
+            return {**found, "accuracy_se": error}
+
+        return figures
+
+    of_larger = scores(lambda bits: smaller(2 * bits) + advantage(bits))
+    return [
+        *types(scores(smaller), bpw, 1e9, model="made-1B"),
+        *types(of_larger, bpw, 2e9, model="made-2B"),
+    ]
+
+
+def turning_at(bits: float, height: float = 0.1) -> Callable[[float], float]:
+    """An advantage that is below 0 below so many bits per weight, and levels off above them."""
+    return lambda bpw: height * (1 - math.exp(bits - bpw))

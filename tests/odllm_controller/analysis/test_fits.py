@@ -132,14 +132,17 @@ def test_a_score_of_0_is_fitted() -> None:
     assert fit.slope < 0
 
 
+def timed(seed: int) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    return frame(
+        *formula.types(lambda bpw: formula.noisy("tpot_s", 0.004 + 0.002 * bpw, 0.05, chance))
+    )
+
+
 def test_the_interval_covers_the_slope_of_the_formula() -> None:
     intervals: dict[str, list[tuple[float | None, float | None]]] = {}
     for seed in range(100):
-        chance = np.random.default_rng(seed)
-        made = formula.types(
-            lambda bpw, draw=chance: formula.noisy("tpot_s", 0.004 + 0.002 * bpw, 0.05, draw)
-        )
-        for fit in fits(frame(*made), [TPOT]):
+        for fit in fits(timed(seed), [TPOT]):
             intervals.setdefault(fit.types, []).append((fit.slope_low, fit.slope_high))
     for types, found in intervals.items():
         assert formula.covered(0.002, found) >= 93, types

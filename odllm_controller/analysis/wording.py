@@ -1,0 +1,83 @@
+"""An answer in words, the same on a page and on the terminal."""
+
+from odllm_controller.analysis.advice import Advice
+from odllm_controller.analysis.choice import Choice, Figure, Meets
+from odllm_controller.analysis.metrics import metric
+from odllm_controller.analysis.objective import Objective
+from odllm_controller.analysis.relaxing import Cost, Relaxed
+from odllm_controller.analysis.turning import Turning
+
+_MEETS = {
+    Meets.YES: "",
+    Meets.LIKELY: "likely",
+    Meets.HARDLY: "hardly",
+    Meets.NO: "misses",
+}
+
+
+def measured(found: Figure) -> str:
+    """A figure with its 95 % interval, its unit, and whether it meets its limit."""
+    of = metric(found.metric)
+    ends = ""
+    if found.low is not None and found.high is not None:
+        low, high = (
+            of.shown(end).removesuffix(of.unit).rstrip() for end in (found.low, found.high)
+        )
+        ends = f" [{low}, {high}]"
+    mark = _MEETS[found.meets] if found.meets else ""
+    return f"{of.shown(found.value)}{ends}{f' {mark}' if mark else ''}"
+
+
+def merit(choice: Choice, objective: Objective) -> str:
+    """How good a choice is by the objective."""
+    single = objective.single
+    return single.shown(choice.merit) if single else f"{choice.merit:.3g} of 1"
+
+
+def percent(chance: float) -> str:
+    """A probability; what lies near the ends is known no better than by a hundredth."""
+    if chance < 0.01:
+        return "< 1 %"
+    return "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
+
+
+def sureness(advice: Advice) -> str:
+    """How sure the first choice is, where there is one."""
+    if not advice.choices:
+        return ""
+    first = advice.choices[0]
+    told = f"The first is the best of {advice.n} with {percent(first.best)}"
+    if not advice.limits:
+        return f"{told}."
+    return f"{told}, and meets {_all(len(advice.limits))} with {percent(first.meets)}."
+
+
+def cost(found: Cost, objective: Objective) -> str:
+    """What one limit costs, a sentence."""
+    if found.nearest is None or found.best is None:
+        return f"{found.limit}: relaxing it alone changes nothing."
+    told = f"{found.limit}: {_relaxed(found, found.nearest, objective)}"
+    if found.best.choice == found.nearest.choice:
+        return f"{told}."
+    return f"{told}; {_relaxed(found, found.best, objective)}, the best without it."
+
+
+def turn(found: Turning) -> str:
+    """What to measure next, and why."""
+    what = f"{found.model} {found.quantization}, {found.configuration}"
+    label = metric(found.metric).label.lower()
+    if found.chance is None:
+        return f"Measure {what} in more rounds: its {label} has no interval."
+    why = f"knowing it exactly would change the answer with {percent(found.chance)}"
+    return f"Measure the {label} of {what} better: {why}."
+
+
+def _relaxed(of: Cost, found: Relaxed, objective: Objective) -> str:
+    bound = metric(of.metric).shown(found.bound)
+    factor = f" (x{found.factor:.3g})" if found.factor is not None else ""
+    gain = f", x{found.gain:.3g} as good" if found.gain is not None else ""
+    return f"{bound}{factor} gives {found.choice.name} with {merit(found.choice, objective)}{gain}"
+
+
+def _all(n: int) -> str:
+    return "the limit" if n == 1 else f"all {n} limits"

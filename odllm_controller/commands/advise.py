@@ -1,0 +1,168 @@
+"""`odllm advise`: which configurations to choose on a device under limits, and how sure that is."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from odllm_agent.errors import UsageError
+from odllm_controller import table
+from odllm_controller.analysis import limits, objective, rerun, results
+from odllm_controller.analysis.advice import Advice, Question, advise
+from odllm_controller.analysis.limits import Limit
+from odllm_controller.analysis.metrics import Group, Metric, metric, nearest
+from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.rerun import Origin
+from odllm_controller.commands.advise_text import print_advice
+
+DONE, NOT_MET = 0, 1
+
+_EXAMPLES = """\
+examples:
+  odllm advise --max-memory 8GB --min-decode 10
+  odllm advise --device laptop --max-memory 8GB --max-ttft 2s --max-power 15W --objective quality
+  odllm advise --objective task:gsm8k --min-decode 15 --top 5
+  odllm advise --objective chat                 weights of conf/kpi/chat.yaml, or the path of yours
+  odllm advise --objective speed --min-quality 60% --limit kld=5mnat
+  odllm advise --max-memory 500MB --json > advice.json
+
+An objective is quality (accuracy where any row has one, else perplexity), speed, latency, memory,
+power, energy, any other metric by its column, task:NAME, or a KPI. A limit is met if the median is;
+a figure whose 95 % interval reaches beyond the limit meets it `likely`. With several devices or
+workloads each gets an answer of its own. Exit status: 0 something meets the limits, 1 nothing does,
+2 wrong usage.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UsageError: The device, the workload, the objective or a limit is none.
+        StoreError: The store cannot be read.
+    """
+    options = _parser().parse_args(list(arguments))
+    found = results.load(options.store)
+    _check_measured(found, options.store)
+    rows = _of(_of(found, "device", options.device), "workload", options.workload)
+    aim = objective.parse(options.objective, rows)
+    question = Question(aim, tuple(_limits(options, aim, rows)), options.top)
+    told = advise(rows, question)
+    origins = rerun.load(options.store)
+    if options.json:
+        print(json.dumps([_as_json(each, origins, options.store) for each in told], indent=1))
+    else:
+        for each in told:
+            print_advice(table.console(), each, aim, _next(each, origins, options.store))
+    return DONE if any(each.choices for each in told) else NOT_MET
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="odllm advise",
+        description="Tell which model, type and engine to choose on a device, from what is stored.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
+    parser.add_argument("--workload", metavar="W", help="its name, such as short")
+    parser.add_argument("--objective", default=QUALITY, metavar="O", help="(%(default)s)")
+    for option, example, told in (
+        ("--max-memory", "8GB", "peak memory of the process"),
+        ("--min-decode", "10", "output tokens per second"),
+        ("--max-ttft", "2s", "time to the first token"),
+        ("--max-power", "15W", "mean watts of prefill and decode"),
+        ("--min-quality", "60%", "accuracy; 12 of a perplexity: at most that"),
+    ):
+        parser.add_argument(option, metavar=example, help=told)
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="METRIC=VALUE",
+        help="of any other metric: at least so much if higher is better, else at most",
+    )
+    parser.add_argument("--top", type=_count, default=3, metavar="N", help="(%(default)s)")
+    parser.add_argument("--json", action="store_true", help="a list with an object per answer")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path("results/odllm.duckdb"),
+        metavar="F",
+        help="(%(default)s)",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _check_measured(found: pd.DataFrame, path: Path) -> None:
+    if found.empty or results.measured(found).empty:
+        raise UsageError(
+            f"nothing is measured in {path}", f"try `odllm run +experiment=sweep store.path={path}`"
+        )
+
+
+def _of(found: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
+    """The rows of a device or workload that was named; all if none was."""
+    if wanted is None:
+        return found
+    labels = found[f"{column}_label"] if column == "workload" else found["device_id"]
+    chosen = (found[column] == wanted) | (labels == wanted)
+    if column == "device":
+        plain = found["device"].str.split(" (", regex=False).str[0]
+        chosen = chosen | (plain == wanted) | found["device_id"].str.startswith(wanted)
+    if not chosen.any():
+        raise UsageError(
+            f"there is no {column} {wanted!r} in the store",
+            nearest(wanted, sorted(set(found[column].dropna()))),
+        )
+    return found[chosen]
+
+
+def _limits(options: argparse.Namespace, aim: Objective, found: pd.DataFrame) -> Iterator[Limit]:
+    named: list[tuple[str | None, Metric]] = [
+        (options.max_memory, metric("peak_rss_bytes")),
+        (options.min_decode, metric("decode_tok_s")),
+        (options.max_ttft, metric("ttft_s")),
+        (options.max_power, metric("mean_w")),
+    ]
+    if options.min_quality is not None:
+        named.append((options.min_quality, _quality_metric(aim, found)))
+    yield from (limits.parse(text, of) for text, of in named if text is not None)
+    for each in options.limit:
+        name, equals, text = each.partition("=")
+        if not equals:
+            raise UsageError(f"--limit {each} is no limit", "write it as --limit kld=5mnat")
+        yield limits.parse(text, metric(ALIASES.get(name, name)))
+
+
+def _quality_metric(aim: Objective, found: pd.DataFrame) -> Metric:
+    """What `--min-quality` bounds: the objective, if it is a quality, or else what quality is."""
+    single = aim.single
+    if single and single.group is Group.QUALITY:
+        return single
+    return objective.parse(QUALITY, found).metrics[0]
+
+
+def _next(advice: Advice, origins: Mapping[str, Origin], path: Path) -> str:
+    turning = advice.turning
+    if turning is None or turning.run not in origins:
+        return ""
+    return rerun.command(turning, origins[turning.run], path)
+
+
+def _as_json(advice: Advice, origins: Mapping[str, Origin], path: Path) -> dict[str, object]:
+    return dataclasses.asdict(advice) | {"next_command": _next(advice, origins, path) or None}

@@ -1,0 +1,131 @@
+"""A row of the view `results` as another store exported it, checked before it is taken."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
+
+from odllm_agent.contract import DeviceKind, to_json
+from odllm_controller.exchange.imported import Imported, Row, digest, refusal
+
+_OWN = "odllm"
+_NEEDED = ("device", "model", "status", "repeats", "rounds")
+_SIZES = ("prompt_tokens", "output_tokens", "depth_tokens")
+# What has a logarithm or is divided by.
+_POSITIVE = ("_tok_s", "ttft_s", "tpot_s", "_bpw")
+
+Types: TypeAlias = Mapping[str, str]
+"""DuckDB's types by the names of the columns."""
+
+
+class ResultRows:
+    """Takes rows of `results` as the columns of a store want them.
+
+    Args:
+        types: The columns of the table `imported`.
+        file: The name of the file that they come from.
+    """
+
+    def __init__(self, types: Types, file: str) -> None:
+        self._types = types
+        self._file = file
+
+    def imported(self, told: object) -> Imported:
+        """A row on its way into the store.
+
+        Args:
+            told: What a file has of it: values by column, as text or as what they are.
+
+        Raises:
+            ValueError: A column that is needed is missing, or a value is none of its column.
+        """
+        if not isinstance(told, Mapping):
+            raise ValueError("it is no row of `results`")
+        try:
+            checked = self._model.model_validate({k: v for k, v in told.items() if v is not None})
+        except ValidationError as error:
+            raise ValueError(refusal(error)) from error
+        row = checked.model_dump(exclude={"row_id", "origin"})
+        _check(row)
+        return Imported(
+            {
+                "row_id": row["trial_id"] or digest(row),
+                "origin": self._origin(told.get("origin")),
+                **row,
+            }
+        )
+
+    def _origin(self, told: object) -> str:
+        """Where a row was measured: what another tool found stays marked so."""
+        foreign = isinstance(told, str) and told != _OWN
+        return str(told) if foreign else f"{_OWN} ({self._file})"
+
+    @cached_property
+    def _model(self) -> type[BaseModel]:
+        fields: dict[str, Any] = {name: _field(name, of) for name, of in self._types.items()}
+        config = ConfigDict(allow_inf_nan=False, protected_namespaces=(), extra="ignore")
+        return create_model("ResultRow", __config__=config, **fields)
+
+
+def _field(name: str, duckdb_type: str) -> tuple[Any, Any]:
+    kind = _KINDS[duckdb_type]
+    if name.removesuffix("_low").removesuffix("_high").removesuffix("_mean").endswith(_POSITIVE):
+        kind = Annotated[kind, Field(gt=0)]
+    return (kind, ...) if name in _NEEDED else (kind | None, None)
+
+
+def _check(row: Row) -> None:
+    if row["device_kind"] and row["device_kind"] not in set(DeviceKind):
+        known = ", ".join(DeviceKind)
+        raise ValueError(f"device_kind: {row['device_kind']!r:.60} is none of {known}")
+    missing = [name for name in _SIZES if row["workload"] is not None and row[name] is None]
+    if missing:
+        raise ValueError(f"the field {missing[0]} is missing, and it has a workload")
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted")
+    return value
+
+
+def _as_text(value: object) -> object:
+    return to_json(value) if isinstance(value, dict) else value
+
+
+def _json_object(text: str) -> str:
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or any(isinstance(v, dict | list) for v in plain.values()):
+        raise ValueError("a JSON object of plain values is wanted")
+    return text
+
+
+def _no_zero(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds a character 0")
+    return text
+
+
+def _whole(bits: int) -> Any:
+    return Annotated[int, BeforeValidator(_no_switch), Field(ge=0, lt=2 ** (bits - 1))]
+
+
+_KINDS: Mapping[str, Any] = {
+    "VARCHAR": Annotated[str, AfterValidator(_no_zero)],
+    "DOUBLE": Annotated[float, BeforeValidator(_no_switch)],
+    "BIGINT": _whole(64),
+    "INTEGER": _whole(32),
+    "JSON": Annotated[str, BeforeValidator(_as_text), AfterValidator(_json_object)],
+    "TIMESTAMP": datetime,
+}

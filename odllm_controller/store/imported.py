@@ -1,0 +1,83 @@
+"""Figures that were not measured by a run of this store, and the samples that came with them."""
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
+
+import duckdb
+
+from odllm_agent.bootstrap import Rounds, interval_of
+from odllm_controller.store.insert import upsert
+from odllm_controller.store.rows import Row
+
+_ROUNDS = """
+SELECT row_id, prompt_tokens, output_tokens, list(windows) AS rounds, max(started_at)
+FROM (
+    SELECT row_id, round, list(window_s) AS windows, max(started_at) AS started_at
+    FROM imported_samples
+    WHERE list_contains(?, row_id)
+    GROUP BY row_id, round
+)
+JOIN imported USING (row_id)
+GROUP BY row_id, prompt_tokens, output_tokens
+"""
+
+Speeds: TypeAlias = Mapping[str, Rounds]
+"""Of each metric the values of its repeats, by round."""
+
+
+def add(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], samples: Sequence[Row]) -> None:
+    """Adds rows and samples, each in the place of one with the same key, and works out speeds."""
+    for alike in _by_columns(rows):
+        upsert(connection, "imported", {row["row_id"]: row for row in alike}.values())
+    keyed = {(row["row_id"], row["round"], row["repeat"]): row for row in samples}
+    upsert(connection, "imported_samples", keyed.values())
+    if keyed:
+        _work_out(connection, {str(row["row_id"]) for row in keyed.values()})
+
+
+def _by_columns(rows: Sequence[Row]) -> Collection[list[Row]]:
+    """Rows in groups of the same columns, as one statement takes them."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row), []).append(row)
+    return groups.values()
+
+
+def _work_out(connection: duckdb.DuckDBPyConnection, row_ids: Collection[str]) -> None:
+    """Works out the figures of rows from all their samples."""
+    found = connection.execute(_ROUNDS, [list(row_ids)]).fetchall()
+    for row_id, prompt_tokens, output_tokens, rounds, started_at in found:
+        figures: Row = {
+            "repeats": sum(map(len, rounds)),
+            "rounds": len(rounds),
+            "run_started_at": started_at,
+        }
+        for metric, values in _speeds(prompt_tokens, output_tokens, rounds).items():
+            figures |= _figures(metric, values, row_id)
+        columns = ", ".join(f"{name} = ${name}" for name in figures)
+        connection.execute(
+            f"UPDATE imported SET {columns} WHERE row_id = $row_id",  # noqa: S608 - our own names
+            figures | {"row_id": row_id},
+        )
+
+
+def _speeds(prompt_tokens: int, output_tokens: int, rounds: Rounds) -> Speeds:
+    """What windows of so many tokens mean."""
+    if prompt_tokens:
+        return {"prefill_tok_s": [[prompt_tokens / each for each in one] for one in rounds]}
+    return {
+        "decode_tok_s": [[output_tokens / each for each in one] for one in rounds],
+        "tpot_s": [[each / output_tokens for each in one] for one in rounds],
+    }
+
+
+def _figures(metric: str, rounds: Rounds, seed: str) -> Row:
+    interval = interval_of(rounds, seed)
+    return {
+        metric: interval.middle,
+        f"{metric}_low": interval.low,
+        f"{metric}_high": interval.high,
+        f"{metric}_mean": statistics.fmean(value for values in rounds for value in values),
+        "interval_reason": interval.reason or None,
+    }

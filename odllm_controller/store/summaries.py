@@ -1,0 +1,75 @@
+"""What the raw values of each trial come to, kept so that a look at many trials needs none of them.
+
+A summary is derived: thrown away and worked out again it comes out the same. Whoever changes what
+it rests on works it out in the same transaction, from all raw values of its trial.
+"""
+
+from collections.abc import Collection, Sequence
+
+import duckdb
+
+from odllm_controller.store import rows
+from odllm_controller.store.insert import insert
+from odllm_controller.store.scripts import script
+
+# Many at once share one look at every table, and their raw values must fit into memory.
+_AT_ONCE = 2_000
+# In the order of measuring, so that those taken up together lie together.
+_MEASURED = "SELECT trial_id FROM rounds WHERE complete GROUP BY trial_id ORDER BY min(round_id)"
+_FRESH_TRIALS = """
+CREATE OR REPLACE TEMP TABLE fresh_trials AS SELECT unnest(?::VARCHAR[]) AS trial_id
+"""
+_FRESH_RATES = """
+CREATE OR REPLACE TEMP TABLE fresh_rates AS
+FROM rates_of((SELECT list(trial_id) FROM fresh_trials))
+"""
+_FRESH_ENDS = """
+CREATE OR REPLACE TEMP TABLE fresh_ends (
+    trial_id VARCHAR, metric VARCHAR, low DOUBLE, high DOUBLE, reason VARCHAR
+)
+"""
+_SAMPLES = """
+SELECT trial_id, metric, list(repeats) AS rounds
+FROM (
+    SELECT trial_id, metric, round_id, list(value) AS repeats
+    FROM (
+        UNPIVOT fresh_rates
+        ON ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j, decode_j_per_token,
+            prefill_w, decode_w, mean_w, prefill_j_per_token, prefill_peak_w, decode_peak_w,
+            prefill_net_j, decode_net_j, decode_net_j_per_token
+        INTO NAME metric VALUE value
+    )
+    GROUP BY trial_id, metric, round_id
+)
+GROUP BY trial_id, metric
+"""
+
+
+def make(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes the table anew, without rows."""
+    _take_up(connection, ())
+    connection.execute(f"CREATE OR REPLACE TABLE summaries AS {script('summaries.sql')}")
+
+
+def refresh_all(connection: duckdb.DuckDBPyConnection) -> None:
+    """Works out the summaries of all trials."""
+    make(connection)
+    refresh(connection, [trial_id for (trial_id,) in connection.execute(_MEASURED).fetchall()])
+
+
+def refresh(connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str]) -> None:
+    """Works out the summaries of some trials, each in the place of an earlier one."""
+    wanted = list(trial_ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        _take_up(connection, wanted[start : start + _AT_ONCE])
+        connection.execute("DELETE FROM summaries WHERE trial_id IN (FROM fresh_trials)")
+        connection.execute(f"INSERT INTO summaries BY NAME {script('summaries.sql')}")
+
+
+def _take_up(connection: duckdb.DuckDBPyConnection, trial_ids: Sequence[str]) -> None:
+    """Makes the tables that summaries are worked out from: rates of repeats, ends of intervals."""
+    connection.execute(_FRESH_TRIALS, [trial_ids])
+    connection.execute(_FRESH_RATES)
+    connection.execute(_FRESH_ENDS)
+    found = connection.execute(_SAMPLES).fetchall()
+    insert(connection, "fresh_ends", [rows.of_ends(*each) for each in found])

@@ -1,0 +1,93 @@
+"""SQL of a stranger: its rows, and nothing that it would do besides."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odllm_agent.logbook import Damage
+from odllm_controller.exchange.bench_sql import sql_rows
+from tests.odllm_controller.exchange.told import DATA
+
+TABLE = "CREATE TABLE IF NOT EXISTS test (\n  a TEXT,\n  n INTEGER\n);\n"
+
+
+def test_what_llama_bench_wrote_gives_a_row_per_test() -> None:
+    found = list(sql_rows((DATA / "llama-bench-0c1e570.sql").read_text()))
+    assert [number for number, _ in found] == [46, 47, 48, 49]
+    rows = [row for _, row in found if isinstance(row, dict)]
+    assert [(row["n_prompt"], row["n_gen"]) for row in rows] == [(64, 0), (0, 16)] * 2
+    assert rows[0]["model_type"] == "qwen2 ?B F16"
+    assert isinstance(rows[0]["avg_ts"], float)
+
+
+@pytest.mark.parametrize("name", ["test", "llama_bench", "test_v3"])
+def test_the_table_of_any_version_is_read(name: str) -> None:
+    text = TABLE.replace("test", name) + f"INSERT INTO {name} (a, n) VALUES ('x', '7');"
+    assert list(sql_rows(text)) == [(5, {"a": "x", "n": 7})]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "ATTACH DATABASE '{place}' AS other;",
+        "VACUUM INTO '{place}';",
+        "PRAGMA journal_mode = DELETE;",
+        "SELECT load_extension('{place}');",
+        "SELECT writefile('{place}', 'x');",
+        "INSERT INTO test (a) VALUES (hex(zeroblob(1000000000)));",
+        "INSERT INTO test SELECT 'x', 1;",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+        " INSERT INTO test (n) SELECT x FROM c;",
+        "CREATE TRIGGER t AFTER INSERT ON test BEGIN DELETE FROM test; END;",
+        "CREATE VIEW v AS SELECT * FROM sqlite_master;",
+        "CREATE VIRTUAL TABLE v USING fts5(x);",
+        "CREATE TABLE other (x);",
+        "UPDATE sqlite_master SET sql = 'x';",
+        "DELETE FROM test;",
+        "DROP TABLE test;",
+        "INSERT INTO nowhere VALUES ('1');",
+        "INSERT INTO test (a) VALUES ('it's');",
+        "INSERT INTO test (a) VALUES ('1'); INSERT INTO test (a) VALUES ('2');",
+    ],
+)
+def test_a_statement_that_does_anything_else_is_refused_and_the_next_is_read(
+    hostile: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "written"
+    text = f"{TABLE}{hostile.format(place=place)}\nINSERT INTO test (a) VALUES ('kept');\n"
+    (refused, damage), (number, row) = sql_rows(text)
+    assert (refused, number) == (5, 6)
+    assert isinstance(damage, Damage)
+    assert row == {"a": "kept", "n": None}
+    assert not place.exists()
+
+
+def test_a_statement_without_an_end_is_not_read_for_ever() -> None:
+    ((number, damage),) = sql_rows(TABLE + "INSERT INTO test (a) VALUES ('\n" + ";\n" * 200_000)
+    assert number == 5
+    assert isinstance(damage, Damage)
+    assert "longer than" in damage.reason
+
+
+def test_what_was_cut_off_is_damage() -> None:
+    text = TABLE + "INSERT INTO test (a) VALUES ('kept');\nINSERT INTO test (a) VALUES ('los"
+    (_, row), (number, damage) = sql_rows(text)
+    assert row == {"a": "kept", "n": None}
+    assert number == 6
+    assert isinstance(damage, Damage)
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8")))
+def test_any_text_gives_rows_or_damage(text: str) -> None:
+    for number, found in sql_rows(TABLE + text):
+        assert number >= 5
+        assert isinstance(found, Damage | dict)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_quoted_value_comes_back(value: str) -> None:
+    literal = value.replace("'", "''")
+    found = list(sql_rows(f"{TABLE}INSERT INTO test (a) VALUES ('{literal}');"))
+    assert [row for _, row in found] == [{"a": value, "n": None}]

@@ -1,0 +1,172 @@
+"""A test of llama-bench as a row of `results`, in any version."""
+
+import json
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odllm_controller.exchange.bench_test import imported
+from odllm_controller.exchange.imported import Imported
+from odllm_controller.exchange.lines import json_lines
+from tests.odllm_controller.exchange.told import DATA, OLD, entry
+
+
+def row(**changes: object) -> dict[str, object]:
+    return imported(entry(**changes), "bench.json").row
+
+
+def captured() -> list[Imported]:
+    """What the captured lines hold but for those that time both in one."""
+    values = [value for _, value in json_lines(DATA / "llama-bench-0c1e570.jsonl")]
+    found = [value for value in values if isinstance(value, dict)]
+    single = [value for value in found if not (value["n_prompt"] and value["n_gen"])]
+    return [imported(value, "bench.jsonl") for value in single]
+
+
+def test_an_old_version_is_read_by_the_names_that_it_had() -> None:
+    found = row()
+    assert found["origin"] == "llama-bench b1200 (bench.json)"
+    assert (found["device"], found["device_kind"]) == ("Example 7000", "real")
+    assert (found["engine"], found["engine_version"]) == ("llama-bench", "b1200 abc1234")
+    assert (found["model"], found["quantization"]) == ("tiny", "Q4_0")
+    assert found["file_bpw"] == 4.5
+    assert (found["prompt_tokens"], found["output_tokens"], found["depth_tokens"]) == (512, 0, 0)
+    assert found["run_started_at"] == datetime(2023, 9, 23, 12, 9, 57)  # noqa: DTZ001 - as stored
+    assert (found["energy_method"], found["status"]) == ("unavailable", "done")
+
+
+def test_settings_have_our_names_where_we_have_them_and_its_own_elsewhere() -> None:
+    found = row(flash_attn=1, n_ubatch=256, lazy_mode="auto", peak_mem=3.5, tensor_split=None)
+    settings = json.loads(str(found["settings"]))
+    assert found["threads"] == settings["threads"] == 4
+    assert (settings["ubatch_tokens"], settings["flash_attention"]) == (256, "on")
+    assert (settings["f16_kv"], settings["lazy_mode"]) == (True, "auto")
+    assert settings.keys().isdisjoint({"peak_mem", "tensor_split", "samples_ts", "cuda"})
+
+
+def test_samples_are_seconds_and_two_starts_of_one_test_are_rounds_of_one_trial() -> None:
+    first, second = (imported(entry(test_time=f"2023-09-23T12:0{n}:00Z"), "f") for n in (1, 2))
+    assert [sample["window_s"] for sample in first.samples] == [1, 2, 4]
+    assert first.row["row_id"] == second.row["row_id"]
+    rounds = [each["round"] for each in (*first.samples, *second.samples)]
+    assert len(set(rounds[:3])) == len(set(rounds[3:])) == 1
+    assert rounds[0] != rounds[3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_threads": 5}, {"build_number": 1201}, {"n_prompt": 256}, {"cpu_info": "other"}],
+)
+def test_what_differs_in_anything_is_another_trial(changes: dict[str, object]) -> None:
+    assert row(**changes)["row_id"] != row()["row_id"]
+
+
+def test_averages_alone_are_told_as_such_and_never_taken_together() -> None:
+    told = entry(samples_ns=..., samples_ts=..., n_prompt=0, n_gen=128, avg_ts=20.0)
+    found = imported(told, "f")
+    again = imported(told | {"test_time": "2024-01-01T00:00:00Z"}, "f")
+    assert found.samples == ()
+    assert (found.row["decode_tok_s"], found.row["tpot_s"]) == (20, 0.05)
+    assert "mean" in found.row["interval_reason"]
+    assert found.row["row_id"] != again.row["row_id"]
+    assert "prefill_tok_s" not in found.row
+
+
+def test_what_is_captured_is_read_whole() -> None:
+    found = captured()
+    assert len(found) == 8
+    assert {each.row["quantization"] for each in found} == {"F16", "Q4_K_M"}
+    assert {each.row["model"] for each in found} == {"reference-1.6M", "reference-7.6M"}
+    assert {len(each.samples) for each in found} == {3}
+    assert len({each.row["row_id"] for each in found}) == 4, "each test was started twice"
+
+
+@pytest.mark.parametrize(
+    ("described", "name"),
+    [
+        ("qwen2 1.5B Q4_K - Medium", "Q4_K_M"),
+        ("llama 7B mostly Q4_0", "Q4_0"),
+        ("llama 8B Q2_K - Medium", "Q2_K"),
+        ("llama 8B Q3_K - Small", "Q3_K_S"),
+        ("llama 8B all F32", "F32"),
+        ("qwen2 ?B BF16", "BF16"),
+        ("llama 8B IQ2_XXS - 2.0625 bpw", "IQ2_XXS"),
+        ("llama 8B IQ3_S mix - 3.66 bpw", "IQ3_M"),
+        ("llama 8B TQ1_0 - 1.69 bpw ternary", "TQ1_0"),
+        ("gpt-oss 20B MXFP4 MoE", "MXFP4_MOE"),
+        ("llama 8B (guessed) Q6_K", "Q6_K"),
+        ("llama 8B unknown, may not work", None),
+        ("", None),
+    ],
+)
+def test_the_type_is_read_from_the_description(described: str, name: str | None) -> None:
+    assert row(model_type=described)["quantization"] == name
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("/a/Qwen2.5-0.5B-Instruct-Q4_0.gguf", "Qwen2.5-0.5B-Instruct"),
+        (r"C:\models\tiny.Q4_0.gguf", "tiny"),
+        ("Q4_0.gguf", "Q4_0"),
+        ("some name.gguf", "some name"),
+    ],
+)
+def test_the_model_is_its_files_name_without_the_type(filename: str, name: str) -> None:
+    assert row(model_filename=filename)["model"] == name
+
+
+def test_graphics_cards_are_a_part_of_the_device_and_a_name_that_is_told_is_taken() -> None:
+    assert row(gpu_info="Card 9")["device"] == "Example 7000 + Card 9"
+    assert imported(entry(cpu_info=...), "f", "Kitchen PC").row["device"] == "Kitchen PC"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"n_prompt": ...}, "the field n_prompt is missing"),
+        ({"n_prompt": "many"}, "n_prompt: .*'many'"),
+        ({"n_prompt": True}, "n_prompt"),
+        ({"n_prompt": -1}, "n_prompt"),
+        ({"n_prompt": 10**400}, "n_prompt"),
+        ({"model_filename": ...}, "model_filename is missing"),
+        ({"model_filename": ["a"]}, "model_filename"),
+        ({"model_size": "big"}, "model_size"),
+        ({"samples_ns": [1.0, 0]}, "samples_ns.1"),
+        ({"samples_ns": [1.0, "x"]}, "samples_ns.1"),
+        ({"samples_ns": "12"}, "samples_ns"),
+        ({"samples_ns": ..., "avg_ts": ...}, "both samples_ns and avg_ts are missing"),
+        ({"samples_ns": ..., "avg_ts": 0}, "avg_ts"),
+        ({"test_time": "yesterday"}, "test_time"),
+        ({"cpu_info": ...}, "--device"),
+        ({"cpu_info": "a\0b"}, "cpu_info"),
+        ({"n_gen": 16}, "512 tokens of prompt and 16 of output in one"),
+        ({"n_prompt": 0}, "0 tokens of prompt and 0 of output"),
+    ],
+)
+def test_what_is_missing_or_mistyped_is_refused_by_name(
+    changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        imported(entry(**changes), "f")
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats())
+
+
+@given(st.dictionaries(st.sampled_from(sorted(OLD)), VALUES, max_size=4))
+def test_whatever_its_fields_hold_it_is_a_row_or_refused(changes: dict[str, object]) -> None:
+    try:
+        found = imported(OLD | changes, "f")
+    except ValueError:
+        return
+    assert all(sample["window_s"] > 0 for sample in found.samples)
+    assert found.samples or found.row.get("prefill_tok_s") or found.row.get("decode_tok_s")
+
+
+@pytest.mark.parametrize("told", [None, 3, "text", [OLD]])
+def test_what_is_no_object_is_no_test(told: object) -> None:
+    with pytest.raises(ValueError, match="no test"):
+        imported(told, "f")
