@@ -3,6 +3,7 @@
 import pandas as pd
 
 from odllm_controller.analysis.metrics import Basis, Metric
+from odllm_controller.analysis.results import Row
 
 
 def caption(results: pd.DataFrame, metric: Metric) -> str:
@@ -18,6 +19,21 @@ def caption(results: pd.DataFrame, metric: Metric) -> str:
         _disturbed(results),
         _energy(results),
         _uncertainty(results, metric),
+    )
+    return " · ".join(part for part in parts if part)
+
+
+def resting(row: Row) -> str:
+    """What the figures of one trial rest on.
+
+    Args:
+        row: Its row of `results.load`.
+    """
+    counts = pd.DataFrame([{key: row[key] for key in ("flagged_repeats", "flags")}])
+    parts = (
+        f"{_counted(pd.Series([row['repeats']]), 'repeat')} in"
+        f" {_counted(pd.Series([row['rounds']]), 'round')}",
+        _disturbed(counts),
     )
     return " · ".join(part for part in parts if part)
 

@@ -16,12 +16,14 @@ from app.empty import show_nothing_stored, show_unreadable
 from app.loading import Stamp, load, stamp_of, watch
 from app.pages import PAGES
 from app.progress import show_progress
-from app.symbols import legend, symbols
+from app.symbols import legend, legend_of_origins, symbols
 from app.view import Page, View
 from odllm_agent.errors import StoreError
 from odllm_controller.analysis import results
+from odllm_controller.analysis.origins import all_origins
 
 _LOOK_EVERY_S = 3
+_MOST_MODELS = 20
 
 # Draws what is below the title of a page.
 Body: TypeAlias = Callable[[Page], None]
@@ -90,9 +92,15 @@ def _view(view: View, page: Page) -> None:
 
 
 def _show_legend(view: View) -> None:
-    measured = set(view.measured["model"])
-    drawn = [symbol for symbol in view.symbols if symbol.model in measured]
-    if drawn:
-        with st.sidebar:
-            st.header("Models")
-            st.html(legend(drawn))
+    measured = view.measured
+    models = set(measured["model"])
+    drawn = [symbol for symbol in view.symbols if symbol.model in models]
+    if not drawn:
+        return
+    with st.sidebar:
+        st.header("Models")
+        st.html(legend(drawn[:_MOST_MODELS]))
+        if len(drawn) > _MOST_MODELS:
+            st.caption(f"and {len(drawn) - _MOST_MODELS} more: point at a mark to see its model")
+        st.header("Marks")
+        st.html(legend_of_origins(all_origins(measured)))

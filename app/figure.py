@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from app.picture import Chart, picture
+from app.picture import Chart, picture, with_flat_title
+from app.tables import show_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Figure:
 def show(figure: Figure) -> None:
     """Draws a figure where Streamlit is."""
     st.markdown(figure.heading)
-    st.altair_chart(figure.chart, width="stretch", key=figure.name)
+    st.altair_chart(with_flat_title(figure.chart), width="stretch", key=figure.name)
     st.caption(figure.caption)
     with st.expander("Table and downloads"):
-        st.dataframe(figure.table, hide_index=True)
+        show_table(figure.table)
         _offer_downloads(figure)
 
 

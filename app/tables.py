@@ -1,4 +1,7 @@
-"""Tables: what failed or cannot run and why, and all results in figures."""
+"""Tables as readers see them: titles for columns, four figures for numbers, links to trials."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -39,25 +42,30 @@ _SKIPPED = {
     "configuration": "Engine",
     "skip_reason": "Why it cannot run",
 }
+# More rows than anyone reads only make the page slow; the download has them all.
+_MOST_ROWS = 500
 
 
 def show_failed(rows: pd.DataFrame) -> None:
     """Lists trials that failed, each with its reason and its remedy."""
-    _list("Failed", rows, _FAILED)
+    show_list("Failed", rows, _FAILED)
 
 
 def show_skipped(rows: pd.DataFrame) -> None:
     """Lists trials that were not tried because they cannot run, each with its reason."""
-    _list("Skipped", rows, _SKIPPED)
+    show_list("Skipped", rows, _SKIPPED)
 
 
 def show_results(rows: pd.DataFrame) -> None:
     """Shows all figures in shown units, and offers them as CSV in the store's own units."""
     st.subheader("Table")
-    st.dataframe(_figures(rows), hide_index=True)
+    shown = rows.head(_MOST_ROWS)
+    show_table(_figures(shown).assign(Trial=trial_links(shown)))
+    if len(rows) > len(shown):
+        st.caption(f"The first {len(shown)} of {len(rows)} trials; the download has all.")
     st.download_button(
         "Download as CSV",
-        rows.to_csv(index=False),
+        lambda: rows.to_csv(index=False).encode(),
         file_name="odllm-results.csv",
         mime="text/csv",
         on_click="ignore",
@@ -65,11 +73,43 @@ def show_results(rows: pd.DataFrame) -> None:
     )
 
 
+def show_list(title: str, rows: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Some columns of rows under a title, if there are any.
+
+    Args:
+        title: Above them.
+        rows: What to list.
+        columns: The titles of the columns that are shown, by their names.
+    """
+    if not rows.empty:
+        st.subheader(title)
+        listed = rows.head(_MOST_ROWS)
+        linked = listed[list(columns)].rename(columns=dict(columns))
+        show_table(linked.assign(Trial=trial_links(listed)))
+
+
+def show_table(table: pd.DataFrame) -> None:
+    """A table whose numbers have four figures; a column `Trial` holds links."""
+    link = st.column_config.LinkColumn("Trial", display_text="open")
+    st.dataframe(
+        table.apply(_rounded),
+        hide_index=True,
+        column_config={"Trial": link} if "Trial" in table else None,
+    )
+
+
+def trial_links(rows: pd.DataFrame) -> pd.Series:
+    """The address of the page of each row's trial, if it has one."""
+    return rows["trial_id"].map(
+        lambda trial: f"trial?{urlencode({'trial': trial})}", na_action="ignore"
+    )
+
+
 def _figures(rows: pd.DataFrame) -> pd.DataFrame:
     columns = {
         **{title: rows[name] for name, title in _SUBJECT.items()},
         **{
-            metric.title: (rows[metric.name] / metric.per_unit).map(_four_figures)
+            metric.title: rows[metric.name] / metric.per_unit
             for metric in METRICS
             if rows[metric.name].notna().any()
         },
@@ -78,13 +118,8 @@ def _figures(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _four_figures(value: float) -> float:
-    """A number as precise as a reader can use; the download has all digits."""
-    return float(f"{value:.4g}")
-
-
-def _list(title: str, rows: pd.DataFrame, columns: dict[str, str]) -> None:
-    """Some columns of rows under a title, if there are any."""
-    if not rows.empty:
-        st.subheader(title)
-        st.dataframe(rows[list(columns)].rename(columns=columns), hide_index=True)
+def _rounded(column: pd.Series) -> pd.Series:
+    """Numbers as precise as a reader can use; a download has all digits."""
+    if column.dtype.kind != "f":
+        return column
+    return column.map(lambda value: float(f"{value:.4g}"), na_action="ignore")

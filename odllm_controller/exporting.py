@@ -105,12 +105,12 @@ class Options:
             allow_abbrev=False,
         )
         parser.add_argument("out", type=Path, metavar="OUT", help="a file, or - for the output")
-        parser.add_argument("--format", choices=list(Format), type=Format)
+        parser.add_argument("--format", choices=list(map(str, Format)))
         parser.add_argument("--run", help="of this run alone; `odllm explore` lists them")
         parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
         known = parser.parse_args(list(arguments))
         try:
-            chosen = known.format or _format_of(known.out)
+            chosen = Format(known.format) if known.format else _format_of(known.out)
             if chosen is Format.PARQUET and known.out == _STDOUT:
                 raise UsageError("Parquet is no text", "name a file, or another --format")
         except UsageError as error:
@@ -138,7 +138,7 @@ def export(options: Options, console: Console) -> None:
         else:
             _WRITERS[options.format](rows, file)
             told = f"{rows.num_rows} rows of `results`"
-    console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _format_of(out: Path) -> Format:

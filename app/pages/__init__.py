@@ -1,6 +1,6 @@
 """The explorer's pages: each a module with a function that draws it from a `View`."""
 
-from app.pages import runs, trade_offs
+from app.pages import devices, energy, runs, trade_offs, trial
 from app.view import Page
 
 PAGES = (
@@ -10,6 +10,11 @@ PAGES = (
         "What does each bit per weight cost, and what does it buy?",
         trade_offs.page,
     ),
+    Page("devices", "Devices", "How does one device compare with another?", devices.page),
+    Page(
+        "energy", "Energy", "What do prefill and decode draw, and what costs a token?", energy.page
+    ),
+    Page("trial", "Trial", "What happened in one trial, token by token?", trial.page),
     Page("runs", "Runs", "What was run, how far did it get, and what went wrong?", runs.page),
 )
 """All pages, in their order in the navigation; the explorer opens on the first."""

@@ -1,20 +1,43 @@
-"""Trade-offs: every metric against bits per weight, per model and device."""
+"""Trade-offs: every metric against bits per weight or bytes, per model and device."""
 
-from collections.abc import Iterator, Sequence
+from enum import StrEnum
 
 import pandas as pd
 import streamlit as st
 
-from app.captions import caption
-from app.charts import chart, shown
 from app.empty import show_nothing_measured
-from app.figure import Figure, show
-from app.panels import panels
-from app.plain import plain
-from app.tables import show_failed, show_results, show_skipped
+from app.panels import show_metrics
+from app.tables import show_failed, show_results, show_skipped, show_table
 from app.view import View
 from odllm_controller.analysis import results
+from odllm_controller.analysis.curves import Against
+from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.tables import table
+
+
+class _Along(StrEnum):
+    """What the charts have along the bottom, as readers choose it."""
+
+    BPW = "Bits per weight"
+    BYTES = "Bytes"
+
+
+_AGAINST = {_Along.BPW: Against.BPW, _Along.BYTES: Against.BYTES}
+_FITS = {
+    "device": "Device",
+    "model": "Model",
+    "configuration": "Engine",
+    "metric": "Metric",
+    "types": "Types",
+    "n": "n",
+    "slope": "Slope",
+    "slope_low": "95 % from",
+    "slope_high": "95 % to",
+    "unit": "Unit of the slope",
+    "r2": "R²",
+    "reason": "Why there is no line",
+}
 
 
 def page(view: View) -> None:
@@ -23,56 +46,44 @@ def page(view: View) -> None:
     if measured.empty:
         show_nothing_measured()
     else:
-        for group in Group:
-            _show_group(view, group, measured)
+        _show_charts(view, measured)
     show_failed(results.failed(view.chosen))
     show_skipped(results.skipped(view.chosen))
     show_results(view.chosen)
 
 
-def _show_group(view: View, group: Group, measured: pd.DataFrame) -> None:
-    """The charts of one group; metrics that nothing has are told of in one line."""
-    metrics = [metric for metric in METRICS if metric.group is group]
-    st.subheader(group.value)
-    figures = [
-        figure
-        for metric in metrics
-        if measured[metric.name].notna().any()
-        for figure in _figures(view, metric, measured[measured[metric.name].notna()])
-    ]
-    for start in range(0, len(figures), 2):
-        pair = figures[start : start + 2]
-        for column, figure in zip(st.columns(2, gap="medium"), pair, strict=False):
-            with column:
-                show(figure)
-    _tell_missing(metrics, measured)
+def _show_charts(view: View, measured: pd.DataFrame) -> None:
+    left, right = st.columns([3, 1])
+    with left:
+        group = _one_of("Metrics", [str(each) for each in Group], "group")
+    with right:
+        along = _one_of("Against", [str(each) for each in _Along], "against")
+    against = _AGAINST[_Along(along)]
+    metrics = [metric for metric in METRICS if metric.group == group]
+    show_metrics(view, metrics, measured, against)
+    _show_fits(measured, metrics, against)
 
 
-def _figures(view: View, metric: Metric, beside: pd.DataFrame) -> Iterator[Figure]:
-    """A chart of one metric for everything that may share one."""
-    for place, (names, rows) in enumerate(panels(beside)):
-        heading = f"**{metric.label}** · {metric.better}"
-        title = ", ".join(map(plain, names))
-        yield Figure(
-            name=f"{metric.name.replace('_', '-')}-{place + 1}",
-            heading=f"{heading} · {title}" if title else heading,
-            chart=chart(rows, metric, view.symbols, beside),
-            table=shown(rows, metric),
-            caption=caption(rows, metric),
+def _one_of(label: str, options: list[str], key: str) -> str:
+    """A choice of one, kept in the address."""
+    return str(
+        st.segmented_control(
+            label, options, default=options[0], key=key, bind="query-params", required=True
         )
+    )
 
 
-def _tell_missing(metrics: Sequence[Metric], measured: pd.DataFrame) -> None:
-    """Says of each reason which metrics it leaves without a figure, in all trials or in some."""
-    without: dict[tuple[str, int], list[str]] = {}
-    for metric in metrics:
-        count = int(measured[metric.name].isna().sum())
-        if count:
-            without.setdefault((metric.why_missing(measured), count), []).append(metric.label)
-    for (reason, count), labels in without.items():
-        told = (
-            "unavailable"
-            if count == len(measured)
-            else f"none in {count} of {len(measured)} trials"
-        )
-        st.info(f"{', '.join(labels)}: {told}, {plain(reason, 300)}")
+def _show_fits(measured: pd.DataFrame, metrics: list[Metric], against: Against) -> None:
+    """Every line in figures, with and without F16."""
+    by_name = {metric.name: metric for metric in metrics}
+    found = table(fits(measured, metrics, against), Fit)
+    if found.empty:
+        return
+    scale = found["metric"].map(lambda name: by_name[name].per_unit)
+    step, step_unit = (1.0, "bit") if against is Against.BPW else (1e9, "GB")
+    slopes = ["slope", "slope_low", "slope_high"]
+    found[slopes] = found[slopes].astype(float).mul(step).div(scale, axis=0)
+    units = found["metric"].map(lambda name: f"{by_name[name].unit or '1'} per {step_unit}")
+    labels = found["metric"].map(lambda name: by_name[name].label)
+    with st.expander("Lines in figures, with and without F16"):
+        show_table(found.assign(unit=units, metric=labels)[list(_FITS)].rename(columns=_FITS))

@@ -14,7 +14,7 @@ from odllm_controller.analysis.limits import Limit
 from odllm_controller.analysis.metrics import Metric
 from odllm_controller.analysis.objective import Objective
 from odllm_controller.analysis.relaxing import Cost, cost
-from odllm_controller.analysis.results import failed, measured, notes, records, skipped
+from odllm_controller.analysis.results import failed, measured, notes, skipped
 from odllm_controller.analysis.tasks import with_tasks
 from odllm_controller.analysis.turning import Turning, turning
 
@@ -110,7 +110,7 @@ def advise(results: pd.DataFrame, question: Question) -> tuple[Advice, ...]:
 def _of_group(rows: pd.DataFrame, question: Question) -> Advice:
     there = measured(rows)
     able, asides = _able(there, question)
-    first = records(rows.head(1))[0]
+    first = rows.iloc[0]
     bare = Advice(
         device=first["device"],
         device_kind=first["device_kind"],

@@ -9,7 +9,7 @@ import pandas as pd
 from odllm_agent.bootstrap import Floats
 from odllm_controller.analysis.candidates import Candidates
 from odllm_controller.analysis.metrics import Metric, metric
-from odllm_controller.analysis.results import Row, records
+from odllm_controller.analysis.results import Row
 
 # What is shown of every choice, where it is known, beside what was asked for.
 _SHOWN = ("decode_tok_s", "ttft_s", "peak_rss_bytes", "mean_w", "decode_j_per_token")
@@ -99,7 +99,7 @@ class Teller:
 
     def choice(self, place: int) -> Choice:
         """The candidate at a place."""
-        row = records(self.asked.rows.iloc[[place]])[0]
+        row: Row = self.asked.rows.iloc[place].to_dict()
         return Choice(
             trial_id=row["trial_id"],
             model=row["model"],

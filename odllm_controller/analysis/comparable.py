@@ -29,10 +29,10 @@ def why_not(rows: pd.DataFrame, metric: Metric) -> pd.Series:
         A reason per row, `""` where nothing speaks against it.
     """
     missing = rows[metric.name].isna()
-    origins = _origins(rows, metric)
-    kept = _kept(origins[~missing])
-    others = f"{metric.label}: its figure is " + origins + f", those of others {kept}"
-    comparable = others.where(origins != kept, "")
+    found = origins(rows, metric)
+    kept = _kept(found[~missing])
+    others = f"{metric.label}: its figure is " + found + f", those of others {kept}"
+    comparable = others.where(found != kept, "")
     return comparable.where(~missing, _missing(rows, metric))
 
 
@@ -42,8 +42,13 @@ def _missing(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     return f"{metric.label}: " + told.replace("", None).fillna(metric.missing).astype("str")
 
 
-def _origins(rows: pd.DataFrame, metric: Metric) -> pd.Series:
-    """What each figure comes from, in words; the same for all where that cannot differ."""
+def origins(rows: pd.DataFrame, metric: Metric) -> pd.Series:
+    """What each figure comes from, in words; the same for all where that cannot differ.
+
+    Args:
+        rows: Rows as `results.load` gives them.
+        metric: What is compared.
+    """
     column, told = _ORIGINS.get(_kind(metric), ("", str))
     if column not in rows:
         return pd.Series("", index=rows.index, dtype="str")

@@ -181,7 +181,8 @@ def _latest(side: pd.DataFrame, settings: Collection[str]) -> pd.DataFrame:
     kept = side.sort_values("run_started_at", kind="stable").drop_duplicates(alike, keep="last")
     kept = side.loc[side.index.intersection(kept.index, sort=False)]
     texts = [_subset(text, settings) for text in kept["settings"]]
-    return kept.assign(**{_SETTINGS: texts, _PLACE: range(len(kept))})
+    columns: dict[str, Sequence[str] | range] = {_SETTINGS: texts, _PLACE: range(len(kept))}
+    return kept.assign(**columns)
 
 
 def _settings_names(side: pd.DataFrame) -> frozenset[str]:

@@ -13,7 +13,6 @@ and makes intervals wider by the square root of 2 at most.
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -22,7 +21,9 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.bootstrap import Floats, generator
+from odllm_controller.analysis.comparable import origins
 from odllm_controller.analysis.lineage import lineage
+from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import latest
 
 _DRAWS = 1000
@@ -43,12 +44,10 @@ class _Quality:
     Attributes:
         score: The score of values.
         error: Its standard error, of values and their standard errors.
-        comparable: What two rows must have in common, for each row.
     """
 
     score: Callable[[Floats], Floats]
     error: Callable[[Floats, Floats], Floats]
-    comparable: Callable[[pd.DataFrame], "pd.Series[str]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +153,14 @@ class _Ladder:
         return self.score + np.nan_to_num(self.error) * (shared + own)
 
 
-def _tasks(accuracies: object) -> str:
-    """Which tasks an accuracy is the mean of."""
-    return ", ".join(sorted(json.loads(accuracies))) if isinstance(accuracies, str) else ""
-
-
 QUALITIES: Mapping[str, _Quality] = {
     "accuracy": _Quality(
         score=lambda values: values,
         error=lambda _, errors: errors,
-        comparable=lambda rows: rows["accuracies"].map(_tasks),
     ),
     "perplexity": _Quality(
         score=lambda values: -np.log(values),
         error=lambda values, errors: errors / values,
-        comparable=lambda rows: rows["quality_text"].fillna(""),
     ),
 }
 """The scores that can compare models, by their metric."""
@@ -219,7 +211,7 @@ def _points(duel: Duel) -> Iterator[Advantage]:
 def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
     keys = ["family", *_PLACES[cost]]
     compared = [rows[key] for key in keys]
-    for key, alike in rows.groupby([*compared, QUALITIES[quality].comparable(rows)], sort=False):
+    for key, alike in rows.groupby([*compared, origins(rows, metric(quality))], sort=False):
         family, device, configuration, *rest = map(str, key[:-1])
         of_sizes = alike.groupby(["n_weights", "model"])
         ladders = [_ladder(str(model), size, cost, quality) for (_, model), size in of_sizes]

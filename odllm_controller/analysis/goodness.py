@@ -83,6 +83,6 @@ def _log(values: Floats) -> Floats:
 def _log_sd(values: Floats, low: Floats, high: Floats) -> Floats:
     """Of logarithms; where the interval reaches 0, from its width relative to the figure."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = (high - low) / values
+        relative = np.where(values > 0, (high - low) / values, 0.0)
         wide = np.where(low > 0, _log(high) - _log(low), relative)
     return np.nan_to_num(wide / (2 * Z_95))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent.bootstrap import CONFIDENCE, Floats
+from odllm_agent.bootstrap import Floats
+from odllm_controller.analysis import student
 
 # Values whose squares differ by less, relatively, are equal.
 _EQUAL = 1e-20
@@ -39,19 +40,14 @@ class Line:
     @property
     def slope_margin(self) -> float:
         """Half the width of the slope's 95 % interval."""
-        # Its import takes a fifth of a second, and a run that is only planned fits nothing.
-        from scipy.special import stdtrit  # noqa: PLC0415
-
-        return float(stdtrit(self.n - 2, (1 + CONFIDENCE) / 2)) * self.slope_se
+        return student.quantile(self.n - 2) * self.slope_se
 
     @property
     def slope_p(self) -> float:
         """The chance of a slope as far from 0 where there is none."""
-        from scipy.special import stdtr  # noqa: PLC0415 - as above
-
         if not self.slope_se:
             return 0.0 if self.slope else 1.0
-        return float(2 * stdtr(self.n - 2, -abs(self.slope) / self.slope_se))
+        return student.chance(self.n - 2, self.slope / self.slope_se)
 
     def at(self, xs: Floats) -> Floats:
         """Its values, of the shape of `xs`."""

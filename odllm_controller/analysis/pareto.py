@@ -25,6 +25,8 @@ from odllm_controller.analysis.tasks import with_tasks
 
 _DOUBT = 0.05
 _GROUP = ["device", "workload_label"]
+_TOLD = ("trial_id", "device", "workload_label", "model", "quantization", "configuration")
+_ORIGINS = ("energy_method", "quality_text", "accuracies")
 
 
 class Standing(StrEnum):
@@ -80,12 +82,20 @@ def front(results: pd.DataFrame, metrics: Sequence[Metric]) -> tuple[Place, ...]
     """
     if len({each.name for each in metrics}) < 2:
         raise UsageError("a front needs two metrics", "name another one, such as peak_rss_bytes")
-    rows = with_tasks(measured(results), metrics)
+    rows = _needed(with_tasks(measured(results), metrics), metrics)
     return tuple(
         place
         for _, alike in rows.groupby(_GROUP, sort=False)
         for place in _of_group(alike, metrics)
     )
+
+
+def _needed(rows: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:
+    """The rows with the few columns of many that are looked at."""
+    columns = {*_TOLD, *_ORIGINS}
+    for each in metrics:
+        columns |= {each.name, each.low, each.high, each.reason or each.name}
+    return rows[[name for name in rows if name in columns]]
 
 
 def dominations(judged: Sequence[Goodness]) -> Floats:

@@ -1,9 +1,9 @@
 """Figures of arXiv 2505.15030, to be shown behind one's own.
 
-They were quoted by third parties; the paper's own text could not be read. So they are a backdrop and
-no measure: which text GSM8K's questions were put in, what counts as memory (it is less than the
-weights alone for the 7B model at q2_k), whether a MB is 10^6 or 2^20 bytes, and which phase the
-watts are of, is not known.
+They were quoted by third parties; the paper's own text could not be read. So they are a backdrop
+and no measure: how GSM8K's questions were put, what counts as memory (for the 7B model at q2_k it
+is less than the weights alone), whether a MB is 10^6 or 2^20 bytes, and which phase the watts are
+of, is not known.
 
 The bits per weight are not the paper's either. They are those of the same architecture at the type
 that llama.cpp makes by that name (`q4_k` is its name for Q4_K_M), by its quantizer's dry run.

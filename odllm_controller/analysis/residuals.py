@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_agent.bootstrap import CONFIDENCE
+from odllm_controller.analysis import student
 from odllm_controller.analysis.curves import FITTED, Against, Curve, curves
 from odllm_controller.analysis.families import Family, family
 from odllm_controller.analysis.fits import why_no_line
@@ -113,8 +113,5 @@ def _meant(bare: Residual, left: Sequence[float]) -> Residual:
     mean = statistics.fmean(left)
     if len(left) < _LEAST_TYPES:
         return replace(bare, mean=mean, reason="an interval needs 2 types, and there is 1")
-    from scipy.special import stdtrit  # noqa: PLC0415 - its import takes a fifth of a second
-
-    t = float(stdtrit(len(left) - 1, (1 + CONFIDENCE) / 2))
-    margin = t * statistics.stdev(left) / len(left) ** 0.5
+    margin = student.margin(left)
     return replace(bare, mean=mean, low=mean - margin, high=mean + margin)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-_LEAST_UNITS = 2
 # What most units must say.
 _MOST = 0.75
 
@@ -19,7 +18,7 @@ class Standing(StrEnum):
 DECIDED = (Standing.SUPPORTED, Standing.CONTRADICTED)
 
 
-def agreed(standings: Iterable[tuple[str, Standing]]) -> Standing:
+def agreed(standings: Iterable[tuple[str, Standing]], least: int = 2) -> Standing:
     """What several models, pairs of models or devices say together.
 
     Of one of them no claim is decided. Each answer is wrong in one case of twenty at most, so two
@@ -29,6 +28,7 @@ def agreed(standings: Iterable[tuple[str, Standing]]) -> Standing:
     Args:
         standings: What each says, by its name; of one name a single answer counts: what all of its
             decided answers say, or that it is undecided where they differ.
+        least: How many must say the same.
     """
     of_units: dict[str, set[Standing]] = {}
     for unit, standing in standings:
@@ -36,7 +36,7 @@ def agreed(standings: Iterable[tuple[str, Standing]]) -> Standing:
     answers = [_single(each) for each in of_units.values()]
     for standing, opposite in zip(DECIDED, reversed(DECIDED), strict=True):
         count = answers.count(standing)
-        if count >= max(_LEAST_UNITS, _MOST * len(answers)) and opposite not in answers:
+        if count >= max(least, _MOST * len(answers)) and opposite not in answers:
             return standing
     return Standing.UNDECIDED
 

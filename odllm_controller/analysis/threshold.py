@@ -64,9 +64,15 @@ class Threshold(Pair):
     @property
     def statement(self) -> str:
         """What the data say, in a sentence without its full stop."""
-        who = f"{self.larger} against {self.smaller} of equal {_ROOM[self.cost]}, by {self.quality}"
+        room = f"at equal {_ROOM[self.cost]} ({self.configuration})"
+        who = f"{self.larger} against {self.smaller} {room}, by {self.quality}"
         known = "" if self.spread or self.reason else ", taking the scores as known"
         return f"{who}: {self.reason or self._found}{known}"
+
+    @property
+    def is_better_above(self) -> bool:
+        """Whether the larger model is surely better from around the paper's threshold on."""
+        return self.high_bpw is not None and self.high_bpw <= AROUND_BPW[1]
 
     @property
     def _found(self) -> str:

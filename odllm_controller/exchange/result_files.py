@@ -15,7 +15,6 @@ from odllm_agent.logbook import Damage
 from odllm_controller.exchange.lines import Numbered
 
 _JSON = ("settings", "accuracies")
-_CUT_OFF = object()
 
 
 def write_parquet(rows: pa.Table, file: BinaryIO) -> None:
@@ -57,9 +56,10 @@ def csv_rows(path: Path) -> Numbered:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restval=_CUT_OFF)
+            reader = csv.reader(file, strict=True)
+            heading = next(reader, [])
             for cells in reader:
-                yield reader.line_num, _row(cells)
+                yield reader.line_num, _row(heading, cells)
     except (csv.Error, ValueError, OSError) as error:
         raise UsageError(f"{path} is damaged: {error}", "export it again") from error
 
@@ -69,12 +69,10 @@ def _rows(file: pa_parquet.ParquetFile) -> Iterator[dict[str, object]]:
         yield from batch.to_pylist()
 
 
-def _row(cells: dict[str | None, object]) -> object:
-    if None in cells:
-        return Damage("it has more cells than the heading")
-    if _CUT_OFF in cells.values():
-        return Damage("it has fewer cells than the heading")
-    row = {name: None if cell == "" else cell for name, cell in cells.items()}
+def _row(heading: list[str], cells: list[str]) -> object:
+    if len(cells) != len(heading):
+        return Damage(f"it has {len(cells)} cells, and the heading has {len(heading)}")
+    row = {name: cell or None for name, cell in zip(heading, cells, strict=True)}
     # A text that is empty and one that is missing look alike in CSV.
-    flags = row.get("flags") or ("" if row.get("repeats") not in {None, "0"} else None)
-    return row | {"flags": flags}
+    without_flags = not row.get("flags") and row.get("repeats") not in {None, "0"}
+    return row | {"flags": ""} if without_flags else row

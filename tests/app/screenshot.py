@@ -1,9 +1,13 @@
-"""Takes the picture of the explorer: `python -m tests.app.screenshot --store F --out P.png`."""
+"""Takes a picture of the explorer: `python -m tests.app.screenshot --store F --out P.png`.
+
+`--page trial --query trial=ID` takes that of another page, or of what a link restores.
+"""
 
 import argparse
 import base64
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from selenium import webdriver
@@ -26,8 +30,28 @@ def wait_for_charts(driver: webdriver.Chrome, timeout_s: float = 60) -> None:
     )
 
 
-def take(store: Path, out: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """Writes a picture of the page at twice the density of a plain screen."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is to be taken.
+
+    Attributes:
+        page: The page's path in the address; empty for the one that the explorer opens on.
+        query: What follows `?` in the address.
+        width: Of the window, in CSS pixels.
+        height: Of the window.
+        dark: Whether the reader prefers dark pages.
+    """
+
+    page: str
+    query: str
+    width: int
+    height: int
+    dark: bool
+
+
+def take(store: Path, out: Path, wanted: Picture) -> None:
+    """Writes a picture of a page at one and a half times the density of a plain screen."""
+    width, height = wanted.width, wanted.height
     with (
         tempfile.TemporaryDirectory() as profile,
         served.explorer(store) as address,
@@ -35,13 +59,17 @@ def take(store: Path, out: Path, width: int, height: int, *, dark: bool = False)
     ):
         driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia",
-            {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]},
+            {
+                "features": [
+                    {"name": "prefers-color-scheme", "value": "dark" if wanted.dark else "light"}
+                ]
+            },
         )
         driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": False},
         )
-        driver.get(address)
+        driver.get(f"{address}/{wanted.page}?{wanted.query}")
         wait_for_charts(driver)
         time.sleep(_SETTLE_S)
         picture = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
@@ -54,13 +82,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.app.screenshot", description=__doc__)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", default="")
+    parser.add_argument("--query", default="")
     parser.add_argument("--width", type=int, default=1300)
     parser.add_argument("--height", type=int, default=1000)
     parser.add_argument("--dark", action="store_true")
     chosen = parser.parse_args()
     if missing := served.missing_browser():
         parser.exit(1, f"{missing}\n")
-    take(chosen.store, chosen.out, chosen.width, chosen.height, dark=chosen.dark)
+    wanted = Picture(chosen.page, chosen.query, chosen.width, chosen.height, chosen.dark)
+    take(chosen.store, chosen.out, wanted)
 
 
 if __name__ == "__main__":

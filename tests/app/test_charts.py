@@ -1,5 +1,6 @@
 """What a chart draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,9 +8,11 @@ import pytest
 
 from app import charts
 from app.captions import caption
-from app.symbols import legend, symbols
+from app.symbols import symbols
 from odllm_controller.analysis import results
-from odllm_controller.analysis.metrics import METRICS
+from odllm_controller.analysis.curves import ALL_TYPES, QUANTIZED_TYPES, Against
+from odllm_controller.analysis.fits import Fit
+from odllm_controller.analysis.metrics import METRICS, Metric
 from tests import stores, support
 
 BY_NAME = {metric.name: metric for metric in METRICS}
@@ -29,9 +32,13 @@ def measured(tmp_path: Path) -> pd.DataFrame:
     return results.load(path)
 
 
+def axes(results: pd.DataFrame, metric: Metric, against: Against = Against.BPW) -> charts.Axes:
+    return charts.Axes(metric, against, results)
+
+
 def test_points_and_intervals_are_in_shown_units(measured: pd.DataFrame) -> None:
     metric = BY_NAME["tpot_s"]
-    drawn = charts.chart(measured, metric, symbols(["reference-1.6M"]), measured)
+    drawn = charts.chart(measured, axes(measured, metric), symbols(["reference-1.6M"]))
     (rows,) = drawn.to_dict()["datasets"].values()
     by_type = {row["quantization"]: row for row in rows}
     assert by_type["Q8_0"]["value"] == pytest.approx(14)
@@ -43,9 +50,9 @@ def test_points_and_intervals_are_in_shown_units(measured: pd.DataFrame) -> None
 
 
 def domain(results: pd.DataFrame, name: str) -> tuple[float, float]:
-    drawn = charts.chart(results, BY_NAME[name], symbols(["reference-1.6M"]), results)
+    drawn = charts.chart(results, axes(results, BY_NAME[name]), symbols(["reference-1.6M"]))
     layers = drawn.to_dict()["layer"]
-    (found,) = {tuple(layer["encoding"]["y"]["scale"]["domain"]) for layer in layers[::2]}
+    (found,) = {tuple(layer["encoding"]["y"]["scale"]["domain"]) for layer in layers}
     return found
 
 
@@ -75,10 +82,25 @@ def test_captions_tell_what_points_rest_on(measured: pd.DataFrame) -> None:
     assert "2 repeats flagged busy, hot" in caption(flagged, BY_NAME["tpot_s"])
 
 
-def test_no_two_models_look_the_same() -> None:
-    drawn = symbols([f"model-{n}" for n in range(42)])
-    assert len({(symbol.colour, symbol.shape) for symbol in drawn}) == 42
+def test_a_line_lies_where_its_fit_says(measured: pd.DataFrame) -> None:
+    metric = BY_NAME["tpot_s"]
+    fit = Fit(
+        "laptop", "reference-1.6M", "", "", "tpot_s", Against.BPW, QUANTIZED_TYPES, 2,
+        slope=0.002, intercept=0.001,
+    )  # fmt: skip
+    drawn = charts.chart(measured, axes(measured, metric), symbols(["reference-1.6M"]), [fit])
+    (line,) = (
+        rows for rows in drawn.to_dict()["datasets"].values() if set(rows[0]) == {"model", "x", "y"}
+    )
+    assert [(end["x"], end["y"]) for end in line] == [
+        pytest.approx((4.5, 1 + 2 * 4.5)),
+        pytest.approx((8.5, 1 + 2 * 8.5)),
+    ]
 
 
-def test_the_legend_does_not_trust_names() -> None:
-    assert "<script>" not in legend(symbols(["<script>"]))
+def test_the_line_without_f16_is_drawn_where_there_is_one() -> None:
+    every = Fit("d", "m", "", "", "tpot_s", Against.BPW, ALL_TYPES, 4, slope=1.0)
+    without = replace(every, types=QUANTIZED_TYPES)
+    lone = replace(every, model="n")
+    none = replace(every, model="o", slope=None, reason="a line needs 3 types")
+    assert charts.chosen_fits([every, without, lone, none]) == (without, lone)

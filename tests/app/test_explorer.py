@@ -1,70 +1,61 @@
-"""The page's logic, run by Streamlit's own harness on real stores."""
+"""The frame of all pages: the store, the selection, the address, and what may be wrong with them."""
 
 import json
-from dataclasses import replace
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+import duckdb
 import pytest
-from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
-from odllm_agent.contract import Failure, ModelRequest, RoundResult, Source, Workload
+from app.pages import PAGES
+from odllm_agent.contract import Failure, ModelRequest, Source
+from odllm_agent.errors import StoreError
 from odllm_controller.store import Store
 from tests import stores, support
+from tests.app.drawn import charts, drawn, page, table, texts
 
-SCRIPT = Path(__file__).parents[2] / "app" / "entry" / "script.py"
-
-
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "odllm.duckdb"
-    monkeypatch.setattr("sys.argv", ["script.py", "--store", str(path)])
-    return path
-
-
-def page(path: str = "", **address: str) -> AppTest:
-    """A page as drawn for an address; a traceback on it fails the test."""
-    test = AppTest.from_file(str(SCRIPT), default_timeout=60)
-    for key, value in address.items():
-        test.query_params[key] = value
-    if path:
-        # What `switch_page` would do, if it took pages that are functions.
-        test._page_hash = calc_hash(path)
-    return drawn(test.run())
+PATHS = [each.path for each in PAGES]
+NONSENSE = ("", "none", "0", "' OR 1=1 --", "<script>", "../../etc/passwd", "\x00", "x" * 10_000)
+KEYS = ("device", "model", "workload", "engine", "group", "against", "base", "metric", "trial",
+        "trace", "run", "unheard")  # fmt: skip
+HOSTILE = (
+    """<script>alert("1")</script> **bold** [l](javascript:alert(1))"""
+    """ ![i](http://evil.example/i.png) 'quotes' $x$ :red[y] """
+)
 
 
-def drawn(test: AppTest) -> AppTest:
-    assert not test.exception, test.exception
-    return test
+def only_planned(path: Path) -> None:
+    stores.begun(path).add_plan("run-1", [support.trial()], 1)
 
 
-def charts(test: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(each.proto.spec) for each in test.get("vega_lite_chart")]
+def only_failures(path: Path) -> None:
+    store = stores.measured(path, support.failed_round())
+    request = ModelRequest("mine", Source.FILE, "/gone.gguf")
+    failure = Failure("ModelMissing", "no file at /gone.gguf", "put it there")
+    store.add_failure("run-1", "id-of-laptop", request, failure)
 
 
-def table(test: AppTest, column: str) -> pd.DataFrame:
-    """The only table that has a column."""
-    (found,) = (each.value for each in test.dataframe if column in each.value)
-    return found
+def only_unprepared(path: Path) -> None:
+    request = ModelRequest("mine", Source.FILE, "/gone.gguf")
+    failure = Failure("ModelMissing", "no file at /gone.gguf", "put it there")
+    stores.begun(path).add_failure("run-1", "id-of-laptop", request, failure)
 
 
-def texts(test: AppTest) -> str:
-    kinds = (test.markdown, test.caption, test.info, test.error, test.subheader)
-    return "\n".join(str(each.value) for kind in kinds for each in kind)
+def only_skips(path: Path) -> None:
+    stores.begun(path).add_skips("run-1", [support.skip()])
 
 
-def rounds(*quantizations: str, threads: int = 2) -> list[RoundResult]:
-    return [
-        support.round_result(support.trial(support.model_file(quantization=name), threads=threads))
-        for name in quantizations
-    ]
+def one_trial(path: Path) -> None:
+    stores.measured(path, support.round_result())
 
 
-def with_energy(result: RoundResult) -> RoundResult:
-    repeats = tuple(replace(each, energy=support.some_energy(2.0, 3.0)) for each in result.repeats)
-    return replace(result, repeats=repeats)
+def hostile_names(path: Path) -> None:
+    name = HOSTILE + "x" * 10_000
+    model = support.model_file(HOSTILE)
+    stores.begun(path, support.device(name, id="d1", cpu=HOSTILE)).add_round(
+        "run-1", support.round_result(support.trial(model, "d1"))
+    )
 
 
 def test_no_store_yet(path: Path) -> None:
@@ -80,153 +71,135 @@ def test_a_file_that_is_no_store(path: Path) -> None:
     assert not charts(test)
 
 
-def test_an_empty_store(path: Path) -> None:
+def test_a_store_that_is_half_written(path: Path) -> None:
+    one_trial(path)
+    path.write_bytes(path.read_bytes()[:8192])
+    assert "cannot be used" in texts(page())
+
+
+def test_a_store_of_a_newer_schema(path: Path) -> None:
+    one_trial(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO schema_versions (version, applied_at) VALUES (999, now())")
+    told = texts(page())
+    assert "999" in told
+
+
+def test_a_store_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_trial(path)
+
+    def locked(_: Path) -> None:
+        raise StoreError("the store is locked by process 7", "Wait for it or end it.")
+
+    monkeypatch.setattr("odllm_controller.analysis.results.load", locked)
+    told = texts(page())
+    assert "locked by process 7" in told
+    assert "Wait for it" in told
+
+
+@pytest.mark.parametrize("place", PATHS)
+def test_an_empty_store_says_how_to_fill_it_on_every_page(path: Path, place: str) -> None:
     Store.open(path)
-    test = page()
+    test = page(place)
     assert "Nothing is stored yet" in texts(test)
     assert "odllm run" in test.code[0].value
 
 
-def test_planned_trials_only(path: Path) -> None:
-    stores.begun(path).add_plan("run-1", [support.trial()], 1)
-    test = page()
-    assert "None of the chosen trials has been measured yet" in texts(test)
-    assert "1 planned" in texts(page("runs"))
+@pytest.mark.parametrize(
+    "made",
+    [only_planned, only_failures, only_unprepared, only_skips, one_trial, hostile_names],
+)
+def test_every_page_draws_whatever_little_there_is(
+    path: Path, made: Callable[[Path], None]
+) -> None:
+    made(path)
+    for place in PATHS:
+        test = page(place)
+        assert test.title[0].value
+        assert texts(test)
 
 
-def test_every_measured_metric_has_a_chart(path: Path) -> None:
-    store = stores.measured(path, *rounds("Q4_0", "Q8_0"))
-    store.add_quality("run-1", support.quality_result())
-    test = page()
-    titles = [text.value for text in test.markdown if text.value.startswith("**")]
-    assert [title.split("**")[1] for title in titles] == [
-        "Decode speed",
-        "Prefill speed",
-        "Time to first token",
-        "Time per output token",
-        "Peak memory",
-        "Mapped model",
-        "Memory that no file backs",
-        "Weights read or laid out anew",
-        "KV cache",
-        "Compute buffers",
-        "Load time",
-        "Perplexity",
-    ]
-    assert len(charts(test)) == len(titles)
-    assert "2 trials · median of 3 repeats each" in texts(test)
+def test_names_are_never_read_as_markup(path: Path) -> None:
+    hostile_names(path)
+    for place in PATHS:
+        test = page(place)
+        told = [
+            str(each.value)
+            for kind in (test.markdown, test.caption, test.info, test.error)
+            for each in kind
+        ]
+        for markup in ("**bold**", "![i](", "[l](", "<script>", "$x$"):
+            assert not [text for text in told if markup in text], (place, markup)
+        assert not [text for text in told if len(text) > 2000]
 
 
-def test_missing_energy_says_why_and_is_never_zero(path: Path) -> None:
-    stores.measured(path, *rounds("Q4_0"))
-    test = page()
-    assert "Mean power" in texts(test)
-    assert "unavailable, no powercap here" in texts(test)
-    assert "energy: unavailable" in texts(test)
-    assert "Mean power (W)" not in table(test, "Status")
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_nonsense_in_the_address_shows_what_there_is(showcased: Path, nonsense: str) -> None:
+    for place in PATHS:
+        test = page(place, **dict.fromkeys(KEYS, nonsense))
+        assert charts(test), place
 
 
-def test_energy_that_was_measured_is_drawn_with_its_method(path: Path) -> None:
-    stores.measured(path, *map(with_energy, rounds("Q4_0", "Q8_0")))
-    test = page()
-    assert "**Mean power** · lower is better" in texts(test)
-    assert "energy: measured" in texts(test)
-    assert table(test, "Status")["Decode energy per token (mJ)"].tolist() == pytest.approx(
-        [46.88] * 2
+def test_a_filter_narrows_charts_and_table(showcased: Path) -> None:
+    test = page("trade-offs", device="laptop")
+    assert set(table(test, "Status", "Model")["Model"]) == {"qwen-0.5B", "qwen-3B", "qwen-7B"}
+    test = drawn(test.multiselect(key="model").set_value(["qwen-3B"]).run())
+    assert set(table(test, "Status", "Model")["Model"]) == {"qwen-3B"}
+
+
+@pytest.mark.parametrize("place", PATHS)
+def test_an_address_restores_the_selection_on_every_page(showcased: Path, place: str) -> None:
+    test = page(place, device="slice-1 (virtual)", model="qwen-3B")
+    assert test.multiselect(key="device").value == ["slice-1 (virtual)"]
+    assert test.multiselect(key="model").value == ["qwen-3B"]
+    assert test.query_params["model"] == "qwen-3B"
+
+
+def test_with_many_devices_only_the_first_is_chosen_at_the_start(path: Path) -> None:
+    names = [f"laptop-{n}" for n in range(7)]
+    store = stores.begun(path, *map(support.device, names))
+    store.add_results(
+        "run-1",
+        [support.round_result(support.trial(device_id=f"id-of-{name}")) for name in names],
     )
+    test = page("trade-offs")
+    assert test.multiselect(key="device").value == ["laptop-0"]
+    assert len(table(test, "Status", "Model")) == 1
 
 
-def test_energy_that_only_some_trials_have_says_why_not_the_others(path: Path) -> None:
-    with_none, with_some = rounds("Q4_0", "Q8_0")
-    stores.measured(path, with_none, with_energy(with_some))
-    told = texts(page())
-    assert "Decode power, Prefill energy per token: none in 1 of 2 trials, no powercap" in told
-
-
-def test_failed_trials_are_listed_with_reason_and_remedy(path: Path) -> None:
-    store = stores.measured(path, support.failed_round())
-    request = ModelRequest("mine", Source.FILE, "/gone.gguf")
-    failure = Failure("ModelMissing", "no file at /gone.gguf", "put it there")
-    store.add_failure("run-1", "id-of-laptop", request, failure)
-    test = page()
-    assert "2 failed" in texts(page("runs"))
-    failed = table(test, "What went wrong")
-    assert set(failed["What went wrong"]) == {"the worker was killed", "no file at /gone.gguf"}
-    assert set(failed["What to do"]) == {"try again", "put it there"}
-    assert not charts(test)
-
-
-def test_skipped_trials_are_listed_with_their_reason(path: Path) -> None:
-    store = stores.measured(path, *rounds("Q4_0"))
-    left_out = support.trial(support.model_file(quantization="Q2_K"))
-    store.add_skips("run-1", [support.skip(left_out, "needs 9.00 GB")])
-    test = page()
-    assert "1 done, 1 skipped" in texts(page("runs"))
-    skipped = table(test, "Why it cannot run")
-    assert skipped["Why it cannot run"].tolist() == ["needs 9.00 GB"]
-    assert skipped["Type"].tolist() == ["Q2_K"]
-
-
-def test_a_filter_narrows_charts_and_table(path: Path) -> None:
-    small = rounds("Q4_0", "Q8_0")
-    large = support.round_result(support.trial(support.model_file("reference-6M")))
-    stores.measured(path, *small, large)
-    test = page()
-    assert len(table(test, "Status")) == 3
-    test = drawn(test.multiselect(key="model").set_value(["reference-6M"]).run())
-    assert set(table(test, "Status")["Model"]) == {"reference-6M"}
-    assert "1 trial ·" in texts(test)
-
-
-def test_an_address_restores_the_view(path: Path) -> None:
-    stores.measured(path, *rounds("Q4_0", threads=1), *rounds("Q4_0", "Q8_0", threads=2))
-    test = page(engine="llama_cpp, 2 threads")
-    assert test.multiselect(key="engine").value == ["llama_cpp, 2 threads"]
-    assert len(table(test, "Status")) == 2
-    assert "llama_cpp, 1 thread" not in set(table(test, "Status")["Engine"])
-
-
-def test_an_address_of_something_gone_shows_what_there_is(path: Path) -> None:
-    stores.measured(path, *rounds("Q4_0"))
-    test = page(device="sold", engine="none")
-    assert len(table(test, "Status")) == 1
-
-
-def test_unlike_trials_never_share_a_chart(path: Path) -> None:
-    long = Workload("long", prompt_tokens=512, output_tokens=64)
-    other = replace(support.trial(threads=1), workload=long)
-    stores.measured(
-        path, *rounds("Q4_0", threads=1), *rounds("Q8_0", threads=2), support.round_result(other)
-    )
-    test = page()
-    assert len(table(test, "Status")) == 1, "one workload and engine at the start"
-    test.multiselect(key="workload").set_value([])
-    test = drawn(test.multiselect(key="engine").set_value([]).run())
-    assert len(table(test, "Status")) == 3
-    headings = [text.value for text in test.markdown if "Decode speed" in text.value]
-    assert len(headings) == 3
-    assert len(set(headings)) == 3
-
-
-def test_two_devices_stand_side_by_side(path: Path) -> None:
-    store = stores.begun(path, support.device(), support.device("desktop"))
-    for name in ("laptop", "desktop"):
-        store.add_round("run-1", support.round_result(support.trial(device_id=f"id-of-{name}")))
-    headings = [text.value for text in page().markdown if "Decode speed" in text.value]
-    assert [heading.rpartition(" · ")[2] for heading in headings] == ["desktop", "laptop"]
+def test_a_store_that_is_replaced_is_shown_anew(path: Path, tmp_path: Path) -> None:
+    one_trial(path)
+    test = page("trade-offs")
+    assert set(table(test, "Status", "Model")["Model"]) == {"reference-1.6M"}
+    other = tmp_path / "other.duckdb"
+    stores.measured(other, support.round_result(support.trial(support.model_file("another"))))
+    shutil.move(other, path)
+    test = drawn(test.run())
+    assert set(table(test, "Status", "Model")["Model"]) == {"another"}
+    path.unlink()
+    assert "there is no store" in texts(drawn(test.run()))
 
 
 def test_a_run_under_way_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = stores.measured(path, *rounds("Q4_0"))
+    store = stores.measured(path, support.round_result())
     store.add_plan("run-1", [support.trial(threads=8)], 1)
     monkeypatch.setattr("odllm_controller.analysis.results.now", lambda: stores.later(0.1))
     progress = page().get("progress")[0]
     assert "sweep" in progress.proto.text
+    assert "1 of 2 trials" in progress.proto.text
     assert progress.proto.value == 50
 
 
-def test_charts_load_nothing_from_elsewhere(path: Path) -> None:
-    stores.measured(path, *rounds("Q4_0"))
-    for spec in charts(page()):
+def test_kinds_of_devices_and_marks_are_explained(showcased: Path) -> None:
+    test = page("trade-offs", device="slice-1 (virtual)")
+    assert "virtual devices" in texts(test)
+    (marks,) = (each.proto.body for each in test.sidebar.get("html") if "hollow" in each.proto.body)
+    assert "virtual: hollow" in marks
+    assert "measured" not in marks
+
+
+@pytest.mark.parametrize("place", PATHS)
+def test_charts_load_nothing_from_elsewhere(showcased: Path, place: str) -> None:
+    for spec in charts(page(place)):
         spec.pop("$schema", None)
         assert "http" not in json.dumps(spec)

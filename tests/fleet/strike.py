@@ -119,11 +119,13 @@ def _carry_through(scene: Scene, sweep: subprocess.Popen[str], outcome: Outcome)
         outcome.statuses.append(sweep.wait(_SWEEP_TIMEOUT_S))
         if outcome.statuses[-1] in {DONE, SOME_FAILED}:
             books = Books.read(scene.fleet.desk.seen(scene.store))
-            outcome.wrongs += books.wrongs(scene.fleet.n_trials)
             if outcome.reported is None:
                 outcome.reported = len(books.missing)
-            if not books.missing:
-                return
+            # A run cannot miss a device that was struck before the run saw it.
+            if len(books.planned) >= scene.fleet.n_trials:
+                outcome.wrongs += books.wrongs(scene.fleet.n_trials)
+                if not books.missing:
+                    return
         settle(scene.fleet)
         sweep = scene.fleet.sweep(scene.store)
     scene.fleet.desk.kill(Role.CONTROLLER)

@@ -19,6 +19,7 @@ from odllm_controller.analysis import results
 from odllm_controller.importing import Options, import_file, import_files
 from odllm_controller.store import Store
 from tests import stores, support
+from tests.odllm_controller.exchange.told import entry
 
 TRIAL = replace(support.trial(), engine=support.assignment().engines[0])
 UNREAD = replace(TRIAL, model=support.model_file(quantization="Q2_K"))
@@ -182,6 +183,67 @@ def test_a_missing_file_is_told_and_the_store_is_left_alone(tmp_path: Path, kept
     done = import_file(tmp_path / "none.jsonl", kept)
     assert "cannot be read" in done.reason
     assert set(counts(kept).values()) == {0}
+
+
+def test_figures_of_llama_bench_are_stored_but_for_what_is_damaged(
+    tmp_path: Path, kept: Store
+) -> None:
+    path = tmp_path / "bench.jsonl"
+    lines = [entry(), entry(n_prompt="many"), entry(n_prompt=0, n_gen=8), entry(cpu_info="other")]
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"n_prompt": 5')
+    done = import_file(path, kept)
+    assert (done.results, list(done.refused), done.runs) == (3, [2, 5], ())
+    assert "n_prompt" in done.refused[2]
+    assert import_file(path, kept) == done
+    found = results.load(kept.path)
+    assert len(found) == 3
+    assert set(found["device"]) == {"Example 7000 (imported)", "other (imported)"}
+    assert set(found["origin"]) == {"llama-bench b1200 (bench.jsonl)"}
+
+
+def test_a_name_that_is_told_is_that_of_the_device_and_refused_where_files_have_names(
+    tmp_path: Path, kept: Store
+) -> None:
+    bench, rows = tmp_path / "bench.json", tmp_path / "rows.jsonl"
+    bench.write_text(json.dumps([entry(cpu_info="")]))
+    rows.write_text(json.dumps({"device": "laptop", "device_kind": "real"}))
+    options = Options.of([str(bench), str(rows), "--store", str(kept.path), "--device", "PC 7"])
+    out = io.StringIO()
+    assert not import_files(options, Console(file=out, width=200))
+    assert "bench.json: 1 result\n" in out.getvalue()
+    assert "rows.jsonl names its devices itself" in out.getvalue()
+    assert list(results.load(kept.path)["device"]) == ["PC 7 (imported)"]
+
+
+def test_a_row_that_the_store_cannot_hold_costs_itself_alone(tmp_path: Path, kept: Store) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"device_kind": "real", "model": "m", "status": "done", "repeats": 1, "rounds": 1}
+    far = {"run_started_at": "9999-12-31T23:59:59Z", "kv_bytes": 1e308}
+    lines = [row | {"device": f"d{n}"} for n in range(3)]
+    lines[1] |= far
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = import_file(path, kept)
+    assert done.results + len(done.refused) == 3
+    assert done.refused.keys() <= {2}
+    assert {"d0", "d2"} <= set(store.read(kept.path, "SELECT device FROM results")["device"])
+
+
+def test_a_parquet_file_that_was_cut_off_is_refused_whole(tmp_path: Path, kept: Store) -> None:
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"PAR1" + b"\0" * 100)
+    done = import_file(path, kept)
+    assert (done.results, done.whole) == (0, False)
+    assert "is damaged" in done.reason
+
+
+def test_a_csv_line_that_was_cut_off_is_refused_by_its_number(tmp_path: Path, kept: Store) -> None:
+    path = tmp_path / "rows.csv"
+    heading = "trial_id,device,model,status,repeats,rounds"
+    path.write_text(f"{heading}\na,d,m,done,1,1\nb,d,m,done\nc,d,m,done,x,1\nd,d,m,done,1,1\n")
+    done = import_file(path, kept)
+    assert (done.results, list(done.refused)) == (2, [3, 4])
+    assert "4 cells, and the heading has 6" in done.refused[3]
+    assert "repeats" in done.refused[4]
 
 
 HOSTILE: Sequence[object] = (

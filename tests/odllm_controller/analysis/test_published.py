@@ -2,7 +2,7 @@
 
 import pytest
 
-from odllm_agent.contract import ModelRequest, Quantization, Source
+from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.simulation.outlines import Outlines
 from odllm_controller.analysis.metrics import METRICS
 from odllm_controller.analysis.published import Published, published
@@ -46,6 +46,6 @@ def test_every_figure_has_either_a_value_or_a_range_and_says_how_sure_it_is() ->
 def test_bits_per_weight_are_those_of_the_architecture(model: str, quantization: str) -> None:
     request = ModelRequest(model, Source.SHAPE, model, Quantization(quantization))
     file = Outlines().of(request)
-    assert not hasattr(file, "message"), file
-    bits = 8 * file.weight_bytes / file.n_weights  # type: ignore[union-attr]
+    assert isinstance(file, ModelFile), file
+    bits = 8 * file.weight_bytes / file.n_weights
     assert of("accuracy", model, quantization).file_bpw == pytest.approx(bits, rel=2e-4)

@@ -60,8 +60,9 @@ def test_an_advantage_at_every_type_is_told_as_far_as_it_was_measured() -> None:
     found = only(made(lambda _: 0.1))
     assert (found.low_bpw, found.high_bpw, found.at_bpw) == (None, 2.8, None)
     assert found.standing is Standing.CONTRADICTED, "it goes on far below the paper's"
+    assert found.is_better_above
     assert found.statement == (
-        "made-2B against made-1B of equal bytes, by accuracy: "
+        "made-2B against made-1B at equal bytes (llama_cpp), by accuracy: "
         "better down to at least 2.80 BPW, the fewest compared"
     )
 
@@ -70,6 +71,7 @@ def test_a_larger_model_that_is_never_better_is_told_so() -> None:
     found = only(made(lambda _: -0.1))
     assert (found.low_bpw, found.high_bpw) == (6.6, None)
     assert found.standing is Standing.CONTRADICTED
+    assert not found.is_better_above
     assert "not better up to 6.60 BPW at least" in found.statement
 
 

@@ -66,7 +66,7 @@ def test_a_line_without_an_end_is_not_read_to_it(
     path.write_bytes(b'{"a": 1}\n"' + b"x" * 1000)
     found = json_lines(path)
     assert next(found) == (1, {"a": 1})
-    with pytest.raises(UsageError, match="line 2 of .* is longer"):
+    with pytest.raises(UsageError, match=r"line 2 of .* is longer"):
         next(found)
 
 

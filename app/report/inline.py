@@ -1,4 +1,4 @@
-"""A chart inside an HTML page: its own picture, without a script and without a name from outside."""
+"""A chart inside an HTML page: a picture without a script and without a name from outside."""
 
 import re
 

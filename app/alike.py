@@ -1,0 +1,23 @@
+"""Which rows may share a chart."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+_PANEL = ["device", "workload_label", "configuration"]
+
+
+def panels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    """Rows that differ only in their model, and what tells them from the others.
+
+    Args:
+        rows: Rows as `results.load` gives them.
+
+    Yields:
+        The names of the device, workload and configuration, but for those that all rows share; and
+        the rows.
+    """
+    varying = [name for name in _PANEL if rows[name].nunique() > 1]
+    for key, panel in rows.groupby(_PANEL, sort=False):
+        named = dict(zip(_PANEL, key, strict=True))
+        yield [str(named[name]) for name in varying], panel

@@ -1,0 +1,170 @@
+"""Devices: what each is, and the same trials on one against another."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app.charts import HEIGHT
+from app.empty import show_nothing_measured
+from app.figure import Figure
+from app.loading import Stamp
+from app.panels import show_in_pairs
+from app.plain import plain
+from app.symbols import Symbol, colours, points
+from app.tables import show_table
+from app.view import View
+from odllm_controller.analysis import hardware, results
+from odllm_controller.analysis.cells import Cell, cells, shared_devices
+from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.origins import origins
+from odllm_controller.analysis.tables import table
+
+_HARDWARE = {
+    "device": "Device",
+    "kind": "Kind",
+    "cpu": "Processor",
+    "physical_cores": "Cores",
+    "logical_cores": "Threads",
+    "ram_gb": "Memory (GB)",
+    "read_gb_s": "Reads (GB/s)",
+    "compute_g_s": "Multiplies (Gop/s)",
+    "compute_type": "with",
+    "idle_w": "At rest (W)",
+    "system": "System",
+    "engines": "Engines",
+}
+_CELLS = {
+    "device": "Device",
+    "base": "Compared with",
+    "model": "Model",
+    "quantization": "Type",
+    "configuration": "Engine",
+    "base_configuration": "Engine of the other",
+    "workload_label": "Workload",
+    "value": "Value",
+    "base_value": "Value of the other",
+    "ratio": "Ratio",
+    "low": "95 % from",
+    "high": "95 % to",
+}
+_RATIO = "Times as much"
+
+
+def page(view: View) -> None:
+    """Draws the page."""
+    measured = results.measured(view.selection.rows("device"))
+    if measured.empty:
+        show_nothing_measured()
+    else:
+        _show_comparison(view, measured)
+    _show_hardware(view)
+
+
+def _show_comparison(view: View, measured: pd.DataFrame) -> None:
+    shared = shared_devices(measured)
+    if not shared:
+        st.info(
+            "No two devices have measured the same model, type and workload with the same engine:"
+            " there is nothing to compare. `fleet=ray` or `fleet=virtual` runs one experiment on"
+            " several devices."
+        )
+        return
+    left, right = st.columns(2)
+    with left:
+        base = st.selectbox("Compared with", shared, key="base", bind="query-params")
+    with right:
+        metric = _metric(measured)
+    found = table(cells(measured, metric, base), Cell)
+    chosen = set(view.chosen["device"]) - {base}
+    kept = found[found["device"].isin(chosen)] if chosen & set(found["device"]) else found
+    if kept.empty:
+        st.info(f"{plain(base)} shares no figure of {metric.label} with another device.")
+        return
+    show_in_pairs(list(_figures(view, measured, metric, kept)))
+
+
+def _metric(measured: pd.DataFrame) -> Metric:
+    """The choice among the metrics that there are figures of."""
+    by_label = {metric.label: metric for metric in METRICS if measured[metric.name].gt(0).any()}
+    return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
+
+
+def _figures(
+    view: View, measured: pd.DataFrame, metric: Metric, found: pd.DataFrame
+) -> Iterator[Figure]:
+    """A chart for every device that is compared."""
+    places = measured.assign(origin=origins(measured, metric))[
+        ["device", "model", "quantization", "file_bpw", "origin"]
+    ].drop_duplicates(["device", "model", "quantization"])
+    drawn = found.merge(places, on=["device", "model", "quantization"])
+    for place, (device, rows) in enumerate(drawn.groupby("device", sort=False)):
+        base = rows["base"].iloc[0]
+        told = "bars: 95 % interval of the ratio" if rows["low"].notna().any() else "no intervals"
+        yield Figure(
+            name=f"devices-{metric.name.replace('_', '-')}-{place + 1}",
+            heading=f"**{metric.label}: {plain(device)} against {plain(base)}** · {metric.better}",
+            chart=_chart(rows, drawn, view.symbols),
+            table=_titled(rows, metric),
+            caption=f"{len(rows)} trials that both have · {told} · 1 is alike",
+        )
+
+
+def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> alt.LayerChart:
+    ends = pd.concat([beside["ratio"], beside["low"], beside["high"], pd.Series([1.0])]).dropna()
+    scale = alt.Scale(type="log", domain=[ends.min() / 1.05, ends.max() * 1.05], nice=False)
+    base = alt.Chart(rows[["model", "quantization", "file_bpw", "ratio", "low", "high", "origin"]])
+    along = base.encode(
+        x=alt.X("file_bpw:Q", title="Bits per weight of the file", scale=alt.Scale(zero=False))
+    )
+    bars = along.mark_rule(strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=_RATIO, scale=scale), y2="high:Q", color=colours(of)
+    )
+    marks = points(along, of).encode(
+        y=alt.Y("ratio:Q", title=_RATIO, scale=scale, axis=alt.Axis(format=".3~g")),
+        tooltip=[
+            alt.Tooltip("model:N", title="Model"),
+            alt.Tooltip("quantization:N", title="Type"),
+            alt.Tooltip("ratio:Q", title="Ratio", format=".3~g"),
+            alt.Tooltip("low:Q", title="95 % from", format=".3~g"),
+            alt.Tooltip("high:Q", title="95 % to", format=".3~g"),
+        ],
+    )
+    alike = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3])
+    layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
+        alike.encode(y=alt.Y("ratio:Q", scale=scale)),
+        bars.transform_filter("isValid(datum.low)"),
+        marks,
+    )
+    return layered.properties(height=HEIGHT)
+
+
+def _titled(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    shown = rows.assign(
+        value=rows["value"] / metric.per_unit, base_value=rows["base_value"] / metric.per_unit
+    )
+    unit = f" ({metric.unit})" if metric.unit else ""
+    titles = _CELLS | {"value": f"Value{unit}", "base_value": f"Value of the other{unit}"}
+    return shown[list(titles)].rename(columns=titles)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _load(
+    path: Path,
+    stamp: Stamp,  # noqa: ARG001 - a part of the cache's key
+) -> pd.DataFrame:
+    return hardware.devices(path)
+
+
+def _show_hardware(view: View) -> None:
+    found = _load(view.path, view.stamp)
+    st.subheader("What each device is")
+    shown = found.assign(
+        ram_gb=found["ram_bytes"] / 1e9,
+        read_gb_s=found["read_bytes_s"] / 1e9,
+        compute_g_s=found["compute_per_s"] / 1e9,
+    )
+    show_table(shown[list(_HARDWARE)].rename(columns=_HARDWARE))
+    st.caption("Reads and multiplies: the most that was measured; empty where it was not.")

@@ -1,0 +1,73 @@
+"""What a run answers: which configuration to choose on each device, and how sure that is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from app.report.table import Table, cell
+from odllm_agent.errors import UsageError
+from odllm_controller.analysis import objective, wording
+from odllm_controller.analysis.advice import Advice, Question, advise
+from odllm_controller.analysis.metrics import metric
+from odllm_controller.analysis.objective import QUALITY, Objective
+
+_SPEED = "speed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer for one device and workload.
+
+    Attributes:
+        heading: The device and workload.
+        lines: What is to be known of it.
+        choices: The best configurations.
+    """
+
+    heading: str
+    lines: Sequence[str]
+    choices: Table
+
+
+def answers(found: pd.DataFrame) -> list[Answer]:
+    """The best by quality and by speed, for each device and workload.
+
+    Args:
+        found: Rows as `results.load` gives them.
+    """
+    return [
+        _answer(each) for aim in _aims(found) for each in advise(found, Question(aim)) if each.n
+    ]
+
+
+def _aims(found: pd.DataFrame) -> Iterator[Objective]:
+    for name in (QUALITY, _SPEED):
+        # A run of models without a quality still tells which is fastest.
+        try:
+            yield objective.parse(name, found)
+        except UsageError:
+            continue
+
+
+def _answer(advice: Advice) -> Answer:
+    lines = [
+        wording.sureness(advice),
+        wording.turn(advice.turning) if advice.turning else "",
+        *(f"Left out, {aside.n}: {aside.reason}." for aside in advice.asides),
+        *advice.notes,
+    ]
+    heading = f"{advice.device}, {advice.workload_label}: best by {advice.objective}"
+    return Answer(heading, [line for line in lines if line], _choices(advice))
+
+
+def _choices(advice: Advice) -> Table:
+    shown = dict.fromkeys(found.metric for each in advice.choices for found in each.figures)
+    headings = ("Model", "Type", "Engine", *(metric(name).label for name in shown), "Best with")
+    rows = []
+    for each in advice.choices:
+        told = {found.metric: wording.measured(found) for found in each.figures}
+        figures = (told.get(name, "") for name in shown)
+        subject = (each.model, cell(each.quantization), each.configuration)
+        rows.append((*subject, *figures, wording.percent(each.best)))
+    return Table(headings, rows)

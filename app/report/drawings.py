@@ -1,0 +1,117 @@
+"""The charts of a report, with what belongs to each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import pandas as pd
+from markupsafe import Markup
+
+from app.alike import panels
+from app.captions import caption
+from app.charts import Axes, chart, shown
+from app.report.inline import inline
+from app.report.table import Table, listed
+from app.symbols import Symbol
+from odllm_controller.analysis.curves import Against
+from odllm_controller.analysis.fits import fits
+from odllm_controller.analysis.metrics import METRICS, Group, Metric
+
+# What a reader wants first of each group; the table of all figures has the rest.
+_DRAWN = frozenset(
+    {
+        "decode_tok_s",
+        "prefill_tok_s",
+        "ttft_s",
+        "peak_rss_bytes",
+        "perplexity",
+        "accuracy",
+        "decode_j_per_token",
+        "mean_w",
+    }
+)
+_WIDTH = 420
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart with what belongs to it.
+
+    Attributes:
+        heading: What it shows.
+        svg: The chart.
+        caption: What it rests on.
+        table: What it shows, in figures.
+    """
+
+    heading: str
+    svg: Markup
+    caption: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """The charts of one group.
+
+    Attributes:
+        title: What they are about.
+        drawings: The charts.
+        missing: What has no figure and why, a line each.
+    """
+
+    title: str
+    drawings: Sequence[Drawing]
+    missing: Sequence[str]
+
+
+def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Drawings]:
+    """All charts, group by group.
+
+    Args:
+        measured: Rows as `results.load` gives them.
+        of_models: How each model is drawn.
+    """
+    places = count(1)
+    for group in Group if len(measured) else ():
+        metrics = [each for each in METRICS if each.group is group and each.name in _DRAWN]
+        drawn = [
+            drawing
+            for metric in metrics
+            for drawing in _of_metric(metric, measured, of_models, places)
+        ]
+        missing = [
+            f"{metric.label}: {metric.why_missing(measured)}"
+            for metric in metrics
+            if measured[metric.name].isna().all()
+        ]
+        yield Drawings(group.value, drawn, missing)
+
+
+def _of_metric(
+    metric: Metric, measured: pd.DataFrame, of_models: Sequence[Symbol], places: Iterator[int]
+) -> Iterator[Drawing]:
+    axes = Axes(metric, Against.BPW, measured[measured[metric.name].notna()])
+    for names, rows in panels(axes.beside):
+        lines = fits(rows, (metric,), axes.against)
+        drawn = chart(rows, axes, of_models, lines).properties(width=_WIDTH)
+        yield Drawing(
+            heading=", ".join((f"{metric.title}, {metric.better}", *names)),
+            svg=inline(drawn, next(places)),
+            caption=caption(rows, metric),
+            table=_table(rows, axes),
+        )
+
+
+def _table(rows: pd.DataFrame, axes: Axes) -> Table:
+    columns = {
+        "model": "Model",
+        "quantization": "Type",
+        "x": axes.title,
+        "value": axes.metric.title,
+        "low": "95 % from",
+        "high": "to",
+        "repeats": "Repeats",
+        "flags": "Disturbed by",
+    }
+    return listed(shown(rows, axes), columns)

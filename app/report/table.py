@@ -1,0 +1,91 @@
+"""Tables in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from odllm_controller.analysis.metrics import METRICS, Metric, figure
+from odllm_controller.analysis.results import Row, failed, records, skipped
+
+_SUBJECT = {
+    "device": "Device",
+    "model": "Model",
+    "quantization": "Type",
+    "workload_label": "Workload",
+    "configuration": "Engine",
+}
+_TROUBLES = {"failure": "What went wrong", "remedy": "What to do"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in words.
+
+    Attributes:
+        headings: Of its columns.
+        rows: The cells of each row.
+    """
+
+    headings: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def cell(value: object) -> str:
+    """A value in words: as many digits as a reader can use, and nothing where it is missing."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else figure(value)
+    return "" if value is None else str(value)
+
+
+def listed(rows: pd.DataFrame, columns: Mapping[str, str]) -> Table:
+    """Some columns of rows.
+
+    Args:
+        rows: The rows.
+        columns: Headings by the names of the columns.
+    """
+    cells = [[cell(row[name]) for name in columns] for row in records(rows)]
+    return Table(list(columns.values()), cells)
+
+
+def figures(measured: pd.DataFrame) -> Table:
+    """All trials with every metric that any of them has.
+
+    Args:
+        measured: Rows as `results.load` gives them.
+    """
+    there = [metric for metric in METRICS if measured[metric.name].notna().any()]
+    headings = (*_SUBJECT.values(), "File BPW", *(metric.title for metric in there), "Repeats")
+    rows = [
+        [
+            *(cell(row[name]) for name in (*_SUBJECT, "file_bpw")),
+            *(_with_interval(row, metric) for metric in there),
+            str(row["repeats"]),
+        ]
+        for row in records(measured)
+    ]
+    return Table(headings, rows)
+
+
+def troubles(found: pd.DataFrame) -> list[tuple[str, Table]]:
+    """What has no figures, by why it has none.
+
+    Args:
+        found: Rows as `results.load` gives them.
+    """
+    held = found[found["status"] == "held"]
+    return [
+        ("Failed", listed(failed(found), _SUBJECT | _TROUBLES)),
+        ("Cannot run", listed(skipped(found), _SUBJECT | {"skip_reason": "Why"})),
+        ("Not waited for", listed(held, _SUBJECT | {"hold_reason": "Why"})),
+    ]
+
+
+def _with_interval(row: Row, metric: Metric) -> str:
+    value, low, high = (
+        cell(row.get(name, math.nan) / metric.per_unit)
+        for name in (metric.name, metric.low, metric.high)
+    )
+    return f"{value} [{low}, {high}]" if low else value

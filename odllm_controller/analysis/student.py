@@ -1,0 +1,35 @@
+"""Student's t: how far a mean, or a slope, may lie from what few values say of it."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from odllm_agent.bootstrap import CONFIDENCE
+
+
+def quantile(degrees: int) -> float:
+    """How many standard errors the ends of the 95 % interval lie away.
+
+    Args:
+        degrees: The degrees of freedom, 1 or more.
+    """
+    # Its import takes a fifth of a second, and a run that is only planned asks for none of it.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+
+
+def chance(degrees: int, errors: float) -> float:
+    """The chance of lying at least so many standard errors away where there is no effect."""
+    from scipy.special import stdtr  # noqa: PLC0415 - as above
+
+    return float(2 * stdtr(degrees, -abs(errors)))
+
+
+def margin(values: Sequence[float]) -> float:
+    """How far the ends of the 95 % interval of a mean lie from it.
+
+    Args:
+        values: Shape (n,), n of 2 or more.
+    """
+    return quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))

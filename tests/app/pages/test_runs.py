@@ -1,0 +1,51 @@
+"""The page of all runs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import stores, support
+from tests.app.drawn import charts, page, table, texts
+
+
+def test_a_run_is_told_with_its_counts(showcased: Path) -> None:
+    test = page("runs")
+    assert "26 trials: 24 done, 1 failed, 1 skipped" in texts(test)
+    run = table(test, "Run", "Experiment").iloc[0]
+    assert run["Status"] == "running"
+    assert (run["Devices"], run["Trials"], run["Rounds measured"]) == (3, 25, 48)
+    assert (run["Rounds failed"], run["Failures"], run["Skipped"]) == (1, 1, 1)
+
+
+def test_progress_is_told_per_device(showcased: Path) -> None:
+    test = page("runs")
+    assert "48 of 50 are whole" in texts(test)
+    progress = table(test, "Rounds planned").set_index("Device")
+    assert progress.loc["laptop", ["Rounds measured", "Rounds planned"]].tolist() == [16, 18]
+    assert progress.loc["desktop", ["Rounds measured", "Rounds planned"]].tolist() == [16, 16]
+    assert len(charts(test)) == 1
+
+
+def test_the_latest_run_comes_first_and_a_link_opens_another(path: Path) -> None:
+    store = stores.measured(path, support.round_result())
+    store.end_run("run-1", stores.later(0.5), "done")
+    store.add_run(stores.run("run-2", stores.later(1)))
+    test = page("runs")
+    assert table(test, "Run", "Experiment")["Run"].tolist() == ["run-2", "run-1"]
+    assert "planned nothing that could be measured" in texts(test)
+    runs = table(test, "Run", "Experiment").set_index("Run")
+    assert runs.loc["run-1", "Minutes"] == pytest.approx(30)
+    assert "**Rounds of run\\-1** · 1 of 1 are whole" in texts(page("runs", run="run-1"))
+
+
+def test_failures_of_a_run_are_listed(path: Path) -> None:
+    stores.measured(path, support.failed_round())
+    test = page("runs")
+    assert table(test, "What went wrong")["What to do"].tolist() == ["try again"]
+    assert "the worker was killed" in texts(test)
+
+
+def test_command_and_config_are_there_to_run_it_again(showcased: Path) -> None:
+    shown = [each.value for each in page("runs").code]
+    assert "odllm run +experiment=sweep" in shown
+    assert "name: sweep" in [text.strip() for text in shown]

@@ -1,0 +1,101 @@
+"""The page of one trial."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from odllm_controller.analysis import results
+from tests import stores, support
+from tests.app.drawn import charts, headings, page, table, texts
+
+
+def trial_of(path: Path, device: str, model: str, quantization: str) -> str:
+    found = results.load(path)
+    rows = found[
+        (found["device"] == device)
+        & (found["model"] == model)
+        & (found["quantization"] == quantization)
+    ]
+    return str(rows["trial_id"].iloc[0])
+
+
+def test_a_link_opens_a_trial_whatever_is_chosen(showcased: Path) -> None:
+    wanted = trial_of(showcased, "laptop", "qwen-3B", "Q2_K")
+    test = page("trial", trial=wanted, device="desktop")
+    assert test.selectbox[0].value == wanted
+    facts = table(test, "", "Value").set_index("")["Value"]
+    assert facts["Trial"] == wanted
+    assert facts["Model"] == "qwen-3B Q2_K"
+    assert test.multiselect(key="device").value == ["desktop"]
+
+
+def test_another_choice_goes_into_the_address(showcased: Path) -> None:
+    test = page("trial", device="laptop")
+    other = trial_of(showcased, "laptop", "qwen-3B", "Q4_K_M")
+    test.selectbox[0].set_value(other).run()
+    assert test.query_params["trial"] == other
+    assert table(test, "", "Value").set_index("")["Value"]["Model"] == "qwen-3B Q4_K_M"
+
+
+def test_a_trial_that_is_not_there_is_said(showcased: Path) -> None:
+    test = page("trial", trial="gone")
+    assert "There is no trial gone in this store" in texts(test)
+    assert charts(test)
+
+
+def test_repeats_tokens_and_power_are_drawn(showcased: Path) -> None:
+    test = page("trial", trial=trial_of(showcased, "laptop", "qwen-0.5B", "Q8_0"))
+    assert [heading.split("**")[1] for heading in headings(test)] == [
+        "Decode speed of each repeat",
+        "Time of each token",
+        "Power in round 0, repeat 1",
+    ]
+    repeats = table(test, "Kind", "Decode speed (tok/s)")
+    assert len(repeats) == 8
+    assert (repeats["Kind"] == "warm-up").sum() == 2
+    tokens = table(test, "Place", "Median (ms)")
+    assert tokens["Place"].tolist() == list(range(64))
+    # By formula: 0.1 % slower with each token, give or take 2 %.
+    assert tokens["Median (ms)"].iloc[-5:].mean() > 1.03 * tokens["Median (ms)"].iloc[:5].mean()
+    assert (tokens["Slowest (ms)"] >= tokens["95 % (ms)"]).all()
+    power = table(test, "Power (W)", "From (s)")
+    assert set(power["Phase"]) == {"prefill", "decode"}
+
+
+def test_another_repeat_s_power_comes_by_link(showcased: Path) -> None:
+    trial = trial_of(showcased, "laptop", "qwen-0.5B", "Q8_0")
+    test = page("trial", trial=trial, trace="round 1, repeat 3")
+    assert "**Power in round 1, repeat 3**" in headings(test)
+
+
+def test_a_device_without_a_meter_says_why_there_is_no_trace(showcased: Path) -> None:
+    test = page("trial", trial=trial_of(showcased, "desktop", "qwen-0.5B", "Q8_0"))
+    assert "There is no power trace: no powercap here" in texts(test)
+
+
+def test_a_failure_is_told_with_its_log(path: Path) -> None:
+    failed = support.failed_round()
+    assert failed.failure
+    told = replace(failed.failure, traceback="Traceback: here", log="last *words*")
+    stores.measured(path, replace(failed, failure=told))
+    test = page("trial")
+    assert "the worker was killed" in test.error[0].value
+    assert test.code[0].value == "Traceback: here\nlast *words*"
+
+
+def test_figures_have_their_intervals(showcased: Path) -> None:
+    figures = table(
+        page("trial", trial=trial_of(showcased, "desktop", "qwen-3B", "F16")), "Metric", "95 % to"
+    ).set_index("Metric")
+    decode = figures.loc["Decode speed"]
+    assert decode["Value"] == pytest.approx(1 / ((6.18e9 / 62e9 + 0.002) * 1.0315), rel=0.02)
+    assert decode["95 % from"] < decode["Value"] < decode["95 % to"]
+
+
+def test_the_state_of_the_device_is_told(showcased: Path) -> None:
+    states = table(
+        page("trial", trial=trial_of(showcased, "desktop", "qwen-3B", "F16")), "Temperature (°C)"
+    )
+    assert len(states) == 2 * 4 * 2
+    assert states["Temperature (°C)"].max() == 67
