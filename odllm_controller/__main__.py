@@ -15,11 +15,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
-from odllm_controller.exporting import Options as ExportOptions
-from odllm_controller.exporting import export
 from odllm_controller.fleets import opened
-from odllm_controller.importing import Options as ImportOptions
-from odllm_controller.importing import import_files
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
@@ -200,9 +196,11 @@ def _fleet(arguments: list[str]) -> int:
 
 
 def _import(arguments: list[str]) -> int:
-    options = ImportOptions.of(arguments)
+    from odllm_controller import importing  # noqa: PLC0415 - a run needs none of it
+
+    options = importing.Options.of(arguments)
     try:
-        return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+        return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -226,10 +224,12 @@ def _compare(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    options = ExportOptions.of(arguments)
+    from odllm_controller import exporting  # noqa: PLC0415 - a run needs none of it
+
+    options = exporting.Options.of(arguments)
 
     def told() -> int:
-        export(options, Console(stderr=True))
+        exporting.export(options, Console(stderr=True))
         return DONE
 
     return _guarded(told)
