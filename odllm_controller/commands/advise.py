@@ -13,10 +13,11 @@ from odllm_controller import table
 from odllm_controller.analysis import limits, objective, prediction, rerun, results
 from odllm_controller.analysis.advice import Advice, Question, advise
 from odllm_controller.analysis.limits import Limit
-from odllm_controller.analysis.metrics import Group, Metric, metric, nearest
+from odllm_controller.analysis.metrics import Group, Metric, metric
 from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.rerun import Origin
+from odllm_controller.commands import chosen
 from odllm_controller.commands.advise_text import print_advice
 
 DONE, NOT_MET = 0, 1
@@ -50,11 +51,10 @@ def main(arguments: Sequence[str]) -> int:
         StoreError: The store cannot be read.
     """
     options = _parser().parse_args(list(arguments))
-    found = results.load(options.store)
-    _check_measured(found, options.store)
+    found = chosen.load(options.store)
     facts = prediction.load(options.store)
     known = pd.concat([found, *_predictions(found, facts, options)], ignore_index=True)
-    rows = _of(_of(known, "device", options.device), "workload", options.workload)
+    rows = chosen.of(chosen.of(known, "device", options.device), "workload", options.workload)
     aim = objective.parse(options.objective, rows)
     question = Question(aim, tuple(_limits(options, aim, rows)), options.top)
     is_predicted = rows["status"] == prediction.PREDICTED
@@ -131,30 +131,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
-
-
-def _check_measured(found: pd.DataFrame, path: Path) -> None:
-    if found.empty or results.measured(found).empty:
-        raise UsageError(
-            f"nothing is measured in {path}", f"try `odllm run +experiment=sweep store.path={path}`"
-        )
-
-
-def _of(found: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
-    """The rows of a device or workload that was named; all if none was."""
-    if wanted is None:
-        return found
-    labels = found[f"{column}_label"] if column == "workload" else found["device_id"]
-    chosen = (found[column] == wanted) | (labels == wanted)
-    if column == "device":
-        plain = found["device"].str.split(" (", regex=False).str[0]
-        chosen = chosen | (plain == wanted) | found["device_id"].str.startswith(wanted)
-    if not chosen.any():
-        raise UsageError(
-            f"there is no {column} {wanted!r} in the store",
-            nearest(wanted, sorted(set(found[column].dropna()))),
-        )
-    return found[chosen]
 
 
 def _limits(options: argparse.Namespace, aim: Objective, found: pd.DataFrame) -> Iterator[Limit]:
