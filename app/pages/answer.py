@@ -1,20 +1,24 @@
 """Answer: which configurations to choose under which limits, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
 from app.empty import show_nothing_measured
+from app.figure import Figure, show
 from app.loading import Stamp
-from app.plain import plain
+from app.plain import plain, short
+from app.symbols import COLOURS
 from app.tables import show_table
 from app.view import View
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import kpi, limits, objective, prediction, rerun, results, wording
 from odllm_controller.analysis.advice import Advice, Question, advise
+from odllm_controller.analysis.choice import Choice
 from odllm_controller.analysis.limits import Limit
 from odllm_controller.analysis.metrics import METRICS, TASK, Group, Metric, metric
 from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
@@ -23,6 +27,15 @@ from odllm_controller.analysis.rerun import Origin
 from odllm_controller.analysis.tasks import tasks
 
 _REASON = 300
+_TOP = 5
+_TITLES = {
+    "name": "Configuration",
+    "value": "Value",
+    "low": "95 % from",
+    "high": "95 % to",
+    "best": "Probability that it is the best",
+    "meets": "Probability that it meets the limits",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +74,15 @@ def page(view: View) -> None:
         return
     try:
         aim = objective.parse(aim_name, rows)
-        question = Question(aim, tuple(_limits(written, aim, rows)))
+        question = Question(aim, tuple(_limits(written, aim, rows)), _TOP)
     except UsageError as error:
         st.error(plain(error.message, _REASON))
         st.info(plain(error.remedy, _REASON))
         return
     facts, origins = _load(view.path, view.stamp)
-    for answer in _answers(view, rows, facts, question):
-        _show(answer, aim, _next(answer, origins, view.path))
+    for place, answer in enumerate(_answers(view, rows, facts, question)):
+        _show(answer, aim, place)
+        _show_next(answer, _next(answer, origins, view.path))
 
 
 def _ask(rows: pd.DataFrame) -> tuple[str, Mapping[str, str]]:
@@ -135,7 +149,7 @@ def _next(answer: Advice, origins: Mapping[str, Origin], path: Path) -> str:
     return rerun.command(turning, origins[turning.run], path)
 
 
-def _show(answer: Advice, aim: Objective, following: str) -> None:
+def _show(answer: Advice, aim: Objective, place: int) -> None:
     marked = ", :orange-badge[predicted, not measured]" if answer.predicted else ""
     st.subheader(f"{plain(answer.device)}, {plain(answer.workload_label)}{marked}")
     if answer.choices:
@@ -144,8 +158,12 @@ def _show(answer: Advice, aim: Objective, following: str) -> None:
         st.warning(f"{plain(answer.blame, _REASON)}.")
         if answer.closest:
             st.markdown("What comes nearest:")
-    _show_choices(answer, aim)
+    _show_choices(answer, aim, place)
     _show_costs(answer, aim)
+
+
+def _show_next(answer: Advice, following: str) -> None:
+    """Shows what would make the answer surer, and what else is to be known of it."""
     if answer.turning:
         st.markdown(f"**To be surer:** {plain(wording.turn(answer.turning), _REASON)}")
     if following:
@@ -153,24 +171,78 @@ def _show(answer: Advice, aim: Objective, following: str) -> None:
     _show_remarks(answer)
 
 
-def _show_choices(answer: Advice, aim: Objective) -> None:
+def _show_choices(answer: Advice, aim: Objective, place: int) -> None:
     shown = answer.choices or ((answer.closest,) if answer.closest else ())
-    if not shown:
-        return
-    names = dict.fromkeys(figure.metric for each in shown for figure in each.figures)
-    rows = []
-    for each in shown:
-        told = {figure.metric: wording.measured(figure) for figure in each.figures}
-        merit = {} if aim.single else {"Merit": wording.merit(each, aim)}
-        figures = {metric(name).label: told.get(name, "") for name in names}
-        subject = {
-            "Model": each.model,
-            "Type": each.quantization,
-            "Engine": each.configuration,
-            "Best with": wording.percent(each.best),
-        }
-        rows.append({**subject, **merit, **figures, "Energy": each.energy_method})
-    show_table(pd.DataFrame(rows))
+    if shown:
+        show_table(pd.DataFrame([_told(each, shown, aim) for each in shown]))
+        show(_figure(answer, shown, aim, place))
+
+
+def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[str, str]:
+    """A row of the table: what is chosen, how sure that is, and its figures in words."""
+    told = {found.metric: wording.measured(found) for found in choice.figures}
+    names = dict.fromkeys(found.metric for each in beside for found in each.figures)
+    return {
+        "Model": choice.model,
+        "Type": choice.quantization,
+        "Engine": choice.configuration,
+        "Best with": wording.percent(choice.best),
+        **({} if aim.single else {"Merit": wording.merit(choice, aim)}),
+        **{metric(name).label: told.get(name, "") for name in names},
+        "Energy": choice.energy_method,
+    }
+
+
+def _figure(answer: Advice, shown: Sequence[Choice], aim: Objective, place: int) -> Figure:
+    drawn = pd.DataFrame([_drawn(each, aim) for each in shown])
+    title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
+    basis = "predicted from ceilings" if answer.predicted else "measured"
+    bars = "bars: 95 % interval" if drawn["low"].notna().any() else "no intervals"
+    return Figure(
+        name=f"answer-{place + 1}",
+        heading=f"**{plain(answer.objective)}**",
+        chart=_chart(drawn, title),
+        table=drawn.rename(columns=_TITLES | {"value": title}),
+        caption=f"the first {len(drawn)} of {answer.n} that were compared · {basis} · {bars}",
+    )
+
+
+def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
+    """A row of the chart, in shown units."""
+    single = aim.single
+    per_unit = single.per_unit if single else 1.0
+    ends = [
+        (found.low, found.high)
+        for found in choice.figures
+        if single is not None and found.metric == single.name
+    ]
+    low, high = ends[0] if ends else (None, None)
+    return {
+        "name": short(choice.name),
+        "value": choice.merit / per_unit,
+        "low": low / per_unit if low is not None else float("nan"),
+        "high": high / per_unit if high is not None else float("nan"),
+        "best": choice.best,
+        "meets": choice.meets,
+    }
+
+
+def _chart(drawn: pd.DataFrame, title: str) -> alt.LayerChart:
+    base = alt.Chart(drawn).encode(
+        y=alt.Y("name:N", sort=list(drawn["name"]), title=None, axis=alt.Axis(labelLimit=320))
+    )
+    scale = alt.Scale(zero=False, padding=12)
+    bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(
+        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+    )
+    points = base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[0]).encode(
+        x=alt.X("value:Q", title=title, scale=scale),
+        tooltip=[alt.Tooltip(f"{name}:N", title=told) for name, told in _TITLES.items()],
+    )
+    layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
+        bars.transform_filter("isValid(datum.low)"), points
+    )
+    return layered.properties(height=60 + 28 * len(drawn))
 
 
 def _show_costs(answer: Advice, aim: Objective) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import stores, support
-from tests.app.drawn import page, table, texts
+from tests.app.drawn import charts, page, table, texts
 
 
 def test_it_opens_first_and_answers_for_every_device(showcased: Path) -> None:
@@ -22,7 +22,7 @@ def test_the_address_holds_objective_and_limits(showcased: Path) -> None:
     assert (test.text_input("memory").value, test.text_input("decode").value) == ("3GB", "20")
     choices = table(test, "Best with")
     assert choices["Model"].tolist()[0] == "qwen-0.5B"
-    assert choices["Type"].tolist() == ["Q2_K", "Q4_K_M", "Q8_0"]
+    assert choices["Type"].tolist()[:3] == ["Q2_K", "Q4_K_M", "Q8_0"]
     assert "What each limit costs" in texts(test)
     assert "Peak memory at most 3,000 MB" in texts(test).replace("\\", "")
 
@@ -32,6 +32,17 @@ def test_quality_is_bounded_by_what_there_is(showcased: Path) -> None:
     best = table(test, "Best with").iloc[0]
     assert float(best["Perplexity"].split()[0]) <= 12
     assert best["Energy"] == "measured"
+
+
+def test_the_chart_shows_the_choices_with_their_intervals(showcased: Path) -> None:
+    test = page(device="laptop", objective="speed")
+    assert len(charts(test)) == 1
+    rows = table(test, "Probability that it is the best")
+    assert len(rows) == 5
+    speeds = rows["Decode speed (tok/s)"]
+    assert speeds.is_monotonic_decreasing
+    assert (rows["95 % from"] < speeds).all()
+    assert (speeds < rows["95 % to"]).all()
 
 
 def test_limits_that_nothing_meets_are_blamed_with_what_comes_nearest(showcased: Path) -> None:
