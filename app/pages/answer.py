@@ -24,7 +24,7 @@ from odllm_controller.analysis.metrics import METRICS, TASK, Group, Metric, metr
 from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.rerun import Origin
-from odllm_controller.analysis.tasks import tasks
+from odllm_controller.analysis.tasks import tasks, with_errors
 
 _REASON = 300
 _TOP = 5
@@ -80,6 +80,7 @@ def page(view: View) -> None:
         st.info(plain(error.remedy, _REASON))
         return
     facts, origins = _load(view.path, view.stamp)
+    rows = with_errors(view.path, rows)
     for place, answer in enumerate(_answers(view, rows, facts, question)):
         _show(answer, aim, place)
         _show_next(answer, _next(answer, origins, view.path))
