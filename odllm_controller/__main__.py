@@ -36,6 +36,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm advise --max-memory 8GB   tell which configurations to choose here, and how sure that is
   odllm compare A B               set runs, devices, engines or versions against each other
+  odllm claims                    tell what the figures say of the paper's five claims
   odllm explore                   open the explorer on what was measured
   odllm report                    write one HTML page of the latest run
   odllm export results.parquet    write what was measured; also: .csv, .jsonl
@@ -210,6 +211,12 @@ def _advise(arguments: list[str]) -> int:
     return _guarded(lambda: advise.main(arguments))
 
 
+def _claims(arguments: list[str]) -> int:
+    from odllm_controller.commands import claims  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: claims.main(arguments))
+
+
 def _compare(arguments: list[str]) -> int:
     from odllm_controller.commands import compare  # noqa: PLC0415 - a run needs none of it
 
@@ -238,6 +245,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "plan": _plan,
     "advise": _advise,
     "compare": _compare,
+    "claims": _claims,
     "import": _import,
     "export": _export,
     "explore": _explore,
