@@ -1,6 +1,7 @@
 """Figures of metrics against bits per weight: a chart for everything that may share one."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -32,48 +33,56 @@ def show_metrics(
         measured: The rows to show.
         against: What to set them against.
     """
-    made = [
-        figure
-        for metric in metrics
-        if measured[metric.name].notna().any()
-        for figure in _figures(view, Axes(metric, against, _with(measured, metric)))
+    found = [
+        (Axes(metric, against, beside), names, rows)
+        for metric, beside in _present(metrics, measured)
+        for names, rows in panels(beside)
     ]
-    show_in_pairs(made)
+    show_in_pairs(
+        [functools.partial(_figure, view, place, *each) for place, each in enumerate(found)]
+    )
     _tell_missing(metrics, measured)
 
 
-def show_in_pairs(figures: Sequence[Figure]) -> None:
-    """Figures two in a row, one alone across the page, and how many more there would be."""
+def show_in_pairs(figures: Sequence[Callable[[], Figure]]) -> None:
+    """Figures two in a row, one alone across the page, and how many more there would be.
+
+    Args:
+        figures: What makes each; called once the one before is on its way to the reader.
+    """
     drawn = figures[:_MOST_FIGURES]
-    if len(drawn) == 1:
-        show(drawn[0])
-        return
     for start in range(0, len(drawn), 2):
         pair = drawn[start : start + 2]
-        for column, figure in zip(st.columns(2, gap="medium"), pair, strict=False):
+        columns = st.columns(1 if len(drawn) == 1 else 2, gap="medium")
+        for column, made in zip(columns, pair, strict=False):
             with column:
-                show(figure)
+                show(made())
     if len(figures) > len(drawn):
         st.info(f"{len(figures) - len(drawn)} more charts are left out. Choose less on the left.")
 
 
-def _with(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    return rows[rows[metric.name].notna()]
+def _present(
+    metrics: Sequence[Metric], measured: pd.DataFrame
+) -> Iterator[tuple[Metric, pd.DataFrame]]:
+    """The metrics that some rows have, each with these rows."""
+    for metric in metrics:
+        there = measured[metric.name].notna()
+        if there.any():
+            yield metric, measured[there]
 
 
-def _figures(view: View, axes: Axes) -> Iterator[Figure]:
+def _figure(view: View, place: int, axes: Axes, names: Sequence[str], rows: pd.DataFrame) -> Figure:
     metric = axes.metric
-    for place, (names, rows) in enumerate(panels(axes.beside)):
-        title = ", ".join(map(plain, names))
-        lines = fits(rows, (metric,), axes.against)
-        heading = f"**{metric.label}** · {metric.better}"
-        yield Figure(
-            name=f"{metric.name.replace('_', '-')}-{place + 1}",
-            heading=f"{heading} · {title}" if title else heading,
-            chart=chart(rows, axes, view.symbols, lines),
-            table=titled(shown(rows, axes), axes),
-            caption=" · ".join(part for part in (caption(rows, metric), _told(lines)) if part),
-        )
+    lines = fits(rows, (metric,), axes.against)
+    title = ", ".join(map(plain, names))
+    heading = f"**{metric.label}** · {metric.better}"
+    return Figure(
+        name=f"{metric.name.replace('_', '-')}-{place + 1}",
+        heading=f"{heading} · {title}" if title else heading,
+        chart=chart(rows, axes, view.symbols, lines),
+        table=titled(shown(rows, axes), axes),
+        caption=" · ".join(part for part in (caption(rows, metric), _told(lines)) if part),
+    )
 
 
 def _told(lines: Sequence[Fit]) -> str:

@@ -1,6 +1,7 @@
 """Devices: what each is, and the same trials on one against another."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
@@ -19,7 +20,6 @@ from app.view import View
 from odllm_controller.analysis import hardware, results
 from odllm_controller.analysis.cells import Cell, cells, shared_devices
 from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.tables import table
 
 _HARDWARE = {
@@ -51,6 +51,9 @@ _CELLS = {
     "high": "95 % to",
     "origin": "Origin",
 }
+# With more devices than this nobody chose, only the first are compared.
+_MOST_OTHERS = 4
+_PANEL = ["device", "workload_label", "configuration", "base_configuration"]
 _RATIO = "Times as much"
 
 
@@ -78,13 +81,26 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
         base = st.selectbox("Compared with", shared, key="base", bind="query-params")
     with right:
         metric = _metric(measured)
-    found = table(cells(measured, metric, base), Cell)
-    chosen = set(view.chosen["device"]) - {base}
-    kept = found[found["device"].isin(chosen)] if chosen & set(found["device"]) else found
-    if kept.empty:
+    others = _others(view, shared, base)
+    kept = measured[measured["device"].isin([base, *others])]
+    found = table(cells(kept, metric, base), Cell)
+    if found.empty:
         st.info(f"{plain(base)} shares no figure of {metric.label} with another device.")
         return
-    show_in_pairs(list(_figures(view, measured, metric, kept)))
+    panels = list(found.groupby(_PANEL, sort=False))
+    show_in_pairs(
+        [
+            functools.partial(_figure, view, metric, f"{place + 1}", rows, found)
+            for place, (_, rows) in enumerate(panels)
+        ]
+    )
+
+
+def _others(view: View, shared: Sequence[str], base: str) -> Sequence[str]:
+    """The devices that are set against the base: those that were chosen, or else the first few."""
+    chosen = set(view.chosen["device"])
+    others = [device for device in shared if device != base]
+    return [device for device in others if device in chosen] or others[:_MOST_OTHERS]
 
 
 def _metric(measured: pd.DataFrame) -> Metric:
@@ -93,24 +109,22 @@ def _metric(measured: pd.DataFrame) -> Metric:
     return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
 
 
-def _figures(
-    view: View, measured: pd.DataFrame, metric: Metric, found: pd.DataFrame
-) -> Iterator[Figure]:
-    """A chart for every device that is compared."""
-    places = measured.assign(origin=origins(measured, metric))[
-        ["device", "model", "quantization", "file_bpw", "origin"]
-    ].drop_duplicates(["device", "model", "quantization"])
-    drawn = found.merge(places, on=["device", "model", "quantization"])
-    for place, (device, rows) in enumerate(drawn.groupby("device", sort=False)):
-        base = rows["base"].iloc[0]
-        told = "bars: 95 % interval of the ratio" if rows["low"].notna().any() else "no intervals"
-        yield Figure(
-            name=f"devices-{metric.name.replace('_', '-')}-{place + 1}",
-            heading=f"**{metric.label}: {plain(device)} against {plain(base)}** · {metric.better}",
-            chart=_chart(rows, drawn, view.symbols),
-            table=_titled(rows, metric),
-            caption=f"{len(rows)} trials that both have · {told} · 1 is alike",
-        )
+def _figure(
+    view: View, metric: Metric, number: str, rows: pd.DataFrame, beside: pd.DataFrame
+) -> Figure:
+    """One device against the base, with one workload and configuration."""
+    first = rows.iloc[0]
+    told = "bars: 95 % interval of the ratio" if rows["low"].notna().any() else "no intervals"
+    engines = {first["configuration"], first["base_configuration"]}
+    return Figure(
+        name=f"devices-{metric.name.replace('_', '-')}-{number}",
+        heading=f"**{metric.label}: {plain(first['device'])} against {plain(first['base'])}**"
+        f" · {metric.better}",
+        chart=_chart(rows, beside, view.symbols),
+        table=_titled(rows, metric),
+        caption=f"{plain(' against '.join(sorted(engines)))} · {plain(first['workload_label'])}"
+        f" · {len(rows)} trials that both have · {told} · 1 is alike",
+    )
 
 
 def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> alt.LayerChart:
