@@ -51,7 +51,7 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0072B2",
-        "theme.dark.primaryColor": "#0072B2",
+        "theme.dark.primaryColor": "#3D9BD9",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]

@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.captions import caption
 from app.charts import HEIGHT
 from app.empty import show_nothing_measured
 from app.figure import Figure
@@ -57,6 +59,30 @@ _PANEL = ["device", "workload_label", "configuration", "base_configuration"]
 _RATIO = "Times as much"
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared on the page.
+
+    Attributes:
+        metric: The metric.
+        rows: The rows of `results.load` that ratios are made of.
+        cells: All ratios, a row per `Cell`.
+    """
+
+    metric: Metric
+    rows: pd.DataFrame
+    cells: pd.DataFrame
+
+    def beneath(self, cell: pd.Series) -> pd.DataFrame:
+        """The rows of both devices that have the workload and the engine of a cell."""
+        rows = self.rows[self.rows[self.metric.name].notna()]
+        of_both = rows["device"].isin([cell["device"], cell["base"]])
+        engines = [cell["configuration"], cell["base_configuration"]]
+        alike = rows["workload_label"] == cell["workload_label"]
+        found: pd.DataFrame = rows[of_both & rows["configuration"].isin(engines) & alike]
+        return found
+
+
 def page(view: View) -> None:
     """Draws the page."""
     measured = results.measured(view.selection.rows("device"))
@@ -90,7 +116,7 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
     panels = list(found.groupby(_PANEL, sort=False))
     show_in_pairs(
         [
-            functools.partial(_figure, view, metric, f"{place + 1}", rows, found)
+            functools.partial(_figure, view, Compared(metric, kept, found), f"{place + 1}", rows)
             for place, (_, rows) in enumerate(panels)
         ]
     )
@@ -109,21 +135,24 @@ def _metric(measured: pd.DataFrame) -> Metric:
     return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
 
 
-def _figure(
-    view: View, metric: Metric, number: str, rows: pd.DataFrame, beside: pd.DataFrame
-) -> Figure:
+def _figure(view: View, compared: Compared, number: str, rows: pd.DataFrame) -> Figure:
     """One device against the base, with one workload and configuration."""
-    first = rows.iloc[0]
-    told = "bars: 95 % interval of the ratio" if rows["low"].notna().any() else "no intervals"
-    engines = {first["configuration"], first["base_configuration"]}
+    metric, first = compared.metric, rows.iloc[0]
+    engines = sorted({first["configuration"], first["base_configuration"]})
+    parts = (
+        plain(" against ".join(engines)),
+        plain(first["workload_label"]),
+        f"{len(rows)} trials that both have",
+        "1 is alike",
+        caption(compared.beneath(first), metric),
+    )
     return Figure(
         name=f"devices-{metric.name.replace('_', '-')}-{number}",
-        heading=f"**{metric.label}: {plain(first['device'])} against {plain(first['base'])}**"
-        f" · {metric.better}",
-        chart=_chart(rows, beside, view.symbols),
+        heading=f"**{plain(first['device'])} against {plain(first['base'])}**"
+        f" · {metric.label}, {metric.better}",
+        chart=_chart(rows, compared.cells, view.symbols),
         table=_titled(rows, metric),
-        caption=f"{plain(' against '.join(sorted(engines)))} · {plain(first['workload_label'])}"
-        f" · {len(rows)} trials that both have · {told} · 1 is alike",
+        caption=" · ".join(parts),
     )
 
 
@@ -147,7 +176,7 @@ def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> al
             alt.Tooltip("high:Q", title="95 % to", format=".3~g"),
         ],
     )
-    alike = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3])
+    alike = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3], color="gray")
     layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
         alike.encode(y=alt.Y("ratio:Q", scale=scale)),
         bars.transform_filter("isValid(datum.low)"),
