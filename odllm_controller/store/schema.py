@@ -60,6 +60,7 @@ def migrate(
             [number, now().replace(tzinfo=None)],
         )
     connection.execute(script("rates.sql"))
+    connection.execute(script("ceilings.sql"))
     summaries.make(connection)
     connection.execute(script("views.sql"))
     summaries.refresh_all(connection)
@@ -111,11 +112,11 @@ def _drop_views(connection: duckdb.DuckDBPyConnection) -> None:
     for (name,) in rows:
         connection.execute(f'DROP VIEW "{name}"')
     rows = connection.execute(
-        "SELECT function_name FROM duckdb_functions()"
-        " WHERE function_type = 'table_macro' AND NOT internal"
+        "SELECT function_name, if(function_type = 'table_macro', 'TABLE', '')"
+        " FROM duckdb_functions() WHERE function_type LIKE '%macro' AND NOT internal"
     ).fetchall()
-    for (name,) in rows:
-        connection.execute(f'DROP MACRO TABLE "{name}"')
+    for name, kind in rows:
+        connection.execute(f'DROP MACRO {kind} "{name}"')
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int:

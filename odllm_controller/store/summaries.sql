@@ -50,6 +50,19 @@ ends AS (
         USING any_value(low) AS low, any_value(high) AS high
     )
 ),
+floors AS (
+    SELECT
+        trial_id,
+        any_value(floor) FILTER (phase = 'prefill') AS prefill_floor,
+        any_value(floor) FILTER (phase = 'decode') AS decode_floor
+    FROM (
+        SELECT
+            trial_id, phase,
+            struct_pack(read_bytes, operations, traffic_s, compute_s, missing) AS floor
+        FROM floors_of((SELECT list(trial_id) FROM fresh_trials))
+    )
+    GROUP BY trial_id
+),
 whole AS (
     SELECT rounds.*, device_id, meter, energy_method
     FROM rounds
@@ -115,9 +128,11 @@ SELECT
     loaded.*,
     repeated.* EXCLUDE (trial_id, meter),
     ends.* EXCLUDE (trial_id),
+    floors.* EXCLUDE (trial_id),
     nullif(decode.reason, '') AS interval_reason
 FROM loaded
 LEFT JOIN repeated USING (trial_id)
 LEFT JOIN ends USING (trial_id)
+LEFT JOIN floors USING (trial_id)
 LEFT JOIN fresh_ends AS decode
     ON decode.trial_id = loaded.trial_id AND decode.metric = 'decode_tok_s'

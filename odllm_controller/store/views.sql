@@ -1,76 +1,35 @@
--- Of each ceiling the latest that has a figure, or else the latest reason for none.
-CREATE VIEW latest_ceilings AS
-SELECT * FROM ceilings
-QUALIFY 1 = row_number() OVER (
-    PARTITION BY device_id, engine, engine_version, threads, name
-    ORDER BY per_s IS NOT NULL DESC, measured_at DESC
-);
+-- What explains more than half of the time, and clearly more of it than the other.
+CREATE MACRO bound_by(traffic_share, compute_share) AS CASE
+    WHEN traffic_share IS NULL OR compute_share IS NULL THEN NULL
+    WHEN traffic_share >= greatest(0.5, 1.25 * compute_share) THEN 'traffic'
+    WHEN compute_share >= greatest(0.5, 1.25 * traffic_share) THEN 'compute'
+    ELSE 'undecided'
+END;
 
--- A row per trial and phase, of a prompt or of the mean output token: what it had to do, how long it
--- took, and how long reading and computing would take at the device's ceilings. A share is the part
--- of the time that the ceiling explains; bytes that come from a cache can make it more than 1.
+-- A row per trial and phase: its floors and how long it took. A share is the part of the time that the
+-- ceiling explains; bytes that come from a cache can make it more than 1.
 CREATE VIEW shares AS
-WITH floors AS (
+WITH timed AS (
     SELECT
-        work.trial_id, work.phase,
-        sum(work.read_bytes) AS read_bytes,
-        sum(work.operations) AS operations,
-        sum(work.read_bytes) / any_value(reading.per_s) AS traffic_s,
-        CASE
-            WHEN bool_and(work.operations = 0 OR multiplying.per_s IS NOT NULL)
-                THEN sum(work.operations / multiplying.per_s)
-        END AS compute_s,
-        coalesce(
-            max(nullif(reading.reason, '')),
-            max(nullif(multiplying.reason, '')) FILTER (work.operations > 0),
-            'its ceiling was not measured on this device'
-        ) AS missing
-    FROM work
-    JOIN trials USING (trial_id)
-    LEFT JOIN latest_ceilings AS reading
-        ON reading.device_id = trials.device_id
-        AND reading.engine = trials.engine
-        AND reading.engine_version = trials.engine_version
-        AND reading.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
-        AND reading.name = 'read'
-    LEFT JOIN latest_ceilings AS multiplying
-        ON multiplying.device_id = trials.device_id
-        AND multiplying.engine = trials.engine
-        AND multiplying.engine_version = trials.engine_version
-        AND multiplying.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
-        AND multiplying.name = work.type
-    GROUP BY work.trial_id, work.phase
-),
-times AS (
-    SELECT trial_id, 'decode' AS phase, tpot_s AS window_s, tpot_s_low AS window_s_low,
-        tpot_s_high AS window_s_high
+        trial_id, 'decode' AS phase, decode_floor.*,
+        tpot_s AS window_s, tpot_s_low AS window_s_low, tpot_s_high AS window_s_high
     FROM summaries
-    WHERE tpot_s IS NOT NULL
+    WHERE decode_floor IS NOT NULL AND tpot_s IS NOT NULL
     UNION ALL
-    SELECT trial_id, 'prefill', prompt_tokens / prefill_tok_s, prompt_tokens / prefill_tok_s_high,
+    SELECT
+        trial_id, 'prefill', prefill_floor.*,
+        prompt_tokens / prefill_tok_s, prompt_tokens / prefill_tok_s_high,
         prompt_tokens / prefill_tok_s_low
     FROM summaries
     JOIN trials USING (trial_id)
-    WHERE prefill_tok_s IS NOT NULL
-),
-found AS (
-    SELECT
-        *,
-        traffic_s / window_s AS traffic_share,
-        compute_s / window_s AS compute_share
-    FROM floors
-    JOIN times USING (trial_id, phase)
+    WHERE prefill_floor IS NOT NULL AND prefill_tok_s IS NOT NULL
 )
 SELECT
     *,
-    -- What explains more than half of the time, and clearly more of it than the other.
-    CASE
-        WHEN traffic_share IS NULL OR compute_share IS NULL THEN NULL
-        WHEN traffic_share >= greatest(0.5, 1.25 * compute_share) THEN 'traffic'
-        WHEN compute_share >= greatest(0.5, 1.25 * traffic_share) THEN 'compute'
-        ELSE 'undecided'
-    END AS bound
-FROM found;
+    traffic_s / window_s AS traffic_share,
+    compute_s / window_s AS compute_share,
+    bound_by(traffic_share, compute_share) AS bound
+FROM timed;
 
 -- The public view: a row per trial, one per trial that cannot run, one per model that could not be
 -- prepared, and what was imported as figures.
@@ -138,19 +97,27 @@ stops AS (
 ceiled AS (
     SELECT
         trial_id,
-        max(read_bytes) FILTER (phase = 'decode') AS decode_read_bytes,
-        max(traffic_share) FILTER (phase = 'decode') AS mbu,
-        max(traffic_s / window_s_high) FILTER (phase = 'decode') AS mbu_low,
-        max(traffic_s / window_s_low) FILTER (phase = 'decode') AS mbu_high,
-        max(compute_share) FILTER (phase = 'decode') AS decode_compute_fraction,
-        max(bound) FILTER (phase = 'decode') AS bound,
-        max(compute_share) FILTER (phase = 'prefill') AS prefill_compute_fraction,
-        max(compute_s / window_s_high) FILTER (phase = 'prefill') AS prefill_compute_fraction_low,
-        max(compute_s / window_s_low) FILTER (phase = 'prefill') AS prefill_compute_fraction_high,
-        max(bound) FILTER (phase = 'prefill') AS prefill_bound,
-        max(missing) FILTER (bound IS NULL) AS missing
-    FROM shares
-    GROUP BY trial_id
+        decode_floor.read_bytes AS decode_read_bytes,
+        decode_floor.traffic_s / tpot_s AS mbu,
+        decode_floor.traffic_s / tpot_s_high AS mbu_low,
+        decode_floor.traffic_s / tpot_s_low AS mbu_high,
+        decode_floor.compute_s / tpot_s AS decode_compute_fraction,
+        bound_by(mbu, decode_compute_fraction) AS bound,
+        prefill_floor.compute_s * prefill_tok_s / prompt_tokens AS prefill_compute_fraction,
+        prefill_floor.compute_s * prefill_tok_s_low / prompt_tokens AS prefill_compute_fraction_low,
+        prefill_floor.compute_s * prefill_tok_s_high / prompt_tokens
+            AS prefill_compute_fraction_high,
+        bound_by(
+            prefill_floor.traffic_s * prefill_tok_s / prompt_tokens, prefill_compute_fraction
+        ) AS prefill_bound,
+        greatest(
+            CASE WHEN bound IS NULL AND tpot_s IS NOT NULL THEN decode_floor.missing END,
+            CASE
+                WHEN prefill_bound IS NULL AND prefill_tok_s IS NOT NULL THEN prefill_floor.missing
+            END
+        ) AS missing
+    FROM summaries
+    JOIN trials USING (trial_id)
 ),
 -- Quality hangs on the file and the engine, not on how fast the engine was made to run. Of all
 -- checks on a text the latest counts that gave anything, and so of all on the same task: figures
@@ -228,7 +195,7 @@ of_trials AS (
         trials.prompt_tokens,
         trials.output_tokens,
         coalesce(summaries.repeats, 0) AS repeats,
-        summaries.* EXCLUDE (trial_id, repeats, no_work),
+        summaries.* EXCLUDE (trial_id, repeats, no_work, prefill_floor, decode_floor),
         ceiled.mbu,
         text_quality.perplexity,
         text_quality.kld,

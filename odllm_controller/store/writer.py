@@ -111,6 +111,12 @@ JOIN trials USING (trial_id)
 JOIN repeats USING (round_id)
 WHERE run_id = ? AND device_id = ? AND complete AND repeats.started_at >= ?
 """
+_MEASURED_BY = """
+SELECT trial_id
+FROM trials
+SEMI JOIN summaries USING (trial_id)
+WHERE device_id = ? AND engine = ? AND engine_version = ?
+"""
 T = TypeVar("T")
 Speeds = tuple[tuple[float, ...], ...]
 """The speeds of every repeat, by round."""
@@ -372,7 +378,7 @@ def _add_results(
     for rested in _all_of(Baseline, results):
         touched |= _add_baseline(connection, run_id, rested)
     for found in _all_of(Ceilings, results):
-        upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
+        touched |= _add_ceilings(connection, run_id, found)
     return touched
 
 
@@ -397,6 +403,14 @@ def _add_baseline(connection: duckdb.DuckDBPyConnection, run_id: str, rested: Ba
     upsert(connection, "idle_energy", rows.of_idle_energy(rested, run_id))
     place = [run_id, rested.device_id, rows.timestamp(rested.started_at)]
     return {trial_id for (trial_id,) in connection.execute(_MEASURED_AFTER, place).fetchall()}
+
+
+def _add_ceilings(connection: duckdb.DuckDBPyConnection, run_id: str, found: Ceilings) -> set[str]:
+    """Adds what a device does at most, and tells the trials that were measured under it already."""
+    upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
+    order = found.order
+    place = [order.device_id, order.engine.name, order.engine.version]
+    return {trial_id for (trial_id,) in connection.execute(_MEASURED_BY, place).fetchall()}
 
 
 def _count(

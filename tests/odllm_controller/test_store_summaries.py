@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Baseline, Energy, Method, Phase, PowerSample, RoundResult
+from odllm_agent.contract import Baseline, Energy, Method, Phase, PowerSample, RoundResult, Work
 from odllm_controller.store import Store, read
 from tests import stores, support
 
+WORK = (Work(Phase.DECODE, "Q4_0", 1e6, 2e6), Work(Phase.PREFILL, "Q4_0", 1e6, 2e8))
 TRIALS = tuple(
     support.trial(support.model_file(quantization=name)) for name in ("Q4_0", "Q8_0", "F16")
 )
@@ -59,7 +60,7 @@ def metered_round(trial: int, number: int, minute: float, speed: float = 1.0) ->
     assert result.loaded is not None
     load = support.energy(Phase.LOAD, 4.0 * speed, window_s=0.5)
     trace = (PowerSample(Phase.LOAD, "package", "rapl", 0.0, 0.1, 5.0),)
-    loaded = replace(result.loaded, energy=(load,), power=trace)
+    loaded = replace(result.loaded, energy=(load,), power=trace, work=WORK)
     return replace(result, started_at=started_at, loaded=loaded, waited_s=1.5)
 
 
@@ -69,7 +70,7 @@ def rest(minute: float, idle_w: float) -> Baseline:
 
 def test_every_column_has_a_figure_that_the_raw_values_give(path: Path) -> None:
     store = stores.begun(path)
-    store.add_results("run-1", [rest(-1, 4.0)])
+    store.add_results("run-1", [rest(-1, 4.0), support.ceilings(read=2e9, Q4_0=5e9)])
     for number in range(3):
         store.add_round("run-1", metered_round(0, number, number, 1 + number / 50))
     kept = summaries(path)
@@ -89,6 +90,7 @@ entries = st.one_of(
         st.floats(0.5, 2.0),
     ),
     st.builds(rest, st.integers(0, 50), st.floats(1.0, 9.0)),
+    st.builds(lambda per_s: support.ceilings(read=per_s, Q4_0=per_s), st.floats(1e9, 9e9)),
     st.builds(support.failed_round, st.sampled_from(TRIALS), st.integers(0, 3)),
 )
 
@@ -115,6 +117,15 @@ def test_an_idle_baseline_that_comes_late_counts_for_what_was_measured_after_it(
     store.add_baseline("run-1", rest(5, 2.0))
     idle_w = read(path, "SELECT trial_id, idle_w FROM summaries").set_index("trial_id")["idle_w"]
     assert idle_w[[trial.id for trial in TRIALS[:2]]].isna().tolist() == [True, False]
+    assert_worked_out(store)
+
+
+def test_ceilings_that_come_late_count_for_what_was_measured_before(path: Path) -> None:
+    store = stores.measured(path, metered_round(0, 0, 0))
+    assert read(path, "SELECT mbu FROM results")["mbu"].isna().all()
+    store.add_ceilings("run-1", support.ceilings(read=2e9))
+    row = read(path, "SELECT mbu, tpot_s FROM results").iloc[0]
+    assert row["mbu"] == pytest.approx(1e6 / 2e9 / row["tpot_s"])
     assert_worked_out(store)
 
 
