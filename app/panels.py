@@ -1,7 +1,7 @@
 """Figures of metrics against bits per weight: a chart for everything that may share one."""
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +17,7 @@ from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import Metric
 
 # More charts than these on one page make it slow, and nobody compares them.
-_MOST_FIGURES = 24
+_MOST_ROWS = 12
 
 
 def show_metrics(
@@ -33,32 +33,36 @@ def show_metrics(
         measured: The rows to show.
         against: What to set them against.
     """
-    found = [
-        (Axes(metric, against, beside), names, rows)
-        for metric, beside in _present(metrics, measured)
-        for names, rows in panels(beside)
-    ]
-    show_in_pairs(
-        [functools.partial(_figure, view, place, *each) for place, each in enumerate(found)]
-    )
+    show_in_pairs(_figures(view, metrics, measured, against))
     _tell_missing(metrics, measured)
 
 
-def show_in_pairs(figures: Sequence[Callable[[], Figure]]) -> None:
-    """Figures two in a row, one alone across the page, and how many more there would be.
+def show_in_pairs(figures: Iterable[Figure]) -> None:
+    """Figures two in a row, or one alone across the page.
 
     Args:
-        figures: What makes each; called once the one before is on its way to the reader.
+        figures: Of a generator each two are asked for once the two before are on their way.
     """
-    drawn = figures[:_MOST_FIGURES]
-    for start in range(0, len(drawn), 2):
-        pair = drawn[start : start + 2]
-        columns = st.columns(1 if len(drawn) == 1 else 2, gap="medium")
-        for column, made in zip(columns, pair, strict=False):
+    left = iter(figures)
+    for row in range(_MOST_ROWS):
+        pair = tuple(itertools.islice(left, 2))
+        if not pair:
+            return
+        alone = row == 0 and len(pair) == 1
+        columns = st.columns(1 if alone else 2, gap="medium")
+        for column, figure in zip(columns, pair, strict=False):
             with column:
-                show(made())
-    if len(figures) > len(drawn):
-        st.info(f"{len(figures) - len(drawn)} more charts are left out. Choose less on the left.")
+                show(figure)
+    if next(left, None):
+        st.info(f"There are more than these {2 * _MOST_ROWS} charts. Choose less on the left.")
+
+
+def _figures(
+    view: View, metrics: Sequence[Metric], measured: pd.DataFrame, against: Against
+) -> Iterator[Figure]:
+    for metric, beside in _present(metrics, measured):
+        for place, (names, rows) in enumerate(panels(beside)):
+            yield _figure(view, place, Axes(metric, against, beside), names, rows)
 
 
 def _present(

@@ -1,6 +1,5 @@
 """Devices: what each is, and the same trials on one against another."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +112,9 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
     if found.empty:
         st.info(f"{plain(base)} shares no figure of {metric.label} with another device.")
         return
-    panels = list(found.groupby(_PANEL, sort=False))
-    show_in_pairs(
-        [
-            functools.partial(_figure, view, Compared(metric, kept, found), f"{place + 1}", rows)
-            for place, (_, rows) in enumerate(panels)
-        ]
-    )
+    compared = Compared(metric, kept, found)
+    panels = enumerate(found.groupby(_PANEL, sort=False))
+    show_in_pairs(_figure(view, compared, place + 1, rows) for place, (_, rows) in panels)
 
 
 def _others(view: View, shared: Sequence[str], base: str) -> Sequence[str]:
@@ -135,7 +130,7 @@ def _metric(measured: pd.DataFrame) -> Metric:
     return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
 
 
-def _figure(view: View, compared: Compared, number: str, rows: pd.DataFrame) -> Figure:
+def _figure(view: View, compared: Compared, number: int, rows: pd.DataFrame) -> Figure:
     """One device against the base, with one workload and configuration."""
     metric, first = compared.metric, rows.iloc[0]
     engines = sorted({first["configuration"], first["base_configuration"]})

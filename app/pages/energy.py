@@ -1,6 +1,5 @@
 """Energy: what prefill and decode draw, what a token costs, how that is known, and if not, why."""
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,12 +75,7 @@ def _show_power(view: View, measured: pd.DataFrame) -> None:
         reason = plain(_DECODE.why_missing(measured), 300)
         st.info(f"None of the chosen trials has both prefill and decode power: {reason}")
         return
-    show_in_pairs(
-        [
-            functools.partial(_figure, view, place + 1, *panel)
-            for place, panel in enumerate(panels(both))
-        ]
-    )
+    show_in_pairs(_figure(view, place + 1, *panel) for place, panel in enumerate(panels(both)))
 
 
 def _figure(view: View, number: int, names: Sequence[str], rows: pd.DataFrame) -> Figure:
