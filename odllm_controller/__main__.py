@@ -15,11 +15,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
-from odllm_controller.exporting import Options as ExportOptions
-from odllm_controller.exporting import export
 from odllm_controller.fleets import opened
-from odllm_controller.importing import Options as ImportOptions
-from odllm_controller.importing import import_files
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
@@ -40,6 +36,7 @@ ODLLM measures which language model this machine should run, and at what cost.
   odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
   odllm advise --max-memory 8GB   tell which configurations to choose here, and how sure that is
   odllm compare A B               set runs, devices, engines or versions against each other
+  odllm claims                    tell what the figures say of the paper's five claims
   odllm explore                   open the explorer on what was measured
   odllm report                    write one HTML page of the latest run
   odllm export results.parquet    write what was measured; also: .csv, .jsonl
@@ -199,9 +196,11 @@ def _fleet(arguments: list[str]) -> int:
 
 
 def _import(arguments: list[str]) -> int:
-    options = ImportOptions.of(arguments)
+    from odllm_controller import importing  # noqa: PLC0415 - a run needs none of it
+
+    options = importing.Options.of(arguments)
     try:
-        return _guarded(lambda: DONE if import_files(options, table.console()) else FAULT)
+        return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -212,6 +211,12 @@ def _advise(arguments: list[str]) -> int:
     return _guarded(lambda: advise.main(arguments))
 
 
+def _claims(arguments: list[str]) -> int:
+    from odllm_controller.commands import claims  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: claims.main(arguments))
+
+
 def _compare(arguments: list[str]) -> int:
     from odllm_controller.commands import compare  # noqa: PLC0415 - a run needs none of it
 
@@ -219,10 +224,12 @@ def _compare(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    options = ExportOptions.of(arguments)
+    from odllm_controller import exporting  # noqa: PLC0415 - a run needs none of it
+
+    options = exporting.Options.of(arguments)
 
     def told() -> int:
-        export(options, Console(stderr=True))
+        exporting.export(options, Console(stderr=True))
         return DONE
 
     return _guarded(told)
@@ -238,6 +245,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "plan": _plan,
     "advise": _advise,
     "compare": _compare,
+    "claims": _claims,
     "import": _import,
     "export": _export,
     "explore": _explore,

@@ -23,7 +23,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
-from odllm_controller.exchange.imported import Imported as Figures
+from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind, kind_of
 from odllm_controller.exchange.reading import taken
 from odllm_controller.store import Run, Store

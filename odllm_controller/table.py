@@ -12,6 +12,7 @@ import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from odllm_agent.bootstrap import Interval
 from odllm_agent.contract import Method, Phase
@@ -178,7 +179,8 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     for column in columns:
         table.add_column(column.heading, justify="left" if column.text else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(column.cell(row) for column in columns))
+        # What a store says is text, and no markup.
+        table.add_row(*(Text(column.cell(row)) for column in columns))
     return table
 
 

@@ -49,6 +49,7 @@ _CELLS = {
     "ratio": "Ratio",
     "low": "95 % from",
     "high": "95 % to",
+    "origin": "Origin",
 }
 _RATIO = "Times as much"
 

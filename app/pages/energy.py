@@ -21,7 +21,8 @@ from app.view import View
 from odllm_controller.analysis import hardware
 from odllm_controller.analysis.metrics import METRICS
 from odllm_controller.analysis.origins import origins
-from odllm_controller.analysis.phase_power import phase_power
+from odllm_controller.analysis.phases import phase_powers
+from odllm_controller.analysis.standing import Standing
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 _PREFILL, _DECODE = _BY_NAME["prefill_w"], _BY_NAME["decode_w"]
@@ -93,13 +94,17 @@ def _figures(view: View, both: pd.DataFrame) -> Iterator[Figure]:
 
 def _more(rows: pd.DataFrame) -> str:
     """How much more prefill draws, and how sure that is."""
-    found = phase_power(rows)
-    if found is None:
+    found = phase_powers(rows)
+    ratios = sorted(each.ratio for each in found)
+    if not ratios:
         return ""
-    told = f"prefill draws {found.ratio:.3g} times as much as decode (median)"
-    if not found.n_intervals:
-        return f"{told}, without intervals"
-    return f"{told}, surely more in {found.n_sure} of {found.n_intervals} trials"
+    told = f"{ratios[0]:.3g}" if len(ratios) == 1 else f"{ratios[0]:.3g} to {ratios[-1]:.3g}"
+    surely = sum(each.standing is Standing.SUPPORTED for each in found)
+    models = "model" if len(found) == 1 else "models"
+    return (
+        f"prefill draws {told} times as much as decode; surely more in {surely} of {len(found)}"
+        f" {models}"
+    )
 
 
 def _chart(drawn: pd.DataFrame, of: Sequence[Symbol]) -> alt.LayerChart:

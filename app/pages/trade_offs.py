@@ -66,11 +66,11 @@ def _show_charts(view: View, measured: pd.DataFrame) -> None:
 
 def _one_of(label: str, options: list[str], key: str) -> str:
     """A choice of one, kept in the address."""
-    return str(
-        st.segmented_control(
-            label, options, default=options[0], key=key, bind="query-params", required=True
-        )
+    chosen = st.segmented_control(
+        label, options, default=options[0], key=key, bind="query-params", required=True
     )
+    # An address may leave it empty.
+    return str(chosen or options[0])
 
 
 def _show_fits(measured: pd.DataFrame, metrics: list[Metric], against: Against) -> None:

@@ -93,14 +93,15 @@ def _chosen(view: View) -> Row | None:
     if trials.empty:
         return None
     labels = {row["trial_id"]: _label(row) for row in records(trials.reset_index())}
+    first = asked if asked in labels else next(iter(labels))
     chosen = st.selectbox(
         "Trial",
         list(labels),
-        index=list(labels).index(asked) if asked in labels else 0,
+        index=list(labels).index(first),
         format_func=lambda trial: labels.get(trial, trial),
         key=f"choice-of-{asked}",
     )
-    if chosen != asked:
+    if chosen != first:
         st.query_params[_KEY] = chosen
     (row,) = records(trials.loc[[chosen]].reset_index())
     return row

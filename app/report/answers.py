@@ -1,4 +1,4 @@
-"""What a run answers: which configuration to choose on each device, and how sure that is."""
+"""What a run answers: what to choose on each device, how sure that is, and what claims hold."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from app.report.table import Table, cell
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import objective, wording
 from odllm_controller.analysis.advice import Advice, Question, advise
+from odllm_controller.analysis.claims import verdicts
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.objective import QUALITY, Objective
 
@@ -39,6 +40,28 @@ def answers(found: pd.DataFrame) -> list[Answer]:
     return [
         _answer(each) for aim in _aims(found) for each in advise(found, Question(aim)) if each.n
     ]
+
+
+def claims(found: pd.DataFrame) -> Table:
+    """What is claimed of all devices, and what these rows say of it.
+
+    Args:
+        found: Rows as `results.load` gives them.
+    """
+    headings = ("Claim", "These figures", "Evidence", "Trials", "Models", "Devices", "To decide it")
+    rows = [
+        (
+            f"{each.number}. {each.claim}",
+            f"{each.standing}",
+            each.evidence,
+            str(each.n),
+            str(each.models),
+            str(each.devices),
+            each.wanted,
+        )
+        for each in verdicts(found)
+    ]
+    return Table(headings, rows)
 
 
 def _aims(found: pd.DataFrame) -> Iterator[Objective]:

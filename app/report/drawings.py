@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 import pandas as pd
 from markupsafe import Markup
@@ -31,6 +31,8 @@ _DRAWN = frozenset(
     }
 )
 _WIDTH = 420
+# Of a fleet of hundreds a page of charts would be as long as a book.
+_MOST_PANELS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,12 @@ class Drawings:
     Attributes:
         title: What they are about.
         drawings: The charts.
-        missing: What has no figure and why, a line each.
+        left_out: What is not drawn and why, a line each.
     """
 
     title: str
     drawings: Sequence[Drawing]
-    missing: Sequence[str]
+    left_out: Sequence[str]
 
 
 def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Drawings]:
@@ -80,19 +82,15 @@ def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Dr
             for metric in metrics
             for drawing in _of_metric(metric, measured, of_models, places)
         ]
-        missing = [
-            f"{metric.label}: {metric.why_missing(measured)}"
-            for metric in metrics
-            if measured[metric.name].isna().all()
-        ]
-        yield Drawings(group.value, drawn, missing)
+        left_out = [line for metric in metrics if (line := _left_out(metric, measured))]
+        yield Drawings(group.value, drawn, left_out)
 
 
 def _of_metric(
     metric: Metric, measured: pd.DataFrame, of_models: Sequence[Symbol], places: Iterator[int]
 ) -> Iterator[Drawing]:
     axes = Axes(metric, Against.BPW, measured[measured[metric.name].notna()])
-    for names, rows in panels(axes.beside):
+    for names, rows in islice(panels(axes.beside), _MOST_PANELS):
         lines = fits(rows, (metric,), axes.against)
         drawn = chart(rows, axes, of_models, lines).properties(width=_WIDTH)
         yield Drawing(
@@ -101,6 +99,18 @@ def _of_metric(
             caption=caption(rows, metric),
             table=_table(rows, axes),
         )
+
+
+def _left_out(metric: Metric, measured: pd.DataFrame) -> str:
+    """Why a metric is not drawn at all, or not of everything; nothing if it is."""
+    there = measured[measured[metric.name].notna()]
+    if there.empty:
+        return f"{metric.label}: {metric.why_missing(measured)}"
+    n_panels = sum(1 for _ in panels(there))
+    if n_panels <= _MOST_PANELS:
+        return ""
+    what = "devices, workloads and engines"
+    return f"{metric.label}: drawn for {_MOST_PANELS} of {n_panels} {what}; the table has all"
 
 
 def _table(rows: pd.DataFrame, axes: Axes) -> Table:

@@ -4,9 +4,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.report.answers import answers
+from app.report.answers import answers, claims
 from app.report.drawings import drawings
-from app.report.table import Table, figures, troubles
+from app.report.table import figures, troubles
 from app.symbols import legend, symbols
 from odllm_controller.analysis import results
 from odllm_controller.analysis.account import Account
@@ -42,7 +42,7 @@ def render(told: Account, found: pd.DataFrame) -> str:
         counts=_counts(found),
         notes=results.notes(found),
         answers=answers(found),
-        verdicts=Table(),
+        claims=claims(found),
         legend=Markup(legend(of_models)),  # noqa: S704 - it escapes the names itself
         groups=list(drawings(measured, of_models)),
         figures=figures(measured),

@@ -13,8 +13,9 @@ from odllm_controller.analysis.comparable import why_not
 from odllm_controller.analysis.limits import Limit
 from odllm_controller.analysis.metrics import Metric
 from odllm_controller.analysis.objective import Objective
+from odllm_controller.analysis.prediction import PREDICTED
 from odllm_controller.analysis.relaxing import Cost, cost
-from odllm_controller.analysis.results import failed, measured, notes, skipped
+from odllm_controller.analysis.results import failed, notes, skipped
 from odllm_controller.analysis.tasks import with_tasks
 from odllm_controller.analysis.turning import Turning, turning
 
@@ -75,6 +76,7 @@ class Advice:
         asides: What could not take part, and why.
         notes: What else must be known.
         n: How many configurations were compared.
+        predicted: Whether it rests on predictions and not on measurements: never on both.
     """
 
     device: str
@@ -90,25 +92,26 @@ class Advice:
     asides: tuple[Aside, ...] = ()
     notes: tuple[str, ...] = ()
     n: int = 0
+    predicted: bool = False
 
 
 def advise(results: pd.DataFrame, question: Question) -> tuple[Advice, ...]:
     """The answer for each device and workload that some rows have.
 
     Args:
-        results: Rows as `results.load` gives them.
+        results: Rows as `results.load` gives them, or as `prediction.predict` does.
         question: What is asked.
     """
     rows = with_tasks(results, question.metrics)
     return tuple(
         _of_group(alike, question)
         for _, alike in rows.groupby(_GROUP, sort=False)
-        if not measured(alike).empty
+        if not _with_figures(alike).empty
     )
 
 
 def _of_group(rows: pd.DataFrame, question: Question) -> Advice:
-    there = measured(rows)
+    there = _with_figures(rows)
     able, asides = _able(there, question)
     first = rows.iloc[0]
     bare = Advice(
@@ -120,10 +123,15 @@ def _of_group(rows: pd.DataFrame, question: Question) -> Advice:
         asides=(*asides, *_not_measured(rows)),
         notes=_notes(there, able, question),
         n=len(able),
+        predicted=bool((there["status"] == PREDICTED).any()),
     )
     if able.empty:
         return replace(bare, blame=_nothing_known(asides))
     return _answered(bare, Candidates.of(able, question.objective, question.limits), question.top)
+
+
+def _with_figures(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["repeats"] > 0) | (rows["status"] == PREDICTED)]
 
 
 def _able(rows: pd.DataFrame, question: Question) -> tuple[pd.DataFrame, tuple[Aside, ...]]:
@@ -138,7 +146,7 @@ def _able(rows: pd.DataFrame, question: Question) -> tuple[pd.DataFrame, tuple[A
 
 
 def _not_measured(rows: pd.DataFrame) -> Iterator[Aside]:
-    without = rows[rows["repeats"].fillna(0) == 0]
+    without = rows[(rows["repeats"].fillna(0) == 0) & (rows["status"] != PREDICTED)]
     for told, some in (("failed", failed(without)), ("cannot run", skipped(without))):
         if len(some):
             yield Aside(f"{told}, see `odllm explore`", len(some))
@@ -172,7 +180,9 @@ def _answered(bare: Advice, asked: Candidates, top: int) -> Advice:
         return replace(bare, costs=costs, blame=_blame(asked, costs), closest=closest)
     chosen = np.flatnonzero(asked.meets)[:top]
     choices = tuple(tell.choice(int(place)) for place in chosen)
-    return replace(bare, choices=choices, costs=costs, turning=turning(asked))
+    # Of a prediction nothing can be measured better than by measuring it.
+    next_one = None if bare.predicted else turning(asked)
+    return replace(bare, choices=choices, costs=costs, turning=next_one)
 
 
 def _blame(asked: Candidates, costs: Sequence[Cost]) -> str:

@@ -3,8 +3,8 @@
 `mbu` is the share of a token's time that reading its bytes takes at the device's own ceiling,
 `decode_compute_fraction` that of its operations. Both are averaged, for each model, over the types
 that all models of a device and engine have, and a line is fitted to each against the logarithm of
-the number of weights: a point per model, since types of one model are no independent evidence. As
-there are two lines, a slope counts as sure from a chance of 2.5 % on (Bonferroni).
+the number of weights: a point per model, since types of one model are no independent evidence.
+Both slopes lie in their intervals with 95 %, so each in its own with 97.5 % (Bonferroni).
 
 A file that may lie in the processor's cache is left out: the ceiling of memory is none of its own.
 """
@@ -17,7 +17,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from odllm_controller.analysis.lines import Line, least_squares
+from odllm_agent.bootstrap import CONFIDENCE
+from odllm_controller.analysis.lines import least_squares
 from odllm_controller.analysis.results import latest
 from odllm_controller.analysis.standing import Standing
 
@@ -25,8 +26,11 @@ CACHED_BYTES = 64e6
 """Files below it may lie in a cache: few laptops have more, most have much less."""
 
 _GROUP = ["device", "workload_label", "configuration"]
+_SHARES = ["mbu", "decode_compute_fraction"]
+_COLUMNS = [*_GROUP, "model", "quantization", "n_weights", "file_bytes", *_SHARES]
 _LEAST_SIZES = 4
-_SURE = 0.025
+# Of each of two intervals that hold both with 95 %.
+_EACH = 1 - (1 - CONFIDENCE) / 2
 
 
 class Direction(StrEnum):
@@ -58,10 +62,10 @@ class Shift:
         types: The types that all of them have.
         n: The trials.
         traffic: What the share of reading gains as models shrink to a tenth; `None` with too few.
-        traffic_low: The lower end of its 95 % interval.
+        traffic_low: The lower end of its interval.
         traffic_high: The upper end.
         compute: What the share of computing gains.
-        compute_low: The lower end of its 95 % interval.
+        compute_low: The lower end of its interval.
         compute_high: The upper end.
         direction: Where that moves the bottleneck.
         reason: Why there is none of this, or `""`.
@@ -94,7 +98,7 @@ def shifts(results: pd.DataFrame) -> tuple[Shift, ...]:
     Args:
         results: Rows as `results.load` gives them.
     """
-    rows = latest(results).dropna(subset=["mbu", "decode_compute_fraction", "n_weights"])
+    rows = latest(results)[_COLUMNS].dropna(subset=["n_weights", *_SHARES])
     return tuple(
         _of_group(cast("tuple[str, str, str]", names), alike)
         for names, alike in rows.groupby(_GROUP, sort=False)
@@ -105,7 +109,7 @@ def _of_group(names: tuple[str, str, str], rows: pd.DataFrame) -> Shift:
     large = rows[rows["file_bytes"] >= CACHED_BYTES]
     shared = _shared_types(large)
     kept = large[large["quantization"].isin(shared)]
-    sizes = kept.groupby(["n_weights", "model"])[["mbu", "decode_compute_fraction"]].mean()
+    sizes = kept.groupby(["n_weights", "model"])[_SHARES].mean()
     models = tuple(str(model) for _, model in sizes.index)
     bare = Shift(*names, models, tuple(shared), len(kept))
     distinct = sizes.index.get_level_values("n_weights").nunique()
@@ -125,25 +129,25 @@ def _shared_types(rows: pd.DataFrame) -> Sequence[str]:
 
 def _moved(bare: Shift, sizes: pd.DataFrame) -> Shift:
     tenths = -np.log10(sizes.index.get_level_values("n_weights").to_numpy("float64"))
-    traffic, compute = (
-        least_squares(tenths.tolist(), sizes[name].tolist())
-        for name in ("mbu", "decode_compute_fraction")
+    traffic, compute = (least_squares(tenths.tolist(), sizes[name].tolist()) for name in _SHARES)
+    (traffic_low, traffic_high), (compute_low, compute_high) = (
+        line.slope_ends(_EACH) for line in (traffic, compute)
     )
     return replace(
         bare,
         traffic=traffic.slope,
-        traffic_low=traffic.slope - traffic.slope_margin,
-        traffic_high=traffic.slope + traffic.slope_margin,
+        traffic_low=traffic_low,
+        traffic_high=traffic_high,
         compute=compute.slope,
-        compute_low=compute.slope - compute.slope_margin,
-        compute_high=compute.slope + compute.slope_margin,
-        direction=_direction(_sign(traffic), _sign(compute)),
+        compute_low=compute_low,
+        compute_high=compute_high,
+        direction=_direction(_sign(traffic_low, traffic_high), _sign(compute_low, compute_high)),
     )
 
 
-def _sign(line: Line) -> int:
+def _sign(low: float, high: float) -> int:
     """Whether a share surely grows (1) or falls (-1) as models shrink; 0 if that is open."""
-    return int(np.sign(line.slope)) if line.slope_p < _SURE else 0
+    return int(low > 0) - int(high < 0)
 
 
 def _direction(traffic: int, compute: int) -> Direction:

@@ -24,6 +24,7 @@ from odllm_controller.analysis.goodness import (
 from odllm_controller.analysis.limits import Limit
 from odllm_controller.analysis.metrics import Basis, Metric
 from odllm_controller.analysis.objective import Objective
+from odllm_controller.analysis.results import Row
 
 # A chance of one half is then known to 1 %.
 _DRAWS = 2000
@@ -121,6 +122,10 @@ class Candidates:
             for limit, margins in zip(self.limits, self.margins, strict=True)
         ]
         return int(np.max(missed, axis=0).argmin())
+
+    def row(self, place: int) -> Row:
+        """The row at a place."""
+        return {str(name): value for name, value in self.rows.iloc[place].items()}
 
     def merit(self, place: int) -> float:
         """How good one is: the metric's value, or its mean ratio to the best figures there are."""

@@ -66,6 +66,7 @@ class Choice:
         meets: The probability that it meets all of them.
         energy_method: How its energy figures were obtained.
         flags: What disturbed its repeats.
+        prediction: What its figures were worked out from, or `""` where they were measured.
     """
 
     trial_id: str
@@ -78,6 +79,7 @@ class Choice:
     meets: float
     energy_method: str
     flags: str
+    prediction: str = ""
 
     @property
     def name(self) -> str:
@@ -99,7 +101,7 @@ class Teller:
 
     def choice(self, place: int) -> Choice:
         """The candidate at a place."""
-        row: Row = self.asked.rows.iloc[place].to_dict()
+        row = self.asked.row(place)
         return Choice(
             trial_id=row["trial_id"],
             model=row["model"],
@@ -111,6 +113,7 @@ class Teller:
             meets=float(self.asked.chances[:, place].prod()),
             energy_method=_text(row["energy_method"]),
             flags=_text(row["flags"]),
+            prediction=_text(row.get("prediction")),
         )
 
     def _figures(self, place: int, row: Row) -> Iterator[Figure]:

@@ -8,6 +8,7 @@ by the module that its function names, which tells the statistic and its source.
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from odllm_agent.contract import DeviceKind, Method
@@ -35,6 +36,7 @@ LOW_BPW = (CLAIMED_BPW, 5.0)
 # Below it the process itself fills the memory, and no type can save much of it.
 _LEAST_WEIGHTS = 0.5
 _SHOWN = 6
+_NEIGHBOUR = ("device", "configuration", "workload_label", "larger", "quality", "cost")
 _CELL = ("device", "model", "workload_label", "configuration")
 
 
@@ -89,8 +91,7 @@ def _lines(lines: Sequence[Linearity]) -> str:
 
 def _turn(rows: pd.DataFrame) -> Judgement:
     """Claim 2, by `analysis.threshold`."""
-    found = thresholds(rows)
-    told = [each for each in found if not each.reason]
+    told = _of_neighbours(thresholds(rows))
     standing = agreed((f"{each.smaller}/{each.larger}", each.standing) for each in told)
     return Judgement(
         standing,
@@ -102,6 +103,15 @@ def _turn(rows: pd.DataFrame) -> Judgement:
         f" {CLAIMED_BPW} BPW (such as IQ2, Q2_K, Q3_K_S, Q3_K_M), and more questions or text"
         " where an interval is wide.",
     )
+
+
+def _of_neighbours(found: Sequence[Threshold]) -> Sequence[Threshold]:
+    """Of each larger model the pair with the next smaller one: others rest on the same scores."""
+    by_larger = {
+        tuple(getattr(each, name) for name in _NEIGHBOUR): each for each in found if not each.reason
+    }
+    # Pairs come with the smaller ones rising, so that the last one stays.
+    return list(by_larger.values())
 
 
 def _statements(told: Sequence[Threshold]) -> tuple[str, ...]:
@@ -300,7 +310,7 @@ def _among(
     rows: pd.DataFrame, names: Sequence[str], kept: Container[tuple[object, ...]]
 ) -> pd.DataFrame:
     keys = rows[list(names)].itertuples(index=False, name=None)
-    return rows[[key in kept for key in keys]]
+    return rows[np.array([key in kept for key in keys], dtype=bool)]
 
 
 def _counts(standings: Iterable[Standing]) -> str:

@@ -29,7 +29,7 @@ def why_not(rows: pd.DataFrame, metric: Metric) -> pd.Series:
         A reason per row, `""` where nothing speaks against it.
     """
     missing = rows[metric.name].isna()
-    found = origins(rows, metric)
+    found = sources(rows, metric)
     kept = _kept(found[~missing])
     others = f"{metric.label}: its figure is " + found + f", those of others {kept}"
     comparable = others.where(found != kept, "")
@@ -42,7 +42,7 @@ def _missing(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     return f"{metric.label}: " + told.replace("", None).fillna(metric.missing).astype("str")
 
 
-def origins(rows: pd.DataFrame, metric: Metric) -> pd.Series:
+def sources(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     """What each figure comes from, in words; the same for all where that cannot differ.
 
     Args:

@@ -3,13 +3,16 @@
 Rows of different devices, workloads or configurations are never in one curve.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias, cast
 
+import numpy as np
 import pandas as pd
 
+from odllm_agent.bootstrap import Floats
 from odllm_controller.analysis.families import is_quantized
 from odllm_controller.analysis.metrics import METRICS, Basis, Better, Group, Metric
 from odllm_controller.analysis.results import latest
@@ -106,37 +109,34 @@ def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -
         metrics: What to draw, of `FITTED`.
         against: What to set it against.
     """
-    for names, rows in latest(results).groupby(_NAMES, sort=False):
-        for metric in metrics:
-            found = _points(rows, metric, against)
-            if not found.empty:
-                yield _curve(cast(Names, names), metric, against, found)
+    rows = latest(results)
+    columns = [(metric, *_figures(rows, metric)) for metric in metrics]
+    types, xs = rows["quantization"].to_numpy(), rows[against].to_numpy("float64", na_value=np.nan)
+    groups = rows.groupby(_NAMES, sort=False).indices.items()
+    for names, places in sorted(groups, key=lambda group: group[1][0]):
+        # From few bits to many.
+        rising = places[np.argsort(xs[places], kind="stable")]
+        for metric, ys, errors in columns:
+            if (kept := rising[~np.isnan(xs[rising] + ys[rising])]).size:
+                yield Curve(
+                    *cast(Names, names),
+                    metric,
+                    against,
+                    types=tuple(types[kept]),
+                    xs=tuple(xs[kept].tolist()),
+                    ys=tuple(ys[kept].tolist()),
+                    errors=tuple(map(_or_none, errors[kept].tolist())),
+                )
 
 
-def _curve(names: Names, metric: Metric, against: Against, found: pd.DataFrame) -> Curve:
-    return Curve(
-        *names,
-        metric,
-        against,
-        types=tuple(found["type"]),
-        xs=tuple(found["x"]),
-        ys=tuple(found["y"]),
-        errors=tuple(None if pd.isna(error) else float(error) for error in found["error"]),
-    )
+def _or_none(error: float) -> float | None:
+    return None if math.isnan(error) else error
 
 
-def _points(rows: pd.DataFrame, metric: Metric, against: Against) -> pd.DataFrame:
-    """The points that have both values, from few bits to many."""
-    value, low, high = values(rows, metric)
-    points = pd.DataFrame(
-        {
-            "type": rows["quantization"],
-            "x": rows[against].astype("float64"),
-            "y": value,
-            "error": (high - low) / (2 * _Z_95),
-        }
-    )
-    return points.dropna(subset=["x", "y"]).sort_values("x", kind="stable")
+def _figures(rows: pd.DataFrame, metric: Metric) -> tuple[Floats, Floats]:
+    """A metric's values and their standard errors, each of the rows' length."""
+    value, low, high = (each.to_numpy("float64", na_value=np.nan) for each in values(rows, metric))
+    return value, (high - low) / (2 * _Z_95)
 
 
 def values(rows: pd.DataFrame, metric: Metric) -> tuple[pd.Series, pd.Series, pd.Series]:

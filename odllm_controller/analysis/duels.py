@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.bootstrap import Floats, generator
-from odllm_controller.analysis.comparable import origins
+from odllm_controller.analysis.comparable import sources
 from odllm_controller.analysis.lineage import lineage
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import latest
@@ -171,6 +171,13 @@ _PLACES = {
     Cost.MEMORY: ["device", "configuration", "workload_label"],
 }
 
+_COLUMNS = [
+    *("device", "engine", "configuration", "workload_label"),
+    *("model", "quantization", "n_weights", "file_bpw", "accuracies", "quality_text"),
+    *Cost,
+    *(f"{quality}{part}" for quality in QUALITIES for part in ("", "_se")),
+]
+
 
 def duels(results: pd.DataFrame) -> Iterator[Duel]:
     """Every two sizes of a family that were measured alike, even if they share no room.
@@ -178,7 +185,7 @@ def duels(results: pd.DataFrame) -> Iterator[Duel]:
     Args:
         results: Rows as `results.load` gives them.
     """
-    rows = latest(results)
+    rows = latest(results)[_COLUMNS]
     rows = rows.assign(family=rows["model"].map(lineage)).dropna(subset=["family"])
     for cost, quality in itertools.product(Cost, QUALITIES):
         scored = rows.dropna(subset=[quality, cost, "file_bpw", "n_weights"])
@@ -211,7 +218,7 @@ def _points(duel: Duel) -> Iterator[Advantage]:
 def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
     keys = ["family", *_PLACES[cost]]
     compared = [rows[key] for key in keys]
-    for key, alike in rows.groupby([*compared, origins(rows, metric(quality))], sort=False):
+    for key, alike in rows.groupby([*compared, sources(rows, metric(quality))], sort=False):
         family, device, configuration, *rest = map(str, key[:-1])
         of_sizes = alike.groupby(["n_weights", "model"])
         ladders = [_ladder(str(model), size, cost, quality) for (_, model), size in of_sizes]

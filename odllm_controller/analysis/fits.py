@@ -96,11 +96,12 @@ def _fit(curve: Curve, types: str) -> Fit:
     if reason := why_no_line(curve):
         return replace(bare, reason=reason)
     line = least_squares(curve.xs, curve.ys, relative=curve.relative)
+    low, high = line.slope_ends()
     return replace(
         bare,
         slope=line.slope,
-        slope_low=line.slope - line.slope_margin,
-        slope_high=line.slope + line.slope_margin,
+        slope_low=low,
+        slope_high=high,
         intercept=line.intercept,
         r2=line.r2,
     )

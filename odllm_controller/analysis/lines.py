@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent.bootstrap import Floats
+from odllm_agent.bootstrap import CONFIDENCE, Floats
 from odllm_controller.analysis import student
 
 # Values whose squares differ by less, relatively, are equal.
@@ -37,10 +37,10 @@ class Line:
     slope_se: float
     r2: float | None
 
-    @property
-    def slope_margin(self) -> float:
-        """Half the width of the slope's 95 % interval."""
-        return student.quantile(self.n - 2) * self.slope_se
+    def slope_ends(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """The interval of the slope."""
+        margin = student.quantile(self.n - 2, confidence) * self.slope_se
+        return self.slope - margin, self.slope + margin
 
     @property
     def slope_p(self) -> float:
@@ -65,15 +65,15 @@ def least_squares(xs: Sequence[float], ys: Sequence[float], *, relative: bool = 
     x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
     weights = weights_of(y, relative=relative)
     scaled = weights * y
+    mean = float(np.average(y, weights=weights**2))
+    total = float(np.sum((weights * (y - mean)) ** 2))
+    if total <= _EQUAL * float(scaled @ scaled):
+        return Line(len(x), 0.0, mean, 0.0, None)
     q, r = np.linalg.qr(design(x) * weights[:, np.newaxis])
     intercept, slope = np.linalg.solve(r, q.T @ scaled)
     left = float(np.sum((scaled - weights * (intercept + slope * x)) ** 2))
-    mean = np.average(y, weights=weights**2)
-    total = float(np.sum((weights * (y - mean)) ** 2))
-    spread = total > _EQUAL * float(scaled @ scaled)
     slope_se = math.sqrt(left / (len(x) - 2)) / abs(float(r[1, 1]))
-    r2 = max(0.0, 1 - left / total) if spread else None
-    return Line(len(x), float(slope), float(intercept), slope_se, r2)
+    return Line(len(x), float(slope), float(intercept), slope_se, max(0.0, 1 - left / total))
 
 
 def weights_of(ys: Floats, *, relative: bool) -> Floats:

@@ -125,8 +125,10 @@ def measured(results: pd.DataFrame) -> pd.DataFrame:
 
 def latest(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that have figures, of several versions of an engine or a file only the newest."""
-    newest = measured(results).sort_values("run_started_at", kind="stable")
-    return newest.drop_duplicates(_CELL, keep="last").sort_index()
+    rows = measured(results)
+    cells = rows[[*_CELL, "run_started_at"]].reset_index(drop=True)
+    in_time = cells.sort_values("run_started_at", kind="stable", na_position="first")
+    return rows.iloc[in_time.drop_duplicates(_CELL, keep="last").index.sort_values()]
 
 
 def failed(results: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from odllm_controller.analysis.comparable import origins
+from odllm_controller.analysis.comparable import sources
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.results import Row, latest, records
 
@@ -52,7 +52,7 @@ class Step:
         lost: How much worse the second one is, or `None`.
         lost_low: The lower end of its 95 % interval; `None` where an error is missing.
         lost_high: The upper end.
-        reason: Why there is no score, or `""`.
+        score_reason: Why there is no score, or `""`.
     """
 
     device: str
@@ -70,7 +70,7 @@ class Step:
     lost: float | None = None
     lost_low: float | None = None
     lost_high: float | None = None
-    reason: str = ""
+    score_reason: str = ""
 
 
 def steps(results: pd.DataFrame) -> tuple[Step, ...]:
@@ -104,7 +104,7 @@ def descents(results: pd.DataFrame) -> tuple[Step, ...]:
 def _ladders(results: pd.DataFrame) -> Iterator[list[Row]]:
     """The types of each model, from most bits to fewest."""
     rows = latest(results).dropna(subset=["file_bpw"])
-    rows = rows.assign(**{_origin(each): origins(rows, metric(each)) for each in QUALITIES})
+    rows = rows.assign(**{_origin(each): sources(rows, metric(each)) for each in QUALITIES})
     for _, alike in rows.groupby(_GROUP, sort=False):
         yield records(alike.sort_values("file_bpw", ascending=False, kind="stable"))
 
@@ -129,7 +129,7 @@ def _between(more: Row, less: Row) -> Iterator[Step]:
     for quality in shared:
         yield _with_loss(bare, more, less, quality)
     if not shared:
-        yield replace(bare, reason=_why_no_score(less))
+        yield replace(bare, score_reason=_why_no_score(less))
 
 
 def _comparable(more: Row, less: Row, quality: str) -> bool:

@@ -10,12 +10,14 @@ import pandas as pd
 
 from odllm_agent.errors import UsageError
 from odllm_controller import table
-from odllm_controller.analysis import limits, objective, rerun, results
+from odllm_controller.analysis import limits, objective, prediction, rerun, results
 from odllm_controller.analysis.advice import Advice, Question, advise
 from odllm_controller.analysis.limits import Limit
-from odllm_controller.analysis.metrics import Group, Metric, metric, nearest
+from odllm_controller.analysis.metrics import Group, Metric, metric
 from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.rerun import Origin
+from odllm_controller.commands import chosen
 from odllm_controller.commands.advise_text import print_advice
 
 DONE, NOT_MET = 0, 1
@@ -27,6 +29,7 @@ examples:
   odllm advise --objective task:gsm8k --min-decode 15 --top 5
   odllm advise --objective chat                 weights of conf/kpi/chat.yaml, or the path of yours
   odllm advise --objective speed --min-quality 60% --limit kld=5mnat
+  odllm advise --device new-laptop --predict    also from its ceilings, what was measured elsewhere
   odllm advise --max-memory 500MB --json > advice.json
 
 An objective is quality (accuracy where any row has one, else perplexity), speed, latency, memory,
@@ -48,12 +51,14 @@ def main(arguments: Sequence[str]) -> int:
         StoreError: The store cannot be read.
     """
     options = _parser().parse_args(list(arguments))
-    found = results.load(options.store)
-    _check_measured(found, options.store)
-    rows = _of(_of(found, "device", options.device), "workload", options.workload)
+    found = chosen.load(options.store)
+    facts = prediction.load(options.store)
+    known = pd.concat([found, *_predictions(found, facts, options)], ignore_index=True)
+    rows = chosen.of(chosen.of(known, "device", options.device), "workload", options.workload)
     aim = objective.parse(options.objective, rows)
     question = Question(aim, tuple(_limits(options, aim, rows)), options.top)
-    told = advise(rows, question)
+    is_predicted = rows["status"] == prediction.PREDICTED
+    told = [*advise(rows[~is_predicted], question), *advise(rows[is_predicted], question)]
     origins = rerun.load(options.store)
     if options.json:
         print(json.dumps([_as_json(each, origins, options.store) for each in told], indent=1))
@@ -61,6 +66,21 @@ def main(arguments: Sequence[str]) -> int:
         for each in told:
             print_advice(table.console(), each, aim, _next(each, origins, options.store))
     return DONE if any(each.choices for each in told) else NOT_MET
+
+
+def _predictions(
+    found: pd.DataFrame, facts: Facts, options: argparse.Namespace
+) -> Iterator[pd.DataFrame]:
+    """What was asked to be predicted; of a device without measurements, all that can be."""
+    if options.device is None:
+        return
+    there = set(results.measured(found)["device_id"])
+    for device_id, name in dict(facts.ceilings[["device_id", "device"]].to_numpy()).items():
+        is_meant = name == options.device or device_id.startswith(options.device)
+        if is_meant and (options.predict or device_id not in there):
+            predicted = prediction.predict(found, facts, device_id)
+            if not predicted.empty:
+                yield predicted.dropna(axis="columns", how="all")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METRIC=VALUE",
         help="of any other metric: at least so much if higher is better, else at most",
     )
+    parser.add_argument(
+        "--predict",
+        action="store_true",
+        help="of the device, also what was not measured on it, from its ceilings",
+    )
     parser.add_argument("--top", type=_count, default=3, metavar="N", help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="a list with an object per answer")
     parser.add_argument(
@@ -106,30 +131,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
-
-
-def _check_measured(found: pd.DataFrame, path: Path) -> None:
-    if found.empty or results.measured(found).empty:
-        raise UsageError(
-            f"nothing is measured in {path}", f"try `odllm run +experiment=sweep store.path={path}`"
-        )
-
-
-def _of(found: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
-    """The rows of a device or workload that was named; all if none was."""
-    if wanted is None:
-        return found
-    labels = found[f"{column}_label"] if column == "workload" else found["device_id"]
-    chosen = (found[column] == wanted) | (labels == wanted)
-    if column == "device":
-        plain = found["device"].str.split(" (", regex=False).str[0]
-        chosen = chosen | (plain == wanted) | found["device_id"].str.startswith(wanted)
-    if not chosen.any():
-        raise UsageError(
-            f"there is no {column} {wanted!r} in the store",
-            nearest(wanted, sorted(set(found[column].dropna()))),
-        )
-    return found[chosen]
 
 
 def _limits(options: argparse.Namespace, aim: Objective, found: pd.DataFrame) -> Iterator[Limit]:

@@ -22,7 +22,8 @@ def print_advice(console: Console, advice: Advice, objective: Objective, followi
         objective: What it is best by.
         following: The command that makes it surer, or `""`.
     """
-    _say(console, f"{advice.device}, {advice.workload_label}")
+    marked = ", PREDICTED and not measured" if advice.predicted else ""
+    _say(console, f"{advice.device}, {advice.workload_label}{marked}")
     _say(console, f"best by: {advice.objective}")
     if advice.limits:
         _say(console, f"under: {'; '.join(advice.limits)}")
@@ -82,6 +83,9 @@ def _lines(advice: Advice, objective: Objective) -> Iterator[str]:
         yield sure
     for each in advice.costs:
         yield f"limit: {wording.cost(each, objective)}"
+    for choice in advice.choices:
+        if choice.prediction:
+            yield f"{choice.name}: {choice.prediction}"
     for aside in advice.asides:
         yield f"left out, {aside.n}: {aside.reason}"
     for note in advice.notes:

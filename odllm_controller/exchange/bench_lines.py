@@ -1,10 +1,12 @@
 """ODLLM's repeats as llama-bench's JSON lines (`-o jsonl`), for tools that read those.
 
-A line is one test: a round's repeats of the prompt, or of the output behind that prompt. What ODLLM
-does not know of a field is null.
+A line is one test: a round's repeats of the prompt, or of the output behind that prompt. It has
+every field that llama-bench writes, since llama.cpp's own scripts refuse a line without one; what
+ODLLM does not know of a field is null.
 """
 
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,20 @@ from odllm_controller.exchange.bench_test import ENGINE, FLASH_ATTENTION, SETTIN
 Row: TypeAlias = Mapping[str, Any]
 """The values of a row of `results` by the names of its columns."""
 
+# ODLLM writes `0.3.36+0c1e570`, and of llama-bench's rows `b6641 0c1e570`.
+_VERSION = re.compile(r"(?:b(?P<number>\d{1,9})\s?|\S*\+)?(?P<commit>\S+)?")
+# In the order in which llama-bench of llama.cpp 0c1e570 writes them.
+_FIELDS = (
+    *("build_commit", "build_number", "cpu_info", "gpu_info", "backends"),
+    *("model_filename", "model_type", "model_size", "model_n_params", "n_batch", "n_ubatch"),
+    *("n_threads", "cpu_mask", "cpu_strict", "poll", "type_k", "type_v", "n_gpu_layers"),
+    *("n_cpu_moe", "split_mode", "main_gpu", "no_kv_offload", "flash_attn", "devices"),
+    *("tensor_split", "tensor_buft_overrides", "load_mode", "lazy_mode", "embeddings"),
+    *("no_op_offload", "no_host", "repack", "fit_target", "fit_min_ctx"),
+    *("n_prompt", "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts"),
+    *("samples_ns", "samples_ts"),
+)
+_LOAD_MODES = {True: "mmap", False: "none"}
 _OF_LLAMA_CPP = frozenset({"llama_cpp", ENGINE})
 
 
@@ -49,17 +65,16 @@ def line(row: Row, windows: Windows) -> str:
         windows: What was timed of it.
     """
     told = {**_build(row), **_model(row), **_settings(row), **_figures(row, windows)}
-    return json.dumps(told, allow_nan=False)
+    return json.dumps(dict.fromkeys(_FIELDS) | told, allow_nan=False)
 
 
 def _build(row: Row) -> Row:
-    """The versions; ODLLM writes `0.3.36+0c1e570`, llama-bench's rows `b6641 0c1e570`."""
-    version = str(row["engine_version"] or "").replace("+", " ").split()
-    number = version[0].removeprefix("b") if version else ""
+    """The version and the machine."""
+    found = _VERSION.fullmatch(row["engine_version"] or "")
     is_machine = row["device_kind"] == DeviceKind.REAL
     return {
-        "build_commit": version[-1] if version else None,
-        "build_number": int(number) if number.isdecimal() else None,
+        "build_commit": found["commit"] if found else None,
+        "build_number": int(found["number"]) if found and found["number"] else None,
         # Tools tell machines apart by this alone.
         "cpu_info": row["device"] if is_machine else f"{row['device']} ({row['device_kind']})",
         "gpu_info": "",
@@ -83,6 +98,9 @@ def _settings(row: Row) -> Row:
     flash_attention = {text: number for number, text in FLASH_ATTENTION.items()}
     if "flash_attn" in told:
         told["flash_attn"] = flash_attention.get(told["flash_attn"], told["flash_attn"])
+    if "mmap" in settings:
+        # Older versions wrote the one, newer ones write the other.
+        told["load_mode"] = _LOAD_MODES.get(settings["mmap"])
     return told
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind, Method, to_json
-from odllm_controller.exchange.imported import Imported, Row, digest, refusal
+from odllm_controller.exchange.figures import Figures, Row, digest, refusal
 
 ENGINE = "llama-bench"
 
@@ -154,7 +154,7 @@ class Test(BaseModel):
         return found | ({"flash_attention": flash_attention} if flash_attention else {})
 
 
-def imported(told: object, file: str, device: str | None = None) -> Imported:
+def figures(told: object, file: str, device: str | None = None) -> Figures:
     """A test as a row of `results`.
 
     Args:
@@ -172,7 +172,7 @@ def imported(told: object, file: str, device: str | None = None) -> Imported:
     except ValidationError as error:
         raise ValueError(refusal(error)) from error
     _check(test)
-    return _imported(test, file, device or _device(test), digest(told))
+    return _figures(test, file, device or _device(test), digest(told))
 
 
 def _check(test: Test) -> None:
@@ -191,13 +191,13 @@ def _device(test: Test) -> str:
     return name
 
 
-def _imported(test: Test, file: str, device: str, start: str) -> Imported:
+def _figures(test: Test, file: str, device: str, start: str) -> Figures:
     row = _described(test, file, device)
     # Starts of the same test are rounds of one trial. Averages cannot be taken together like that.
     row_id = digest(_subject(test, device) | ({} if test.samples_ns else {"start": start}))
     row |= {"row_id": row_id, "trial_id": row_id}
     if not test.samples_ns:
-        return Imported(row | _averages(test))
+        return Figures(row | _averages(test))
     started_at = _utc(test.test_time)
     samples = tuple(
         {
@@ -209,7 +209,7 @@ def _imported(test: Test, file: str, device: str, start: str) -> Imported:
         }
         for repeat, sample_ns in enumerate(test.samples_ns)
     )
-    return Imported(row, samples)
+    return Figures(row, samples)
 
 
 def _subject(test: Test, device: str) -> Row:
@@ -261,10 +261,10 @@ def _averages(test: Test) -> Row:
     """The figures of a test that tells no repeats."""
     speed = {"tok_s": test.avg_ts, "tok_s_mean": test.avg_ts}
     phase = "prefill" if test.n_prompt else "decode"
-    figures: Row = {f"{phase}_{name}": value for name, value in speed.items()}
+    found: Row = {f"{phase}_{name}": value for name, value in speed.items()}
     if test.n_gen and test.avg_ts:
-        figures |= {"tpot_s": 1 / test.avg_ts, "tpot_s_mean": 1 / test.avg_ts}
-    return figures | {"interval_reason": "its file tells a mean and no repeats"}
+        found |= {"tpot_s": 1 / test.avg_ts, "tpot_s_mean": 1 / test.avg_ts}
+    return found | {"interval_reason": "its file tells a mean and no repeats"}
 
 
 def _utc(moment: datetime | None) -> datetime | None:

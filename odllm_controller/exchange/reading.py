@@ -8,7 +8,7 @@ from odllm_agent.errors import UsageError
 from odllm_agent.logbook import Damage
 from odllm_controller.exchange import bench_test
 from odllm_controller.exchange.bench_sql import sql_rows
-from odllm_controller.exchange.imported import Imported
+from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.lines import Numbered, json_array, json_lines, text_of
 from odllm_controller.exchange.result_files import csv_rows, parquet_rows
@@ -23,7 +23,7 @@ _READERS: Mapping[Kind, Callable[[Path], Numbered]] = {
     Kind.BENCH_SQL: lambda path: sql_rows(text_of(path)),
 }
 
-Taken: TypeAlias = Iterator[tuple[int, Imported | Damage]]
+Taken: TypeAlias = Iterator[tuple[int, Figures | Damage]]
 """Rows, or what is wrong with them, with the number of the line; of Parquet, of the row."""
 
 
@@ -48,10 +48,10 @@ def taken(path: Path, kind: Kind, types: Types, device: str | None = None) -> Ta
 
 def _checked(
     told: object, kind: Kind, rows: ResultRows, path: Path, device: str | None
-) -> Imported | Damage:
+) -> Figures | Damage:
     try:
         if kind.of_llama_bench:
-            return bench_test.imported(told, path.name, device)
-        return rows.imported(told)
+            return bench_test.figures(told, path.name, device)
+        return rows.figures(told)
     except ValueError as error:
         return Damage(str(error))

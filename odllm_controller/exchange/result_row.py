@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from odllm_agent.contract import DeviceKind, to_json
-from odllm_controller.exchange.imported import Imported, Row, digest, refusal
+from odllm_controller.exchange.figures import Figures, Row, digest, refusal
 
 _OWN = "odllm"
 _NEEDED = ("device", "model", "status", "repeats", "rounds")
@@ -41,7 +41,7 @@ class ResultRows:
         self._types = types
         self._file = file
 
-    def imported(self, told: object) -> Imported:
+    def figures(self, told: object) -> Figures:
         """A row on its way into the store.
 
         Args:
@@ -58,7 +58,7 @@ class ResultRows:
             raise ValueError(refusal(error)) from error
         row = checked.model_dump(exclude={"row_id", "origin"})
         _check(row)
-        return Imported(
+        return Figures(
             {
                 "row_id": row["trial_id"] or digest(row),
                 "origin": self._origin(told.get("origin")),

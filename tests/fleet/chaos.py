@@ -33,7 +33,7 @@ def main() -> int:
     if reason:
         sys.stderr.write(f"chaos: {reason}\n")
         return 1
-    numbers = [options.only] if options.only is not None else range(options.faults)
+    numbers = [options.only] if options.only is not None else range(options.first, options.faults)
     print(f"seed {options.seed}", flush=True)
     outcomes = dict(_strike_all(options.seed, numbers))
     print(_summary(outcomes))
@@ -93,7 +93,7 @@ def _keep_logs(fleet: Fleet, seed: int, number: int) -> None:
     kept = Path("results") / "chaos" / f"{seed}-{number}"
     for host in fleet.hosts:
         shutil.copytree(host.folder / "logs", kept / host.name, dirs_exist_ok=True)
-    for store in fleet.desk.seen(fleet.desk.results).glob(f"fault-{number}.duckdb*"):
+    for store in fleet.desk.seen(fleet.desk.results).glob(f"fault-{number}-*.duckdb*"):
         shutil.copyfile(store, kept / store.name)
     print(f"    its logs and store are in {kept}", flush=True)
 
@@ -120,6 +120,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="what the faults are drawn from")
     parser.add_argument("--faults", type=int, default=50, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first (0)")
     parser.add_argument("--only", type=int, help="the number of the one fault to draw")
     return parser.parse_args()
 

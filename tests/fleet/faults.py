@@ -1,6 +1,7 @@
 """What can happen to a fleet while a sweep runs."""
 
 import random
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ _REFUSAL_TIMEOUT_S = 60
 _AN_HOUR_S = 3600
 
 
+class Missed(Exception):
+    """The sweep was over before the fault could strike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Where a fault strikes.
@@ -24,11 +29,22 @@ class Scene:
         fleet: The fleet on which a sweep runs.
         device: The device that is struck, if it is not the desk.
         store: The sweep's store.
+        sweep: The controller.
     """
 
     fleet: Fleet
     device: Host
     store: Path
+    sweep: subprocess.Popen[str]
+
+    def check(self) -> None:
+        """Checks that the sweep goes on.
+
+        Raises:
+            Missed: It is over.
+        """
+        if self.sweep.poll() is not None:
+            raise Missed
 
 
 Act = Callable[[Scene], None]
@@ -83,7 +99,11 @@ def _nothing(_: Scene) -> None:
 
 def _kill_on_device(role: Role) -> Act:
     def kill(scene: Scene) -> None:
-        wait_until(lambda: bool(scene.device.kill(role)), _PROCESS_TIMEOUT_S, f"{role} to kill")
+        def is_done() -> bool:
+            scene.check()
+            return bool(scene.device.kill(role))
+
+        wait_until(is_done, _PROCESS_TIMEOUT_S, f"{role} to kill")
 
     return kill
 
@@ -98,11 +118,10 @@ def _kill_head(scene: Scene) -> None:
 
 def _second_controller(scene: Scene) -> None:
     """Starts the same command beside the first; it must be refused, and say so."""
-    if not scene.fleet.desk.processes(Role.CONTROLLER):
-        return  # this sweep was quicker than the calm one
     second = scene.fleet.sweep(scene.store)
     status = second.wait(_REFUSAL_TIMEOUT_S)
     said = scene.fleet.desk.said(second)
+    scene.check()
     assert status not in {0, 3}, f"a second controller was let in: {said}"
     assert "Traceback" not in said, said
 
@@ -151,7 +170,12 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def happen(fault: Fault, scene: Scene) -> None:
-    """Lets a fault happen and takes it back."""
+    """Lets a fault happen and takes it back.
+
+    Raises:
+        Missed: The sweep was over before it could strike.
+    """
+    scene.check()
     fault.strike(scene)
     try:
         time.sleep(fault.lasts_s)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from odllm_agent.contract import Entry, from_json
 from tests.fleet.books import Books
-from tests.fleet.faults import FAULTS, Draw, Scene, happen
+from tests.fleet.faults import FAULTS, Draw, Fault, Missed, Scene, happen
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
 from tests.fleet.process import Role
@@ -20,6 +20,7 @@ DONE, SOME_FAILED = 0, 3
 _SWEEP_TIMEOUT_S = 600
 _SETTLE_TIMEOUT_S = 150
 _MOST_STARTS = 5
+_MOST_MISSES, _SOONER = 4, 0.6
 
 
 @dataclass(slots=True)
@@ -50,32 +51,47 @@ class Outcome:
 def strike(fleet: Fleet, draw: Draw, calm_s: float, name: str) -> Outcome:
     """Lets a fault happen in a sweep, and starts the same command again until all is measured.
 
+    A sweep that is over before the fault can strike is begun anew, and struck sooner.
+
     Args:
         fleet: A fleet that is up, with every device in it.
         draw: The fault.
         calm_s: How long a sweep takes that nothing disturbs.
         name: What to call the sweep's store.
     """
-    scene = Scene(fleet, fleet.devices[draw.device], fleet.desk.results / f"{name}.duckdb")
+    fault, device = FAULTS[draw.name], fleet.devices[draw.device]
     outcome = Outcome()
-    begun_s = time.monotonic()
     try:
-        if FAULTS[draw.name].clock:
-            _join_anew(scene, clock=True)
-        begun_s = time.monotonic()
-        sweep = fleet.sweep(scene.store)
-        time.sleep(draw.at * calm_s)
-        outcome.struck_s = time.monotonic() - begun_s
-        happen(FAULTS[draw.name], scene)
-        _carry_through(scene, sweep, outcome)
-        outcome.wrongs += leftovers(fleet)
-        if FAULTS[draw.name].clock:
-            _join_anew(scene, clock=False)
+        if fault.clock:
+            _join_anew(fleet, device, clock=True)
+        for misses in range(_MOST_MISSES):
+            store = fleet.desk.results / f"{name}-{misses}.duckdb"
+            with contextlib.suppress(Missed):
+                _strike(fault, fleet, device, store, outcome, draw.at * calm_s * _SOONER**misses)
+                break
+        else:
+            outcome.wrongs.append(f"{_MOST_MISSES} sweeps were over before it could strike")
+        if fault.clock:
+            _join_anew(fleet, device, clock=False)
         settle(fleet)
     except (AssertionError, OSError, RuntimeError, subprocess.TimeoutExpired) as error:
         outcome.wrongs.append(f"{type(error).__name__}: {error}")
-    outcome.took_s = time.monotonic() - begun_s
     return outcome
+
+
+def _strike(
+    fault: Fault, fleet: Fleet, device: Host, store: Path, outcome: Outcome, after_s: float
+) -> None:
+    begun_s = time.monotonic()
+    scene = Scene(fleet, device, store, fleet.sweep(store))
+    try:
+        time.sleep(after_s)
+        outcome.struck_s = time.monotonic() - begun_s
+        happen(fault, scene)
+        _carry_through(scene, outcome)
+        outcome.wrongs += leftovers(fleet)
+    finally:
+        outcome.took_s = time.monotonic() - begun_s
 
 
 def settle(fleet: Fleet) -> None:
@@ -113,8 +129,9 @@ def _is_event(path: Path) -> bool:
     return from_json(Entry, line).event is not None
 
 
-def _carry_through(scene: Scene, sweep: subprocess.Popen[str], outcome: Outcome) -> None:
+def _carry_through(scene: Scene, outcome: Outcome) -> None:
     """Starts the same command again until it ends with everything measured."""
+    sweep = scene.sweep
     for _ in range(_MOST_STARTS):
         outcome.statuses.append(sweep.wait(_SWEEP_TIMEOUT_S))
         if outcome.statuses[-1] in {DONE, SOME_FAILED}:
@@ -140,6 +157,6 @@ def _crowd(device: Host) -> Iterator[str]:
             yield f"{len(found)} of {role} on {device.name}"
 
 
-def _join_anew(scene: Scene, *, clock: bool) -> None:
-    scene.fleet.leave(scene.device)
-    scene.fleet.join(scene.device, clock=clock)
+def _join_anew(fleet: Fleet, device: Host, *, clock: bool) -> None:
+    fleet.leave(device)
+    fleet.join(device, clock=clock)

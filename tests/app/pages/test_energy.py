@@ -11,6 +11,7 @@ from tests.app.drawn import charts, headings, page, table, texts
 def test_power_of_prefill_is_set_against_that_of_decode(showcased: Path) -> None:
     test = page("energy", device="laptop")
     assert headings(test)[0].startswith("**Prefill against decode power**")
+    assert "surely more in 2 of 2 models" in texts(test)
     assert "prefill draws 1.5" in texts(test)
     assert "energy: measured" in texts(test)
     powers = table(test, "Prefill power (W)", "Decode power (W)", "At rest (W)", "Method")

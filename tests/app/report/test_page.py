@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from app.report.__main__ import main
+from app.report.drawings import drawings
+from app.report.table import figures
+from app.symbols import symbols
 from odllm_controller.store import Store
 from tests import stores, support
+from tests.result_frames import frame
 
 HOSTILE = "</h3><script>alert(1)</script><img src=x onerror='alert(2)'>\"&'\n" + "w" * 10_000
 
@@ -89,9 +93,8 @@ def test_every_chart_has_a_mark_per_trial_and_a_table_with_the_same_figures(page
         points = re.search(r'class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', each, re.DOTALL)
         assert points
         assert points[1].count("<path") == 2
-    first = page.split("Decode speed (tok/s), higher is better")[1].split("</figure>", maxsplit=1)[
-        0
-    ]
+    _, behind = page.split("Decode speed (tok/s), higher is better")
+    first = behind.split("</figure>", maxsplit=1)[0]
     assert first.count("<td>100</td>") == 3 * 2, "a value with both ends of its interval, twice"
     assert "median of 6 repeats each" in first
 
@@ -106,6 +109,7 @@ def test_names_inside_the_charts_are_unlike_each_other(page: str) -> None:
 def test_it_tells_the_answer_the_failures_the_method_and_the_devices(page: str) -> None:
     text = Elements(page).text
     assert "best by Decode speed" in text
+    assert page.count("<td>undecided</td>") == 5, "two types of one model decide nothing"
     for told in (
         "4 trials: 2 done, 1 failed, 1 skipped",
         "the worker was killed",
@@ -118,6 +122,20 @@ def test_it_tells_the_answer_the_failures_the_method_and_the_devices(page: str) 
     ):
         assert told in text
     assert "[100, 100]" in text
+
+
+def test_of_many_devices_some_are_drawn_and_the_table_has_all() -> None:
+    rows = [
+        {"device": f"d{n}", "device_id": f"d{n}", "file_bpw": 4.5, "decode_tok_s": 10.0 + n}
+        for n in range(14)
+    ]
+    found = frame(*rows)
+    speed = next(drawings(found, symbols(["m"])))
+    assert [each.heading.rpartition(", ")[2] for each in speed.drawings] == [
+        f"d{n}" for n in range(12)
+    ]
+    assert "drawn for 12 of 14" in speed.left_out[0]
+    assert len(figures(found).rows) == 14
 
 
 def test_a_run_of_nothing_still_has_a_page(tmp_path: Path) -> None:

@@ -132,19 +132,18 @@ def test_a_score_of_0_is_fitted() -> None:
     assert fit.slope < 0
 
 
-def timed(seed: int) -> pd.DataFrame:
+def timed(seed: int) -> list[formula.Row]:
     chance = np.random.default_rng(seed)
-    return frame(
-        *formula.types(lambda bpw: formula.noisy("tpot_s", 0.004 + 0.002 * bpw, 0.05, chance))
-    )
+    return formula.types(lambda bpw: formula.noisy("tpot_s", 0.004 + 0.002 * bpw, 0.05, chance))
 
 
 def test_the_interval_covers_the_slope_of_the_formula() -> None:
     intervals: dict[str, list[tuple[float | None, float | None]]] = {}
-    for seed in range(100):
-        for fit in fits(timed(seed), [TPOT]):
-            intervals.setdefault(fit.types, []).append((fit.slope_low, fit.slope_high))
+    for fit in fits(frame(*formula.many(timed)), [TPOT]):
+        intervals.setdefault(fit.types, []).append((fit.slope_low, fit.slope_high))
+    assert set(intervals) == {ALL_TYPES, QUANTIZED_TYPES}
     for types, found in intervals.items():
+        assert len(found) == 100
         assert formula.covered(0.002, found) >= 93, types
         assert formula.covered(0.0035, found) < 50, "the interval says something"
 

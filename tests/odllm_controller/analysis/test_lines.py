@@ -28,7 +28,7 @@ def test_points_on_a_line_give_it_by_relative_errors_too(
     line = least_squares(xs, [intercept + slope * x for x in xs], relative=True)
     assert line.slope == pytest.approx(slope)
     assert line.intercept == pytest.approx(intercept, abs=1e-7)
-    assert line.slope_margin < 1e-6
+    assert line.slope_ends() == pytest.approx((slope, slope), abs=1e-6)
 
 
 @given(bpws, st.data())
@@ -70,7 +70,9 @@ def test_the_interval_is_that_of_students_t() -> None:
     assert line.slope_se == pytest.approx(known.stderr)
     assert line.slope_p == pytest.approx(known.pvalue)
     # Of 3 degrees of freedom, from a printed table.
-    assert line.slope_margin == pytest.approx(3.182 * known.stderr, rel=1e-3)
+    low, high = line.slope_ends()
+    assert high - low == pytest.approx(2 * 3.182 * known.stderr, rel=1e-3)
+    assert line.slope_ends(0.9)[1] == pytest.approx(known.slope + 2.353 * known.stderr, rel=1e-3)
 
 
 def test_by_relative_errors_one_slow_trial_does_not_outweigh_the_fast_ones() -> None:

@@ -13,11 +13,23 @@ from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 
 TURN_BPW = 3.5
-SEEDS = range(100)
 
 
-def made(advantage: Callable[[float], float], error: float = 0.01, seed: int = 0, **how: object):  # type: ignore[no-untyped-def]
-    return frame(*formula.two_sizes(advantage, error, seed, **how))  # type: ignore[arg-type]
+Advantage = Callable[[float], float]
+
+
+def made(advantage: Advantage, error: float = 0.01) -> pd.DataFrame:
+    return frame(*formula.two_sizes(advantage, error, 0))
+
+
+def many(advantage: Advantage, error: float = 0.01, shared: float = 0.0) -> list[Threshold]:
+    """Of a hundred seeds."""
+    table = frame(
+        *formula.many(lambda seed: formula.two_sizes(advantage, error, seed, shared=shared))
+    )
+    found = list(thresholds(table))
+    assert len(found) == 100
+    return found
 
 
 def only(results: pd.DataFrame) -> Threshold:
@@ -28,7 +40,7 @@ def only(results: pd.DataFrame) -> Threshold:
 @pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
 def test_the_interval_covers_the_threshold_however_errors_go_together(shared: float) -> None:
     turning = formula.turning_at(TURN_BPW)
-    found = [only(made(turning, seed=seed, shared=shared)) for seed in SEEDS]
+    found = many(turning, shared=shared)
     intervals = [(each.low_bpw, each.high_bpw) for each in found]
     assert formula.covered(TURN_BPW, intervals) >= 93
     assert formula.covered(6, intervals) < 50, "the interval says something"
@@ -37,19 +49,19 @@ def test_the_interval_covers_the_threshold_however_errors_go_together(shared: fl
 
 def test_a_threshold_where_the_paper_has_it_supports_it() -> None:
     turning = formula.turning_at(TURN_BPW, height=0.3)
-    found = [only(made(turning, 0.005, seed)) for seed in SEEDS]
+    found = many(turning, 0.005)
     assert sum(each.standing is Standing.SUPPORTED for each in found) >= 93
     middle = [each.at_bpw for each in found if each.at_bpw is not None]
     assert sum(middle) / len(middle) == pytest.approx(TURN_BPW, abs=0.1)
 
 
 def test_a_threshold_elsewhere_contradicts_it() -> None:
-    found = [only(made(formula.turning_at(5.2, height=0.3), 0.005, seed)) for seed in SEEDS]
+    found = many(formula.turning_at(5.2, height=0.3), 0.005)
     assert sum(each.standing is Standing.CONTRADICTED for each in found) >= 93
 
 
 def test_noise_without_an_advantage_is_undecided() -> None:
-    found = [only(made(lambda _: 0, seed=seed)) for seed in SEEDS]
+    found = many(lambda _: 0)
     assert all(each.standing is Standing.UNDECIDED for each in found)
     unbounded = [each for each in found if each.low_bpw is None and each.high_bpw is None]
     assert len(unbounded) >= 93

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_controller.exchange.bench_test import imported
-from odllm_controller.exchange.imported import Imported
+from odllm_controller.exchange.bench_test import figures
+from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.lines import json_lines
 from tests.odllm_controller.exchange.told import DATA, OLD, entry
 
 
 def row(**changes: object) -> dict[str, object]:
-    return imported(entry(**changes), "bench.json").row
+    return figures(entry(**changes), "bench.json").row
 
 
-def captured() -> list[Imported]:
+def captured() -> list[Figures]:
     """What the captured lines hold but for those that time both in one."""
     values = [value for _, value in json_lines(DATA / "llama-bench-0c1e570.jsonl")]
     found = [value for value in values if isinstance(value, dict)]
     single = [value for value in found if not (value["n_prompt"] and value["n_gen"])]
-    return [imported(value, "bench.jsonl") for value in single]
+    return [figures(value, "bench.jsonl") for value in single]
 
 
 def test_an_old_version_is_read_by_the_names_that_it_had() -> None:
@@ -47,7 +47,7 @@ def test_settings_have_our_names_where_we_have_them_and_its_own_elsewhere() -> N
 
 
 def test_samples_are_seconds_and_two_starts_of_one_test_are_rounds_of_one_trial() -> None:
-    first, second = (imported(entry(test_time=f"2023-09-23T12:0{n}:00Z"), "f") for n in (1, 2))
+    first, second = (figures(entry(test_time=f"2023-09-23T12:0{n}:00Z"), "f") for n in (1, 2))
     assert [sample["window_s"] for sample in first.samples] == [1, 2, 4]
     assert first.row["row_id"] == second.row["row_id"]
     rounds = [each["round"] for each in (*first.samples, *second.samples)]
@@ -65,8 +65,8 @@ def test_what_differs_in_anything_is_another_trial(changes: dict[str, object]) -
 
 def test_averages_alone_are_told_as_such_and_never_taken_together() -> None:
     told = entry(samples_ns=..., samples_ts=..., n_prompt=0, n_gen=128, avg_ts=20.0)
-    found = imported(told, "f")
-    again = imported(told | {"test_time": "2024-01-01T00:00:00Z"}, "f")
+    found = figures(told, "f")
+    again = figures(told | {"test_time": "2024-01-01T00:00:00Z"}, "f")
     assert found.samples == ()
     assert (found.row["decode_tok_s"], found.row["tpot_s"]) == (20, 0.05)
     assert "mean" in found.row["interval_reason"]
@@ -120,7 +120,7 @@ def test_the_model_is_its_files_name_without_the_type(filename: str, name: str) 
 
 def test_graphics_cards_are_a_part_of_the_device_and_a_name_that_is_told_is_taken() -> None:
     assert row(gpu_info="Card 9")["device"] == "Example 7000 + Card 9"
-    assert imported(entry(cpu_info=...), "f", "Kitchen PC").row["device"] == "Kitchen PC"
+    assert figures(entry(cpu_info=...), "f", "Kitchen PC").row["device"] == "Kitchen PC"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_is_missing_or_mistyped_is_refused_by_name(
     changes: dict[str, object], told: str
 ) -> None:
     with pytest.raises(ValueError, match=told):
-        imported(entry(**changes), "f")
+        figures(entry(**changes), "f")
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats())
@@ -159,7 +159,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 @given(st.dictionaries(st.sampled_from(sorted(OLD)), VALUES, max_size=4))
 def test_whatever_its_fields_hold_it_is_a_row_or_refused(changes: dict[str, object]) -> None:
     try:
-        found = imported(OLD | changes, "f")
+        found = figures(OLD | changes, "f")
     except ValueError:
         return
     assert all(sample["window_s"] > 0 for sample in found.samples)
@@ -169,4 +169,4 @@ def test_whatever_its_fields_hold_it_is_a_row_or_refused(changes: dict[str, obje
 @pytest.mark.parametrize("told", [None, 3, "text", [OLD]])
 def test_what_is_no_object_is_no_test(told: object) -> None:
     with pytest.raises(ValueError, match="no test"):
-        imported(told, "f")
+        figures(told, "f")

@@ -53,7 +53,7 @@ ROWS = ResultRows(TYPES, "laptop.csv")
 def test_values_are_of_the_types_of_their_columns_also_from_text() -> None:
     as_text = {name: json.dumps(v) if name == "settings" else str(v) for name, v in TOLD.items()}
     for told in (TOLD, as_text):
-        row = ROWS.imported(told).row
+        row = ROWS.figures(told).row
         assert (row["repeats"], row["decode_tok_s"], row["delta_p"]) == (9, 64.5, -0.1)
         assert json.loads(row["settings"]) == {"threads": 2}
         assert row["run_started_at"] == datetime(2026, 11, 1, 12)  # noqa: DTZ001 - as stored
@@ -61,22 +61,22 @@ def test_values_are_of_the_types_of_their_columns_also_from_text() -> None:
 
 
 def test_a_row_is_marked_with_its_file_unless_another_tool_found_it() -> None:
-    assert ROWS.imported(TOLD).row["origin"] == "odllm (laptop.csv)"
-    assert ROWS.imported(TOLD | {"origin": "odllm"}).row["origin"] == "odllm (laptop.csv)"
-    bench = ROWS.imported(TOLD | {"origin": "llama-bench b1 (x.json)"}).row
+    assert ROWS.figures(TOLD).row["origin"] == "odllm (laptop.csv)"
+    assert ROWS.figures(TOLD | {"origin": "odllm"}).row["origin"] == "odllm (laptop.csv)"
+    bench = ROWS.figures(TOLD | {"origin": "llama-bench b1 (x.json)"}).row
     assert bench["origin"] == "llama-bench b1 (x.json)"
 
 
 def test_a_trial_keeps_its_id_and_what_has_none_gets_one_of_its_content() -> None:
     without = TOLD | {"trial_id": None}
-    assert ROWS.imported(TOLD).row["row_id"] == "t1"
-    assert ROWS.imported(without).row["row_id"] == ROWS.imported(without).row["row_id"]
-    other = ROWS.imported(without | {"model": "n"}).row["row_id"]
-    assert ROWS.imported(without).row["row_id"] != other
+    assert ROWS.figures(TOLD).row["row_id"] == "t1"
+    assert ROWS.figures(without).row["row_id"] == ROWS.figures(without).row["row_id"]
+    other = ROWS.figures(without | {"model": "n"}).row["row_id"]
+    assert ROWS.figures(without).row["row_id"] != other
 
 
 def test_columns_of_a_newer_version_are_left_aside() -> None:
-    assert "new" not in ROWS.imported(TOLD | {"new": [1]}).row
+    assert "new" not in ROWS.figures(TOLD | {"new": [1]}).row
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_is_missing_or_mistyped_is_refused_by_name(
     changes: dict[str, object], told: str
 ) -> None:
     with pytest.raises(ValueError, match=told):
-        ROWS.imported(TOLD | changes)
+        ROWS.figures(TOLD | changes)
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
@@ -117,7 +117,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 @given(st.dictionaries(st.sampled_from(sorted(TYPES)), VALUES, max_size=4))
 def test_whatever_its_columns_hold_it_is_a_row_or_refused(changes: dict[str, object]) -> None:
     try:
-        row = ROWS.imported(TOLD | changes).row
+        row = ROWS.figures(TOLD | changes).row
     except ValueError:
         return
     assert row.keys() == TYPES.keys()
@@ -126,4 +126,4 @@ def test_whatever_its_columns_hold_it_is_a_row_or_refused(changes: dict[str, obj
 @pytest.mark.parametrize("told", [None, 3, "text", [TOLD]])
 def test_what_is_no_object_is_no_row(told: object) -> None:
     with pytest.raises(ValueError, match="no row"):
-        ROWS.imported(told)
+        ROWS.figures(told)

@@ -13,7 +13,7 @@ Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class Figures:
     """A row on its way into the store.
 
     Attributes:

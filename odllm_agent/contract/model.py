@@ -1,0 +1,196 @@
+"""Models: what is asked for, and the file that came of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Where a model comes from."""
+
+    REFERENCE = "reference"
+    FILE = "file"
+    SHAPE = "shape"
+    HUB = "hub"
+
+
+class Format(StrEnum):
+    """How a model lies on a disk: a GGUF file, or a folder of OpenVINO's own representation."""
+
+    GGUF = "gguf"
+    OPENVINO_IR = "openvino_ir"
+
+
+class Quantization(StrEnum):
+    """The types of weights that ODLLM makes from an F16 source, by llama.cpp's names."""
+
+    F16 = "F16"
+    Q8_0 = "Q8_0"
+    Q5_K_M = "Q5_K_M"
+    Q5_0 = "Q5_0"
+    Q4_K_M = "Q4_K_M"
+    Q4_0 = "Q4_0"
+    Q3_K_M = "Q3_K_M"
+    Q2_K = "Q2_K"
+
+
+class Use(StrEnum):
+    """How often a window reads weights of a model."""
+
+    TOKENS = "tokens"  # for every token
+    OUTPUT = "output"  # where a token's logits are wanted
+    LOOKUP = "lookup"  # one row for every token
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A model file that an experiment asks a device to have.
+
+    Attributes:
+        name: The model's name in the experiment, such as `reference-1.6M`.
+        source: Where the unquantized (or ready) file comes from.
+        location: The reference model's name, a path on the device, an architecture's name, or a
+            file of a hub as `OWNER/REPOSITORY/FILE@REVISION`. Of a split model it names the first
+            part.
+        quantization: The type to make, or `None` to take the file as it is.
+        sha256: The checksum that the source must have, or `None` if none was stated.
+        seed: What the weights of a shape are drawn from.
+    """
+
+    name: str
+    source: Source
+    location: str
+    quantization: Quantization | None = None
+    sha256: str | None = None
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """What people are told: its name and type."""
+        return f"{self.name} {self.quantization or 'as it is'}"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightGroup:
+    """Weights of one type that a model uses in one way.
+
+    Attributes:
+        use: How often a window reads them.
+        type: Their type by the engine's name, such as ggml's `Q4_K` or OpenVINO's `u4`.
+        n_bytes: Their bytes; of those that are looked up, the bytes of a row.
+        n_multiplied: How many of them are multiplied with an activation each time they are read.
+    """
+
+    use: Use
+    type: str
+    n_bytes: int
+    n_multiplied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What a model consists of, as far as its speed depends on it.
+
+    Attributes:
+        weights: Its weights by use and type; none where they cannot be told.
+        kv_values: Keys and values that each token leaves in the KV cache, in all blocks together.
+        query_values: Values of the queries that each token asks it with, in all blocks together.
+        reason: Why this cannot be told, or `""`.
+    """
+
+    weights: tuple[WeightGroup, ...] = ()
+    kv_values: int = 0
+    query_values: int = 0
+    reason: str = ""
+
+    @classmethod
+    def of(cls, parts: Iterable[WeightGroup], kv_values: int, query_values: int) -> "Anatomy":
+        """What a model consists of, its weights in any parts and order."""
+        sums: dict[tuple[Use, str], tuple[int, int]] = {}
+        for part in parts:
+            n_bytes, n_multiplied = sums.get((part.use, part.type), (0, 0))
+            summed = n_bytes + part.n_bytes, n_multiplied + part.n_multiplied
+            sums[part.use, part.type] = summed
+        groups = tuple(WeightGroup(*key, *amounts) for key, amounts in sorted(sums.items()))
+        return cls(groups, kv_values, query_values)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file as it lies on a device, described by its own content.
+
+    Attributes:
+        name: The model's name in the experiment.
+        quantization: The type by llama.cpp's name; of a ready file, what its header says.
+        sha256: The checksum of the file's bytes; of a split model, that of the list of its parts'
+            checksums, one a line.
+        path: Where the file, or the first part, lies on the device; not part of a trial's identity.
+        file_bytes: The size of the file, or of all parts.
+        weight_bytes: The bytes of all weight tensors.
+        n_weights: The number of weights in them.
+        architecture: The architecture's name in the header, such as `qwen2`.
+        context_tokens: The longest context that the model was made for.
+        tensor_types: The distinct types of its tensors, sorted; of a GGUF file by ggml's names.
+        format: How it lies on the disk.
+        no_quality: Why its quality cannot be told, or `""`.
+        anatomy: What it consists of.
+    """
+
+    name: str
+    quantization: str
+    sha256: str
+    path: str
+    file_bytes: int
+    weight_bytes: int
+    n_weights: int
+    architecture: str
+    context_tokens: int
+    tensor_types: tuple[str, ...] = ()
+    format: Format = Format.GGUF
+    no_quality: str = ""
+    anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
+
+    @property
+    def label(self) -> str:
+        """What people are told: its name and type."""
+        return f"{self.name} {self.quantization}"
+
+    @property
+    def file_bpw(self) -> float:
+        """Bits per weight: 8 x bytes of all weight tensors / number of weights."""
+        return 8 * self.weight_bytes / self.n_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a model file is that is being fetched or made.
+
+    Attributes:
+        what: What is done, such as `fetching tiny-F16.gguf` or `making Q4_0`.
+        done_bytes: What is there of it.
+        total_bytes: What it will have; of a file whose size is not known, what it surely has.
+    """
+
+    what: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A model that lies in a device's cache, or a file that is not finished.
+
+    Attributes:
+        sha256: The checksum of the model; of an unfinished file, the name that it has meanwhile.
+        origin: What people call it: where it came from, or what it was made of.
+        quantization: Its type; `unfinished` or `damaged` if it cannot be told.
+        file_bytes: Its size.
+        used_at: When it was last asked for, in UTC.
+    """
+
+    sha256: str
+    origin: str
+    quantization: str
+    file_bytes: int
+    used_at: datetime

@@ -1,0 +1,50 @@
+"""The stored results that a command is about."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from odllm_agent.errors import UsageError
+from odllm_controller.analysis import results
+from odllm_controller.analysis.metrics import nearest
+
+
+def load(path: Path) -> pd.DataFrame:
+    """All results of a store.
+
+    Raises:
+        UsageError: Nothing is measured in it.
+        StoreError: It cannot be read.
+    """
+    found = results.load(path)
+    if found.empty or results.measured(found).empty:
+        raise UsageError(
+            f"nothing is measured in {path}", f"try `odllm run +experiment=sweep store.path={path}`"
+        )
+    return found
+
+
+def of(found: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
+    """The rows of a device or workload that was named; all if none was.
+
+    Args:
+        found: Rows as `results.load` gives them.
+        column: `device` or `workload`.
+        wanted: Its name; of a device the beginning of its id will do too.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if wanted is None:
+        return found
+    labels = found[f"{column}_label"] if column == "workload" else found["device_id"]
+    chosen = (found[column] == wanted) | (labels == wanted)
+    if column == "device":
+        plain = found["device"].str.split(" (", regex=False).str[0]
+        chosen = chosen | (plain == wanted) | found["device_id"].str.startswith(wanted)
+    if not chosen.any():
+        raise UsageError(
+            f"there is no {column} {wanted!r} in the store",
+            nearest(wanted, sorted(set(found[column].dropna()))),
+        )
+    return found[chosen]
