@@ -115,8 +115,8 @@ def _of_group(names: tuple[str, str, str], rows: pd.DataFrame) -> Shift:
     kept = large[large["quantization"].isin(shared)]
     sizes = kept.groupby(["n_weights", "model"])[_SHARES].mean()
     models = tuple(str(model) for _, model in sizes.index)
-    means = (tuple(sizes[name].tolist()) for name in _SHARES)
-    bare = Shift(*names, models, tuple(shared), len(kept), *means)
+    reading, computing = (tuple(sizes[name].tolist()) for name in _SHARES)
+    bare = Shift(*names, models, tuple(shared), len(kept), reading, computing)
     distinct = sizes.index.get_level_values("n_weights").nunique()
     if distinct < _LEAST_SIZES:
         which = f"of {CACHED_BYTES / 1e6:.0f} MB or more at a type in common"
