@@ -58,8 +58,9 @@ def _body(path: Path, stamp: Stamp) -> Body:
         return functools.partial(_unreadable, error)
     if found.empty:
         return lambda _: show_nothing_stored(path)
-    of_models = symbols(list(dict.fromkeys(found["model"])))
-    view = View(path, stamp, found, filters.choose(found), run, of_models)
+    selection = filters.choose(found)
+    of_models = symbols(list(found["model"].unique()))
+    view = View(path, stamp, found, selection, selection.rows(), run, of_models)
     _show_legend(view)
     return functools.partial(_view, view)
 

@@ -32,7 +32,7 @@ class Filter:
 
         Rows without a value, of models that could not be prepared, are kept.
         """
-        options = list(dict.fromkeys(results[self.column].dropna()))
+        options = list(results[self.column].dropna().unique())
         narrow = self.narrow_above is not None and len(options) > self.narrow_above
         chosen = st.multiselect(
             self.label,

@@ -1,6 +1,7 @@
 """Figures of metrics against bits per weight: a chart for everything that may share one."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +17,7 @@ from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import Metric
 
 # More charts than these on one page make it slow, and nobody compares them.
-_MOST_FIGURES = 24
+_MOST_ROWS = 12
 
 
 def show_metrics(
@@ -32,48 +33,60 @@ def show_metrics(
         measured: The rows to show.
         against: What to set them against.
     """
-    made = [
-        figure
-        for metric in metrics
-        if measured[metric.name].notna().any()
-        for figure in _figures(view, Axes(metric, against, _with(measured, metric)))
-    ]
-    show_in_pairs(made)
+    show_in_pairs(_figures(view, metrics, measured, against))
     _tell_missing(metrics, measured)
 
 
-def show_in_pairs(figures: Sequence[Figure]) -> None:
-    """Figures two in a row, one alone across the page, and how many more there would be."""
-    drawn = figures[:_MOST_FIGURES]
-    if len(drawn) == 1:
-        show(drawn[0])
-        return
-    for start in range(0, len(drawn), 2):
-        pair = drawn[start : start + 2]
-        for column, figure in zip(st.columns(2, gap="medium"), pair, strict=False):
+def show_in_pairs(figures: Iterable[Figure]) -> None:
+    """Figures two in a row, or one alone across the page.
+
+    Args:
+        figures: Of a generator each two are asked for once the two before are on their way.
+    """
+    left = iter(figures)
+    for row in range(_MOST_ROWS):
+        pair = tuple(itertools.islice(left, 2))
+        if not pair:
+            return
+        alone = row == 0 and len(pair) == 1
+        columns = st.columns(1 if alone else 2, gap="medium")
+        for column, figure in zip(columns, pair, strict=False):
             with column:
                 show(figure)
-    if len(figures) > len(drawn):
-        st.info(f"{len(figures) - len(drawn)} more charts are left out. Choose less on the left.")
+    if next(left, None):
+        st.info(f"There are more than these {2 * _MOST_ROWS} charts. Choose less on the left.")
 
 
-def _with(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    return rows[rows[metric.name].notna()]
+def _figures(
+    view: View, metrics: Sequence[Metric], measured: pd.DataFrame, against: Against
+) -> Iterator[Figure]:
+    for metric, beside in _present(metrics, measured):
+        for place, (names, rows) in enumerate(panels(beside)):
+            yield _figure(view, place, Axes(metric, against, beside), names, rows)
 
 
-def _figures(view: View, axes: Axes) -> Iterator[Figure]:
+def _present(
+    metrics: Sequence[Metric], measured: pd.DataFrame
+) -> Iterator[tuple[Metric, pd.DataFrame]]:
+    """The metrics that some rows have, each with these rows."""
+    for metric in metrics:
+        there = measured[metric.name].notna()
+        if there.any():
+            yield metric, measured[there]
+
+
+def _figure(view: View, place: int, axes: Axes, names: Sequence[str], rows: pd.DataFrame) -> Figure:
     metric = axes.metric
-    for place, (names, rows) in enumerate(panels(axes.beside)):
-        title = ", ".join(map(plain, names))
-        lines = fits(rows, (metric,), axes.against)
-        heading = f"**{metric.label}** · {metric.better}"
-        yield Figure(
-            name=f"{metric.name.replace('_', '-')}-{place + 1}",
-            heading=f"{heading} · {title}" if title else heading,
-            chart=chart(rows, axes, view.symbols, lines),
-            table=titled(shown(rows, axes), axes),
-            caption=" · ".join(part for part in (caption(rows, metric), _told(lines)) if part),
-        )
+    lines = fits(rows, (metric,), axes.against)
+    title = ", ".join(map(plain, names))
+    heading = f"**{metric.label}** · {metric.better}"
+    return Figure(
+        name=f"{metric.name.replace('_', '-')}-{place + 1}",
+        heading=f"{heading} · {title}" if title else heading,
+        chart=chart(rows, axes, view.symbols, lines),
+        table=titled(shown(rows, axes), axes),
+        caption=" · ".join(part for part in (caption(rows, metric), _told(lines)) if part),
+    )
 
 
 def _told(lines: Sequence[Fit]) -> str:

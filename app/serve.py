@@ -51,11 +51,11 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0072B2",
-        "theme.dark.primaryColor": "#0072B2",
+        "theme.dark.primaryColor": "#3D9BD9",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]
-    return [sys.executable, "-m", "streamlit", "run", str(_SCRIPT), *flags, "--", *store_flag]
+    return [sys.executable, "-m", "app.entry", "run", str(_SCRIPT), *flags, "--", *store_flag]
 
 
 def _check_free(port: int) -> None:

@@ -142,6 +142,7 @@ def of_power(trace: pd.DataFrame) -> Chart:
     Args:
         trace: The rows of `Detail.power` of that repeat.
     """
+    several = trace["domain"].nunique() > 1
     drawn: alt.Chart = (
         alt.Chart(trace[list(POWER)])
         .mark_rule(strokeWidth=2.5)
@@ -152,7 +153,7 @@ def of_power(trace: pd.DataFrame) -> Chart:
             color=alt.Color(
                 "phase:N", scale=alt.Scale(domain=_PHASES, range=list(COLOURS[:2])), legend=_ON_TOP
             ),
-            strokeDash=alt.StrokeDash("domain:N", legend=_ON_TOP),
+            strokeDash=alt.StrokeDash("domain:N", legend=_ON_TOP if several else None),
             tooltip=[alt.Tooltip(name, title=label) for name, label in POWER.items()],
         )
         .properties(height=HEIGHT)

@@ -22,6 +22,7 @@ class View:
         stamp: Of the store; what a page reads besides is cached by path and stamp.
         results: All rows of `results.load`, chosen or not; there is one at least.
         selection: What was chosen in the sidebar.
+        chosen: The rows that were chosen there, measured or not.
         run: The run that is under way, or `None`.
         symbols: One for every model of the store, so that each keeps its own in every chart.
     """
@@ -30,13 +31,9 @@ class View:
     stamp: Stamp
     results: pd.DataFrame
     selection: Selection
+    chosen: pd.DataFrame
     run: UnderWay | None
     symbols: Sequence[Symbol]
-
-    @property
-    def chosen(self) -> pd.DataFrame:
-        """The rows that were chosen in the sidebar, measured or not."""
-        return self.selection.rows()
 
     @property
     def measured(self) -> pd.DataFrame:

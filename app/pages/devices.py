@@ -1,12 +1,14 @@
 """Devices: what each is, and the same trials on one against another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.captions import caption
 from app.charts import HEIGHT
 from app.empty import show_nothing_measured
 from app.figure import Figure
@@ -19,7 +21,6 @@ from app.view import View
 from odllm_controller.analysis import hardware, results
 from odllm_controller.analysis.cells import Cell, cells, shared_devices
 from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.tables import table
 
 _HARDWARE = {
@@ -51,7 +52,34 @@ _CELLS = {
     "high": "95 % to",
     "origin": "Origin",
 }
+# With more devices than this nobody chose, only the first are compared.
+_MOST_OTHERS = 4
+_PANEL = ["device", "workload_label", "configuration", "base_configuration"]
 _RATIO = "Times as much"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared on the page.
+
+    Attributes:
+        metric: The metric.
+        rows: The rows of `results.load` that ratios are made of.
+        cells: All ratios, a row per `Cell`.
+    """
+
+    metric: Metric
+    rows: pd.DataFrame
+    cells: pd.DataFrame
+
+    def beneath(self, cell: pd.Series) -> pd.DataFrame:
+        """The rows of both devices that have the workload and the engine of a cell."""
+        rows = self.rows[self.rows[self.metric.name].notna()]
+        of_both = rows["device"].isin([cell["device"], cell["base"]])
+        engines = [cell["configuration"], cell["base_configuration"]]
+        alike = rows["workload_label"] == cell["workload_label"]
+        found: pd.DataFrame = rows[of_both & rows["configuration"].isin(engines) & alike]
+        return found
 
 
 def page(view: View) -> None:
@@ -78,13 +106,22 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
         base = st.selectbox("Compared with", shared, key="base", bind="query-params")
     with right:
         metric = _metric(measured)
-    found = table(cells(measured, metric, base), Cell)
-    chosen = set(view.chosen["device"]) - {base}
-    kept = found[found["device"].isin(chosen)] if chosen & set(found["device"]) else found
-    if kept.empty:
+    others = _others(view, shared, base)
+    kept = measured[measured["device"].isin([base, *others])]
+    found = table(cells(kept, metric, base), Cell)
+    if found.empty:
         st.info(f"{plain(base)} shares no figure of {metric.label} with another device.")
         return
-    show_in_pairs(list(_figures(view, measured, metric, kept)))
+    compared = Compared(metric, kept, found)
+    panels = enumerate(found.groupby(_PANEL, sort=False))
+    show_in_pairs(_figure(view, compared, place + 1, rows) for place, (_, rows) in panels)
+
+
+def _others(view: View, shared: Sequence[str], base: str) -> Sequence[str]:
+    """The devices that are set against the base: those that were chosen, or else the first few."""
+    chosen = set(view.chosen["device"])
+    others = [device for device in shared if device != base]
+    return [device for device in others if device in chosen] or others[:_MOST_OTHERS]
 
 
 def _metric(measured: pd.DataFrame) -> Metric:
@@ -93,24 +130,25 @@ def _metric(measured: pd.DataFrame) -> Metric:
     return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
 
 
-def _figures(
-    view: View, measured: pd.DataFrame, metric: Metric, found: pd.DataFrame
-) -> Iterator[Figure]:
-    """A chart for every device that is compared."""
-    places = measured.assign(origin=origins(measured, metric))[
-        ["device", "model", "quantization", "file_bpw", "origin"]
-    ].drop_duplicates(["device", "model", "quantization"])
-    drawn = found.merge(places, on=["device", "model", "quantization"])
-    for place, (device, rows) in enumerate(drawn.groupby("device", sort=False)):
-        base = rows["base"].iloc[0]
-        told = "bars: 95 % interval of the ratio" if rows["low"].notna().any() else "no intervals"
-        yield Figure(
-            name=f"devices-{metric.name.replace('_', '-')}-{place + 1}",
-            heading=f"**{metric.label}: {plain(device)} against {plain(base)}** · {metric.better}",
-            chart=_chart(rows, drawn, view.symbols),
-            table=_titled(rows, metric),
-            caption=f"{len(rows)} trials that both have · {told} · 1 is alike",
-        )
+def _figure(view: View, compared: Compared, number: int, rows: pd.DataFrame) -> Figure:
+    """One device against the base, with one workload and configuration."""
+    metric, first = compared.metric, rows.iloc[0]
+    engines = sorted({first["configuration"], first["base_configuration"]})
+    parts = (
+        plain(" against ".join(engines)),
+        plain(first["workload_label"]),
+        f"{len(rows)} trials that both have",
+        "1 is alike",
+        caption(compared.beneath(first), metric),
+    )
+    return Figure(
+        name=f"devices-{metric.name.replace('_', '-')}-{number}",
+        heading=f"**{plain(first['device'])} against {plain(first['base'])}**"
+        f" · {metric.label}, {metric.better}",
+        chart=_chart(rows, compared.cells, view.symbols),
+        table=_titled(rows, metric),
+        caption=" · ".join(parts),
+    )
 
 
 def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> alt.LayerChart:
@@ -133,7 +171,7 @@ def _chart(rows: pd.DataFrame, beside: pd.DataFrame, of: Sequence[Symbol]) -> al
             alt.Tooltip("high:Q", title="95 % to", format=".3~g"),
         ],
     )
-    alike = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3])
+    alike = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3], color="gray")
     layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
         alike.encode(y=alt.Y("ratio:Q", scale=scale)),
         bars.transform_filter("isValid(datum.low)"),

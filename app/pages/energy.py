@@ -1,6 +1,6 @@
 """Energy: what prefill and decode draw, what a token costs, how that is known, and if not, why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
@@ -75,21 +75,20 @@ def _show_power(view: View, measured: pd.DataFrame) -> None:
         reason = plain(_DECODE.why_missing(measured), 300)
         st.info(f"None of the chosen trials has both prefill and decode power: {reason}")
         return
-    show_in_pairs(list(_figures(view, both)))
+    show_in_pairs(_figure(view, place + 1, *panel) for place, panel in enumerate(panels(both)))
 
 
-def _figures(view: View, both: pd.DataFrame) -> Iterator[Figure]:
-    for place, (names, rows) in enumerate(panels(both)):
-        title = ", ".join(map(plain, names))
-        drawn = rows.assign(origin=origins(rows, _DECODE))[list(_POWERS)]
-        heading = "**Prefill against decode power** · below the line prefill draws more"
-        yield Figure(
-            name=f"prefill-decode-power-{place + 1}",
-            heading=f"{heading} · {title}" if title else heading,
-            chart=_chart(drawn, view.symbols),
-            table=drawn.rename(columns=_POWERS),
-            caption=" · ".join(part for part in (_more(rows), caption(rows, _DECODE)) if part),
-        )
+def _figure(view: View, number: int, names: Sequence[str], rows: pd.DataFrame) -> Figure:
+    title = ", ".join(map(plain, names))
+    drawn = rows.assign(origin=origins(rows, _DECODE))[list(_POWERS)]
+    heading = "**Prefill against decode power** · below the line prefill draws more"
+    return Figure(
+        name=f"prefill-decode-power-{number}",
+        heading=f"{heading} · {title}" if title else heading,
+        chart=_chart(drawn, view.symbols),
+        table=drawn.rename(columns=_POWERS),
+        caption=" · ".join(part for part in (_more(rows), caption(rows, _DECODE)) if part),
+    )
 
 
 def _more(rows: pd.DataFrame) -> str:

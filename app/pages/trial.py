@@ -131,8 +131,10 @@ def _show_figures(row: Row) -> None:
     """Every metric that the trial has, with its interval."""
     present = [metric for metric in METRICS if pd.notna(row.get(metric.name))]
     headline = [metric for metric in present if metric.name in _HEADLINE]
-    for column, metric in zip(st.columns(len(_HEADLINE)), headline, strict=False):
-        column.metric(metric.title, f"{row[metric.name] / metric.per_unit:.4g}")
+    with st.container(horizontal=True, gap="large"):
+        for metric in headline:
+            value = f"{row[metric.name] / metric.per_unit:.4g}"
+            st.metric(metric.title, value, width="content")
     if present:
         with st.expander("All figures"):
             show_table(pd.DataFrame([_figure(row, metric.name) for metric in present]))
@@ -205,7 +207,7 @@ def _show_power(row: Row, found: Detail) -> None:
             f"**Power in {name}**",
             trial_charts.of_power(trace),
             trace.rename(columns=trial_charts.POWER)[list(trial_charts.POWER.values())],
-            f"energy: {row['energy_method']} · each step is the mean between two readings",
+            f"{resting(row)} · one of them · each step is the mean between two readings",
         )
     )
 

@@ -13,9 +13,12 @@ from typing import Any
 import pandas as pd
 
 from odllm_controller.analysis.metrics import Group, Metric
+from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.results import measured
 
+_ORIGIN = "origin_of_figure"
 _SAME = ["model", "quantization", "workload_label"]
+_NEEDED = ["device", *_SAME, "engine", "configuration", "energy_method", "file_bpw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Cell:
         configuration: The engine with its settings, on the device.
         base_configuration: The same, on the other.
         metric: The metric's name.
+        file_bpw: Bits per weight of the file on the device.
+        origin: Where the device's figure comes from.
         value: The metric on the device, in its column's unit.
         base_value: The metric on the other.
         ratio: The first divided by the second.
@@ -46,6 +51,8 @@ class Cell:
     configuration: str
     base_configuration: str
     metric: str
+    file_bpw: float
+    origin: str
     value: float
     base_value: float
     ratio: float
@@ -65,6 +72,8 @@ def cells(results: pd.DataFrame, metric: Metric, base: str) -> tuple[Cell, ...]:
     """
     rows = measured(results)
     rows = rows[rows[metric.name] > 0]
+    ends = [name for name in (metric.low, metric.high) if name in rows]
+    rows = rows[[*_NEEDED, metric.name, *ends]].assign(**{_ORIGIN: origins(rows, metric)})
     theirs = rows[rows["device"] == base]
     return tuple(
         _cell(metric, pair)
@@ -108,6 +117,8 @@ def _cell(metric: Metric, pair: dict[Any, Any]) -> Cell:
         pair["configuration"],
         pair["configuration_base"],
         metric.name,
+        pair["file_bpw"],
+        pair[_ORIGIN],
         value,
         base_value,
         ratio,

@@ -50,7 +50,7 @@ class Picture:
 
 
 def take(store: Path, out: Path, wanted: Picture) -> None:
-    """Writes a picture of a page at one and a half times the density of a plain screen."""
+    """Writes a picture of a page."""
     width, height = wanted.width, wanted.height
     with (
         tempfile.TemporaryDirectory() as profile,
@@ -67,7 +67,7 @@ def take(store: Path, out: Path, wanted: Picture) -> None:
         )
         driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": False},
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
         driver.get(f"{address}/{wanted.page}?{wanted.query}")
         wait_for_charts(driver)

@@ -18,7 +18,9 @@ def test_one_device_has_nothing_to_be_compared_with(path: Path) -> None:
 
 def test_devices_are_told_as_ratios_with_intervals(showcased: Path) -> None:
     test = page("devices", base="desktop", metric="Time per output token", device="laptop")
-    assert headings(test) == ["**Time per output token: laptop against desktop** · lower is better"]
+    assert headings(test) == ["**laptop against desktop** · Time per output token, lower is better"]
+    assert "8 trials that both have" in texts(test)
+    assert "median of 6 repeats each" in texts(test)
     cells = table(test, "Ratio")
     assert len(cells) == 2 * 4
     # The desktop reads 62 GB/s, the laptop 40; 2 ms besides are the same on both.

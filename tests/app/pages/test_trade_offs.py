@@ -138,3 +138,14 @@ def test_each_trial_has_a_link(showcased: Path) -> None:
     links = table(page("trade-offs", device="laptop"), "Status", "Trial")["Trial"].dropna()
     assert len(links) == 9
     assert links.str.startswith("trial?trial=").all()
+
+
+def test_more_charts_than_anyone_compares_are_left_out_and_said(path: Path) -> None:
+    trials = [support.trial(threads=n) for n in range(1, 15)]
+    stores.measured(path, *map(support.round_result, trials))
+    test = page("trade-offs", engine="")
+    assert len(charts(test)) == 24
+    assert "more than these 24 charts" in texts(test)
+    narrowed = page("trade-offs")
+    assert len(charts(narrowed)) == 2
+    assert "more than these" not in texts(narrowed)
