@@ -9,11 +9,11 @@ from tests.app.drawn import charts, headings, page, table, texts
 def test_every_device_has_a_front(showcased: Path) -> None:
     test = page("pareto")
     assert len(charts(test)) == 3
-    assert "**Decode speed against peak memory** · desktop" in headings(test)[0]
+    assert "**Perplexity against decode speed** · desktop" in headings(test)[0]
 
 
 def test_where_each_stands_is_told_by_shape_and_in_the_table(showcased: Path) -> None:
-    test = page("pareto", device="laptop")
+    test = page("pareto", device="laptop", x="Peak memory", y="Decode speed")
     (spec,) = charts(test)
     (points,) = (layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
     assert points["encoding"]["shape"]["scale"]["range"] == ["diamond", "circle", "cross"]
