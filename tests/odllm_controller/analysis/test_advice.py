@@ -30,8 +30,8 @@ ROWS = offers(
 )
 
 
-def question(rows: pd.DataFrame, aim: str = "quality", top: int = 3, **bounds: str) -> Question:
-    return Question(objective.parse(aim, rows), tuple(map(limit, bounds.items())), top)
+def question(rows: pd.DataFrame, aim: str = "quality", **bounds: str) -> Question:
+    return Question(objective.parse(aim, rows), tuple(map(limit, bounds.items())))
 
 
 def limit(bound: tuple[str, str]) -> Limit:
