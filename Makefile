@@ -48,6 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.bandwidth
 	$(BIN)/python -m benchmarks.energy
 	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.explorer
 	$(BIN)/python -m benchmarks.idle_agent
 
 fuzz: $(STAMP)

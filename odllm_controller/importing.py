@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
@@ -45,10 +44,6 @@ nothing; one that has grown meanwhile brings what is new. A line that is damaged
 number, the rest is kept. What is imported as figures is marked in the column `origin` of `results`.
 Exit status: 0 done, 1 something was refused, 2 wrong usage.
 """
-
-
-Numbered: TypeAlias = tuple[int, Figures]
-"""What was taken from a line, with its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +168,7 @@ def _import_run(path: Path, store: Store) -> Imported:
 
 def _import_figures(path: Path, kind: Kind, store: Store, device: str | None) -> Imported:
     refused: dict[int, str] = {}
-    pending: list[Numbered] = []
+    pending: list[tuple[int, Figures]] = []
     n_results, reason = 0, ""
     try:
         for number, found in taken(path, kind, store.imported_types(), device):
@@ -190,7 +185,7 @@ def _import_figures(path: Path, kind: Kind, store: Store, device: str | None) ->
     return Imported(str(path), (), n_results, refused, reason)
 
 
-def _store(found: Sequence[Numbered], store: Store, refused: dict[int, str]) -> int:
+def _store(found: Sequence[tuple[int, Figures]], store: Store, refused: dict[int, str]) -> int:
     """Stores what can be, notes why the rest cannot, and tells how many were stored."""
     try:
         _add([each for _, each in found], store)

@@ -1,15 +1,23 @@
 """The explorer's pages: each a module with a function that draws it from a `View`."""
 
-from app.pages import devices, energy, runs, trade_offs, trial
+from app.pages import answer, devices, energy, pareto, runs, threshold, trade_offs, trial
 from app.view import Page
 
 PAGES = (
+    Page("answer", "Answer", "Which configuration should this device run, and why?", answer.page),
     Page(
         "trade-offs",
         "Trade-offs",
         "What does each bit per weight cost, and what does it buy?",
         trade_offs.page,
     ),
+    Page(
+        "threshold",
+        "Threshold",
+        "Do few bits of a larger model beat many of a smaller one, and what of the paper holds?",
+        threshold.page,
+    ),
+    Page("pareto", "Pareto", "What is not beaten by anything in every respect?", pareto.page),
     Page("devices", "Devices", "How does one device compare with another?", devices.page),
     Page(
         "energy", "Energy", "What do prefill and decode draw, and what costs a token?", energy.page

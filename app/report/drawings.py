@@ -123,5 +123,6 @@ def _table(rows: pd.DataFrame, axes: Axes) -> Table:
         "high": "to",
         "repeats": "Repeats",
         "flags": "Disturbed by",
+        "origin": "Origin",
     }
     return listed(shown(rows, axes), columns)

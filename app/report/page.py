@@ -1,5 +1,7 @@
 """The page itself."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -7,9 +9,10 @@ from markupsafe import Markup
 from app.report.answers import answers, claims
 from app.report.drawings import drawings
 from app.report.table import figures, troubles
-from app.symbols import legend, symbols
+from app.symbols import Symbol, legend, legend_of_origins, symbols
 from odllm_controller.analysis import results
 from odllm_controller.analysis.account import Account
+from odllm_controller.analysis.origins import all_origins
 
 _METHOD = (
     "Every trial ran in a fresh process in every round, the rounds in an order shuffled by the"
@@ -43,12 +46,18 @@ def render(told: Account, found: pd.DataFrame) -> str:
         notes=results.notes(found),
         answers=answers(found),
         claims=claims(found),
-        legend=Markup(legend(of_models)),  # noqa: S704 - it escapes the names itself
+        legend=_legend(measured, of_models),
         groups=list(drawings(measured, of_models)),
         figures=figures(measured),
         troubles=troubles(found),
         method=_METHOD,
     )
+
+
+def _legend(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Markup:
+    # Both are HTML already, with the names in it escaped.
+    told = legend(of_models), legend_of_origins(all_origins(measured))
+    return Markup("").join(map(Markup, told))
 
 
 def _counts(found: pd.DataFrame) -> str:

@@ -96,25 +96,31 @@ def breaks(
     return tuple(each for curve in curves(results, metrics, against) for each in _of_curve(curve))
 
 
-def break_of(curve: Curve, types: str) -> Break:
-    """The break of one curve.
+def chance_of_one(curve: Curve) -> float | None:
+    """The chance, at most, of a break as clear as the clearest where there is one line.
 
-    Args:
-        curve: What to fit.
-        types: What its types are called.
+    Returns:
+        `None` with too few types.
     """
+    if curve.places < _LEAST_PLACES:
+        return None
+    ys = np.array(curve.ys)
+    return _chance(np.array(curve.xs), ys, weights_of(ys, relative=curve.relative))
+
+
+def _of_curve(curve: Curve) -> Iterator[Break]:
+    yield _break(curve, ALL_TYPES)
+    quantized = curve.quantized
+    if quantized.n < curve.n:
+        yield _break(quantized, QUANTIZED_TYPES)
+
+
+def _break(curve: Curve, types: str) -> Break:
     bare = Break(*curve.names, curve.metric.name, curve.against, types, curve.n)
     if curve.places < _LEAST_PLACES:
         needed = f"a break needs {_LEAST_PLACES} types apart"
         return replace(bare, reason=f"{needed}, and there are {curve.places}")
     return _found(bare, curve)
-
-
-def _of_curve(curve: Curve) -> Iterator[Break]:
-    yield break_of(curve, ALL_TYPES)
-    quantized = curve.quantized
-    if quantized.n < curve.n:
-        yield break_of(quantized, QUANTIZED_TYPES)
 
 
 def _found(bare: Break, curve: Curve) -> Break:
@@ -125,8 +131,10 @@ def _found(bare: Break, curve: Curve) -> Break:
     # The first and the last two types hold the lines' ends.
     inner = np.unique(xs)[1:-1]
     places = np.union1d(np.linspace(inner[0], inner[-1], _PLACES), inner)
-    meeting = [np.column_stack([design(xs), np.maximum(0, xs - place)]) for place in places]
-    left = _left(np.stack(meeting), ys, weights)
+    line = np.broadcast_to(design(xs), (len(places), len(xs), 2))
+    bent = np.maximum(0, xs - places[:, np.newaxis])
+    meeting = np.concatenate([line, bent[..., np.newaxis]], axis=2)
+    left = _left(meeting, ys, weights)
     best = int(left.argmin())
     degrees = curve.n - _UNKNOWNS
     as_good = np.flatnonzero(left <= left[best] * (1 + 2 * fdtri(2, degrees, CONFIDENCE) / degrees))

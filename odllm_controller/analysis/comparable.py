@@ -29,11 +29,18 @@ def why_not(rows: pd.DataFrame, metric: Metric) -> pd.Series:
         A reason per row, `""` where nothing speaks against it.
     """
     missing = rows[metric.name].isna()
+    if not missing.any() and not _may_differ(rows, metric):
+        return pd.Series("", index=rows.index, dtype="str")
     found = sources(rows, metric)
     kept = _kept(found[~missing])
     others = f"{metric.label}: its figure is " + found + f", those of others {kept}"
     comparable = others.where(found != kept, "")
     return comparable.where(~missing, _missing(rows, metric))
+
+
+def _may_differ(rows: pd.DataFrame, metric: Metric) -> bool:
+    column, _ = _ORIGINS.get(_kind(metric), ("", str))
+    return column in rows and rows[column].nunique(dropna=False) > 1
 
 
 def _missing(rows: pd.DataFrame, metric: Metric) -> pd.Series:

@@ -137,9 +137,8 @@ def contrast(of: Side, against: Side, metrics: Sequence[Metric], limit: float) -
             "compare what has measured the same experiment; `odllm explore` shows what each has",
         )
     terms = Terms(tuple(metrics), limit, of.path.resolve() == against.path.resolve())
-    mine = _samples(of, {row["trial_id"] for row, _ in pairs}, metrics)
-    others = _samples(against, {row["trial_id"] for _, row in pairs}, metrics)
-    cells = (cell for pair in pairs for cell in _cells(*pair, (mine, others), terms))
+    found = _samples(of, against, pairs, terms)
+    cells = (cell for pair in pairs for cell in _cells(*pair, found, terms))
     return Contrast(
         of=of.label,
         against=against.label,
@@ -196,13 +195,28 @@ def _subset(text: str, names: Collection[str]) -> str:
     return json.dumps({name: settings[name] for name in sorted(names)})
 
 
-def _samples(side: Side, trials: Collection[str], metrics: Sequence[Metric]) -> Samples:
-    names = [each.name for each in metrics if each.basis is not Basis.CHECK]
-    found = samples.load(side.path, sorted(trials), names)
-    if side.run is None:
+def _samples(
+    of: Side, against: Side, pairs: Sequence[Pair], terms: Terms
+) -> tuple[Samples, Samples]:
+    """The samples of both sides; of one store in one go, as its tables are gone through for it."""
+    names = [each.name for each in terms.metrics if each.basis is not Basis.CHECK]
+    mine = {row["trial_id"] for row, _ in pairs}
+    others = {row["trial_id"] for _, row in pairs}
+    if terms.same_store:
+        both = samples.load(of.path, sorted(mine | others), names)
+        return _of_run(both, of.run), _of_run(both, against.run)
+    return (
+        _of_run(samples.load(of.path, sorted(mine), names), of.run),
+        _of_run(samples.load(against.path, sorted(others), names), against.run),
+    )
+
+
+def _of_run(found: Samples, run: str | None) -> Samples:
+    """Those that a run measured, or all."""
+    if run is None:
         return found
     return {
-        key: {place: repeats for place, repeats in of_key.items() if place[0] == side.run}
+        key: {place: repeats for place, repeats in of_key.items() if place[0] == run}
         for key, of_key in found.items()
     }
 
@@ -298,10 +312,13 @@ def _differing(row: Row, against: Row) -> str:
         for name in shared
         if mine[name] != others[name]
     ]
-    sides = pd.DataFrame([row, against])
-    return ", ".join(
-        [*settings, *(told for name, told in _TOLD.items() if sides[name].nunique() > 1)]
-    )
+    sides = [told for name, told in _TOLD.items() if _unlike(row[name], against[name])]
+    return ", ".join([*settings, *sides])
+
+
+def _unlike(one: object, other: object) -> bool:
+    """Whether two values are known and differ."""
+    return bool(pd.notna([one, other]).all()) and one != other
 
 
 def _either(one: str, other: str) -> str:

@@ -112,8 +112,9 @@ def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -
     rows = latest(results)
     columns = [(metric, *_figures(rows, metric)) for metric in metrics]
     types, xs = rows["quantization"].to_numpy(), rows[against].to_numpy("float64", na_value=np.nan)
-    groups = rows.groupby(_NAMES, sort=False).indices.items()
-    for names, places in sorted(groups, key=lambda group: group[1][0]):
+    groups = rows.assign(place=range(len(rows))).groupby(_NAMES, sort=False)["place"]
+    for names, found in groups:
+        places = found.to_numpy()
         # From few bits to many.
         rising = places[np.argsort(xs[places], kind="stable")]
         for metric, ys, errors in columns:

@@ -187,6 +187,7 @@ def duels(results: pd.DataFrame) -> Iterator[Duel]:
     """
     rows = latest(results)[_COLUMNS]
     rows = rows.assign(family=rows["model"].map(lineage)).dropna(subset=["family"])
+    rows = rows.sort_values("file_bpw", kind="stable")
     for cost, quality in itertools.product(Cost, QUALITIES):
         scored = rows.dropna(subset=[quality, cost, "file_bpw", "n_weights"])
         if not scored.empty:
@@ -216,9 +217,11 @@ def _points(duel: Duel) -> Iterator[Advantage]:
 
 
 def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
-    keys = ["family", *_PLACES[cost]]
-    compared = [rows[key] for key in keys]
-    for key, alike in rows.groupby([*compared, sources(rows, metric(quality))], sort=False):
+    rows = rows.assign(source=sources(rows, metric(quality)))
+    keys = ["family", *_PLACES[cost], "source"]
+    # The same file on several workloads has one score.
+    rows = rows.drop_duplicates([*keys, "model", "quantization"], keep="last")
+    for key, alike in rows.groupby(keys):
         family, device, configuration, *rest = map(str, key[:-1])
         of_sizes = alike.groupby(["n_weights", "model"])
         ladders = [_ladder(str(model), size, cost, quality) for (_, model), size in of_sizes]
@@ -230,8 +233,7 @@ def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
 
 
 def _ladder(model: str, rows: pd.DataFrame, cost: Cost, quality: str) -> _Ladder:
-    # The same file on several workloads has one score.
-    rows = rows.drop_duplicates("quantization", keep="last").sort_values("file_bpw")
+    """The types of one model; its rows come with their bits rising."""
     bpw, costs, found, errors = (
         rows[name].to_numpy("float64", na_value=np.nan)
         for name in ("file_bpw", cost, quality, f"{quality}_se")

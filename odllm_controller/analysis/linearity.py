@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.bootstrap import CONFIDENCE
-from odllm_controller.analysis.breaks import break_of
+from odllm_controller.analysis.breaks import chance_of_one
 from odllm_controller.analysis.curves import (
     FITTED,
     PREFILL_TOKEN,
-    QUANTIZED_TYPES,
     Against,
     Curve,
     curves,
@@ -86,7 +85,7 @@ def linearities(results: pd.DataFrame) -> tuple[Linearity, ...]:
     judged = [curve for curve in quantized if curve.places >= LEAST_TYPES]
     lines = [least_squares(each.xs, each.ys, relative=each.relative) for each in judged]
     slopes = holm([line.slope_p for line in lines])
-    bends = holm([break_of(curve, QUANTIZED_TYPES).p for curve in judged])
+    bends = holm(list(map(chance_of_one, judged)))
     scatters = holm(list(map(_scatter, judged)))
     chances = zip(slopes, bends, scatters, strict=True)
     return tuple(

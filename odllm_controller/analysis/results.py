@@ -19,7 +19,9 @@ SELECT * FROM results
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
     OR (status = 'skipped' AND run = $run)
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, engine, threads,
-    list_transform(regexp_extract_all(settings::VARCHAR, '\d+'), lambda each: each::BIGINT),
+    list_transform(
+        regexp_extract_all(settings::VARCHAR, '\d+'), lambda each: TRY_CAST(each AS BIGINT)
+    ),
     settings, file_bpw DESC
 """
 # A controller that was killed leaves its run open; nothing that is alive is silent for an hour.

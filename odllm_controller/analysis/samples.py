@@ -27,7 +27,8 @@ FROM (
             kv_bytes::DOUBLE AS kv_bytes,
             compute_bytes::DOUBLE AS compute_bytes
         FROM rounds
-        WHERE complete AND list_contains($trials, trial_id)
+        SEMI JOIN (SELECT unnest($trials) AS trial_id) AS wanted USING (trial_id)
+        WHERE complete
     )
     ON COLUMNS (* EXCLUDE (trial_id, run_id, round)) INTO NAME metric VALUE value
 )

@@ -31,6 +31,13 @@ _LOSSES: Mapping[str, _Loss] = {
 QUALITIES = tuple(_LOSSES)
 """The scores whose loss is told, by their metric."""
 
+_COLUMNS = [
+    *_GROUP,
+    *("quantization", "file_bpw", "file_bytes", "peak_rss_bytes"),
+    *("quality_text", "accuracies", "perplexity_reason"),
+    *(f"{quality}{part}" for quality in QUALITIES for part in ("", "_se")),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -103,10 +110,13 @@ def descents(results: pd.DataFrame) -> tuple[Step, ...]:
 
 def _ladders(results: pd.DataFrame) -> Iterator[list[Row]]:
     """The types of each model, from most bits to fewest."""
-    rows = latest(results).dropna(subset=["file_bpw"])
-    rows = rows.assign(**{_origin(each): sources(rows, metric(each)) for each in QUALITIES})
-    for _, alike in rows.groupby(_GROUP, sort=False):
-        yield records(alike.sort_values("file_bpw", ascending=False, kind="stable"))
+    rows = latest(results)[_COLUMNS].dropna(subset=["file_bpw"])
+    rows = rows.assign(
+        place=rows.groupby(_GROUP, sort=False).ngroup(),
+        **{_origin(each): sources(rows, metric(each)) for each in QUALITIES},
+    ).sort_values(["place", "file_bpw"], ascending=[True, False], kind="stable")
+    for _, alike in itertools.groupby(records(rows), key=lambda row: row["place"]):
+        yield list(alike)
 
 
 def _origin(quality: str) -> str:

@@ -2,18 +2,52 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
+from odllm_controller import store
 from odllm_controller.analysis.metrics import TASK, Metric
 
 # Of a normal distribution, as of all scores.
 _Z_95 = 1.96
+_CHECKED = ["device_id", "model_sha256", "engine"]
+# Of each task the check that the view `results` tells the accuracy of: the latest with a figure.
+_ERRORS = """
+SELECT device_id, model_sha256, engine,
+    json_group_object(subject, standard_error) AS accuracies_se
+FROM (
+    SELECT quality.*
+    FROM quality
+    JOIN runs USING (run_id)
+    WHERE kind = 'task' AND metric = 'accuracy' AND value IS NOT NULL
+    QUALIFY 1 = row_number() OVER (
+        PARTITION BY device_id, model_sha256, engine, subject
+        ORDER BY runs.started_at DESC, check_id
+    )
+)
+GROUP BY ALL
+"""
 
 
 def tasks(results: pd.DataFrame) -> tuple[str, ...]:
     """The names of all tasks that a file of some rows was asked, sorted."""
     return tuple(sorted({name for text in results["accuracies"] for name in _parsed(text)}))
+
+
+def with_errors(path: Path, results: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the standard error of each task's accuracy, as JSON in `accuracies_se`.
+
+    Args:
+        path: The store.
+        results: Rows as `results.load` gives them.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    keys = results[_CHECKED].reset_index(drop=True)
+    found = keys.merge(store.read(path, _ERRORS), on=_CHECKED, how="left")
+    return results.assign(accuracies_se=found["accuracies_se"].to_numpy())
 
 
 def with_tasks(results: pd.DataFrame, metrics: Iterable[Metric]) -> pd.DataFrame:
@@ -24,8 +58,8 @@ def with_tasks(results: pd.DataFrame, metrics: Iterable[Metric]) -> pd.DataFrame
         metrics: What will be asked of them; those that are no task are there already.
 
     Returns:
-        The rows, with the value, `_low` and `_high` of each; without both ends where the store
-        does not tell the standard error.
+        The rows, with the value, `_low` and `_high` of each; without both ends where there is no
+        standard error, or `with_errors` did not add it.
     """
     columns: dict[str, pd.Series] = {}
     for metric in metrics:

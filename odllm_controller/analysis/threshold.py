@@ -64,10 +64,15 @@ class Threshold(Pair):
     @property
     def statement(self) -> str:
         """What the data say, in a sentence without its full stop."""
-        room = f"at equal {_ROOM[self.cost]} ({self.configuration})"
-        who = f"{self.larger} against {self.smaller} {room}, by {self.quality}"
+        where = f"at equal {self.room} ({self.configuration})"
+        who = f"{self.larger} against {self.smaller} {where}, by {self.quality}"
         known = "" if self.spread or self.reason else ", taking the scores as known"
         return f"{who}: {self.reason or self._found}{known}"
+
+    @property
+    def room(self) -> str:
+        """What both have as much of."""
+        return _ROOM[self.cost]
 
     @property
     def is_better_above(self) -> bool:

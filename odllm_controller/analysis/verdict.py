@@ -32,6 +32,12 @@ class Verdict:
     devices: int
     wanted: str
 
+    @property
+    def sample(self) -> str:
+        """What it rests on, in words."""
+        counts = ((self.n, "trial"), (self.models, "model"), (self.devices, "device"))
+        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:

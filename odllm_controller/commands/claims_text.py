@@ -32,17 +32,11 @@ def print_verdicts(console: Console, told: Sequence[Verdict]) -> None:
     for each in told:
         console.print(Text(f"{each.number}. {each.claim}", style="bold"))
         standing = Text(str(each.standing), style=_STYLES[each.standing])
-        _print(console, standing.append(f": {sample(each)}", style="default"))
+        _print(console, standing.append(f": {each.sample}", style="default"))
         _print(console, Text(each.evidence))
         if each.wanted:
             _print(console, Text(f"What would decide it: {each.wanted}"))
         console.print()
-
-
-def sample(verdict: Verdict) -> str:
-    """What a verdict rests on, in words."""
-    counts = ((verdict.n, "trial"), (verdict.models, "model"), (verdict.devices, "device"))
-    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
 def print_details(console: Console, details: Mapping[str, Sequence[object]]) -> None:

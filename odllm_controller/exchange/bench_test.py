@@ -6,7 +6,6 @@ may be missing, and what is needed is checked.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Annotated, Any, TypeAlias
 
@@ -20,7 +19,7 @@ from pydantic import (
 
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind, Method, to_json
-from odllm_controller.exchange.figures import Figures, Row, digest, refusal
+from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
 
 ENGINE = "llama-bench"
 
@@ -105,7 +104,7 @@ class Test(BaseModel):
     n_prompt: Count
     n_gen: Count
     n_depth: Count = 0
-    test_time: Annotated[datetime, Field(strict=False)] | None = None
+    test_time: Annotated[Moment, Field(strict=False)] | None = None
     avg_ts: Positive | None = None
     samples_ns: list[Positive] = []
 
@@ -150,8 +149,9 @@ class Test(BaseModel):
             for name in (*SETTINGS, *_FURTHER_SETTINGS)
             if isinstance(told.get(name), bool | int | float | str)
         }
-        flash_attention = FLASH_ATTENTION.get(told.get("flash_attn"))
-        return found | ({"flash_attention": flash_attention} if flash_attention else {})
+        if found.get("flash_attention") in FLASH_ATTENTION:
+            found["flash_attention"] = FLASH_ATTENTION[found["flash_attention"]]
+        return found
 
 
 def figures(told: object, file: str, device: str | None = None) -> Figures:
@@ -198,14 +198,13 @@ def _figures(test: Test, file: str, device: str, start: str) -> Figures:
     row |= {"row_id": row_id, "trial_id": row_id}
     if not test.samples_ns:
         return Figures(row | _averages(test))
-    started_at = _utc(test.test_time)
     samples = tuple(
         {
             "row_id": row_id,
             "round": start,
             "repeat": repeat,
             "window_s": sample_ns / NS_PER_S,
-            "started_at": started_at,
+            "started_at": test.test_time,
         }
         for repeat, sample_ns in enumerate(test.samples_ns)
     )
@@ -253,7 +252,7 @@ def _described(test: Test, file: str, device: str) -> Row:
         "energy_method": str(Method.UNAVAILABLE),
         "energy_reason": "llama-bench meters no energy",
         "memory_reason": "llama-bench does not tell memory",
-        "run_started_at": _utc(test.test_time),
+        "run_started_at": test.test_time,
     }
 
 
@@ -265,8 +264,3 @@ def _averages(test: Test) -> Row:
     if test.n_gen and test.avg_ts:
         found |= {"tpot_s": 1 / test.avg_ts, "tpot_s_mean": 1 / test.avg_ts}
     return found | {"interval_reason": "its file tells a mean and no repeats"}
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """A moment as the store keeps it; llama-bench tells UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment

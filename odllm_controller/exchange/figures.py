@@ -4,12 +4,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 Row: TypeAlias = dict[str, Any]
 """Values by the names of their columns."""
+
+
+def _as_stored(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except OverflowError as error:
+        raise ValueError("no such time in UTC") from error
+
+
+Moment: TypeAlias = Annotated[datetime, AfterValidator(_as_stored)]
+"""A time as the store keeps it: in UTC, without saying so."""
 
 
 @dataclass(frozen=True, slots=True)

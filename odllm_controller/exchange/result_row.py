@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias
 
@@ -17,7 +16,7 @@ from pydantic import (
 )
 
 from odllm_agent.contract import DeviceKind, to_json
-from odllm_controller.exchange.figures import Figures, Row, digest, refusal
+from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
 
 _OWN = "odllm"
 _NEEDED = ("device", "model", "status", "repeats", "rounds")
@@ -127,5 +126,5 @@ _KINDS: Mapping[str, Any] = {
     "BIGINT": _whole(64),
     "INTEGER": _whole(32),
     "JSON": Annotated[str, BeforeValidator(_as_text), AfterValidator(_json_object)],
-    "TIMESTAMP": datetime,
+    "TIMESTAMP": Moment,
 }

@@ -51,7 +51,6 @@ attempts AS (
         trial_id, round,
         bool_or(complete) AS complete,
         arg_max(round_id, started_at) AS last_round_id,
-        arg_max(run_id, started_at) AS last_run,
         max(started_at) AS last_started_at
     FROM rounds
     GROUP BY trial_id, round
@@ -60,7 +59,7 @@ attempts AS (
 progress AS (
     SELECT
         trial_id,
-        arg_max(last_run, last_started_at) AS last_run,
+        arg_max(last_round_id, last_started_at) AS last_round_id,
         count(*) FILTER (wanted) AS attempted,
         count(*) FILTER (wanted AND complete) AS rounds,
         max(round) FILTER (wanted AND complete) + 1 AS rounds_reached,
@@ -176,7 +175,7 @@ last_failures AS (
 ),
 of_trials AS (
     SELECT
-        coalesce(progress.last_run, plan.run) AS run,
+        coalesce(last.run_id, plan.run) AS run,
         devices.name AS device,
         devices.kind AS device_kind,
         trials.engine,
@@ -254,7 +253,8 @@ of_trials AS (
     LEFT JOIN devices USING (device_id)
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)
-    LEFT JOIN runs ON runs.run_id = coalesce(progress.last_run, plan.run)
+    LEFT JOIN rounds AS last ON last.round_id = progress.last_round_id
+    LEFT JOIN runs ON runs.run_id = coalesce(last.run_id, plan.run)
     LEFT JOIN stops USING (trial_id)
     LEFT JOIN holds USING (trial_id)
     LEFT JOIN summaries USING (trial_id)

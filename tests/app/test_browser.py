@@ -146,7 +146,7 @@ def test_a_link_opens_one_trial(shown: Shown) -> None:
 
 
 def test_a_download_holds_what_the_chart_shows(shown: Shown) -> None:
-    shown.open("?device=laptop")
+    shown.open("trade-offs?device=laptop")
     shown.driver.find_element(By.CSS_SELECTOR, '[data-testid="stExpander"] summary').click()
     table = pd.read_csv(downloaded(shown, "decode-tok-s-1", "csv"))
     expected = results.measured(results.load(shown.path))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from odllm_agent.errors import UsageError
 from odllm_controller import store
+from odllm_controller.__main__ import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.analysis import results
 from odllm_controller.exchange.kind import Kind, kind_of
 from odllm_controller.exporting import Format, Options, export
@@ -193,6 +194,18 @@ def test_an_output_that_nobody_reads_any_more_ends_it_quietly(full: Store) -> No
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_the_command_ends_with_a_status_that_a_script_can_read(
+    full: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, missing = str(tmp_path / "r.csv"), str(tmp_path / "none.duckdb")
+    run = _COMMANDS["export"]
+    assert run([out, "--store", str(full.path)]) == DONE
+    assert run([out, "--store", str(full.path), "--run", "none"]) == WRONG_USAGE
+    assert run([out, "--store", missing]) == FAULT
+    assert "there is no store" in capsys.readouterr().err
+    assert not Path(missing).exists()
 
 
 def test_every_format_has_an_ending_or_a_name() -> None:

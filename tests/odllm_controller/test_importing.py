@@ -228,6 +228,13 @@ def test_a_row_that_the_store_cannot_hold_costs_itself_alone(tmp_path: Path, kep
     assert {"d0", "d2"} <= set(store.read(kept.path, "SELECT device FROM results")["device"])
 
 
+def test_a_setting_with_more_digits_than_a_number_has_is_kept(tmp_path: Path, kept: Store) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps([entry(n_batch=digits) for digits in (7, 10**30, "9" * 99)]))
+    assert import_file(path, kept).results == 3
+    assert results.load(kept.path)["settings"].str.contains("9" * 99).sum() == 1
+
+
 def test_a_parquet_file_that_was_cut_off_is_refused_whole(tmp_path: Path, kept: Store) -> None:
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"PAR1" + b"\0" * 100)
@@ -340,3 +347,43 @@ def test_any_name_is_kept_as_it_is_or_refused(device: str, workload: str) -> Non
             assert found.to_dict("records") == [{"device": device, "workload": workload}]
         else:
             assert "\0" in device + workload
+
+
+ROW: dict[str, object] = {
+    "trial_id": "t",
+    "device": "laptop",
+    "device_kind": "real",
+    "engine": "llama_cpp",
+    "model": "m",
+    "status": "done",
+    "workload": "short",
+    "prompt_tokens": 8,
+    "output_tokens": 4,
+    "depth_tokens": 0,
+    "settings": {"threads": 1},
+    "threads": 1,
+    "repeats": 6,
+    "rounds": 2,
+    "decode_tok_s": 100.0,
+    "run_started_at": "2026-11-01 12:00:00",
+    "accuracies": {"fact": 0.5},
+}
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_whatever_a_field_of_a_figure_holds_the_store_answers_and_the_other_lines_are_kept(
+    data: st.DataObject,
+) -> None:
+    plain = data.draw(st.sampled_from([entry(), ROW]))
+    hostile = plain | {
+        data.draw(st.sampled_from(sorted(plain))): data.draw(st.sampled_from(HOSTILE))
+    }
+    told = plain | ({"test_time": "2025-01-01T00:00:00Z"} if plain is not ROW else {})
+    with tempfile.TemporaryDirectory() as folder:
+        path, kept = Path(folder, "figures.jsonl"), Store.open(Path(folder, "odllm.duckdb"))
+        path.write_text(f"{json.dumps(told)}\n{json.dumps(hostile)}\n", "utf-8")
+        done = import_file(path, kept)
+        assert done.refused.keys() <= {2}
+        assert done.results + len(done.refused) == 2
+        assert len(results.load(kept.path)) in {1, 2}

@@ -97,6 +97,8 @@ def test_every_chart_has_a_mark_per_trial_and_a_table_with_the_same_figures(page
     first = behind.split("</figure>", maxsplit=1)[0]
     assert first.count("<td>100</td>") == 3 * 2, "a value with both ends of its interval, twice"
     assert "median of 6 repeats each" in first
+    assert first.count("<td>measured</td>") == 2
+    assert "measured: filled" in Elements(page).text
 
 
 def test_names_inside_the_charts_are_unlike_each_other(page: str) -> None:

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from odllm_agent.contract import Exam, QualityResult, Score
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis import kpi, objective
+from odllm_controller.analysis import kpi, objective, results
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.objective import ALIASES, Objective, parse
-from odllm_controller.analysis.tasks import with_tasks
+from odllm_controller.analysis.tasks import with_errors, with_tasks
+from tests import stores, support
 from tests.odllm_controller.analysis.offers import asked, offer, offers, scored
 
 ROWS = offers(
@@ -146,3 +148,17 @@ def test_all_names_are_listed_once() -> None:
     names = objective.names()
     assert len(names) == len(set(names))
     assert {"quality", "speed", "chat", "kld"} <= set(names)
+
+
+def test_the_store_tells_the_standard_error_of_each_task_of_the_latest_check(
+    tmp_path: Path,
+) -> None:
+    store = stores.begun(tmp_path / "s.duckdb")
+    store.add_results("run-1", [support.round_result()])
+    store.add_run(stores.run("run-2", stores.later(1)))
+    for run, limit, error in (("run-1", 5, 0.3), ("run-2", None, 0.1)):
+        check = support.quality_check(reading=None, exam=Exam("mine", "0" * 64, limit))
+        store.add_quality(run, QualityResult(check, (Score("accuracy", 0.5, error, 25),), 1.0))
+    rows = with_errors(store.path, results.load(store.path))
+    told = with_tasks(rows, [metric("task:mine")])
+    assert told["task:mine_high"].tolist() == pytest.approx([0.5 + 1.96 * 0.1])

@@ -51,8 +51,8 @@ def test_errors_of_both_types_add_up_as_independent_ones_do() -> None:
 
 
 def one(quality: str, **columns: list[float]) -> Step:
-    text = {"quality_text": "mine", "accuracy": float("nan")}
-    found = steps(rows().assign(**columns, **text))
+    bare = rows(quality_text="mine", accuracy=None)
+    found = steps(bare.assign(**{name: pd.Series(each) for name, each in columns.items()}))
     (step,) = (each for each in found if (each.quality, each.more) == (quality, "F16"))
     return step
 

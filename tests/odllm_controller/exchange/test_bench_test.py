@@ -38,7 +38,7 @@ def test_an_old_version_is_read_by_the_names_that_it_had() -> None:
 
 
 def test_settings_have_our_names_where_we_have_them_and_its_own_elsewhere() -> None:
-    found = row(flash_attn=1, n_ubatch=256, lazy_mode="auto", peak_mem=3.5, tensor_split=None)
+    found = row(flash_attn=1, n_ubatch=256, lazy_mode="auto", peak_mem=3.5, tensor_split=[1])
     settings = json.loads(str(found["settings"]))
     assert found["threads"] == settings["threads"] == 4
     assert (settings["ubatch_tokens"], settings["flash_attention"]) == (256, "on")
@@ -140,6 +140,7 @@ def test_graphics_cards_are_a_part_of_the_device_and_a_name_that_is_told_is_take
         ({"samples_ns": ..., "avg_ts": ...}, "both samples_ns and avg_ts are missing"),
         ({"samples_ns": ..., "avg_ts": 0}, "avg_ts"),
         ({"test_time": "yesterday"}, "test_time"),
+        ({"test_time": "0001-01-01T00:00:00+14:00"}, "test_time"),
         ({"cpu_info": ...}, "--device"),
         ({"cpu_info": "a\0b"}, "cpu_info"),
         ({"n_gen": 16}, "512 tokens of prompt and 16 of output in one"),

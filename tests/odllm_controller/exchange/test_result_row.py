@@ -60,6 +60,11 @@ def test_values_are_of_the_types_of_their_columns_also_from_text() -> None:
         assert (row["threads"], row["decode_tok_s_low"]) == (None, None)
 
 
+def test_a_time_of_another_zone_is_kept_in_utc() -> None:
+    row = ROWS.figures(TOLD | {"run_started_at": "2026-11-01T14:00:00+02:00"}).row
+    assert row["run_started_at"] == datetime(2026, 11, 1, 12)  # noqa: DTZ001 - as stored
+
+
 def test_a_row_is_marked_with_its_file_unless_another_tool_found_it() -> None:
     assert ROWS.figures(TOLD).row["origin"] == "odllm (laptop.csv)"
     assert ROWS.figures(TOLD | {"origin": "odllm"}).row["origin"] == "odllm (laptop.csv)"
@@ -100,6 +105,7 @@ def test_columns_of_a_newer_version_are_left_aside() -> None:
         ({"settings": "{"}, "settings"),
         ({"settings": {"threads": {"n": 2}}}, "settings"),
         ({"run_started_at": "soon"}, "run_started_at"),
+        ({"run_started_at": "0001-01-01T00:00:00+14:00"}, "no such time in UTC"),
         ({"device": "a\0b"}, "device"),
         ({"device": 7}, "device"),
     ],

@@ -1,0 +1,162 @@
+"""Pareto: two metrics against each other, and what is surely beaten in both."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app.captions import caption
+from app.charts import HEIGHT
+from app.empty import show_nothing_measured
+from app.figure import Figure
+from app.panels import show_in_pairs
+from app.plain import plain
+from app.symbols import COLOURS
+from app.view import View
+from odllm_controller.analysis import results
+from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.origins import origins
+from odllm_controller.analysis.pareto import Place, Standing, front
+from odllm_controller.analysis.tables import table
+
+Axis = TypeVar("Axis", alt.X, alt.Y)
+
+# Told by shape, and by fill where a shape is small.
+_SHAPES = {Standing.ON: "diamond", Standing.UNDECIDED: "circle", Standing.OFF: "cross"}
+_FILLS = {Standing.ON: 1.0, Standing.UNDECIDED: 0.0, Standing.OFF: 0.0}
+_COLOURS = dict(zip(_SHAPES, (COLOURS[0], COLOURS[1], "#777777"), strict=True))
+_LEGEND = "◆ on the front · ○ undecided · ✚ off it: something else is surely better in both"
+_TITLES = {
+    "model": "Model",
+    "quantization": "Type",
+    "configuration": "Engine",
+    "standing": "Front",
+    "dominated_by": "Beaten by",
+    "dominated": "with probability",
+    "origin": "Origin",
+    "reason": "Remark",
+}
+
+
+def page(view: View) -> None:
+    """Draws the page."""
+    # All engines and models compete, so that no choice of them counts here.
+    measured = results.measured(view.selection.rows("engine", "model"))
+    if measured.empty:
+        show_nothing_measured()
+        return
+    along, upwards = _ask(measured)
+    if along == upwards:
+        st.info("Choose two metrics: by one alone there is a best, and no front.")
+        return
+    places = table(front(measured, (along, upwards)), Place)
+    show_in_pairs(list(_figures(measured, places, along, upwards)))
+    _tell_not_placed(places)
+    st.caption(_LEGEND)
+
+
+def _ask(measured: pd.DataFrame) -> tuple[Metric, Metric]:
+    """The choice of two metrics that there are figures of."""
+    by_label = {each.label: each for each in METRICS if measured[each.name].notna().any()}
+    left, right = st.columns(2)
+    with left:
+        along = _select("Along", "x", list(by_label), "Peak memory")
+    with right:
+        upwards = _select("Upwards", "y", list(by_label), "Decode speed")
+    return by_label[along], by_label[upwards]
+
+
+def _select(label: str, key: str, labels: list[str], preferred: str) -> str:
+    at = labels.index(preferred) if preferred in labels else 0
+    return st.selectbox(label, labels, index=at, key=key, bind="query-params")
+
+
+def _figures(
+    measured: pd.DataFrame, places: pd.DataFrame, along: Metric, upwards: Metric
+) -> Iterator[Figure]:
+    """A chart for every device and workload."""
+    placed = places[places["standing"] != Standing.NOT_PLACED]
+    groups = placed.groupby(["device", "workload_label"], sort=False)
+    for place, ((device, workload), alike) in enumerate(groups):
+        rows = measured[measured["trial_id"].isin(set(alike["trial_id"]))]
+        drawn = _drawn(rows, alike, along, upwards)
+        named = f" · {plain(device)}, {plain(workload)}" if len(groups) > 1 else ""
+        counts = ", ".join(f"{int((alike['standing'] == each).sum())} {each}" for each in _SHAPES)
+        yield Figure(
+            name=f"pareto-{place + 1}",
+            heading=f"**{upwards.label} against {along.label.lower()}**{named}",
+            chart=_chart(drawn, along, upwards),
+            table=_titled(drawn, along, upwards),
+            caption=f"{counts} · {caption(rows, upwards)} · {caption(rows, along)}",
+        )
+
+
+def _drawn(
+    rows: pd.DataFrame, places: pd.DataFrame, along: Metric, upwards: Metric
+) -> pd.DataFrame:
+    """What the chart shows, in shown units."""
+    columns = {"origin": origins(rows, upwards), "trial_id": rows["trial_id"]}
+    for axis, of in (("x", along), ("y", upwards)):
+        for end, name in (("", of.name), ("_low", of.low), ("_high", of.high)):
+            values = rows[name] if name in rows else pd.Series(float("nan"), index=rows.index)
+            columns[f"{axis}{end}"] = values / of.per_unit
+    columns["name"] = rows["model"] + " " + rows["quantization"]
+    drawn = pd.DataFrame(columns).merge(places, on="trial_id").astype({"standing": str})
+    return drawn.drop(columns=["trial_id", "device", "workload_label"])
+
+
+def _chart(drawn: pd.DataFrame, along: Metric, upwards: Metric) -> alt.LayerChart:
+    base = alt.Chart(drawn).encode(
+        color=alt.Color("standing:N", scale=_scale(_COLOURS), legend=None)
+    )
+    x, y = _axis(alt.X, "x", along), _axis(alt.Y, "y", upwards)
+    bars = base.mark_rule(opacity=0.5)
+    points = base.mark_point(size=90, strokeWidth=2).encode(
+        x=x,
+        y=y,
+        shape=alt.Shape("standing:N", scale=_scale(_SHAPES), legend=None),
+        fill=alt.Fill("standing:N", scale=_scale(_COLOURS), legend=None),
+        fillOpacity=alt.FillOpacity("standing:N", scale=_scale(_FILLS), legend=None),
+        tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in _TITLES.items()],
+    )
+    names = base.transform_filter(alt.datum.standing == str(Standing.ON)).mark_text(
+        align="left", dx=9, limit=150
+    )
+    layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
+        bars.encode(x=_axis(alt.X, "x_low", along), x2="x_high:Q", y=y).transform_filter(
+            "isValid(datum.x_low)"
+        ),
+        bars.encode(x=x, y=_axis(alt.Y, "y_low", upwards), y2="y_high:Q").transform_filter(
+            "isValid(datum.y_low)"
+        ),
+        points,
+        names.encode(x=x, y=y, text="name:N"),
+    )
+    return layered.properties(height=HEIGHT)
+
+
+def _axis(kind: type[Axis], field: str, of: Metric) -> Axis:
+    return kind(f"{field}:Q", title=f"{of.title} · {of.better}", scale=alt.Scale(zero=False))
+
+
+def _scale(by_standing: Mapping[Standing, str] | Mapping[Standing, float]) -> alt.Scale:
+    return alt.Scale(domain=list(map(str, by_standing)), range=[*by_standing.values()])
+
+
+def _titled(drawn: pd.DataFrame, along: Metric, upwards: Metric) -> pd.DataFrame:
+    axes = {
+        f"{axis}{end}": f"{of.title}{told}"
+        for axis, of in (("x", along), ("y", upwards))
+        for end, told in (("", ""), ("_low", ", 95 % from"), ("_high", ", 95 % to"))
+    }
+    titles = _TITLES | axes
+    return drawn[list(titles)].rename(columns=titles)
+
+
+def _tell_not_placed(places: pd.DataFrame) -> None:
+    """Says of each reason how many have no place."""
+    without = places[places["standing"] == Standing.NOT_PLACED]
+    for reason, count in without["reason"].value_counts().items():
+        st.info(f"{count} not placed: {plain(reason, 300)}")
