@@ -131,7 +131,7 @@ def _show_figures(row: Row) -> None:
     """Every metric that the trial has, with its interval."""
     present = [metric for metric in METRICS if pd.notna(row.get(metric.name))]
     headline = [metric for metric in present if metric.name in _HEADLINE]
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for metric in headline:
             value = f"{row[metric.name] / metric.per_unit:.4g}"
             st.metric(metric.title, value, width="content")
