@@ -198,9 +198,7 @@ def _page_s(driver: webdriver.Chrome, address: str) -> float:
 
 def _served_bytes() -> int:
     """The resident set of the explorer that this process serves."""
-    (server,) = (
-        each for each in psutil.Process().children() if "streamlit" in " ".join(each.cmdline())
-    )
+    (server,) = (each for each in psutil.Process().children() if "app.entry" in each.cmdline())
     return int(server.memory_info().rss)
 
 

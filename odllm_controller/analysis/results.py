@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from odllm_agent.clock import now
 from odllm_agent.contract import DeviceKind
@@ -47,6 +48,8 @@ Settings = Mapping[str, object]
 Row = Mapping[str, Any]
 """The values of a row by the names of its columns."""
 
+_TEXTS = {pa.string(): pd.StringDtype(na_value=float("nan"))}
+
 # Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
 _Z_95 = 1.96
 
@@ -84,7 +87,9 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
     Raises:
         StoreError: The file cannot be read.
     """
-    results = store.read(path, _RESULTS, {"run": run})
+    found = store.read_table(path, _RESULTS, {"run": run})
+    # Texts stay as they are in Arrow: an object for each takes longer than all numbers together.
+    results: pd.DataFrame = found.to_pandas(types_mapper=_TEXTS.get)
     return results.assign(
         **_quality_intervals(results),
         device=_unique_devices(results),

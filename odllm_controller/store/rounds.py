@@ -22,6 +22,18 @@ FROM rounds
 SEMI JOIN (SELECT unnest(?) AS trial_id) AS asked USING (trial_id)
 """
 _NEW_IDS = "SELECT nextval('round_ids') FROM range(?)"
+# Nothing is as many as tokens: lists of them pass as parameters far quicker than rows.
+_INSERT_TIMES = """
+INSERT INTO token_times BY NAME
+SELECT round_id, repeat, unnest(range(len(token_s))) AS position, unnest(token_s) AS token_s
+FROM (
+    SELECT
+        unnest($round_id) AS round_id,
+        unnest($repeat) AS repeat,
+        unnest($token_s::DOUBLE[][]) AS token_s
+)
+"""
+
 Stored: TypeAlias = tuple[str, int, datetime, bool]
 """Trial, round, start and whether it is whole."""
 
@@ -80,8 +92,8 @@ def _insert_all(
     upsert(connection, "work", _of_work(new))
     repeats = [(each, number) for result, number in numbered for each in result.repeats]
     insert(connection, "repeats", [rows.of_repeat(*each) for each in repeats])
+    _insert_token_times(connection, [rows.of_token_times(*each) for each in repeats])
     for table, of_repeat in (
-        ("token_times", rows.of_token_times),
         ("further_passes", rows.of_further_passes),
         ("device_states", rows.of_device_states),
     ):
@@ -89,6 +101,11 @@ def _insert_all(
     for table, of_result in (("energy", rows.of_energy), ("power_traces", rows.of_power)):
         insert(connection, table, chain.from_iterable(of_result(*each) for each in numbered))
     insert(connection, "failures", _of_failures(numbered, run_id))
+
+
+def _insert_token_times(connection: duckdb.DuckDBPyConnection, new: Sequence[Row]) -> None:
+    names = ("round_id", "repeat", "token_s")
+    connection.execute(_INSERT_TIMES, {name: [row[name] for row in new] for name in names})
 
 
 def _of_work(new: Sequence[RoundResult]) -> Iterable[Row]:

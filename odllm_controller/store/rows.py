@@ -157,15 +157,9 @@ def of_work(result: RoundResult) -> Iterator[Row]:
         yield {"trial_id": trial_id, **dataclasses.asdict(work), "phase": str(work.phase)}
 
 
-def of_token_times(repeat: Repeat, round_id: int) -> Iterator[Row]:
-    """A row per token."""
-    for position, token_s in enumerate(repeat.token_s):
-        yield {
-            "round_id": round_id,
-            "repeat": repeat.index,
-            "position": position,
-            "token_s": token_s,
-        }
+def of_token_times(repeat: Repeat, round_id: int) -> Row:
+    """The rows of all tokens of a repeat in one, the times as a list in their order."""
+    return {"round_id": round_id, "repeat": repeat.index, "token_s": list(repeat.token_s)}
 
 
 def of_further_passes(repeat: Repeat, round_id: int) -> Iterator[Row]:
