@@ -263,6 +263,15 @@ def test_one_that_may_meet_the_limits_after_all_is_what_to_measure_next() -> Non
     assert found.choices[0].best == pytest.approx(0.6585, abs=0.03)
 
 
+def test_a_sure_limit_changes_nothing_between_equals() -> None:
+    quality = scored("accuracy", 0.5, 0.05)
+    rows = offers(
+        offer("a", decode_tok_s=(30, 0.1), **quality),
+        offer("a", decode_tok_s=(29, 0.1), **quality),
+    )
+    assert answer(rows, speed="5").turning is None
+
+
 def test_a_first_choice_without_interval_is_what_to_measure_next() -> None:
     rows = offers(offer("a", decode_tok_s=50.0), offer("b", decode_tok_s=40.0))
     found = answer(rows, aim="speed").turning
