@@ -143,8 +143,10 @@ def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnectio
     try:
         with _ENGINE.attached(path, read_only=read_only) as connection:
             yield connection
-    except _BROKEN as error:
-        raise _explained(path, error) from error
+    except duckdb.Error as error:
+        if isinstance(error, _BROKEN) or _is_damaged(error):
+            raise _explained(path, error) from error
+        raise
 
 
 class _Engine:
@@ -212,6 +214,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
 def _is_taken(error: duckdb.Error) -> bool:
     """Whether another process holds the file."""
     return "Could not set lock" in str(error)
+
+
+def _is_damaged(error: duckdb.Error) -> bool:
+    """Whether a block of the file is not what was written; DuckDB has no kind of error for it."""
+    return "Corrupt database file" in str(error)
 
 
 def _explained(path: Path, error: duckdb.Error) -> StoreError:

@@ -91,6 +91,29 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     say(opening, str(path), "cannot be used")
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
+def test_a_file_that_was_cut_off_anywhere(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(StoreError) as reading:
+        read(path, "FROM results")
+    say(reading, str(path), "cannot be used")
+
+
+def test_a_file_with_bytes_that_nobody_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+    content = bytearray(path.read_bytes())
+    content[12288::512] = bytes(byte ^ 0xFF for byte in content[12288::512])
+    path.write_bytes(content)
+    for attempt in (lambda: read(path, "FROM results"), lambda: Store.open(path)):
+        with pytest.raises(StoreError) as damaged:
+            attempt()
+        say(damaged, str(path), "cannot be used")
+
+
 def test_a_duckdb_file_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "sales.duckdb"
     with duckdb.connect(str(path)) as connection:
