@@ -34,7 +34,7 @@ def resting(row: Row) -> str:
         f"{_counted(pd.Series([row['repeats']]), 'repeat')} in"
         f" {_counted(pd.Series([row['rounds']]), 'round')}",
         _disturbed(counts),
-        f"energy: {row['energy_method']}" if row["energy_method"] else "",
+        f"energy: {row['energy_method']}" if pd.notna(row["energy_method"]) else "",
     )
     return " · ".join(part for part in parts if part)
 

@@ -11,7 +11,8 @@ from odllm_controller.analysis.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.families import is_quantized
 from odllm_controller.analysis.fits import Fit
 from odllm_controller.analysis.metrics import Group, Metric
-from odllm_controller.analysis.origins import origins
+from odllm_controller.analysis.origins import Origin, origins
+from odllm_controller.analysis.published import Published
 
 HEIGHT = 280
 _MB = 1e6
@@ -25,11 +26,13 @@ class Axes:
         metric: Upwards.
         against: Along.
         beside: The rows of all charts beside this one, so that they share their scales.
+        backdrop: Figures of others that are drawn behind.
     """
 
     metric: Metric
     against: Against
     beside: pd.DataFrame
+    backdrop: Sequence[Published] = ()
 
     @property
     def title(self) -> str:
@@ -59,7 +62,7 @@ def chart(
     """
     drawn = shown(results, axes)
     base = alt.Chart(drawn).encode(x=_along(axes, "x"))
-    layers: list[alt.Chart] = []
+    layers = [_behind(axes)] if axes.backdrop else []
     lines = _lines(drawn, axes, fits)
     if not lines.empty:
         layers.append(
@@ -106,11 +109,31 @@ def shown(results: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     )
 
 
+def backdrop(axes: Axes) -> pd.DataFrame:
+    """The figures behind a chart, with the columns of `shown` that they have.
+
+    Args:
+        axes: What is drawn.
+    """
+    told = [each for each in axes.backdrop if each.value is not None and each.file_bpw is not None]
+    return pd.DataFrame(
+        {
+            "model": [each.model for each in told],
+            "quantization": [each.quantization for each in told],
+            "x": [each.file_bpw for each in told],
+            "value": [(each.value or 0.0) / axes.metric.per_unit for each in told],
+            "origin": str(Origin.PUBLISHED),
+            "subject": [each.subject for each in told],
+            "source": [f"{each.source}: {each.certainty}" for each in told],
+        }
+    )
+
+
 def titled(drawn: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     """What a chart shows, as a table for readers.
 
     Args:
-        drawn: What `shown` gives.
+        drawn: What `shown` gives, and `backdrop`.
         axes: What is drawn.
     """
     titles = {
@@ -128,8 +151,30 @@ def titled(drawn: pd.DataFrame, axes: Axes) -> pd.DataFrame:
         "rounds": "Rounds",
         "flags": "Disturbed by",
         "energy": "Energy",
+        "subject": "Of what",
+        "source": "Source",
     }
     return drawn.rename(columns=titles)
+
+
+def _behind(axes: Axes) -> alt.Chart:
+    """What others published, in grey and small: a backdrop and no measure."""
+    drawn: alt.Chart = (
+        alt.Chart(backdrop(axes))
+        .mark_point(shape="cross", color="gray", size=40, filled=False, opacity=0.8, clip=True)
+        .encode(
+            x=_along(axes, "x"),
+            y=_upwards(axes, "value"),
+            tooltip=[
+                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("quantization:N", title="Type"),
+                alt.Tooltip("value:Q", title=axes.metric.title, format=",.4~g"),
+                alt.Tooltip("subject:N", title="Of what"),
+                alt.Tooltip("source:N", title="Published"),
+            ],
+        )
+    )
+    return drawn
 
 
 def chosen_fits(fits: Sequence[Fit]) -> tuple[Fit, ...]:
@@ -158,7 +203,7 @@ def _height(fit: Fit, axes: Axes, x: float) -> float:
 
 
 def _along(axes: Axes, field: str) -> alt.X:
-    places = axes.beside[axes.against] / axes.per_unit
+    places = pd.concat([axes.beside[axes.against] / axes.per_unit, backdrop(axes)["x"]])
     return alt.X(f"{field}:Q", title=axes.title, scale=_scale(places), axis=alt.Axis(tickCount=6))
 
 
@@ -166,7 +211,7 @@ def _upwards(axes: Axes, field: str) -> alt.Y:
     metric = axes.metric
     names = [name for name in (metric.low, metric.high) if name in axes.beside]
     scale = _scale(
-        axes.beside[metric.name] / metric.per_unit,
+        pd.concat([axes.beside[metric.name] / metric.per_unit, backdrop(axes)["value"]]),
         axes.beside[names] / metric.per_unit,
         zero=metric.group is not Group.QUALITY,
     )

@@ -8,20 +8,26 @@ import streamlit as st
 
 from app.alike import panels
 from app.captions import caption
-from app.charts import Axes, chart, chosen_fits, shown, titled
+from app.charts import Axes, backdrop, chart, chosen_fits, shown, titled
 from app.figure import Figure, show
 from app.plain import plain
 from app.view import View
 from odllm_controller.analysis.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import Metric
+from odllm_controller.analysis.published import published
 
 # More charts than these on one page make it slow, and nobody compares them.
 _MOST_ROWS = 12
 
 
 def show_metrics(
-    view: View, metrics: Sequence[Metric], measured: pd.DataFrame, against: Against = Against.BPW
+    view: View,
+    metrics: Sequence[Metric],
+    measured: pd.DataFrame,
+    against: Against = Against.BPW,
+    *,
+    behind: bool = False,
 ) -> None:
     """A figure of each metric for every device, workload and configuration, two in a row.
 
@@ -32,8 +38,13 @@ def show_metrics(
         metrics: What to show.
         measured: The rows to show.
         against: What to set them against.
+        behind: Whether to draw what others published behind.
     """
-    show_in_pairs(_figures(view, metrics, measured, against))
+    axes = (
+        Axes(metric, against, beside, published(metric.name) if behind else ())
+        for metric, beside in _present(metrics, measured)
+    )
+    show_in_pairs(_figures(view, axes))
     _tell_missing(metrics, measured)
 
 
@@ -57,12 +68,10 @@ def show_in_pairs(figures: Iterable[Figure]) -> None:
         st.info(f"There are more than these {2 * _MOST_ROWS} charts. Choose less on the left.")
 
 
-def _figures(
-    view: View, metrics: Sequence[Metric], measured: pd.DataFrame, against: Against
-) -> Iterator[Figure]:
-    for metric, beside in _present(metrics, measured):
-        for place, (names, rows) in enumerate(panels(beside)):
-            yield _figure(view, place, Axes(metric, against, beside), names, rows)
+def _figures(view: View, of: Iterable[Axes]) -> Iterator[Figure]:
+    for axes in of:
+        for place, (names, rows) in enumerate(panels(axes.beside)):
+            yield _figure(view, place, axes, names, rows)
 
 
 def _present(
@@ -84,9 +93,22 @@ def _figure(view: View, place: int, axes: Axes, names: Sequence[str], rows: pd.D
         name=f"{metric.name.replace('_', '-')}-{place + 1}",
         heading=f"{heading} · {title}" if title else heading,
         chart=chart(rows, axes, view.symbols, lines),
-        table=titled(shown(rows, axes), axes),
-        caption=" · ".join(part for part in (caption(rows, metric), _told(lines)) if part),
+        table=titled(_drawn(rows, axes), axes),
+        caption=" · ".join(filter(None, (caption(rows, metric), _told(lines), _published(axes)))),
     )
+
+
+def _drawn(rows: pd.DataFrame, axes: Axes) -> pd.DataFrame:
+    own = shown(rows, axes)
+    return pd.concat([own, backdrop(axes)]) if axes.backdrop else own
+
+
+def _published(axes: Axes) -> str:
+    """Whose figures stand behind a chart, and how far they can be relied on."""
+    if not axes.backdrop:
+        return ""
+    first = axes.backdrop[0]
+    return f"grey crosses: {first.source}, {first.certainty}"
 
 
 def _told(lines: Sequence[Fit]) -> str:

@@ -15,6 +15,7 @@ from app.plain import plain, short
 from app.symbols import COLOURS
 from app.tables import show_table
 from app.view import View
+from odllm_agent.contract import DeviceKind
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import kpi, limits, objective, prediction, rerun, results, wording
 from odllm_controller.analysis.advice import Advice, Question, advise
@@ -57,7 +58,7 @@ class Input:
 
 _INPUTS = (
     Input("memory", "Memory at most", "8GB", "peak_rss_bytes"),
-    Input("decode", "Tokens per second at least", "10", "decode_tok_s"),
+    Input("decode", "Tokens/s at least", "10", "decode_tok_s"),
     Input("ttft", "First token within", "2s", "ttft_s"),
     Input("power", "Watts at most", "15W", "mean_w"),
     Input("quality", "Quality at least", "60%, of perplexity 12", None),
@@ -197,7 +198,8 @@ def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[s
 def _figure(answer: Advice, shown: Sequence[Choice], aim: Objective, place: int) -> Figure:
     drawn = pd.DataFrame([_drawn(each, aim) for each in shown])
     title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
-    basis = "predicted from ceilings" if answer.predicted else "measured"
+    measured = "measured" if answer.device_kind == DeviceKind.REAL else str(answer.device_kind)
+    basis = "predicted from ceilings" if answer.predicted else measured
     bars = "bars: 95 % interval" if drawn["low"].notna().any() else "no intervals"
     return Figure(
         name=f"answer-{place + 1}",

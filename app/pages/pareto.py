@@ -1,6 +1,6 @@
 """Pareto: two metrics against each other, and what is surely beaten in both."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import altair as alt
@@ -27,6 +27,7 @@ Axis = TypeVar("Axis", alt.X, alt.Y)
 _SHAPES = {Standing.ON: "diamond", Standing.UNDECIDED: "circle", Standing.OFF: "cross"}
 _FILLS = {Standing.ON: 1.0, Standing.UNDECIDED: 0.0, Standing.OFF: 0.0}
 _COLOURS = dict(zip(_SHAPES, (COLOURS[0], COLOURS[1], "#777777"), strict=True))
+_QUALITIES = ("Accuracy, mean over tasks", "Perplexity")
 _LEGEND = "◆ on the front · ○ undecided · ✚ off it: something else is surely better in both"
 _TITLES = {
     "model": "Model",
@@ -62,14 +63,14 @@ def _ask(measured: pd.DataFrame) -> tuple[Metric, Metric]:
     by_label = {each.label: each for each in METRICS if measured[each.name].notna().any()}
     left, right = st.columns(2)
     with left:
-        along = _select("Along", "x", list(by_label), "Peak memory")
+        along = _select("Along", "x", list(by_label), "Decode speed")
     with right:
-        upwards = _select("Upwards", "y", list(by_label), "Decode speed")
+        upwards = _select("Upwards", "y", list(by_label), *_QUALITIES, "Peak memory")
     return by_label[along], by_label[upwards]
 
 
-def _select(label: str, key: str, labels: list[str], preferred: str) -> str:
-    at = labels.index(preferred) if preferred in labels else 0
+def _select(label: str, key: str, labels: list[str], *preferred: str) -> str:
+    at = next((labels.index(each) for each in preferred if each in labels), 0)
     return st.selectbox(label, labels, index=at, key=key, bind="query-params")
 
 
@@ -89,8 +90,14 @@ def _figures(
             heading=f"**{upwards.label} against {along.label.lower()}**{named}",
             chart=_chart(drawn, along, upwards),
             table=_titled(drawn, along, upwards),
-            caption=f"{counts} · {caption(rows, upwards)} · {caption(rows, along)}",
+            caption=" · ".join([counts, *_captions(rows, (upwards, along))]),
         )
+
+
+def _captions(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[str]:
+    """What the points rest on, what is so of both metrics once."""
+    parts = [caption(rows, each).split(" · ") for each in metrics]
+    yield from dict.fromkeys(part for of_metric in parts for part in of_metric)
 
 
 def _drawn(

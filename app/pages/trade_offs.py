@@ -1,5 +1,6 @@
 """Trade-offs: every metric against bits per weight or bytes, per model and device."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import pandas as pd
@@ -13,6 +14,7 @@ from odllm_controller.analysis import results
 from odllm_controller.analysis.curves import Against
 from odllm_controller.analysis.fits import Fit, fits
 from odllm_controller.analysis.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.published import published
 from odllm_controller.analysis.tables import table
 
 
@@ -60,7 +62,7 @@ def _show_charts(view: View, measured: pd.DataFrame) -> None:
         along = _one_of("Against", [str(each) for each in _Along], "against")
     against = _AGAINST[_Along(along)]
     metrics = [metric for metric in METRICS if metric.group == group]
-    show_metrics(view, metrics, measured, against)
+    show_metrics(view, metrics, measured, against, behind=_behind(metrics, against))
     _show_fits(measured, metrics, against)
 
 
@@ -71,6 +73,14 @@ def _one_of(label: str, options: list[str], key: str) -> str:
     )
     # An address may leave it empty.
     return str(chosen or options[0])
+
+
+def _behind(metrics: Sequence[Metric], against: Against) -> bool:
+    """The choice to draw what others published, where that is known of these metrics."""
+    known = any(published(metric.name) for metric in metrics)
+    if not known or against is not Against.BPW:
+        return False
+    return st.toggle("Published figures behind", key="published", bind="query-params")
 
 
 def _show_fits(measured: pd.DataFrame, metrics: list[Metric], against: Against) -> None:

@@ -16,7 +16,7 @@ from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import detail
 from odllm_controller.analysis.detail import Detail
-from odllm_controller.analysis.metrics import METRICS
+from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.results import Row, records
 
 _KEY = "trial"
@@ -120,7 +120,7 @@ def _show_failure(row: Row, found: Detail) -> None:
         st.error(f"{plain(row['failure'], 500)}. {plain(row['remedy'], 500)}")
     for failure in found.failures.to_dict("records"):
         title = f"Round {failure['round']}: {plain(failure['kind'])}"
-        with st.expander(title), st.container():
+        with st.expander(title):
             st.text(f"{failure['message']}\n{failure['remedy']}")
             log = "\n".join(part for part in (failure["traceback"], failure["log"]) if part)
             if log:
@@ -131,17 +131,16 @@ def _show_figures(row: Row) -> None:
     """Every metric that the trial has, with its interval."""
     present = [metric for metric in METRICS if pd.notna(row.get(metric.name))]
     headline = [metric for metric in present if metric.name in _HEADLINE]
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="small"):
         for metric in headline:
             value = f"{row[metric.name] / metric.per_unit:.4g}"
             st.metric(metric.title, value, width="content")
     if present:
         with st.expander("All figures"):
-            show_table(pd.DataFrame([_figure(row, metric.name) for metric in present]))
+            show_table(pd.DataFrame([_figure(row, metric) for metric in present]))
 
 
-def _figure(row: Row, name: str) -> dict[str, object]:
-    metric = next(each for each in METRICS if each.name == name)
+def _figure(row: Row, metric: Metric) -> dict[str, object]:
     scaled = {
         title: row[column] / metric.per_unit if pd.notna(row.get(column)) else None
         for title, column in (
@@ -187,8 +186,9 @@ def _of_tokens(found: Detail, caption: str) -> Figure:
 
 def _show_power(row: Row, found: Detail) -> None:
     if found.power.empty:
-        reason = row.get("energy_reason") or "no meter that measures was read"
-        st.info(f"There is no power trace: {plain(reason, 300)}")
+        told = row["energy_reason"]
+        reason: str = "no meter that measures was read" if pd.isna(told) else plain(told, 300)
+        st.info(f"There is no power trace: {reason}")
         return
     traced = found.power[["round", "repeat"]].drop_duplicates().itertuples(index=False)
     names = {f"round {n}, repeat {each}": (n, each) for n, each in traced}
@@ -243,12 +243,19 @@ def _show_conditions(row: Row) -> None:
             "Model": f"{row['model']} {row['quantization']}",
             "Checksum": row["model_sha256"],
             "Workload": row["workload_label"],
-            "File": f"{row['file_bytes'] / 1e6:.4g} MB, {row['file_bpw']:.3g} bits per weight",
+            "File (MB)": f"{row['file_bytes'] / 1e6:.4g}",
+            "Bits per weight": f"{row['file_bpw']:.3g}",
             **{f"Setting {key}": value for key, value in _settings(row).items()},
         }
         show_table(
-            pd.DataFrame([(key, str(value)) for key, value in told.items()], columns=["", "Value"])
+            pd.DataFrame(
+                [(key, _known(value)) for key, value in told.items()], columns=["", "Value"]
+            )
         )
+
+
+def _known(value: object) -> str:
+    return "not known" if value is None or str(value) == "nan" else str(value)
 
 
 def _settings(row: Row) -> dict[str, object]:

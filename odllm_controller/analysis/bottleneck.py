@@ -61,6 +61,8 @@ class Shift:
         models: The models' names, from few weights to many.
         types: The types that all of them have.
         n: The trials.
+        reading: The mean share of decode's time that reading takes, for each model.
+        computing: The mean share that computing takes.
         traffic: What the share of reading gains as models shrink to a tenth; `None` with too few.
         traffic_low: The lower end of its interval.
         traffic_high: The upper end.
@@ -77,6 +79,8 @@ class Shift:
     models: tuple[str, ...]
     types: tuple[str, ...]
     n: int
+    reading: tuple[float, ...]
+    computing: tuple[float, ...]
     traffic: float | None = None
     traffic_low: float | None = None
     traffic_high: float | None = None
@@ -111,7 +115,8 @@ def _of_group(names: tuple[str, str, str], rows: pd.DataFrame) -> Shift:
     kept = large[large["quantization"].isin(shared)]
     sizes = kept.groupby(["n_weights", "model"])[_SHARES].mean()
     models = tuple(str(model) for _, model in sizes.index)
-    bare = Shift(*names, models, tuple(shared), len(kept))
+    reading, computing = (tuple(sizes[name].tolist()) for name in _SHARES)
+    bare = Shift(*names, models, tuple(shared), len(kept), reading, computing)
     distinct = sizes.index.get_level_values("n_weights").nunique()
     if distinct < _LEAST_SIZES:
         which = f"of {CACHED_BYTES / 1e6:.0f} MB or more at a type in common"

@@ -124,11 +124,12 @@ def _statements(told: Sequence[Threshold]) -> tuple[str, ...]:
 def _above(told: Sequence[Threshold]) -> str:
     """In how many pairs the larger model wins above, wherever its advantage ends."""
     counts = [
-        f"{sum(each.is_better_above for each in of_quality)} of {len(of_quality)} by {quality}"
+        f"in {sum(each.is_better_above for each in of_quality)} of {len(of_quality)} by {quality}"
         for quality in QUALITIES
         if (of_quality := [each for each in told if each.quality == quality])
     ]
-    return f"Surely better from {AROUND_BPW[1]:g} BPW on at the latest: {', '.join(counts)}."
+    latest_bpw = AROUND_BPW[1]
+    return f"Surely better from {latest_bpw:g} BPW on, if not before: {', '.join(counts)}."
 
 
 def _met(rows: pd.DataFrame, told: Sequence[Threshold]) -> pd.DataFrame:
@@ -182,7 +183,7 @@ def _saves(step: Step) -> Standing:
 
 
 def _losses(found: Sequence[Step]) -> str:
-    lost = [100 * each.lost for each in found if each.lost is not None]
+    changes = [-100 * each.lost for each in found if each.lost is not None]
     ends = [
         50 * (each.lost_high - each.lost_low)
         for each in found
@@ -191,7 +192,7 @@ def _losses(found: Sequence[Step]) -> str:
     files = [100 * each.file_saved for each in found if each.file_saved is not None]
     memory = [100 * each.memory_saved for each in found if each.memory_saved is not None]
     parts = (
-        f"accuracy falls by {_range(lost, 1)} points",
+        f"accuracy changes by {min(changes):+.1f} to {max(changes):+.1f} points",
         f"known to ±{_range(ends, 1)}" if ends else "of unknown spread",
         f"files shrink by {_range(files, 0)} %" if files else "",
         f"peak memory by {_range(memory, 0)} %" if memory else "",
@@ -259,7 +260,7 @@ def _bottleneck(rows: pd.DataFrame) -> Judgement:
         standing,
         (
             *map(_shift, told[:_SHOWN]),
-            "" if told else _why_no_shift(found),
+            *([] if told else _why_no_shift(found)),
             _bounds(rows),
             f"{_VERSIONS} These data show: {_directions(told)}.",
         ),
@@ -278,11 +279,20 @@ def _shift(shift: Shift) -> str:
     )
 
 
-def _why_no_shift(found: Sequence[Shift]) -> str:
+def _why_no_shift(found: Sequence[Shift]) -> Sequence[str]:
+    """The reason of what comes nearest, and what it shows."""
     if not found:
-        return "No shares of decode's time are known: there are no ceilings of a device."
+        return ["No shares of decode's time are known: there are no ceilings of a device."]
     nearest = max(found, key=lambda each: len(each.models))
-    return f"{nearest.reason[0].upper()}{nearest.reason[1:]}."
+    reason = f"{nearest.reason[0].upper()}{nearest.reason[1:]}."
+    shares = [
+        f"{model} {100 * reading:.0f} % and {100 * computing:.0f} %"
+        for model, reading, computing in zip(
+            nearest.models, nearest.reading, nearest.computing, strict=True
+        )
+    ]
+    told = f"Reading and computing take, of decode's time: {', '.join(shares)}." if shares else ""
+    return [reason, told]
 
 
 def _change(value: float | None, low: float | None, high: float | None) -> str:

@@ -157,7 +157,7 @@ def predict(results: pd.DataFrame, facts: Facts, device_id: str) -> pd.DataFrame
 
 def _needed(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns that predictions are worked out from or take over, of many."""
-    return rows[[name for name in rows if name in _USED or name.startswith(_KEPT_QUALITY)]]
+    return rows[[name for name in rows if name in _USED or str(name).startswith(_KEPT_QUALITY)]]
 
 
 def _seen(rows: pd.DataFrame, facts: Facts) -> pd.DataFrame:

@@ -5,6 +5,7 @@ the first choice falls behind the next one or outside of a limit, or if another 
 the limits and overtakes it: how likely that is follows from the figure's own normal distribution.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from odllm_agent.bootstrap import Floats
-from odllm_controller.analysis.candidates import Candidates
+from odllm_controller.analysis.candidates import Candidates, Flags
 from odllm_controller.analysis.goodness import goodness
 from odllm_controller.analysis.metrics import Basis, Metric
 
@@ -102,11 +103,17 @@ def _chances(asked: Candidates, metric: Metric) -> Floats:
     others_met = (asked.margins[~of_metric] >= 0).all(axis=0)
     chances = np.where(others_met, ndtr(-np.maximum(inside, ahead)), 0.0)
     apart = ~asked.sharing(first, metric)
-    following = np.flatnonzero(asked.meets & apart)
-    behind = _thresholds(aims[following] - aims[first], moved[first]).max(initial=-np.inf)
     chances[~apart] = 0.0
-    chances[first] = ndtr(max(inside[first], behind))
+    chances[first] = ndtr(max(inside[first], _behind(asked, apart, moved[first])))
     return np.where(goodness(asked.rows, metric).sd > 0, chances, 0.0)
+
+
+def _behind(asked: Candidates, apart: Flags, moved: float) -> float:
+    """Below which deviation of a figure of the first another one is better than it."""
+    others = asked.aim.middle[asked.meets & apart]
+    if not moved or not others.size:
+        return -math.inf
+    return float((others.max() - asked.aim.middle[asked.first]) / moved)
 
 
 def _thresholds(needed: Floats, sd: Floats) -> Floats:

@@ -93,5 +93,5 @@ def _lines(advice: Advice, objective: Objective) -> Iterator[str]:
 
 
 def _say(console: Console, line: str) -> None:
-    # What a device says is text, and no markup.
-    console.print(line, markup=False, highlight=False)
+    # What a device says is text, and no markup; a command must not be broken into lines.
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

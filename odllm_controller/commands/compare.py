@@ -124,7 +124,7 @@ def _lines(found: Contrast) -> Iterator[str]:
 
 def _say(console: Console, line: str) -> None:
     # What a device says is text, and no markup.
-    console.print(line, markup=False, highlight=False)
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 _COLUMNS: tuple[Column, ...] = (

@@ -178,7 +178,7 @@ def downloaded(shown: Shown, figure: str, ending: str) -> Path:
 def test_a_dark_page_has_light_charts(shown: Shown) -> None:
     emulate(shown, "dark")
     try:
-        shown.open("?device=laptop")
+        shown.open("trade-offs?device=laptop")
         background = shown.driver.find_element(
             By.CSS_SELECTOR, '[data-testid="stApp"]'
         ).value_of_css_property("background-color")

@@ -149,3 +149,16 @@ def test_more_charts_than_anyone_compares_are_left_out_and_said(path: Path) -> N
     narrowed = page("trade-offs")
     assert len(charts(narrowed)) == 2
     assert "more than these" not in texts(narrowed)
+
+
+def test_published_figures_stand_behind_only_if_they_are_asked_for(showcased: Path) -> None:
+    address = {"device": "laptop", "group": "Memory"}
+    bare = table(page("trade-offs", **address), "Peak memory (MB)", "Origin")
+    assert set(bare["Origin"]) == {"measured"}
+    test = page("trade-offs", **address, published="true")
+    with_others = table(test, "Peak memory (MB)", "Origin")
+    others = with_others[with_others["Origin"] == "published"].set_index(["Model", "Type"])
+    assert others.loc[("qwen2.5-0.5B", "Q8_0"), "Peak memory (MB)"] == 576
+    assert len(with_others) - len(others) == len(bare)
+    assert "grey crosses: arXiv 2505.15030" in texts(test)
+    assert "quoted by third parties" in texts(test)

@@ -82,6 +82,7 @@ def test_a_failure_is_told_with_its_log(path: Path) -> None:
     test = page("trial")
     assert "the worker was killed" in test.error[0].value
     assert test.code[0].value == "Traceback: here\nlast *words*"
+    assert "nan" not in texts(test), "what is missing is not a word"
 
 
 def test_figures_have_their_intervals(showcased: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from odllm_agent.bootstrap import Floats
 from tests.result_frames import frame
 
 _Z_95 = 1.96
@@ -46,7 +47,7 @@ def asked(**accuracies: float) -> dict[str, object]:
 def noisy(truths: Sequence[Mapping[str, float]], relative: float, seed: int) -> pd.DataFrame:
     """Figures drawn around true ones, with intervals as wide as what they were drawn from."""
     chance = np.random.default_rng(seed)
-    columns = {}
+    columns: dict[str, Floats] = {}
     for metric in truths[0]:
         values = np.array([truth[metric] for truth in truths])
         drawn = values * np.exp(relative * chance.standard_normal(len(truths)))

@@ -30,8 +30,8 @@ ROWS = offers(
 )
 
 
-def question(rows: pd.DataFrame, aim: str = "quality", top: int = 3, **bounds: str) -> Question:
-    return Question(objective.parse(aim, rows), tuple(map(limit, bounds.items())), top)
+def question(rows: pd.DataFrame, aim: str = "quality", **bounds: str) -> Question:
+    return Question(objective.parse(aim, rows), tuple(map(limit, bounds.items())))
 
 
 def limit(bound: tuple[str, str]) -> Limit:
@@ -261,6 +261,15 @@ def test_one_that_may_meet_the_limits_after_all_is_what_to_measure_next() -> Non
     assert found.turning is not None
     assert found.turning.model == "a"
     assert found.choices[0].best == pytest.approx(0.6585, abs=0.03)
+
+
+def test_a_sure_limit_changes_nothing_between_equals() -> None:
+    quality = scored("accuracy", 0.5, 0.05)
+    rows = offers(
+        offer("a", decode_tok_s=(30, 0.1), **quality),
+        offer("a", decode_tok_s=(29, 0.1), **quality),
+    )
+    assert answer(rows, speed="5").turning is None
 
 
 def test_a_first_choice_without_interval_is_what_to_measure_next() -> None:

@@ -90,6 +90,12 @@ def test_noise_without_an_effect_is_undecided() -> None:
     assert sum(each.standing is Standing.UNDECIDED for each in found) >= 93
 
 
+def test_each_model_has_its_mean_shares_from_small_to_large() -> None:
+    found = only(made(rising, falling))
+    assert found.reading == pytest.approx([rising(math.log10(n)) for n in SIZES.values()], abs=0.1)
+    assert found.computing[0] > found.computing[-1]
+
+
 def test_types_are_no_models() -> None:
     found = only(made(rising, falling, n=3))
     assert (found.traffic, found.direction) == (None, Direction.UNDECIDED)

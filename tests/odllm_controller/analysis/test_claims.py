@@ -136,13 +136,13 @@ def test_two_pairs_that_turn_over_at_the_papers_bits_support_the_second_claim() 
         "m-2B against m-1B at equal bytes (llama_cpp), by accuracy: better down to a threshold"
         in (found.evidence)
     )
-    assert "Surely better from 4 BPW on at the latest: 2 of 2 by accuracy" in found.evidence
+    assert "Surely better from 4 BPW on, if not before: in 2 of 2 by accuracy" in found.evidence
 
 
 def test_two_pairs_that_turn_over_elsewhere_contradict_it() -> None:
     found = verdict(2, laddered(5.2))
     assert found.standing is Standing.CONTRADICTED
-    assert "0 of 2 by accuracy" in found.evidence
+    assert "in 0 of 2 by accuracy" in found.evidence
 
 
 def test_a_single_pair_decides_nothing_about_a_threshold() -> None:
@@ -261,6 +261,13 @@ def test_the_fifth_claim_tells_which_version_of_the_paper_the_data_show(
     assert "text of September 2025" in found.evidence
     assert "its later version" in found.evidence
     assert found.evidence.endswith(f"These data show: {direction}.")
+
+
+def test_too_few_sizes_are_told_with_their_shares() -> None:
+    found = verdict(5, made(shifting(0.2), {"m-3B": 3e9, "m-7B": 7e9}))
+    assert found.standing is Standing.UNDECIDED
+    assert "and there are 2. Reading and computing take, of decode's time: m-3B " in found.evidence
+    assert "m-7B 57 % and 43 %." in found.evidence
 
 
 def test_simulated_devices_are_no_evidence() -> None:

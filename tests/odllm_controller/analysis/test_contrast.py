@@ -213,7 +213,8 @@ def test_perplexities_are_compared_with_their_standard_errors(tmp_path: Path) ->
         store = once(tmp_path / name, *Day().results(trial()))
         store.add_quality("run-1", support.quality_result(value=value))
         found.append(str(tmp_path / name))
-    (cell,) = contrast(*sides(*found, tmp_path / "none"), [PERPLEXITY], 0.05).cells
+    new, old = found
+    (cell,) = contrast(*sides(new, old, tmp_path / "none"), [PERPLEXITY], 0.05).cells
     assert middle(cell) == pytest.approx(14 / 12.5)
     assert cell.ratio is not None
     assert cell.ratio.low is not None

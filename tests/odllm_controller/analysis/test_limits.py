@@ -95,4 +95,4 @@ def test_a_limit_says_what_it_asks_for() -> None:
 
 
 def _is_higher(of: object) -> bool:
-    return of.better is Better.HIGHER  # type: ignore[attr-defined,no-any-return]
+    return of.better is Better.HIGHER  # type: ignore[attr-defined]
