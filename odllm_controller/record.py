@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from odllm_agent.clock import now
+from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Baseline,
     Ceilings,
@@ -31,6 +31,8 @@ from odllm_controller import reasons
 from odllm_controller.config import Experiment
 from odllm_controller.store import Run, Store
 
+# Bringing the view `results` up to date costs more than storing a round, of one trial or of many.
+_CATCH_UP_EVERY_S = 5.0
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 
 
@@ -48,6 +50,7 @@ class Recorder:
         self._taken: list[tuple[str, Result]] = []
         self._events: list[tuple[str, Event]] = []
         self._held: dict[str, str] = {}
+        self._caught_up_ns = monotonic_ns()
         self.store_id = store.identity()
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.failures: list[str] = []
@@ -135,6 +138,7 @@ class Recorder:
     def held(self, device: Device, reason: str) -> None:
         """Records that what is left of a device is not waited for."""
         self.flush()
+        self.catch_up()
         self._held[device.id] = f"{device.label}: {reason}"
         self._store.hold(self.run_id, device.id, reason)
 
@@ -155,8 +159,19 @@ class Recorder:
             StoreError: The store cannot be written; what a device has kept is there still.
         """
         if self._taken or self._events:
-            self._store.add(self._taken, self._events)
+            self._store.add(self._taken, self._events, summarise=False)
             self._taken, self._events = [], []
+            if seconds_since(self._caught_up_ns) >= _CATCH_UP_EVERY_S:
+                self.catch_up()
+
+    def catch_up(self) -> None:
+        """Brings the view `results` up to what is stored, which a run otherwise does now and then.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self._store.catch_up()
+        self._caught_up_ns = monotonic_ns()
 
 
 @contextlib.contextmanager
@@ -176,10 +191,12 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
     except BaseException as error:
         # A store that cannot be written any more cannot be told so either.
         with contextlib.suppress(StoreError):
+            recorder.catch_up()
             interrupted = isinstance(error, KeyboardInterrupt)
             store.end_run(recorder.run_id, now(), "interrupted" if interrupted else "failed")
         raise
     recorder.flush()
+    recorder.catch_up()
     store.end_run(
         recorder.run_id, now(), "failed" if recorder.failures or recorder.holds else "done"
     )

@@ -30,6 +30,7 @@ def controlling(path: Path) -> Iterator[Store]:
         )
     try:
         store.abandon_runs()
+        store.catch_up()
         yield store
     finally:
         claim.release()

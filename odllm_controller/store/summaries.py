@@ -1,7 +1,8 @@
 """What the raw values of each trial come to, kept so that a look at many trials needs none of them.
 
 A summary is derived: thrown away and worked out again it comes out the same. Whoever changes what
-it rests on works it out in the same transaction, from all raw values of its trial.
+it rests on marks its trial as stale in the same transaction. Working out one summary costs more
+than storing a round, and many hardly more than one: so a run catches up only now and then.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,6 +17,8 @@ from odllm_controller.store.scripts import script
 _AT_ONCE = 2_000
 # In the order of measuring, so that those taken up together lie together.
 _MEASURED = "SELECT trial_id FROM rounds WHERE complete GROUP BY trial_id ORDER BY min(round_id)"
+_MARK = "INSERT OR IGNORE INTO stale SELECT unnest(?::VARCHAR[])"
+_STALE = "SELECT trial_id FROM stale ORDER BY trial_id"
 _FRESH_TRIALS = """
 CREATE OR REPLACE TEMP TABLE fresh_trials AS SELECT unnest(?::VARCHAR[]) AS trial_id
 """
@@ -54,12 +57,25 @@ def make(connection: duckdb.DuckDBPyConnection) -> None:
 def refresh_all(connection: duckdb.DuckDBPyConnection) -> None:
     """Works out the summaries of all trials."""
     make(connection)
-    refresh(connection, [trial_id for (trial_id,) in connection.execute(_MEASURED).fetchall()])
+    _refresh(connection, [trial_id for (trial_id,) in connection.execute(_MEASURED).fetchall()])
 
 
-def refresh(connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str]) -> None:
+def mark(connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str]) -> None:
+    """Notes that summaries are older than what they rest on."""
+    if trial_ids:
+        connection.execute(_MARK, [list(trial_ids)])
+
+
+def catch_up(connection: duckdb.DuckDBPyConnection) -> None:
+    """Works out the summaries that are stale."""
+    found = [trial_id for (trial_id,) in connection.execute(_STALE).fetchall()]
+    _refresh(connection, found)
+    if found:
+        connection.execute("DELETE FROM stale")
+
+
+def _refresh(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> None:
     """Works out the summaries of some trials, each in the place of an earlier one."""
-    wanted = list(trial_ids)
     for start in range(0, len(wanted), _AT_ONCE):
         _take_up(connection, wanted[start : start + _AT_ONCE])
         connection.execute("DELETE FROM summaries WHERE trial_id IN (FROM fresh_trials)")

@@ -239,7 +239,11 @@ class Store:
             insert(connection, "skips", [rows.of_skip(skip, run_id) for skip in skips])
 
     def add(
-        self, results: Sequence[tuple[str, Result]], events: Sequence[tuple[str, Event]] = ()
+        self,
+        results: Sequence[tuple[str, Result]],
+        events: Sequence[tuple[str, Event]] = (),
+        *,
+        summarise: bool = True,
     ) -> None:
         """Stores what has come in, all of it or nothing.
 
@@ -251,12 +255,16 @@ class Store:
         Args:
             results: Each with the run that asked for it.
             events: Each with the run that writes it down.
+            summarise: Whether the view `results` is brought up to them at once, and not by the next
+                `catch_up`.
         """
         with self._writing() as connection:
             touched: set[str] = set()
             for run_id, taken in groupby(results, itemgetter(0)):
                 touched |= _add_results(connection, run_id, [result for _, result in taken])
-            summaries.refresh(connection, touched)
+            summaries.mark(connection, touched)
+            if summarise:
+                summaries.catch_up(connection)
             insert(connection, "events", [rows.of_event(event, run) for run, event in events])
 
     def add_results(self, run_id: str, results: Sequence[Result]) -> None:
@@ -278,6 +286,11 @@ class Store:
     def add_baseline(self, run_id: str, baseline: Baseline) -> None:
         """Stores what a device did while nothing was measured on it."""
         self.add_results(run_id, (baseline,))
+
+    def catch_up(self) -> None:
+        """Brings the view `results` up to what was stored with `summarise=False`."""
+        with self._writing() as connection:
+            summaries.catch_up(connection)
 
     def summarise(self) -> None:
         """Works out the summaries of all trials again, from their raw values."""

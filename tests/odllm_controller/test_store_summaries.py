@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import Baseline, Energy, Method, Phase, PowerSample, RoundResult, Work
 from odllm_controller.store import Store, read
+from odllm_controller.store.control import controlling
 from tests import stores, support
 
 WORK = (Work(Phase.DECODE, "Q4_0", 1e6, 2e6), Work(Phase.PREFILL, "Q4_0", 1e6, 2e8))
@@ -168,3 +169,25 @@ def test_of_many_trials_each_has_its_own(path: Path, monkeypatch: pytest.MonkeyP
     assert found["decode_tok_s"][TRIALS[1].id] > 1.9 * found["decode_tok_s"][TRIALS[0].id]
     assert found["load_j_reason"][TRIALS[2].id] == "too short"
     assert_worked_out(store)
+
+
+def test_what_is_stored_without_them_waits_for_whoever_catches_up(path: Path) -> None:
+    store = stores.measured(path, metered_round(0, 0, 0), rounds=2)
+    before = summaries(path)
+    store.add(
+        [("run-1", metered_round(0, 1, 1)), ("run-1", metered_round(1, 0, 2))], summarise=False
+    )
+    assert len(read(path, "FROM rounds")) == 3
+    pd.testing.assert_frame_equal(summaries(path), before)
+    store.catch_up()
+    assert len(summaries(path)) == 2
+    assert read(path, "FROM stale").empty
+    assert_worked_out(store)
+
+
+def test_whoever_controls_the_store_next_catches_up_with_a_run_that_was_killed(path: Path) -> None:
+    store = stores.begun(path)
+    store.add([("run-1", metered_round(0, 0, 0))], summarise=False)
+    assert summaries(path).empty
+    with controlling(path):
+        assert len(summaries(path)) == 1

@@ -311,6 +311,11 @@ CREATE TABLE ceilings (
     PRIMARY KEY (device_id, engine, engine_version, threads, name, run_id)
 );
 
+-- Trials whose summary is older than what it rests on.
+CREATE TABLE stale (
+    trial_id VARCHAR PRIMARY KEY
+);
+
 CREATE SEQUENCE failure_ids;
 
 CREATE TABLE failures (
