@@ -46,7 +46,7 @@ def sureness(advice: Advice) -> str:
     if not advice.choices:
         return ""
     first = advice.choices[0]
-    told = f"The first is the best of {advice.n} with {percent(first.best)}"
+    told = f"The first is the best of {advice.n} with a chance of {percent(first.best)}"
     if not advice.limits:
         return f"{told}."
     return f"{told}, and meets {_all(len(advice.limits))} with {percent(first.meets)}."
