@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 from odllm_agent.meters.rapl import POWERCAP
 from odllm_controller import store
 from tests import driven
+from tests.app.drawn import headings, page, table, texts
 from tests.models import Shape, write_gguf
 from tests.odllm_agent.meters import powercap
 from tests.odllm_controller.configs import SMALL
 
 pytestmark = pytest.mark.ray
 
-PAGE = Path(__file__).parents[2] / "app" / "explorer.py"
 WATTS = 20.0
 # Some 80 million weights, read and not mapped: their load takes longer than the shortest window of
 # the sensor even at the smaller type and on a quiet machine.
@@ -55,10 +55,8 @@ def swept(folder: Path, tree: Path | None = None) -> str:
 
 
 def energy_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("sys.argv", ["explorer.py", "--store", str(folder / "odllm.duckdb")])
-    page = AppTest.from_file(str(PAGE), default_timeout=120).run()
-    assert not page.exception, page.exception
-    return page
+    monkeypatch.setattr("sys.argv", ["script.py", "--store", str(folder / "odllm.duckdb")])
+    return page("energy")
 
 
 def query(folder: Path, sql: str) -> pd.DataFrame:
@@ -97,12 +95,12 @@ def test_a_known_power_comes_out_in_every_phase_everywhere(
     (line,) = (line for line in out.splitlines() if " Q8_0 " in line and "±" in line)
     assert line.count("±") == 3, "load, prefill and decode"
     assert "decode W" in out
-    page = energy_page(tmp_path, monkeypatch)
-    shown = page.dataframe[-1].value
-    for label in ("Prefill power", "Decode power", "Mean power"):
-        assert any(f"**{label}**" in str(each.value) for each in page.markdown), "has a chart"
-        assert shown[f"{label} (W)"].tolist() == pytest.approx([WATTS] * 2, rel=0.1)
-    assert "energy: measured" in str([each.value for each in page.caption])
+    shown = energy_page(tmp_path, monkeypatch)
+    powers = table(shown, "Prefill power (W)", "Decode power (W)")
+    for label in ("Prefill power (W)", "Decode power (W)", "At rest (W)"):
+        assert powers[label].tolist() == pytest.approx([WATTS] * 2, rel=0.1)
+    assert any("**Mean power**" in each for each in headings(shown)), "it has a chart"
+    assert "energy: measured" in texts(shown)
 
 
 @pytest.mark.skipif(POWERCAP.exists(), reason="this machine has RAPL")
@@ -125,7 +123,6 @@ def test_without_sensors_everything_says_unavailable_and_nothing_says_0_w(
     idle = query(tmp_path, "SELECT DISTINCT reason, energy_j FROM idle_energy")
     assert idle["reason"].tolist() == [reason]
     assert idle["energy_j"].isna().all()
-    page = energy_page(tmp_path, monkeypatch)
-    told = str([each.value for each in page.info])
-    assert f"unavailable, {reason}" in told
-    assert not any("power" in str(each.value) for each in page.markdown)
+    shown = energy_page(tmp_path, monkeypatch)
+    assert f"unavailable, {reason}" in texts(shown)
+    assert not any("power" in each for each in headings(shown))
