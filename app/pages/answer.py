@@ -12,10 +12,9 @@ from app.empty import show_nothing_measured
 from app.figure import Figure, show
 from app.loading import Stamp
 from app.plain import plain, short
-from app.symbols import COLOURS
+from app.symbols import COLOURS, MARKS, Mark
 from app.tables import show_table
 from app.view import View
-from odllm_agent.contract import DeviceKind
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import kpi, limits, objective, prediction, rerun, results, wording
 from odllm_controller.analysis.advice import Advice, Question, advise
@@ -23,6 +22,7 @@ from odllm_controller.analysis.choice import Choice
 from odllm_controller.analysis.limits import Limit
 from odllm_controller.analysis.metrics import METRICS, TASK, Group, Metric, metric
 from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.origins import of_kind
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.rerun import Origin
 from odllm_controller.analysis.tasks import tasks, with_errors
@@ -198,15 +198,14 @@ def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[s
 def _figure(answer: Advice, shown: Sequence[Choice], aim: Objective, place: int) -> Figure:
     drawn = pd.DataFrame([_drawn(each, aim) for each in shown])
     title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
-    measured = "measured" if answer.device_kind == DeviceKind.REAL else str(answer.device_kind)
-    basis = "predicted from ceilings" if answer.predicted else measured
+    origin = of_kind(answer.device_kind, predicted=answer.predicted)
     bars = "bars: 95 % interval" if drawn["low"].notna().any() else "no intervals"
     return Figure(
         name=f"answer-{place + 1}",
         heading=f"**{plain(answer.objective)}**",
-        chart=_chart(drawn, title),
+        chart=_chart(drawn, title, MARKS[origin]),
         table=drawn.rename(columns=_TITLES | {"value": title}),
-        caption=f"the first {len(drawn)} of {answer.n} that were compared · {basis} · {bars}",
+        caption=f"the first {len(drawn)} of {answer.n} that were compared · {origin} · {bars}",
     )
 
 
@@ -230,7 +229,7 @@ def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
     }
 
 
-def _chart(drawn: pd.DataFrame, title: str) -> alt.LayerChart:
+def _chart(drawn: pd.DataFrame, title: str, mark: Mark) -> alt.LayerChart:
     base = alt.Chart(drawn).encode(
         y=alt.Y("name:N", sort=list(drawn["name"]), title=None, axis=alt.Axis(labelLimit=320))
     )
@@ -238,7 +237,15 @@ def _chart(drawn: pd.DataFrame, title: str) -> alt.LayerChart:
     bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(
         x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
     )
-    points = base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[0]).encode(
+    points = base.mark_point(
+        size=80,
+        opacity=1,
+        strokeWidth=1.8,
+        color=COLOURS[0],
+        fill=COLOURS[0],
+        fillOpacity=mark.fill,
+        strokeDash=list(mark.dash),
+    ).encode(
         x=alt.X("value:Q", title=title, scale=scale),
         tooltip=[alt.Tooltip(f"{name}:N", title=told) for name, told in _TITLES.items()],
     )

@@ -25,6 +25,11 @@ class Origin(StrEnum):
 _KINDS = {DeviceKind.VIRTUAL: Origin.VIRTUAL, DeviceKind.SIMULATED: Origin.SIMULATED}
 
 
+def of_kind(kind: DeviceKind | str, *, predicted: bool = False) -> Origin:
+    """Where a figure of a device comes from, which was measured there unless it was predicted."""
+    return Origin.PREDICTED if predicted else _KINDS.get(DeviceKind(kind), Origin.MEASURED)
+
+
 def origins(results: pd.DataFrame, metric: Metric) -> pd.Series:
     """Where each row's figure of a metric comes from.
 

@@ -45,6 +45,14 @@ def test_the_chart_shows_the_choices_with_their_intervals(showcased: Path) -> No
     assert (speeds < rows["95 % to"]).all()
 
 
+def test_what_is_no_machine_is_told_by_its_mark(showcased: Path) -> None:
+    (real, virtual) = (
+        charts(page(device=device))[0]["layer"][1]["mark"]
+        for device in ("laptop", "slice-1 (virtual)")
+    )
+    assert (real["fillOpacity"], virtual["fillOpacity"]) == (1, 0)
+
+
 def test_limits_that_nothing_meets_are_blamed_with_what_comes_nearest(showcased: Path) -> None:
     test = page(device="laptop", memory="1MB")
     (warning,) = test.warning
