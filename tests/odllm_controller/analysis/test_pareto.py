@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
@@ -120,6 +120,7 @@ def test_a_front_needs_two_metrics(metrics: tuple[object, ...]) -> None:
         front(offers(offer()), metrics)  # type: ignore[arg-type]
 
 
+@settings(max_examples=30)
 @given(KNOWN)
 def test_known_figures_give_the_front_of_the_definition(
     figures: list[Figures],
@@ -130,6 +131,7 @@ def test_known_figures_give_the_front_of_the_definition(
     ]
 
 
+@settings(max_examples=30)
 @given(KNOWN, st.data())
 def test_the_best_of_any_metric_is_never_lost(figures: list[Figures], data: st.DataObject) -> None:
     relative = data.draw(st.floats(0, 1))
@@ -139,6 +141,7 @@ def test_the_best_of_any_metric_is_never_lost(figures: list[Figures], data: st.D
     assert any(place.standing is not Standing.OFF for place in best)
 
 
+@settings(max_examples=30)
 @given(KNOWN, st.permutations(range(12)))
 def test_the_order_of_rows_does_not_matter(figures: list[Figures], order: list[int]) -> None:
     rows = _rows(figures, 0.1)

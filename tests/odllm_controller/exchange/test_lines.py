@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
@@ -29,6 +29,7 @@ def test_an_array_is_read_value_by_value(values: list[object], indent: int | Non
     assert [value for _, value in json_array(text)] == values
 
 
+@settings(max_examples=30)
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.integers(), min_size=1), min_size=1))
 def test_of_an_array_that_was_cut_off_whole_values_before_count(values: list[object]) -> None:
     text = json.dumps(values)
