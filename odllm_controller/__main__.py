@@ -1,5 +1,6 @@
 """The command line of the controller: `odllm`, or `python -m odllm_controller`."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -205,22 +206,14 @@ def _import(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
-def _advise(arguments: list[str]) -> int:
-    from odllm_controller.commands import advise  # noqa: PLC0415 - a run needs none of it
+def _command(name: str) -> Callable[[list[str]], int]:
+    """A command of `odllm_controller.commands`, imported once it is asked for."""
 
-    return _guarded(lambda: advise.main(arguments))
+    def run(arguments: list[str]) -> int:
+        module = importlib.import_module(f"odllm_controller.commands.{name}")
+        return _guarded(lambda: int(module.main(arguments)))
 
-
-def _claims(arguments: list[str]) -> int:
-    from odllm_controller.commands import claims  # noqa: PLC0415 - a run needs none of it
-
-    return _guarded(lambda: claims.main(arguments))
-
-
-def _compare(arguments: list[str]) -> int:
-    from odllm_controller.commands import compare  # noqa: PLC0415 - a run needs none of it
-
-    return _guarded(lambda: compare.main(arguments))
+    return run
 
 
 def _export(arguments: list[str]) -> int:
@@ -243,9 +236,9 @@ def _help(_: list[str]) -> int:
 _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "plan": _plan,
-    "advise": _advise,
-    "compare": _compare,
-    "claims": _claims,
+    "advise": _command("advise"),
+    "compare": _command("compare"),
+    "claims": _command("claims"),
     "import": _import,
     "export": _export,
     "explore": _explore,

@@ -16,12 +16,12 @@ from rich.text import Text
 
 from odllm_agent.bootstrap import Interval
 from odllm_agent.contract import Method, Phase
-from odllm_controller.analysis import comparison, drift, results
+from odllm_controller.analysis import comparison, drift, metrics, results
 from odllm_controller.analysis.comparison import Comparison
 from odllm_controller.analysis.curves import PREFILL_TOKEN
 from odllm_controller.analysis.drift import Drift, Verdict
 from odllm_controller.analysis.fits import Fit, fits
-from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics import Metric
 from odllm_controller.analysis.results import Row
 
 MISSING = "–"
@@ -32,7 +32,6 @@ _PIPE_WIDTH = 1000
 _MB = 1e6
 _MS = 1e-3
 _DIGITS = 3
-_METRICS = {metric.name: metric for metric in METRICS}
 _TOKEN_TIMES = {PREFILL_TOKEN.name: Phase.PREFILL, "tpot_s": Phase.DECODE}
 
 
@@ -94,7 +93,7 @@ def print_results(console: Console, path: Path, run: str) -> None:
     for each in drift.load(path, run):
         console.print(drift_line(each), highlight=False)
     _print_comparisons(console, comparison.load(path, found))
-    _print_fits(console, fits(found, (PREFILL_TOKEN, _METRICS["tpot_s"])))
+    _print_fits(console, fits(found, (PREFILL_TOKEN, metrics.metric("tpot_s"))))
 
 
 def drift_line(found: Drift) -> str:
@@ -247,7 +246,7 @@ def significant(value: float) -> str:
 
 def _metric(heading: str, name: str, digits: int) -> Column:
     """A metric's median, in the unit that it is shown in everywhere."""
-    metric = _METRICS[name]
+    metric = metrics.metric(name)
     return number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
 
 
@@ -257,7 +256,7 @@ def _quality(heading: str, name: str, digits: int) -> Column:
 
 
 def _with_interval(heading: str, name: str) -> Column:
-    metric = _METRICS[name]
+    metric = metrics.metric(name)
 
     def cell(row: Row) -> str:
         if pd.isna(row[name]):
@@ -281,7 +280,7 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
         name: The metric's name.
         method: Whether the method stands where there is no figure; the reason stands below.
     """
-    metric = _METRICS[name]
+    metric = metrics.metric(name)
     unit = f"{metric.unit}/tok" if name.endswith("_per_token") else metric.unit
 
     def cell(row: Row) -> str:

@@ -19,13 +19,12 @@ from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import hardware
-from odllm_controller.analysis.metrics import METRICS
+from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.phases import phase_powers
 from odllm_controller.analysis.standing import Standing
 
-_BY_NAME = {metric.name: metric for metric in METRICS}
-_PREFILL, _DECODE = _BY_NAME["prefill_w"], _BY_NAME["decode_w"]
+_PREFILL, _DECODE = metric("prefill_w"), metric("decode_w")
 _PER_TOKEN = (
     "decode_j_per_token",
     "prefill_j_per_token",
@@ -65,7 +64,7 @@ def page(view: View) -> None:
     else:
         _show_power(view, measured)
         st.subheader("What a token costs")
-        show_metrics(view, [_BY_NAME[name] for name in _PER_TOKEN], measured)
+        show_metrics(view, list(map(metric, _PER_TOKEN)), measured)
     _show_meters(view)
 
 

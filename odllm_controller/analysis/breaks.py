@@ -12,7 +12,7 @@ that part there, and for these the F test is exact. The least of their chances, 
 gaps where lines can part, is at least the chance of such a break where there is none (Bonferroni).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,11 @@ import pandas as pd
 
 from odllm_agent.bootstrap import CONFIDENCE, Floats
 from odllm_controller.analysis.curves import (
-    ALL_TYPES,
     FITTED,
-    QUANTIZED_TYPES,
     Against,
     Curve,
     curves,
+    selections,
 )
 from odllm_controller.analysis.lines import design, weights_of
 from odllm_controller.analysis.metrics import Metric
@@ -93,7 +92,11 @@ def breaks(
         metrics: What to fit, of `FITTED`.
         against: What to fit it against.
     """
-    return tuple(each for curve in curves(results, metrics, against) for each in _of_curve(curve))
+    return tuple(
+        _break(selected, types)
+        for curve in curves(results, metrics, against)
+        for types, selected in selections(curve)
+    )
 
 
 def chance_of_one(curve: Curve) -> float | None:
@@ -106,13 +109,6 @@ def chance_of_one(curve: Curve) -> float | None:
         return None
     ys = np.array(curve.ys)
     return _chance(np.array(curve.xs), ys, weights_of(ys, relative=curve.relative))
-
-
-def _of_curve(curve: Curve) -> Iterator[Break]:
-    yield _break(curve, ALL_TYPES)
-    quantized = curve.quantized
-    if quantized.n < curve.n:
-        yield _break(quantized, QUANTIZED_TYPES)
 
 
 def _break(curve: Curve, types: str) -> Break:

@@ -17,9 +17,9 @@ import pandas as pd
 from odllm_agent.bootstrap import Interval
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import samples
-from odllm_controller.analysis.goodness import Z_95, goodness
+from odllm_controller.analysis.goodness import goodness
 from odllm_controller.analysis.metrics import Basis, Better, Group, Metric, metric
-from odllm_controller.analysis.results import Row, records
+from odllm_controller.analysis.results import Z_95, Row, records
 from odllm_controller.analysis.samples import Samples, ratio_of
 from odllm_controller.analysis.sides import Side
 

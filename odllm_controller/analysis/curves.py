@@ -15,7 +15,7 @@ import pandas as pd
 from odllm_agent.bootstrap import Floats
 from odllm_controller.analysis.families import is_quantized
 from odllm_controller.analysis.metrics import METRICS, Basis, Better, Group, Metric
-from odllm_controller.analysis.results import latest
+from odllm_controller.analysis.results import Z_95, latest
 
 ALL_TYPES = "all"
 QUANTIZED_TYPES = "without F16"
@@ -30,7 +30,6 @@ FITTED: tuple[Metric, ...] = (*METRICS, PREFILL_TOKEN)
 
 Names: TypeAlias = tuple[str, str, str, str]
 _NAMES = ["device", "model", "workload_label", "configuration"]
-_Z_95 = 1.96
 
 
 class Against(StrEnum):
@@ -101,6 +100,14 @@ class Curve:
         )
 
 
+def selections(curve: Curve) -> Iterator[tuple[str, Curve]]:
+    """All types of a curve, and those without F16 if it has that, each with their name."""
+    yield ALL_TYPES, curve
+    quantized = curve.quantized
+    if quantized.n < curve.n:
+        yield QUANTIZED_TYPES, quantized
+
+
 def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -> Iterator[Curve]:
     """Every curve that has a point, in the order of the rows.
 
@@ -137,7 +144,7 @@ def _or_none(error: float) -> float | None:
 def _figures(rows: pd.DataFrame, metric: Metric) -> tuple[Floats, Floats]:
     """A metric's values and their standard errors, each of the rows' length."""
     value, low, high = (each.to_numpy("float64", na_value=np.nan) for each in values(rows, metric))
-    return value, (high - low) / (2 * _Z_95)
+    return value, (high - low) / (2 * Z_95)
 
 
 def values(rows: pd.DataFrame, metric: Metric) -> tuple[pd.Series, pd.Series, pd.Series]:

@@ -4,18 +4,17 @@ F16 lies so far from all other types that it carries most of any line; so every 
 without it too. Lines are those of `analysis.lines`: of relative errors, but for scores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from odllm_controller.analysis.curves import (
-    ALL_TYPES,
     FITTED,
-    QUANTIZED_TYPES,
     Against,
     Curve,
     curves,
+    selections,
 )
 from odllm_controller.analysis.lines import least_squares
 from odllm_controller.analysis.metrics import Metric
@@ -72,7 +71,11 @@ def fits(
         metrics: What to fit, of `FITTED`; what has no values is left out.
         against: What to fit it against.
     """
-    return tuple(fit for curve in curves(results, metrics, against) for fit in _of_curve(curve))
+    return tuple(
+        _fit(selected, types)
+        for curve in curves(results, metrics, against)
+        for types, selected in selections(curve)
+    )
 
 
 def why_no_line(curve: Curve) -> str:
@@ -82,13 +85,6 @@ def why_no_line(curve: Curve) -> str:
     what = "BPW" if curve.against is Against.BPW else "size"
     needed = f"a line needs {_LEAST_PLACES} types of different {what}"
     return f"{needed}, and there are {curve.places}"
-
-
-def _of_curve(curve: Curve) -> Iterator[Fit]:
-    yield _fit(curve, ALL_TYPES)
-    quantized = curve.quantized
-    if quantized.n < curve.n:
-        yield _fit(quantized, QUANTIZED_TYPES)
 
 
 def _fit(curve: Curve, types: str) -> Fit:

@@ -13,8 +13,7 @@ from scipy.special import ndtr
 
 from odllm_agent.bootstrap import Floats
 from odllm_controller.analysis.metrics import Basis, Better, Metric
-
-Z_95 = 1.96
+from odllm_controller.analysis.results import Z_95
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -51,7 +51,8 @@ Row = Mapping[str, Any]
 _TEXTS = {pa.string(): pd.StringDtype(na_value=float("nan"))}
 
 # Of a normal distribution: a score is a mean over hundreds of questions or thousands of tokens.
-_Z_95 = 1.96
+Z_95 = 1.96
+"""The half width of the 95 % interval of a normal distribution, in standard errors."""
 
 _NOTES = {
     DeviceKind.VIRTUAL: "virtual devices: parts of one machine, which share its memory and heat",
@@ -153,7 +154,7 @@ def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
     intervals = {}
     for metric in METRICS:
         if metric.basis is Basis.CHECK:
-            margin = _Z_95 * results[f"{metric.name}_se"]
+            margin = Z_95 * results[f"{metric.name}_se"]
             intervals[metric.low] = results[metric.name] - margin
             intervals[metric.high] = results[metric.name] + margin
     return intervals

@@ -15,10 +15,9 @@ import pandas as pd
 
 from odllm_controller.analysis.comparable import sources
 from odllm_controller.analysis.metrics import metric
-from odllm_controller.analysis.results import Row, latest, records
+from odllm_controller.analysis.results import Z_95, Row, latest, records
 
 _GROUP = ["device", "model", "workload_label", "configuration"]
-_Z_95 = 1.96
 
 # How much worse the second value is than the first, and the errors' factors in it.
 _Loss = Callable[[float, float], tuple[float, float, float]]
@@ -152,7 +151,7 @@ def _with_loss(bare: Step, more: Row, less: Row, quality: str) -> Step:
     error = math.hypot(of_more * more[f"{quality}_se"], of_less * less[f"{quality}_se"])
     if math.isnan(error):
         return replace(bare, quality=quality, lost=lost)
-    low, high = lost - _Z_95 * error, lost + _Z_95 * error
+    low, high = lost - Z_95 * error, lost + Z_95 * error
     return replace(bare, quality=quality, lost=lost, lost_low=low, lost_high=high)
 
 

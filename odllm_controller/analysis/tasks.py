@@ -8,9 +8,9 @@ import pandas as pd
 
 from odllm_controller import store
 from odllm_controller.analysis.metrics import TASK, Metric
+from odllm_controller.analysis.results import Z_95
 
 # Of a normal distribution, as of all scores.
-_Z_95 = 1.96
 _CHECKED = ["device_id", "model_sha256", "engine"]
 # Of each task the check that the view `results` tells the accuracy of: the latest with a figure.
 _ERRORS = """
@@ -71,7 +71,7 @@ def with_tasks(results: pd.DataFrame, metrics: Iterable[Metric]) -> pd.DataFrame
 def _columns(results: pd.DataFrame, metric: Metric) -> dict[str, pd.Series]:
     task = metric.name.removeprefix(TASK)
     value = _of_task(results, "accuracies", task)
-    margin = _Z_95 * _of_task(results, "accuracies_se", task)
+    margin = Z_95 * _of_task(results, "accuracies_se", task)
     return {metric.name: value, metric.low: value - margin, metric.high: value + margin}
 
 

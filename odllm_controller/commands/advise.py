@@ -116,13 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top", type=_count, default=3, metavar="N", help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="a list with an object per answer")
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path("results/odllm.duckdb"),
-        metavar="F",
-        help="(%(default)s)",
-    )
+    chosen.add_store(parser)
     return parser
 
 

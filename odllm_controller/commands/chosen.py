@@ -1,5 +1,6 @@
 """The stored results that a command is about."""
 
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,13 @@ import pandas as pd
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import nearest
+
+_STORE = Path("results/odllm.duckdb")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Lets a command be told the store."""
+    parser.add_argument("--store", type=Path, default=_STORE, metavar="F", help="(%(default)s)")
 
 
 def load(path: Path) -> pd.DataFrame:

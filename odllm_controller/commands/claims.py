@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -90,11 +89,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
     parser.add_argument("--details", action="store_true", help="also what the verdicts rest on")
     parser.add_argument("--json", action="store_true", help="an object with a list of verdicts")
-    parser.add_argument(
-        "--store",
-        type=Path,
-        default=Path("results/odllm.duckdb"),
-        metavar="F",
-        help="(%(default)s)",
-    )
+    chosen.add_store(parser)
     return parser

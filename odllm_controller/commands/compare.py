@@ -14,6 +14,7 @@ from odllm_controller.analysis.contrast import Cell, Contrast, Standing, contras
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.objective import ALIASES
 from odllm_controller.analysis.sides import sides
+from odllm_controller.commands import chosen
 from odllm_controller.table import MISSING, Column, print_rows, words
 
 DONE, REGRESSED = 0, 1
@@ -74,8 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METRIC",
         help=f"may be named several times ({', '.join(_METRICS)})",
     )
-    default = Path("results/odllm.duckdb")
-    parser.add_argument("--store", type=Path, default=default, metavar="F", help="(%(default)s)")
+    chosen.add_store(parser)
     parser.add_argument(
         "--against-store", type=Path, metavar="G", help="the store of B, if it is another one"
     )
