@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from odllm_agent import cores, engines, linux
+from odllm_agent import cores, linux
+from odllm_agent.builds import builds
 from odllm_agent.contract import Device, DeviceKind
 from odllm_agent.meters import AUTO, reports
 from odllm_agent.place import VIRTUAL_VARIABLE
@@ -38,6 +39,7 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
         UsageError: There is no power meter of such a name.
     """
     virtual = os.environ.get(VIRTUAL_VARIABLE, "")
+    present = builds().present
     return Device(
         id=device_id(virtual),
         name=name or os.environ.get(NAME_VARIABLE) or virtual or socket.gethostname(),
@@ -49,9 +51,10 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
         ram_bytes=psutil.virtual_memory().total,
         python_version=platform.python_version(),
         odllm_version=metadata.version("odllm"),
-        engines=engines.versions(),
+        engines={name: found.version for name, found in present.items()},
         meters=reports(meters),
         core_types={name: linux.physical_cores(cpus) for name, cpus in cores.types().items()},
+        builds={name: found.build for name, found in present.items()},
     )
 
 

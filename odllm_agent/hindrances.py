@@ -5,7 +5,7 @@ import ctypes
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 
 import odllm_agent
-from odllm_agent import clock, engines, place
-from odllm_agent.contract import DeviceState
-from odllm_agent.errors import EngineError
+from odllm_agent import clock, fallback, place
+from odllm_agent.builds import Builds, builds
+from odllm_agent.contract import DeviceState, EngineBuild
 from odllm_agent.look import Look
 
 # A half-billion model at F16 takes 1.0 GB and its worker half as much again.
@@ -65,7 +65,7 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
     """
     root = place.cache_root()
     return (
-        *of_engines(engines.versions(), engines.absent()),
+        *of_engines(builds()),
         of_cache(root),
         of_disk(root, _free_bytes(root)),
         of_memory(seen.after.available_bytes),
@@ -79,18 +79,32 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
     )
 
 
-def of_engines(present: Mapping[str, str], absent: Mapping[str, EngineError]) -> Iterator[Finding]:
-    """Which engines there are; without any nothing can be measured.
+def of_engines(here: Builds) -> Iterator[Finding]:
+    """Which engines there are, and what of their builds works; without any nothing is measured.
 
     Args:
-        present: Versions by name.
-        absent: Why the others cannot be used, by name.
+        here: The engines of this machine.
     """
-    for name, version in present.items():
-        yield Finding(name, Verdict.FINE, version)
-    verdict = Verdict.NOTE if present else Verdict.MISSING
-    for name, error in absent.items():
+    for name, found in here.present.items():
+        yield Finding(name, Verdict.FINE, f"{found.version}, build {found.build.id}")
+        yield from _of_build(name, found.build)
+    verdict = Verdict.NOTE if here.present else Verdict.MISSING
+    for name, error in here.absent.items():
         yield Finding(name, verdict, error.message, error.remedy)
+
+
+def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
+    if build.untested:
+        yield Finding(f"{name} build", Verdict.NOTE, build.untested)
+    elif not build.faults:
+        told = f"all {len(build.tests)} types and code paths that were tried compute rightly"
+        yield Finding(f"{name} build", Verdict.FINE, told)
+    wrong: dict[str, list[str]] = {}
+    for fault in build.faults:
+        wrong.setdefault(f"{fault.path} {fault.told}", []).append(fault.type)
+    for told, types in wrong.items():
+        types_told = f"{told} with {', '.join(types)}: another path is taken for them"
+        yield Finding(f"{name} build", Verdict.NOTE, types_told, fallback.REMEDIES[name])
 
 
 def of_cache(root: Path) -> Finding:

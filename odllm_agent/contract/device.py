@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from odllm_agent.contract.build import EngineBuild
+
 
 class DeviceKind(StrEnum):
     """Whether a device is a machine, a slice of one, or a formula."""
@@ -84,6 +86,7 @@ class Device:
         meters: What each power meter can read.
         core_types: Cores of each type, hyper-threads not counted; empty where all are alike or the
             system does not tell.
+        builds: How each engine was built, and what of it does not work here, by name.
     """
 
     id: str
@@ -99,6 +102,7 @@ class Device:
     engines: Mapping[str, str]
     meters: tuple[MeterReport, ...]
     core_types: Mapping[str, int] = field(default_factory=dict)
+    builds: Mapping[str, EngineBuild] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
