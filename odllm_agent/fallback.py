@@ -1,6 +1,7 @@
 """What an engine runs a model with where the first choice does not work on a device.
 
-It stands apart from the engines, so that a controller can plan with what a device told of its builds.
+It stands apart from the engines, so that a controller can plan with what a device told of its
+builds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -17,6 +17,7 @@ from odllm_agent.contract import (
     DeviceState,
     Energy,
     Engine,
+    EngineBuild,
     Failure,
     Finished,
     Forecast,
@@ -27,6 +28,7 @@ from odllm_agent.contract import (
     Method,
     ModelFile,
     ModelRequest,
+    PathTest,
     Phase,
     QualityCheck,
     QualityResult,
@@ -79,6 +81,11 @@ def device(name: str = "laptop", **changes: object) -> Device:
         ),
     }
     return Device(**(fields | changes))  # type: ignore[arg-type]
+
+
+def build(system: str = "AVX2 = 1", *tests: PathTest) -> EngineBuild:
+    """A build by GCC whose libraries follow from what it says of itself."""
+    return EngineBuild(system, "GCC: (Debian) 12.2.0", "-O3", f"sha256 of {system}", tests)
 
 
 def model_file(

@@ -132,7 +132,7 @@ def _looked_at(engine: str, paths: Sequence[Path], threads: int) -> Found:
 def _best_variant(
     engine: str, libraries: Sequence[str], paths: Sequence[Path], threads: int
 ) -> Found:
-    """The first variant that has no fault, or else the one that has fewest; it is kept as chosen."""
+    """The first variant without a fault, or the one with fewest; it is the one to load from now."""
     best: tuple[Found, Path] | None = None
     for variant in map(Path, libraries):
         chosen = {variants.VARIABLE: str(variant)}

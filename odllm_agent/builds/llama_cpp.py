@@ -46,7 +46,7 @@ _COLUMNS, _ROWS = 512, 64
 _TOKENS = (1, 37)
 _UNSCALED = frozenset({"F32", "F16", "BF16"})
 # ggml takes seconds to get ready for quantizing to these. Every pattern of their bits is some
-# weights, if only the scale of a block is a number; where that lies, its type in ggml-common.h tells.
+# weights, if only the scale of a block is a number; ggml-common.h tells where that lies.
 _ANY_BITS = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"})
 _SCALE = 0.125
 

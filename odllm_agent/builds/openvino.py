@@ -91,10 +91,10 @@ def _tried(type_name: str, path: str, file: ModelFile, settings: Mapping[str, ob
     wanted = _wanted(file)
     if wanted is None:
         return PathTest(type_name, path, Outcome.RIGHT, "its values were not compared")
-    error = float(np.sum((found - wanted) ** 2, dtype=float) / np.sum(wanted**2, dtype=float))
-    if error <= MOST_ERROR:
+    off = float(np.sum((found - wanted) ** 2, dtype=float) / np.sum(wanted**2, dtype=float))
+    if off <= MOST_ERROR:
         return PathTest(type_name, path, Outcome.RIGHT)
-    told = f"off by {error:.1g} of the squared logits, where {MOST_ERROR:g} is allowed"
+    told = f"off by {off:.1g} of the squared logits, where {MOST_ERROR:g} is allowed"
     return PathTest(type_name, path, Outcome.WRONG, told)
 
 

@@ -80,7 +80,7 @@ class EngineBuild:
     @property
     def id(self) -> str:
         """A short hash of how it was built; what was found of it does not count."""
-        content = "\n".join((self.system, self.compiler, self.flags, self.sha256))
+        content = f"{self.system}\n{self.compiler}\n{self.flags}\n{self.sha256}"
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property

@@ -45,7 +45,7 @@ def of_types(*types: str, **settings: int | str) -> Trial:
 
 def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
     two, one = plan.ceilings(
-        [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
+        support.device(), [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
     )
     assert two.names == ("Q4_0", "Q6_K", READ)
     assert one.names == ("Q8_0", READ)
@@ -53,7 +53,7 @@ def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
 
 
 def test_ceilings_are_those_of_default_settings_whatever_the_trials_have() -> None:
-    (order,) = plan.ceilings([of_types("Q4_0", ubatch_tokens=64, repack=False)])
+    (order,) = plan.ceilings(support.device(), [of_types("Q4_0", ubatch_tokens=64, repack=False)])
     assert order.engine.settings["ubatch_tokens"] == 512
     assert order.engine.settings["repack"] is True
 
@@ -64,18 +64,18 @@ def test_what_is_known_is_not_asked_for_again_unless_the_engine_is_another() -> 
         CeilingKey(trial.device_id, "llama_cpp", trial.engine.version, 2, name)
         for name in (READ, "Q4_0")
     }
-    assert plan.ceilings([trial], known) == ()
+    assert plan.ceilings(support.device(), [trial], known) == ()
     engine = dataclasses.replace(trial.engine, version="0.4.0")
-    (order,) = plan.ceilings([dataclasses.replace(trial, engine=engine)], known)
+    (order,) = plan.ceilings(support.device(), [dataclasses.replace(trial, engine=engine)], known)
     assert order.names == ("Q4_0", READ)
-    (order,) = plan.ceilings([of_types("Q4_0", "Q6_K")], known)
+    (order,) = plan.ceilings(support.device(), [of_types("Q4_0", "Q6_K")], known)
     assert order.names == ("Q6_K",)
 
 
 def test_a_gpu_has_no_ceilings_of_a_cpu() -> None:
     engine = Engine("openvino", "v", {"threads": 0, "device": "GPU"})
     gpu = dataclasses.replace(support.trial(), engine=engine)
-    assert plan.ceilings([gpu, of_types("Q4_0", gpu_layers=3)]) == ()
+    assert plan.ceilings(support.device(), [gpu, of_types("Q4_0", gpu_layers=3)]) == ()
 
 
 METERED = support.device(meters=(MeterReport("rapl", ("package",), Method.MEASURED),))
