@@ -172,8 +172,8 @@ def of_quota(seen: Look, quota: Quota | None, logical_cores: int) -> Finding:
     return Finding(
         "quota",
         Verdict.DISTURBS,
-        f"{told}{now}: whoever has used it up is stopped for the rest of the period; "
-        "threads=auto stays below it",
+        f"{told}{now}: once it is used up, everything in it is stopped till the next period; "
+        "threads=auto is the whole cores of it, at least 1",
         "give it more (docker run --cpus, systemd's CPUQuota=), or measure outside of it",
     )
 
