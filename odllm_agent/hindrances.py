@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 
 import odllm_agent
-from odllm_agent import clock, fallback, place
+from odllm_agent import clock, fallback, place, state
 from odllm_agent.builds import Builds, builds
 from odllm_agent.contract import DeviceState, EngineBuild
+from odllm_agent.control_groups import Quota
 from odllm_agent.look import Look
 
 # A half-billion model at F16 takes 1.0 GB and its worker half as much again.
@@ -71,6 +72,9 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
         of_memory(seen.after.available_bytes),
         of_swap(seen, psutil.swap_memory().used),
         of_load(seen),
+        of_quota(seen, state.quota(), state.logical_cores()),
+        *of_affinity(state.logical_cores(), state.online_cpus()),
+        *of_offline(state.online_cpus(), state.present_cpus()),
         of_supply(seen.after),
         of_profile(seen.after),
         of_heat(seen),
@@ -163,6 +167,72 @@ def of_load(seen: Look) -> Finding:
     if "busy" in seen.flags:
         return Finding("load", Verdict.DISTURBS, told, "end them, or wait until they have ended")
     return Finding("load", Verdict.FINE, told)
+
+
+def of_quota(seen: Look, quota: Quota | None, logical_cores: int) -> Finding:
+    """Whether a control group stops the engine when it has had its share of the processor.
+
+    Args:
+        seen: The device watched for a moment.
+        quota: What the control groups leave to this process, if they limit it.
+        logical_cores: The hardware threads that this process may use.
+    """
+    if quota is None:
+        return Finding("quota", Verdict.FINE, "no control group limits the processor time")
+    told = f"{quota.cores:.3g} of {logical_cores} hardware threads' time, by {quota.group}"
+    if quota.cores >= logical_cores and "throttled_by_quota" not in seen.flags:
+        return Finding("quota", Verdict.FINE, told)
+    now = ", used up already" if "throttled_by_quota" in seen.flags else ""
+    return Finding(
+        "quota",
+        Verdict.DISTURBS,
+        f"{told}{now}: once it is used up, everything in it is stopped till the next period; "
+        "threads=auto is the whole cores of it, at least 1",
+        "give it more (docker run --cpus, systemd's CPUQuota=), or measure outside of it",
+    )
+
+
+def of_affinity(logical_cores: int, online_cpus: int | None) -> Iterator[Finding]:
+    """Whether this process may use all hardware threads that are switched on.
+
+    Args:
+        logical_cores: Those that it may use.
+        online_cpus: Those that are switched on, where the system tells.
+    """
+    if online_cpus is None:
+        return
+    told = f"{logical_cores} of {online_cpus} hardware threads may be used"
+    if logical_cores >= online_cpus:
+        yield Finding("affinity", Verdict.FINE, told)
+        return
+    yield Finding(
+        "affinity",
+        Verdict.NOTE,
+        f"{told}: this is measured as a smaller device",
+        "allow all (taskset, docker run --cpuset-cpus, systemd's AllowedCPUs=)",
+    )
+
+
+def of_offline(online_cpus: int | None, present_cpus: int | None) -> Iterator[Finding]:
+    """Whether hardware threads are switched off.
+
+    Args:
+        online_cpus: Those that are switched on, where the system tells.
+        present_cpus: Those that there are, where the system tells.
+    """
+    if online_cpus is None or present_cpus is None:
+        return
+    offline = present_cpus - online_cpus
+    if offline <= 0:
+        yield Finding("offline", Verdict.FINE, f"all {present_cpus} hardware threads are on")
+        return
+    yield Finding(
+        "offline",
+        Verdict.NOTE,
+        f"{offline} of {present_cpus} hardware threads are off: nothing runs on them",
+        "echo 1 | sudo tee /sys/devices/system/cpu/cpu*/online, "
+        "or echo on | sudo tee /sys/devices/system/cpu/smt/control",
+    )
 
 
 def of_supply(now: DeviceState) -> Finding:

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from odllm_agent import linux
+from odllm_agent import small_files
 
 # Of x86, and of Arm; what changes while it runs, such as its frequency, is not among it.
 _TOLD = re.compile(
@@ -21,7 +21,7 @@ def processor() -> str:
     """A text that is another for another processor, microcode or set of features."""
     if sys.platform != "linux":
         return f"{platform.machine()} {platform.processor()}"
-    return identity(linux.read_text(Path("/proc/cpuinfo")) or platform.machine())
+    return identity(small_files.read_text(Path("/proc/cpuinfo")) or platform.machine())
 
 
 def identity(cpuinfo: str) -> str:

@@ -232,9 +232,9 @@ def _engine(device: Device, name: str, chosen: dict[str, object]) -> Engine:
 
 
 def _cores(device: Device, core_type: object) -> int:
-    """The physical cores that an engine may use, of one type if it is told to."""
+    """The physical cores that an engine may use all the time, of one type if it is told to."""
     every = min(device.physical_cores, device.logical_cores)
-    return device.core_types.get(str(core_type), every)
+    return device.within_quota(device.core_types.get(str(core_type), every))
 
 
 def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:

@@ -135,6 +135,7 @@ def state(**changes: object) -> DeviceState:
         "swapped_bytes": 0,
         "busy_s": 100.0,
         "own_cpu_s": 1.0,
+        "quota_throttle_count": 0,
     }
     return DeviceState(**(fields | changes))  # type: ignore[arg-type]
 

@@ -43,6 +43,7 @@ _STATES = {
     "governor": "Governor",
     "power_profile": "Power profile",
     "throttle_count": "Throttle events",
+    "quota_throttle_count": "Periods out of quota",
 }
 _ENERGY = {
     "phase": "Phase",

@@ -9,6 +9,7 @@ import pytest
 from odllm_agent import hindrances
 from odllm_agent.builds import Builds, Found
 from odllm_agent.contract import Outcome, PathTest
+from odllm_agent.control_groups import Quota
 from odllm_agent.errors import EngineError
 from odllm_agent.hindrances import Finding, Verdict
 from odllm_agent.look import Look, look
@@ -92,6 +93,45 @@ def test_load_is_told_in_hardware_threads_with_whose_it_is() -> None:
     busy = hindrances.of_load(seen(busy_s=103.0, own_cpu_s=2.0))
     assert busy.verdict is DISTURBS
     assert busy.told == "others keep 2.00 of 8 hardware threads busy: browser 0.70, indexer 0.20"
+
+
+@pytest.mark.parametrize(
+    ("cores", "after", "verdict", "told"),
+    [
+        (None, {}, FINE, "no control group limits the processor time"),
+        (8.0, {}, FINE, "8 of 8 hardware threads' time, by /sys/fs/cgroup/q"),
+        (1.5, {}, DISTURBS, "1.5 of 8 hardware threads' time, by /sys/fs/cgroup/q: "),
+        (8.0, {"quota_throttle_count": 1}, DISTURBS, "/sys/fs/cgroup/q, used up already: "),
+    ],
+)
+def test_a_quota_disturbs_if_it_can_be_used_up(
+    cores: float | None, after: dict[str, object], verdict: Verdict, told: str
+) -> None:
+    quota = None if cores is None else Quota(cores, Path("/sys/fs/cgroup/q"))
+    found = hindrances.of_quota(seen(**after), quota, 8)
+    assert found.verdict is verdict
+    assert told in found.told
+    assert bool(found.remedy) == (verdict is DISTURBS)
+
+
+def test_hardware_threads_that_may_not_be_used_are_told() -> None:
+    (fine,) = hindrances.of_affinity(8, 8)
+    assert (fine.verdict, fine.remedy) == (FINE, "")
+    (fewer,) = hindrances.of_affinity(2, 8)
+    assert fewer.verdict is NOTE
+    assert "2 of 8 hardware threads may be used" in fewer.told
+    assert "taskset" in fewer.remedy
+    assert list(hindrances.of_affinity(2, None)) == []
+
+
+def test_hardware_threads_that_are_off_are_told() -> None:
+    (fine,) = hindrances.of_offline(8, 8)
+    assert (fine.verdict, fine.remedy) == (FINE, "")
+    (fewer,) = hindrances.of_offline(4, 8)
+    assert fewer.verdict is NOTE
+    assert "4 of 8 hardware threads are off" in fewer.told
+    assert "/sys/devices/system/cpu" in fewer.remedy
+    assert list(hindrances.of_offline(4, None)) == []
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,22 @@ def test_automatic_threads_are_the_physical_cores_that_may_be_used() -> None:
     assert trial.engine.settings["threads"] == 4
 
 
+@pytest.mark.parametrize(("quota_cores", "threads"), [(0.5, 1), (1.5, 1), (2.0, 2), (12.0, 8)])
+def test_automatic_threads_are_no_more_than_a_quota_keeps_busy_on_any_engine(
+    quota_cores: float, threads: int
+) -> None:
+    device = support.device(quota_cores=quota_cores, core_types={"performance": 8})
+    config = experiment("engine=[llama_cpp,openvino]", "engines.llama_cpp.core_type=performance")
+    trials = plan.trials(config, device, [support.model_file()])
+    told = {trial.engine.name: trial.engine.settings["threads"] for trial in trials}
+    assert told == {"llama_cpp": threads, "openvino": threads}
+
+
+def test_threads_that_were_asked_for_are_not_refused_for_a_quota() -> None:
+    engine = Engine("llama_cpp", "0.3.36", {"threads": 4})
+    assert plan.why_not(support.forecast(of=engine), support.device(quota_cores=1.0)) is None
+
+
 def test_automatic_threads_are_the_cores_of_the_type_that_is_asked_for() -> None:
     device = support.device(core_types={"performance": 2, "efficiency": 6})
     config = experiment("engines.llama_cpp.core_type=[any,performance,efficiency]")
