@@ -1,0 +1,117 @@
+"""The engines' builds: looked at and tried in child processes, and kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from odllm_agent import builds
+from odllm_agent.builds import found
+from odllm_agent.builds.lines import heard
+from odllm_agent.contract import PLAIN, EngineBuild, Outcome, PathTest
+from tests.shim import struck
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of which nothing is known yet."""
+    monkeypatch.setenv("ODLLM_BUILDS_DIR", str(tmp_path / "builds"))
+    return tmp_path / "builds"
+
+
+@pytest.fixture
+def only_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(found, "_TRIERS", {"llama_cpp": "odllm_agent.builds.llama_cpp"})
+
+
+def llama_cpp() -> EngineBuild:
+    return builds.builds().present["llama_cpp"].build
+
+
+@pytest.mark.usefixtures("only_llama_cpp")
+def test_every_type_is_tried_as_it_is_in_the_file_and_all_of_this_build_is_right(
+    root: Path,
+) -> None:
+    build = llama_cpp()
+    assert build.untested == ""
+    assert build.faults == ()
+    assert {each.type for each in build.tests if each.path == PLAIN} >= {"F16", "Q4_0", "Q6_K"}
+    assert len(build.id) == 12
+    assert build.sha256
+    assert [path.suffix for path in sorted(root.iterdir()) if path.stat().st_size] == [".json"]
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_what_was_found_is_kept_until_the_libraries_or_the_processor_change(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = llama_cpp()
+    (kept,) = root.glob("*.json")
+    written = json.loads(kept.read_text())
+    written["found"]["build"]["system"] = "kept"
+    kept.write_text(json.dumps(written))
+    assert llama_cpp().system == "kept"
+    monkeypatch.setattr(found, "processor", lambda: "another processor")
+    assert llama_cpp() == first
+
+
+@pytest.mark.usefixtures("only_llama_cpp")
+def test_a_file_that_was_damaged_is_found_out_anew(root: Path) -> None:
+    first = llama_cpp()
+    (kept,) = root.glob("*.json")
+    kept.write_text("{")
+    assert llama_cpp() == first
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+@pytest.mark.parametrize(
+    ("how", "outcome", "detail"),
+    [("crash", Outcome.CRASHED, "SIGSEGV"), ("wrong", Outcome.WRONG, "of the squared values")],
+)
+def test_a_type_that_crashes_or_comes_out_wrong_is_told_and_the_others_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, outcome: Outcome, detail: str
+) -> None:
+    for name, value in struck(tmp_path, "Q5_0", PLAIN, how).items():
+        monkeypatch.setenv(name, value)
+    build = llama_cpp()
+    (fault,) = build.faults
+    assert (fault.type, fault.path, fault.outcome) == ("Q5_0", PLAIN, outcome)
+    assert detail in fault.detail
+    assert build.untested == ""
+    assert build.fault("Q4_0", PLAIN) is None
+    assert PLAIN in build.paths("Q8_0")
+
+
+@pytest.mark.usefixtures("root")
+def test_an_engine_that_ends_the_process_that_loads_it_is_absent_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    died = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    monkeypatch.setattr(
+        found, "_run", lambda *_: found.child.run([found.sys.executable, "-c", died], 60)
+    )
+    absent = builds.builds().absent
+    assert set(absent) == {"llama_cpp", "openvino"}
+    assert "SIGILL" in absent["llama_cpp"].message
+    assert "compiled for another processor" in absent["llama_cpp"].message
+    assert "--no-cache-dir" in absent["llama_cpp"].remedy
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_a_process_that_ends_before_anything_is_tried_leaves_the_build_untested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(found, "_TRIERS", {"llama_cpp": "no.such.module"})
+    build = llama_cpp()
+    assert build.tests == ()
+    assert "status 1" in build.untested
+
+
+def test_lines_of_a_library_and_a_line_that_was_cut_off_are_left_out() -> None:
+    whole = PathTest("Q4_0", PLAIN, Outcome.RIGHT)
+    log = [
+        "repack: repack tensor with q4_0_8x8",
+        'odllm: {"detail":"","outcome":"right","path":"plain","type":"Q4_0"}',
+        'odllm: {"detail":"","outc',
+    ]
+    assert list(heard(PathTest, log)) == [whole]
