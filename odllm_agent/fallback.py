@@ -48,9 +48,9 @@ class Choice:
     def told(self) -> str:
         """What an engine is run with instead, why, and what to do about it, in one line."""
         settings = ", ".join(f"{name}={value}" for name, value in self.changed.items())
-        wrong = "; ".join(dict.fromkeys(f"{each.path} {each.told}" for each in self.faults))
+        wrong = "; ".join(dict.fromkeys(f"{each.path} path {each.told}" for each in self.faults))
         name = self.engine.name
-        return f"run on {name} with {settings}, for with this build {wrong}. {REMEDIES[name]}"
+        return f"run on {name} with {settings}: this build's {wrong}. {REMEDIES[name]}"
 
 
 @dataclass(frozen=True, slots=True)

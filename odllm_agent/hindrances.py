@@ -105,7 +105,7 @@ def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
         yield Finding(f"{name} build", Verdict.FINE, told)
     wrong: dict[str, list[str]] = {}
     for fault in build.faults:
-        wrong.setdefault(f"{fault.path} {fault.told}", []).append(fault.type)
+        wrong.setdefault(f"the {fault.path} path {fault.told}", []).append(fault.type)
     for told, types in wrong.items():
         types_told = f"{told} with {', '.join(types)}: another path is taken for them"
         yield Finding(f"{name} build", Verdict.NOTE, types_told, fallback.REMEDIES[name])

@@ -101,6 +101,9 @@ def _print(found: Checkup) -> None:
     print()
     _print_table(("can measure", "through", "method", "resolution"), _ability_lines(found))
     print()
+    if here.builds:
+        _print_table(("engine build", "code path", "outcome", "types"), _build_lines(here))
+        print()
     _print_table(("now", "", ""), _finding_lines(found))
 
 
@@ -111,6 +114,16 @@ def _ability_lines(found: Checkup) -> Iterator[Line]:
             yield each.quantity, each.source, each.method, each.resolution or each.reason
         if remedy:
             yield "", "", "", _ARROW + remedy
+
+
+def _build_lines(here: Device) -> Iterator[Line]:
+    """What came of trying each engine's build, the types of one outcome in a line."""
+    for engine, build in here.builds.items():
+        alike: dict[tuple[str, str], list[str]] = {}
+        for test in build.tests:
+            alike.setdefault((test.path, test.told), []).append(test.type)
+        for (path, told), types in alike.items():
+            yield engine, path, told, " ".join(types)
 
 
 def _finding_lines(found: Checkup) -> Iterator[Line]:

@@ -43,8 +43,8 @@ def test_what_does_not_work_of_a_build_is_told_by_code_path_with_the_remedy() ->
     build = support.build("AMX_INT8 = 1", *crash, wrong)
     _, amx, plain = hindrances.of_engines(Builds({"llama_cpp": Found("0.3.36", build)}, {}))
     assert (amx.verdict, plain.verdict) == (NOTE, NOTE)
-    assert amx.told.startswith("amx crashes (SIGSEGV) with Q4_0, Q8_0")
-    assert plain.told.startswith("plain computes wrong values (off by 0.3) with Q4_0")
+    assert amx.told.startswith("the amx path crashes (SIGSEGV) with Q4_0, Q8_0")
+    assert plain.told.startswith("the plain path computes wrong values (off by 0.3) with Q4_0")
     assert "--no-cache-dir llama-cpp-python" in amx.remedy
 
 
