@@ -1,10 +1,12 @@
 """The schema's version: from nothing, from an older one, and never backwards."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from odllm_agent.contract import Outcome, PathTest
 from odllm_agent.errors import StoreError
 from odllm_controller.store import Store, database, read, schema
 from odllm_controller.store.scripts import script
@@ -27,6 +29,14 @@ CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, applied_at TIMESTAMP 
 INSERT INTO schema_versions VALUES (1, TIMESTAMP '2026-11-01');
 INSERT INTO devices VALUES
     ('id', 'laptop', 'real', 'Linux 6.1', 'Example', 8, 16, 1, '3.11', '0.1.0', '{}', '[]', '{}');
+INSERT INTO models BY NAME
+    SELECT 'sha' AS sha256, 'm' AS name, 'Q4_0' AS quantization, 1 AS file_bytes,
+        1 AS weight_bytes, 2 AS n_weights, 'qwen2' AS architecture, 1 AS context_tokens,
+        '' AS no_quality;
+INSERT INTO trials BY NAME
+    SELECT 'trial' AS trial_id, 'id' AS device_id, 'sha' AS model_sha256, '' AS model_path,
+        'llama_cpp' AS engine, '0.3.36' AS engine_version, '{"threads": 2}' AS settings,
+        'short' AS workload, 1 AS prompt_tokens, 1 AS output_tokens, 0 AS depth_tokens, 0 AS seed;
 INSERT INTO device_states BY NAME
     SELECT 1 AS round_id, 0 AS repeat, 'before' AS moment, 3 AS throttle_count,
         1 AS available_bytes, 1.0 AS busy_s, 1.0 AS own_cpu_s;
@@ -95,6 +105,27 @@ def test_a_file_from_before_quotas_keeps_its_rows_and_takes_new_ones(tmp_path: P
     states = read(path, "SELECT throttle_count, quota_throttle_count FROM device_states")
     assert states["throttle_count"].tolist() == [3]
     assert states["quota_throttle_count"].isna().all()
+
+
+def test_rows_of_before_builds_were_told_are_of_an_unknown_build(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(script("migrations/1_tables.sql"))
+        connection.execute(_ROWS_OF_VERSION_1)
+    store = Store.open(path)
+    store.add_run(stores.run())
+    build = support.build("AVX2 = 1", PathTest("Q4_0", "plain", Outcome.RIGHT))
+    store.add_device("run-1", support.device("new", builds={"llama_cpp": build}))
+    new = replace(support.trial(), engine=replace(support.engine(), build=build.id))
+    store.add_plan("run-1", [new], 1)
+    found = read(path, "SELECT trial_id, engine_build FROM results ORDER BY model")
+    assert found["trial_id"].tolist() == ["trial", new.id]
+    assert found["engine_build"].isna().tolist() == [True, False]
+    assert read(path, "SELECT build_id, sha256 FROM builds").iloc[0].tolist() == [
+        build.id,
+        build.sha256,
+    ]
+    assert read(path, "SELECT outcome FROM build_tests")["outcome"].tolist() == ["right"]
 
 
 def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:

@@ -115,3 +115,15 @@ def test_energy_that_one_side_lacks_has_no_ratio(path: Path, other: Repeat) -> N
 def _middle(found: Comparison) -> float:
     assert found.decode is not None
     return found.decode.middle
+
+
+def test_two_builds_of_an_engine_are_compared_with_each_other(path: Path) -> None:
+    old, new = (
+        replace(support.trial(), engine=replace(support.engine(), build=build))
+        for build in ("aaaa00000000", "bbbb00000000")
+    )
+    (found,) = comparison.load(path, measured(path, old, new))
+    assert {found.configuration, found.against} == {
+        "llama_cpp, 2 threads, build aaaa00000000",
+        "llama_cpp, 2 threads, build bbbb00000000",
+    }

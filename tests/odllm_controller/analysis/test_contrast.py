@@ -198,6 +198,14 @@ def test_versions_of_an_engine_are_compared(path: Path) -> None:
     assert cell.differing == "engine version"
 
 
+def test_builds_of_one_version_are_compared(path: Path) -> None:
+    old, new = (replace(support.engine(), build=f"{each}00000000000") for each in "ab")
+    once(path, *Day().results(trial(engine=old)), *Day(0.7).results(trial(engine=new)))
+    (cell,) = compared(path, new.build[:4], old.build[:4]).cells
+    assert cell.standing is Standing.WORSE
+    assert cell.differing == "engine build"
+
+
 def test_stores_are_compared_with_each_other(tmp_path: Path) -> None:
     new, old = tmp_path / "new.duckdb", tmp_path / "old.duckdb"
     once(old, *Day().results(trial()))

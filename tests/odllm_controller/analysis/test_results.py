@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.contract import DeviceKind, Engine, Failure, ModelRequest, Source, Workload
+from odllm_agent.contract import DeviceKind, Engine, Failure, ModelRequest, Source, Trial, Workload
 from odllm_controller.analysis import drift, results
 from tests import stores, support
 
@@ -119,3 +119,30 @@ def test_a_device_that_is_no_machine_is_marked_in_words(path: Path, kind: Device
     assert note.startswith(f"{kind} devices: ")
     assert results.notes(found[found["device"] == "laptop"]) == []
     assert {each.device for each in drift.load(path, "run-1")} == set(found["device"])
+
+
+def test_two_builds_of_one_version_are_two_engines_in_every_label(path: Path) -> None:
+    old, new = (of_build(build) for build in ("", "3f2a91c04d5e"))
+    stores.measured(path, support.round_result(old), support.round_result(new))
+    loaded = results.load(path)
+    assert set(loaded["configuration"]) == {
+        "llama_cpp, 2 threads, build unknown",
+        "llama_cpp, 2 threads, build 3f2a91c04d5e",
+    }
+    assert len(results.latest(loaded)) == 2
+
+
+def test_a_build_is_in_no_label_where_each_device_has_used_one(path: Path) -> None:
+    store = stores.begun(path, support.device("a"), support.device("b"))
+    trials = [
+        replace(of_build(build), device_id=f"id-of-{name}")
+        for build, name in (("3f2a91c04d5e", "a"), ("77aa00bb11cc", "b"))
+    ]
+    store.add_plan("run-1", trials, 1)
+    store.add_results("run-1", [support.round_result(each) for each in trials])
+    assert set(results.load(path)["configuration"]) == {"llama_cpp, 2 threads"}
+
+
+def of_build(build: str) -> Trial:
+    trial = support.trial()
+    return replace(trial, engine=replace(trial.engine, build=build))
