@@ -7,8 +7,9 @@ import pytest
 
 from odllm_agent import builds
 from odllm_agent.builds import found
-from odllm_agent.builds.lines import heard
-from odllm_agent.contract import PLAIN, EngineBuild, Outcome, PathTest
+from odllm_agent.builds.lines import Told, heard
+from odllm_agent.contract import PLAIN, EngineBuild, Outcome, PathTest, to_json
+from odllm_agent.engines import variants
 from tests.shim import struck
 
 
@@ -38,7 +39,7 @@ def test_every_type_is_tried_as_it_is_in_the_file_and_all_of_this_build_is_right
     assert {each.type for each in build.tests if each.path == PLAIN} >= {"F16", "Q4_0", "Q6_K"}
     assert len(build.id) == 12
     assert build.sha256
-    assert [path.suffix for path in sorted(root.iterdir()) if path.stat().st_size] == [".json"]
+    assert len(list(root.glob("llama_cpp-*.json"))) == 1
 
 
 @pytest.mark.usefixtures("root", "only_llama_cpp")
@@ -46,7 +47,7 @@ def test_what_was_found_is_kept_until_the_libraries_or_the_processor_change(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = llama_cpp()
-    (kept,) = root.glob("*.json")
+    (kept,) = root.glob("llama_cpp-*.json")
     written = json.loads(kept.read_text())
     written["found"]["build"]["system"] = "kept"
     kept.write_text(json.dumps(written))
@@ -58,7 +59,7 @@ def test_what_was_found_is_kept_until_the_libraries_or_the_processor_change(
 @pytest.mark.usefixtures("only_llama_cpp")
 def test_a_file_that_was_damaged_is_found_out_anew(root: Path) -> None:
     first = llama_cpp()
-    (kept,) = root.glob("*.json")
+    (kept,) = root.glob("llama_cpp-*.json")
     kept.write_text("{")
     assert llama_cpp() == first
 
@@ -107,6 +108,28 @@ def test_a_process_that_ends_before_anything_is_tried_leaves_the_build_untested(
     assert "status 1" in build.untested
 
 
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_of_several_variants_the_first_without_a_fault_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faults = {"best": ["Q4_0", "Q8_0"], "second": [], "third": []}
+    asked = []
+
+    def run(
+        module: str, variables: dict[str, str], *arguments: str
+    ) -> tuple[int | None, list[str]]:
+        variant = variables.get(variants.VARIABLE, "")
+        asked.append((module, variant))
+        if module.endswith("look"):
+            return 0, [_said(Told("0.3.36", f"CPU {variant}", tuple(faults)))]
+        tests = [PathTest(kind, PLAIN, Outcome.WRONG) for kind in faults[variant]]
+        return 0, list(map(_said, [PathTest("F16", PLAIN, Outcome.RIGHT), *tests]))
+
+    monkeypatch.setattr(found, "_run", run)
+    assert llama_cpp().system == "CPU second"
+    assert "third" not in {variant for _, variant in asked}
+
+
 def test_lines_of_a_library_and_a_line_that_was_cut_off_are_left_out() -> None:
     whole = PathTest("Q4_0", PLAIN, Outcome.RIGHT)
     log = [
@@ -115,3 +138,7 @@ def test_lines_of_a_library_and_a_line_that_was_cut_off_are_left_out() -> None:
         'odllm: {"detail":"","outc',
     ]
     assert list(heard(PathTest, log)) == [whole]
+
+
+def _said(value: object) -> str:
+    return f"odllm: {to_json(value)}"
