@@ -78,7 +78,7 @@ def of_device(device: Device) -> Row:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format", "anatomy"):
+    for unstored in ("path", "tensor_types", "format", "anatomy", "source"):
         del row[unstored]
     return row
 
