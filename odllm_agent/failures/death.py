@@ -106,13 +106,11 @@ _UNKNOWN = "something on the device ended it"
 
 def _of_crash(deed: Deed, types_run: bool | None) -> str:
     if types_run is None:
-        return (
-            "`odllm-agent doctor` tries whether the engine as it is built computes this type here"
-        )
+        return "`odllm-agent doctor` tries whether the engine's build computes this type here"
     if not types_run:
         return (
-            "the engine as it is built does not compute this type on this device: "
-            "`odllm-agent doctor` tells which it does, and how to build it otherwise"
+            "the engine's build does not compute this type on this device: "
+            "`odllm-agent doctor` tells which it does"
         )
     if deed.source in _FROM_OUTSIDE:
         return (
