@@ -210,7 +210,7 @@ def test_an_engine_that_dies_at_one_type_is_told_once_and_given_up_at_that_type(
     assert (results["kld_reason"].iloc[:4] == results["hold_reason"].iloc[3]).all()
     assert len(bench.query("SELECT * FROM failures WHERE signal = 'SIGSEGV'")) == 3
 
-    again = bench.run(*asked)
+    again = bench.run(*asked, **crashing_at([], bench.folder / "crashing"))
     assert again.status == 0, again.out
     results = bench.query("SELECT status, hold_reason, kld FROM results")
     assert results["status"].tolist() == ["done"] * 8
