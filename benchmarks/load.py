@@ -16,7 +16,7 @@ class Disturbance:
     """What disturbed a block of work, known once the block has ended.
 
     Attributes:
-        flags: Of `busy`, `hot`, `on_battery`, `swapped` and `throttled`, as in a trial's repeats.
+        flags: What disturbed it, as in a trial's repeats.
     """
 
     flags: tuple[str, ...] = field(default=())

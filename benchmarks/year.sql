@@ -59,10 +59,12 @@ SELECT DISTINCT
     run_id, moment(run * 864000), moment(run * 864000 + 80000), 'done', 'year', 'odllm run', '', 1,
     '{}', NULL, 'run'
 FROM places;
-INSERT INTO devices
+INSERT INTO devices BY NAME
 SELECT DISTINCT
-    device_id, 'laptop-' || device, 'real', 'Linux 6.1', 'Example 9000', 8, 16, 17179869184,
-    '3.11.7', '0.1.0', '{}', '[]', '{}'
+    device_id, 'laptop-' || device AS name, 'real' AS kind, 'Linux 6.1' AS system,
+    'Example 9000' AS cpu, 8 AS physical_cores, 16 AS logical_cores, 17179869184 AS ram_bytes,
+    '3.11.7' AS python_version, '0.1.0' AS odllm_version, '{}' AS engines, '[]' AS meters,
+    '{}' AS core_types
 FROM places;
 INSERT INTO run_devices SELECT DISTINCT run_id, device_id, '{}' FROM places;
 INSERT INTO models

@@ -28,6 +28,7 @@ from odllm_agent.contract import (
     Underway,
 )
 from odllm_agent.errors import OdllmError
+from odllm_agent.fallback import Tried
 from odllm_agent.forecast import forecast
 from odllm_agent.journal import Journal
 from odllm_agent.limits import hindrance
@@ -84,7 +85,8 @@ class AgentActor:
             cache = self._own_cache() if here else None
         except OdllmError as error:
             return tuple(Forecast(each, failure=Failure.of(error)) for each in candidates)
-        return forecast(candidates, cache, meters, state.available_bytes())
+        tried = Tried.of(device.describe(meters=())) if here else Tried({}, 1)
+        return forecast(candidates, cache, meters, state.available_bytes(), tried)
 
     def look_up(self, exam: Exam, deadline_s: float) -> Exam | Failure:
         """An exam with the checksum of its content, fetched if it must be."""

@@ -102,7 +102,12 @@ class Assignment:
         """The same for the device that carries it out, with the engines that it has now."""
 
         def there(engine: Engine) -> Engine:
-            return replace(engine, version=device.engines.get(engine.name, "not installed"))
+            build = device.builds.get(engine.name)
+            return replace(
+                engine,
+                version=device.engines.get(engine.name, "not installed"),
+                build=build.id if build else "",
+            )
 
         return replace(
             self,

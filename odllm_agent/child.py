@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def note(error: OdllmError, log: list[str]) -> OdllmError:
     return error
 
 
-def run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
+def run(
+    command: list[str], deadline_s: float, variables: Mapping[str, str] | None = None
+) -> tuple[int | None, list[str]]:
     """Runs a process of this package to its end.
 
     Its standard input closes when this process ends, however that goes: it has to end itself then
@@ -83,6 +86,7 @@ def run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
     Args:
         command: The command line.
         deadline_s: The time after which it is ended.
+        variables: Of its environment, besides those of this process.
 
     Returns:
         Its exit status, `None` if it was ended for taking too long, and the lines of its log.
@@ -97,7 +101,9 @@ def run(command: list[str], deadline_s: float) -> tuple[int | None, list[str]]:
             timeout=deadline_s,
             check=False,
             # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
-            env=os.environ | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"},
+            env=os.environ
+            | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"}
+            | dict(variables or {}),
         )
     except subprocess.TimeoutExpired as late:
         return None, _lines(late.stdout or b"")

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from odllm_agent import cores, engines, linux
+from odllm_agent import cores, linux, state
+from odllm_agent.builds import builds
 from odllm_agent.contract import Device, DeviceKind
 from odllm_agent.meters import AUTO, reports
 from odllm_agent.place import VIRTUAL_VARIABLE
-from odllm_agent.state import cpus, logical_cores
+from odllm_agent.small_files import read_text
 
 if sys.platform == "win32":
     import winreg
@@ -38,6 +39,8 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
         UsageError: There is no power meter of such a name.
     """
     virtual = os.environ.get(VIRTUAL_VARIABLE, "")
+    present = builds().present
+    quota = state.quota()
     return Device(
         id=device_id(virtual),
         name=name or os.environ.get(NAME_VARIABLE) or virtual or socket.gethostname(),
@@ -45,18 +48,22 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
         system=_system(),
         cpu=_cpu(),
         physical_cores=_physical_cores(),
-        logical_cores=logical_cores(),
+        logical_cores=state.logical_cores(),
         ram_bytes=psutil.virtual_memory().total,
         python_version=platform.python_version(),
         odllm_version=metadata.version("odllm"),
-        engines=engines.versions(),
+        engines={name: found.version for name, found in present.items()},
         meters=reports(meters),
         core_types={name: linux.physical_cores(cpus) for name, cpus in cores.types().items()},
+        builds={name: found.build for name, found in present.items()},
+        quota_cores=quota.cores if quota else None,
+        online_cpus=state.online_cpus(),
+        present_cpus=state.present_cpus(),
     )
 
 
 def _physical_cores() -> int:
-    usable = cpus()
+    usable = state.cpus()
     return linux.physical_cores(usable) or min(psutil.cpu_count(logical=False) or 1, len(usable))
 
 
@@ -81,7 +88,7 @@ def _system_machine_id() -> str | None:
         return _registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
     if sys.platform == "darwin":
         return mac_uuid(_output("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice") or "")
-    return linux.read_text(Path("/etc/machine-id"))
+    return read_text(Path("/etc/machine-id"))
 
 
 def mac_uuid(ioreg: str) -> str | None:
@@ -105,7 +112,7 @@ def _system_cpu() -> str | None:
         return _registry(key, "ProcessorNameString")
     if sys.platform == "darwin":
         return _output("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
-    return linux.cpu_name(linux.read_text(Path("/proc/cpuinfo")) or "")
+    return linux.cpu_name(read_text(Path("/proc/cpuinfo")) or "")
 
 
 if sys.platform == "win32":

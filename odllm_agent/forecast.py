@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 
-from odllm_agent import engines, models, state, worker
+from odllm_agent import engines, fallback, models, state, worker
 from odllm_agent.contract import (
     Candidate,
     Engine,
@@ -20,7 +20,10 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines.base import Weights
 from odllm_agent.errors import OdllmError
+from odllm_agent.fallback import Tried
 from odllm_agent.readable import why_unsupported
+
+_UNTRIED = Tried({}, 1)
 
 
 def forecast(
@@ -28,6 +31,7 @@ def forecast(
     cache: models.Cache | None,
     meters: tuple[str, ...],
     available_bytes: int,
+    tried: Tried = _UNTRIED,
 ) -> tuple[Forecast, ...]:
     """What each candidate will need.
 
@@ -36,6 +40,7 @@ def forecast(
         cache: Where model files may be already, if anywhere.
         meters: Names of the power meters that the trials read.
         available_bytes: The memory that the device has free.
+        tried: What of the device's engines does not work; what is told is of the next best then.
 
     Returns:
         A forecast per candidate; a failure is part of it, never raised.
@@ -44,7 +49,7 @@ def forecast(
 
     def tell(group: tuple[Candidate, ...]) -> list[Forecast]:
         with tempfile.TemporaryDirectory(prefix="odllm-forecast-") as folder:
-            forecaster = _Forecaster(cache, Path(folder), meters)
+            forecaster = _Forecaster(cache, Path(folder), meters, tried)
             return [replace(forecaster.of(each), available_bytes=available_bytes) for each in group]
 
     # Processes of their own do all of the work, so threads are enough to use every core.
@@ -55,7 +60,10 @@ def forecast(
 class _Forecaster:
     """Remembers what candidates of one model have in common, so that it is found out once."""
 
-    def __init__(self, cache: models.Cache | None, folder: Path, meters: tuple[str, ...]) -> None:
+    def __init__(
+        self, cache: models.Cache | None, folder: Path, meters: tuple[str, ...], tried: Tried
+    ) -> None:
+        self._tried = tried
         self._cache = cache or models.Cache(folder / "cache")
         self._folder = folder
         self._meters = meters
@@ -66,6 +74,8 @@ class _Forecaster:
         foreseen = self._foresee(candidate.request)
         if isinstance(foreseen, Failure):
             return Forecast(candidate, failure=foreseen)
+        engine = fallback.choice(candidate.engine, self._tried, [foreseen.model]).engine
+        candidate = replace(candidate, engine=engine)
         told = Forecast(candidate, foreseen.model, foreseen.download_bytes, foreseen.disk_bytes)
         try:
             reason = why_unsupported(candidate.engine.name, foreseen.model)

@@ -5,7 +5,7 @@ import ctypes
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 
 import odllm_agent
-from odllm_agent import clock, engines, place
-from odllm_agent.contract import DeviceState
-from odllm_agent.errors import EngineError
+from odllm_agent import clock, fallback, place, state
+from odllm_agent.builds import Builds, builds
+from odllm_agent.contract import DeviceState, EngineBuild
+from odllm_agent.control_groups import Quota
 from odllm_agent.look import Look
 
 # A half-billion model at F16 takes 1.0 GB and its worker half as much again.
@@ -65,12 +66,15 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
     """
     root = place.cache_root()
     return (
-        *of_engines(engines.versions(), engines.absent()),
+        *of_engines(builds()),
         of_cache(root),
         of_disk(root, _free_bytes(root)),
         of_memory(seen.after.available_bytes),
         of_swap(seen, psutil.swap_memory().used),
         of_load(seen),
+        of_quota(seen, state.quota(), state.logical_cores()),
+        *of_affinity(state.logical_cores(), state.online_cpus()),
+        *of_offline(state.online_cpus(), state.present_cpus()),
         of_supply(seen.after),
         of_profile(seen.after),
         of_heat(seen),
@@ -79,18 +83,32 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
     )
 
 
-def of_engines(present: Mapping[str, str], absent: Mapping[str, EngineError]) -> Iterator[Finding]:
-    """Which engines there are; without any nothing can be measured.
+def of_engines(here: Builds) -> Iterator[Finding]:
+    """Which engines there are, and what of their builds works; without any nothing is measured.
 
     Args:
-        present: Versions by name.
-        absent: Why the others cannot be used, by name.
+        here: The engines of this machine.
     """
-    for name, version in present.items():
-        yield Finding(name, Verdict.FINE, version)
-    verdict = Verdict.NOTE if present else Verdict.MISSING
-    for name, error in absent.items():
+    for name, found in here.present.items():
+        yield Finding(name, Verdict.FINE, f"{found.version}, build {found.build.id}")
+        yield from _of_build(name, found.build)
+    verdict = Verdict.NOTE if here.present else Verdict.MISSING
+    for name, error in here.absent.items():
         yield Finding(name, verdict, error.message, error.remedy)
+
+
+def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
+    if build.untested:
+        yield Finding(f"{name} build", Verdict.NOTE, build.untested)
+    elif not build.faults:
+        told = f"all {len(build.tests)} types and code paths that were tried compute rightly"
+        yield Finding(f"{name} build", Verdict.FINE, told)
+    wrong: dict[str, list[str]] = {}
+    for fault in build.faults:
+        wrong.setdefault(f"{fault.path} {fault.told}", []).append(fault.type)
+    for told, types in wrong.items():
+        types_told = f"{told} with {', '.join(types)}: another path is taken for them"
+        yield Finding(f"{name} build", Verdict.NOTE, types_told, fallback.REMEDIES[name])
 
 
 def of_cache(root: Path) -> Finding:
@@ -149,6 +167,72 @@ def of_load(seen: Look) -> Finding:
     if "busy" in seen.flags:
         return Finding("load", Verdict.DISTURBS, told, "end them, or wait until they have ended")
     return Finding("load", Verdict.FINE, told)
+
+
+def of_quota(seen: Look, quota: Quota | None, logical_cores: int) -> Finding:
+    """Whether a control group stops the engine when it has had its share of the processor.
+
+    Args:
+        seen: The device watched for a moment.
+        quota: What the control groups leave to this process, if they limit it.
+        logical_cores: The hardware threads that this process may use.
+    """
+    if quota is None:
+        return Finding("quota", Verdict.FINE, "no control group limits the processor time")
+    told = f"{quota.cores:.3g} of {logical_cores} hardware threads' time, by {quota.group}"
+    if quota.cores >= logical_cores and "throttled_by_quota" not in seen.flags:
+        return Finding("quota", Verdict.FINE, told)
+    now = ", used up already" if "throttled_by_quota" in seen.flags else ""
+    return Finding(
+        "quota",
+        Verdict.DISTURBS,
+        f"{told}{now}: once it is used up, everything in it is stopped till the next period; "
+        "threads=auto is the whole cores of it, at least 1",
+        "give it more (docker run --cpus, systemd's CPUQuota=), or measure outside of it",
+    )
+
+
+def of_affinity(logical_cores: int, online_cpus: int | None) -> Iterator[Finding]:
+    """Whether this process may use all hardware threads that are switched on.
+
+    Args:
+        logical_cores: Those that it may use.
+        online_cpus: Those that are switched on, where the system tells.
+    """
+    if online_cpus is None:
+        return
+    told = f"{logical_cores} of {online_cpus} hardware threads may be used"
+    if logical_cores >= online_cpus:
+        yield Finding("affinity", Verdict.FINE, told)
+        return
+    yield Finding(
+        "affinity",
+        Verdict.NOTE,
+        f"{told}: this is measured as a smaller device",
+        "allow all (taskset, docker run --cpuset-cpus, systemd's AllowedCPUs=)",
+    )
+
+
+def of_offline(online_cpus: int | None, present_cpus: int | None) -> Iterator[Finding]:
+    """Whether hardware threads are switched off.
+
+    Args:
+        online_cpus: Those that are switched on, where the system tells.
+        present_cpus: Those that there are, where the system tells.
+    """
+    if online_cpus is None or present_cpus is None:
+        return
+    offline = present_cpus - online_cpus
+    if offline <= 0:
+        yield Finding("offline", Verdict.FINE, f"all {present_cpus} hardware threads are on")
+        return
+    yield Finding(
+        "offline",
+        Verdict.NOTE,
+        f"{offline} of {present_cpus} hardware threads are off: nothing runs on them",
+        "echo 1 | sudo tee /sys/devices/system/cpu/cpu*/online, "
+        "or echo on | sudo tee /sys/devices/system/cpu/smt/control",
+    )
 
 
 def of_supply(now: DeviceState) -> Finding:

@@ -1,7 +1,6 @@
 """What Linux tells of the device through /proc and /sys: pure parsers, and what they read.
 
-Formats: the kernel's Documentation/filesystems/proc.rst, admin-guide/cgroup-v1/memory.rst,
-admin-guide/cgroup-v2.rst, and ABI/testing/sysfs-*.
+Formats: the kernel's Documentation/filesystems/proc.rst and ABI/testing/sysfs-*.
 """
 
 import functools
@@ -15,40 +14,21 @@ from pathlib import Path
 from time import process_time
 
 from odllm_agent.contract import DeviceState
+from odllm_agent.control_groups import (
+    CpuGroup,
+    Membership,
+    MemoryGroup,
+    Quota,
+    cpu_groups,
+    memory_groups,
+    throttle_count,
+    tightest,
+)
+from odllm_agent.small_files import read_int, read_ints, read_text, read_word
 
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 CPU_ZONES = ("x86_pkg_temp", "cpu")
-
-# Version 1 control groups without a limit say 2**63 rounded down to a page.
-UNLIMITED_BYTES = 2**62
-
-
-def read_text(path: Path) -> str | None:
-    """A small file's text, or `None` where it cannot be read; sensors come and go."""
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def read_word(path: Path) -> str | None:
-    """A small file's one word, or `None` where it cannot be read or is empty."""
-    return (read_text(path) or "").strip() or None
-
-
-def read_int(path: Path) -> int | None:
-    """A small file's number, or `None` where it cannot be read or holds none."""
-    text = read_text(path)
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None
-
-
-def read_ints(paths: Iterable[Path]) -> list[int]:
-    """The numbers of those of the files that hold one."""
-    return [value for value in map(read_int, paths) if value is not None]
 
 
 def busy_ticks(stat: str) -> int:
@@ -87,6 +67,8 @@ def is_virtual(cpuinfo: str) -> bool:
 def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
     """How many cores these logical CPUs are, or 0 where the system does not tell.
 
+    A CPU that is switched off has a folder without `topology`, and counts for nothing.
+
     Args:
         cpus: Numbers of logical CPUs.
         root: Where the system's files are.
@@ -95,7 +77,7 @@ def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
         read_text(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         for cpu in cpus
     }
-    return 0 if None in siblings else len(siblings)
+    return len(siblings - {None})
 
 
 def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
@@ -268,77 +250,6 @@ def _throttle_counts(cpus: Path) -> tuple[Path, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryGroup:
-    """The files of one memory control group.
-
-    Attributes:
-        limit: The bytes that its processes may use together, or `max`.
-        usage: The bytes that they use, cached files included.
-        stat: What the bytes are used for.
-    """
-
-    limit: Path
-    usage: Path
-    stat: Path
-
-    def available_bytes(self) -> int | None:
-        """What the group may still take, or `None` where it has no limit.
-
-        Cached files count as free, for the kernel drops them before it refuses memory.
-        """
-        limit = read_int(self.limit)
-        if limit is None or limit >= UNLIMITED_BYTES:
-            return None
-        usage = read_int(self.usage)
-        if usage is None:
-            return None
-        return max(0, limit - usage + cached_bytes(read_text(self.stat) or ""))
-
-
-def cached_bytes(memory_stat: str) -> int:
-    """The bytes of cached files, from a control group's memory.stat.
-
-    Version 1 tells the group's own as `inactive_file` and those below it too as
-    `total_inactive_file`; version 2 has only the first name, for the second meaning.
-    """
-    fields = dict(line.split() for line in memory_stat.splitlines())
-    prefix = "total_" if "total_inactive_file" in fields else ""
-    return sum(int(fields.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
-
-
-def memory_groups(cgroup: str, root: Path = Path("/")) -> tuple[MemoryGroup, ...]:
-    """The memory control groups whose limits bind a process: its own and all above it.
-
-    Args:
-        cgroup: The text of /proc/self/cgroup.
-        root: Where the system's files are.
-    """
-    groups = []
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            groups += [_version_2(path) for path in _upwards(root / "sys/fs/cgroup", path)]
-        elif "memory" in controllers.split(","):
-            groups += [_version_1(path) for path in _upwards(root / "sys/fs/cgroup/memory", path)]
-    return tuple(group for group in groups if group.limit.exists())
-
-
-def _upwards(mount: Path, path: str) -> list[Path]:
-    group = mount / path.lstrip("/")
-    return [group, *(parent for parent in group.parents if parent.is_relative_to(mount))]
-
-
-def _version_1(group: Path) -> MemoryGroup:
-    return MemoryGroup(
-        group / "memory.limit_in_bytes", group / "memory.usage_in_bytes", group / "memory.stat"
-    )
-
-
-def _version_2(group: Path) -> MemoryGroup:
-    return MemoryGroup(group / "memory.max", group / "memory.current", group / "memory.stat")
-
-
 def read_state() -> DeviceState:
     """What could disturb a measurement, as it is now."""
     sensors = _sensors()
@@ -357,6 +268,7 @@ def read_state() -> DeviceState:
         energy_preference=read_word(sensors.energy_preference),
         battery_percent=sensors.battery_percent(),
         top_frequency_hz=max(frequencies_hz, default=None),
+        quota_throttle_count=throttle_count(_cpu_groups()),
     )
 
 
@@ -382,6 +294,25 @@ def cpus() -> list[int]:
     return sorted(os.sched_getaffinity(0))  # type: ignore[attr-defined,unused-ignore]
 
 
+def online_cpus(root: Path = Path("/")) -> int | None:
+    """How many hardware threads are switched on."""
+    return _count(root / "sys/devices/system/cpu/online")
+
+
+def present_cpus(root: Path = Path("/")) -> int | None:
+    """How many hardware threads there are, those among them that are switched off."""
+    return _count(root / "sys/devices/system/cpu/present")
+
+
+def _count(cpus: Path) -> int | None:
+    return len(cpu_list(read_text(cpus) or "")) or None
+
+
+def quota() -> Quota | None:
+    """The processor time that this process may have; `None` where no control group limits it."""
+    return tightest(_cpu_groups())
+
+
 @functools.cache
 def _sensors() -> Sensors:
     return Sensors.find()
@@ -389,7 +320,12 @@ def _sensors() -> Sensors:
 
 @functools.cache
 def _memory_groups() -> tuple[MemoryGroup, ...]:
-    return memory_groups(read_text(Path("/proc/self/cgroup")) or "")
+    return memory_groups(Membership.here())
+
+
+@functools.cache
+def _cpu_groups() -> tuple[CpuGroup, ...]:
+    return cpu_groups(Membership.here())
 
 
 @functools.cache

@@ -77,7 +77,7 @@ def prepare(request: ModelRequest, cache: models.Cache) -> ModelFile | Failure:
 
 def trials(asked: Assignment, files: Sequence[ModelFile]) -> tuple[Trial, ...]:
     """What is to be measured with the files that are there."""
-    every = orders.trials(asked.device.id, files, asked.engines, asked.workloads)
+    every = orders.trials(asked.device, files, asked.engines, asked.workloads)
     return orders.without(every, asked.skips)
 
 
@@ -85,7 +85,7 @@ def ceilings(asked: Assignment, planned: Sequence[Trial], done: Done) -> tuple[C
     """What of the device's ceilings is still to be found out."""
     if not asked.ceilings:
         return ()
-    return orders.ceilings(planned, done.ceilings.union(asked.known_ceilings))
+    return orders.ceilings(asked.device, planned, done.ceilings.union(asked.known_ceilings))
 
 
 def agenda(
@@ -114,7 +114,7 @@ def checks(
     subjects = tuple(_subjects(asked))
     metrics = asked.reading.metrics if asked.reading else ()
     bases = {each.name: prepare(each) for each in orders.base_requests(asked.requests, metrics)}
-    found = orders.checks(asked.device.id, files, asked.engines, subjects, bases, asked.deadline_s)
+    found = orders.checks(asked.device, files, asked.engines, subjects, bases, asked.deadline_s)
     return orders.of_trials(found, planned)
 
 
@@ -134,4 +134,7 @@ def _keys(found: Ceilings) -> Iterator[CeilingKey]:
     for each in found.found:
         if each.per_s is not None:
             threads = int(engine.settings["threads"])
-            yield CeilingKey(found.order.device_id, engine.name, engine.version, threads, each.name)
+            yield CeilingKey(
+                *(found.order.device_id, engine.name, engine.version, threads, each.name),
+                engine_build=engine.build,
+            )

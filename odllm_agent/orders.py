@@ -1,12 +1,14 @@
 """From what is asked of a device, and the model files that it has, to what it has to do."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from odllm_agent import fallback
 from odllm_agent.contract import (
     READ,
     CeilingKey,
     CeilingsOrder,
+    Device,
     Engine,
     Exam,
     Failure,
@@ -20,6 +22,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
+from odllm_agent.fallback import Choice, Tried
 from odllm_agent.settings import check_settings
 from odllm_agent.work import ceiling_types
 
@@ -32,19 +35,36 @@ _UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
 
 
 def trials(
-    device_id: str,
+    device: Device,
     files: Sequence[ModelFile],
     engines: Sequence[Engine],
     workloads: Sequence[Workload],
 ) -> tuple[Trial, ...]:
-    """Every model file x engine with its settings x workload on one device, once."""
+    """Every model file x engine with its settings x workload on one device, once.
+
+    Where an engine's build cannot run a file as it was asked to, the trial has the settings of the
+    next best that it can; what it cannot run at all is left out.
+    """
     found = (
-        Trial(device_id, file, engine, workload)
+        Trial(device.id, file, choice.engine, workload)
         for file in files
-        for engine in engines
+        for choice in _choices(device, engines, file)
         for workload in workloads
     )
     return tuple({trial.id: trial for trial in found}.values())
+
+
+def fallbacks(
+    device: Device, files: Sequence[ModelFile], engines: Sequence[Engine]
+) -> Iterator[tuple[ModelFile, Choice]]:
+    """The files that an engine does not run as it was asked to, with what it runs them with."""
+    for file in files:
+        yield from ((file, choice) for choice in _choices(device, engines, file) if choice.faults)
+
+
+def _choices(device: Device, engines: Sequence[Engine], file: ModelFile) -> Iterator[Choice]:
+    found = (fallback.choice(engine, Tried.of(device), [file]) for engine in engines)
+    return (choice for choice in found if not choice.unusable)
 
 
 def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, ...]:
@@ -54,7 +74,7 @@ def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, .
 
 
 def ceilings(
-    planned: Sequence[Trial], known: Collection[CeilingKey] = frozenset()
+    device: Device, planned: Sequence[Trial], known: Collection[CeilingKey] = frozenset()
 ) -> tuple[CeilingsOrder, ...]:
     """What a device has to be asked, so that its trials can be set against what it does at most.
 
@@ -62,24 +82,37 @@ def ceilings(
     other settings are set against the same. There are none of a GPU.
 
     Args:
-        planned: The trials of one device.
+        device: The device.
+        planned: Its trials.
         known: What needs no measuring any more.
     """
     names: dict[tuple[str, str, str, int], set[str]] = {}
     for trial in filter(_is_on_cpu, planned):
         engine = trial.engine
-        key = (trial.device_id, engine.name, engine.version, int(engine.settings["threads"]))
+        key = (engine.name, engine.version, engine.build, int(engine.settings["threads"]))
         names.setdefault(key, {READ}).update(ceiling_types(engine, trial.model))
-    orders = []
-    for (device_id, name, version, threads), wanted in names.items():
+    orders: list[CeilingsOrder] = []
+    for (name, version, build, threads), wanted in names.items():
         missing = [
             each
             for each in sorted(wanted)
-            if CeilingKey(device_id, name, version, threads, each) not in known
+            if CeilingKey(device.id, name, version, threads, each, build) not in known
         ]
-        engine = Engine(name, version, check_settings(name, {"threads": threads}))
-        orders += [CeilingsOrder(device_id, engine, tuple(missing))] if missing else []
+        engine = Engine(name, version, check_settings(name, {"threads": threads}), build)
+        orders += _ceilings_orders(device, engine, missing)
     return tuple(orders)
+
+
+def _ceilings_orders(
+    device: Device, engine: Engine, names: Sequence[str]
+) -> Iterator[CeilingsOrder]:
+    """One order, or two where some types need other settings than the rest."""
+    by_settings: dict[str, tuple[Engine, list[str]]] = {}
+    for name in names:
+        working = fallback.alone(engine, Tried.of(device), name)
+        by_settings.setdefault(to_json(working), (working, []))[1].append(name)
+    for working, alike in by_settings.values():
+        yield CeilingsOrder(device.id, working, tuple(alike))
 
 
 def base_requests(
@@ -102,7 +135,7 @@ def base_requests(
 
 
 def checks(
-    device_id: str,
+    device: Device,
     files: Sequence[ModelFile],
     engines: Sequence[Engine],
     subjects: Sequence[Subject],
@@ -116,7 +149,7 @@ def checks(
     itself why.
 
     Args:
-        device_id: Where.
+        device: Where.
         files: The model files.
         engines: The engines with their settings.
         subjects: What each is checked on.
@@ -124,13 +157,20 @@ def checks(
         deadline_s: The time after which a check is ended.
     """
     first = {engine.name: engine for engine in reversed(engines)}
-    return tuple(
-        _on(QualityCheck(device_id, file, engine, deadline_s=deadline_s), subject, bases)
+    found = (
+        _on(QualityCheck(device.id, file, engine, deadline_s=deadline_s), subject, bases)
         for file in files
         if not file.no_quality
         for engine in first.values()
         for subject in subjects
     )
+    return tuple(_working(check, device) for check in found)
+
+
+def _working(check: QualityCheck, device: Device) -> QualityCheck:
+    """A check with the settings that both its files run with."""
+    files = [file for file in (check.model, check.base) if file]
+    return replace(check, engine=fallback.choice(check.engine, Tried.of(device), files).engine)
 
 
 def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[QualityCheck, ...]:

@@ -12,6 +12,7 @@ from odllm_agent.errors import DiskFull, UsageError
 
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
 STATE_VARIABLE = "ODLLM_STATE_DIR"
+BUILDS_VARIABLE = "ODLLM_BUILDS_DIR"
 VIRTUAL_VARIABLE = "ODLLM_VIRTUAL"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says when a disk, or somebody's share of it, is full."""
@@ -35,6 +36,17 @@ def state_root() -> Path:
     if virtual:
         # A name may be any text, and a folder may not be called so.
         root /= f"virtual-{hashlib.sha256(virtual.encode()).hexdigest()[:16]}"
+    return root.absolute()
+
+
+def builds_root() -> Path:
+    """The folder of what was found out about this machine's engines.
+
+    It is the one in `ODLLM_BUILDS_DIR`, or lies beside the agent's state; virtual devices share it,
+    since they share the processor.
+    """
+    chosen = os.environ.get(BUILDS_VARIABLE)
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "builds"
     return root.absolute()
 
 

@@ -9,6 +9,7 @@ from time import process_time
 import psutil
 
 from odllm_agent.contract import DeviceState
+from odllm_agent.control_groups import Quota
 
 
 def read_state() -> DeviceState:
@@ -53,3 +54,18 @@ def cpus() -> list[int]:
     if sys.platform == "darwin":
         return list(range(psutil.cpu_count() or 1))
     return list(psutil.Process().cpu_affinity() or [])
+
+
+def online_cpus() -> int | None:
+    """How many hardware threads are switched on."""
+    return psutil.cpu_count()
+
+
+def present_cpus() -> int | None:
+    """Nothing: psutil does not tell of hardware threads that are switched off."""
+    return None
+
+
+def quota() -> Quota | None:
+    """Nothing: only Linux has control groups."""
+    return None

@@ -94,6 +94,10 @@ def _model(value: ModelFile) -> None:
 def _device(value: Device) -> None:
     _count("physical_cores", value.physical_cores)
     _count("logical_cores", value.logical_cores)
+    _count("online_cpus", value.online_cpus or 0)
+    _count("present_cpus", value.present_cpus or 0)
+    if value.quota_cores is not None:
+        _positive("quota_cores", value.quota_cores)
 
 
 def _round(value: RoundResult | Baseline) -> None:

@@ -5,9 +5,27 @@ import sys
 from odllm_agent.contract import DeviceState
 
 if sys.platform == "linux":
-    from odllm_agent.linux import available_bytes, busy_s, cpus, read_state, temperature_c
+    from odllm_agent.linux import (
+        available_bytes,
+        busy_s,
+        cpus,
+        online_cpus,
+        present_cpus,
+        quota,
+        read_state,
+        temperature_c,
+    )
 else:
-    from odllm_agent.portable import available_bytes, busy_s, cpus, read_state, temperature_c
+    from odllm_agent.portable import (
+        available_bytes,
+        busy_s,
+        cpus,
+        online_cpus,
+        present_cpus,
+        quota,
+        read_state,
+        temperature_c,
+    )
 
 __all__ = [
     "available_bytes",
@@ -15,7 +33,10 @@ __all__ = [
     "cpus",
     "flags",
     "logical_cores",
+    "online_cpus",
     "others_s",
+    "present_cpus",
+    "quota",
     "read_state",
     "temperature_c",
 ]
@@ -43,7 +64,9 @@ def logical_cores() -> int:
 def flags(
     before: DeviceState, after: DeviceState, wall_s: float, logical_cores: int
 ) -> tuple[str, ...]:
-    """What disturbed a measurement: of `busy`, `hot`, `on_battery`, `swapped` and `throttled`.
+    """What disturbed a measurement.
+
+    Of `busy`, `hot`, `on_battery`, `swapped`, `throttled` and `throttled_by_quota`.
 
     Args:
         before: The device's state when it began.
@@ -60,6 +83,7 @@ def flags(
         "on_battery": bool(before.on_battery or after.on_battery),
         "swapped": _rose(before.swapped_bytes, after.swapped_bytes),
         "throttled": _rose(before.throttle_count, after.throttle_count),
+        "throttled_by_quota": _rose(before.quota_throttle_count, after.quota_throttle_count),
     }
     return tuple(name for name, holds in found.items() if holds)
 

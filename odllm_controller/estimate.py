@@ -140,7 +140,7 @@ def _scaled(speed: Speed, model: ModelFile) -> Speed:
 
 
 def _assumed(model: ModelFile, device: Device) -> Speed:
-    operations_per_s = _OPERATIONS_PER_CORE_S * device.physical_cores
+    operations_per_s = _OPERATIONS_PER_CORE_S * device.within_quota(device.physical_cores)
     return Speed(
         engine="",
         file_bytes=model.file_bytes,

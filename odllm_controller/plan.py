@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from odllm_agent import orders
+from odllm_agent import fallback, orders
 from odllm_agent.contract import (
     Candidate,
     Device,
@@ -20,6 +20,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
+from odllm_agent.fallback import Choice, Tried
 from odllm_agent.orders import Bases, Subject, ceilings, of_trials, without
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
@@ -43,6 +44,7 @@ __all__ = [
     "checks",
     "engines",
     "exams",
+    "fallbacks",
     "of_trials",
     "reading",
     "requests",
@@ -75,7 +77,7 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
 
 def trials(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -> tuple[Trial, ...]:
     """Every model file x engine x settings x workload of an experiment on one device, once."""
-    return orders.trials(device.id, files, engines(experiment, device), workloads(experiment))
+    return orders.trials(device, files, engines(experiment, device), workloads(experiment))
 
 
 def candidates(experiment: Experiment, device: Device) -> tuple[Candidate, ...]:
@@ -103,6 +105,9 @@ def why_not(forecast: Forecast, device: Device) -> str | None:
     unsupported = why_unsupported(forecast.candidate.engine.name, forecast.model)
     if unsupported:
         return unsupported
+    unusable = _choice(forecast.candidate.engine, forecast.model, device).unusable
+    if unusable:
+        return unusable
     told_bytes = forecast.memory.needed_bytes if forecast.memory else 0
     needed_bytes = max(told_bytes, forecast.model.file_bytes)
     return why_too_large(needed_bytes, forecast.available_bytes)
@@ -126,10 +131,30 @@ def _why_unavailable(engine: Engine, device: Device) -> str | None:
 def skips(device: Device, forecasts: Sequence[Forecast]) -> tuple[Skip, ...]:
     """What cannot run on a device, with the reasons."""
     return tuple(
-        Skip(device.id, each.model, each.candidate.engine, each.candidate.workload, reason)
+        Skip(
+            device.id,
+            each.model,
+            _choice(each.candidate.engine, each.model, device).engine,
+            each.candidate.workload,
+            reason,
+        )
         for each in forecasts
         if each.model and (reason := why_not(each, device))
     )
+
+
+def fallbacks(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -> list[str]:
+    """What a device does not run as it was asked to, why and what to do about it, a line each."""
+    told: dict[str, list[str]] = {}
+    for file, choice in orders.fallbacks(device, files, engines(experiment, device)):
+        told.setdefault(choice.told, []).append(file.quantization)
+    return [
+        f"{device.label}: {', '.join(dict.fromkeys(types))} {line}" for line, types in told.items()
+    ]
+
+
+def _choice(engine: Engine, model: ModelFile, device: Device) -> Choice:
+    return fallback.choice(engine, Tried.of(device), [model])
 
 
 def runnable(device: Device, forecasts: Sequence[Forecast]) -> tuple[ModelRequest, ...]:
@@ -176,7 +201,7 @@ def checks(
 ) -> tuple[QualityCheck, ...]:
     """Every quality check of an experiment on one device; see `orders.checks`."""
     checked = engines(experiment, device)
-    return orders.checks(device.id, files, checked, subjects, bases, experiment.deadline_s)
+    return orders.checks(device, files, checked, subjects, bases, experiment.deadline_s)
 
 
 def engines(experiment: Experiment, device: Device) -> tuple[Engine, ...]:
@@ -202,13 +227,14 @@ def _engine(device: Device, name: str, chosen: dict[str, object]) -> Engine:
         on_cpu = chosen.get("device", "CPU") == "CPU"
         chosen["threads"] = _cores(device, chosen.get("core_type")) if on_cpu else 0
     version = device.engines.get(name, "not installed")
-    return Engine(name, version, check_settings(name, chosen))
+    build = device.builds.get(name)
+    return Engine(name, version, check_settings(name, chosen), build.id if build else "")
 
 
 def _cores(device: Device, core_type: object) -> int:
-    """The physical cores that an engine may use, of one type if it is told to."""
+    """The physical cores that an engine may use all the time, of one type if it is told to."""
     every = min(device.physical_cores, device.logical_cores)
-    return device.core_types.get(str(core_type), every)
+    return device.within_quota(device.core_types.get(str(core_type), every))
 
 
 def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:

@@ -183,6 +183,7 @@ class Job:
         files = yield from self._files(plan.runnable(self.device, forecasts))
         trials = plan.without(plan.trials(self.experiment, self.device, files), skips)
         self.recorder.plan(trials)
+        self.recorder.notes += plan.fallbacks(self.experiment, self.device, files)
         yield from self._ceilings(trials)
         checks = plan.of_trials((yield from self._checks(files)), trials)
         checked = self.store.finished_checks([check.id for check in checks])
@@ -246,7 +247,7 @@ class Job:
             return
         again = self.experiment.ceilings == "again"
         known = () if again else self.store.known_ceilings()
-        for order in plan.ceilings(trials, known):
+        for order in plan.ceilings(self.device, trials, known):
             yield from self._carried_out(order)
 
     def _checks(self, files: Sequence[ModelFile]) -> Asking[tuple[QualityCheck, ...]]:

@@ -31,6 +31,16 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path / "agent-state"))
 
 
+@pytest.fixture(autouse=True)
+def _known_builds(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engines' builds are tried once for all tests, which takes seconds."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    monkeypatch.setenv("ODLLM_BUILDS_DIR", str(shared / "builds"))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Mounts a real file system of so many bytes."""

@@ -17,6 +17,7 @@ from odllm_agent.contract import (
     DeviceState,
     Energy,
     Engine,
+    EngineBuild,
     Failure,
     Finished,
     Forecast,
@@ -27,6 +28,7 @@ from odllm_agent.contract import (
     Method,
     ModelFile,
     ModelRequest,
+    PathTest,
     Phase,
     QualityCheck,
     QualityResult,
@@ -81,6 +83,11 @@ def device(name: str = "laptop", **changes: object) -> Device:
     return Device(**(fields | changes))  # type: ignore[arg-type]
 
 
+def build(system: str = "AVX2 = 1", *tests: PathTest) -> EngineBuild:
+    """A build by GCC whose libraries follow from what it says of itself."""
+    return EngineBuild(system, "GCC: (Debian) 12.2.0", "-O3", f"sha256 of {system}", tests)
+
+
 def model_file(
     name: str = "reference-1.6M", quantization: str = "Q4_0", n_weights: int = 1_600_000
 ) -> ModelFile:
@@ -128,6 +135,7 @@ def state(**changes: object) -> DeviceState:
         "swapped_bytes": 0,
         "busy_s": 100.0,
         "own_cpu_s": 1.0,
+        "quota_throttle_count": 0,
     }
     return DeviceState(**(fields | changes))  # type: ignore[arg-type]
 

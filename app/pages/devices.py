@@ -29,6 +29,7 @@ _HARDWARE = {
     "cpu": "Processor",
     "physical_cores": "Cores",
     "logical_cores": "Threads",
+    "quota_cores": "Quota (cores)",
     "ram_gb": "Memory (GB)",
     "read_gb_s": "Reads (GB/s)",
     "compute_g_s": "Multiplies (Gop/s)",

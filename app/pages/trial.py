@@ -17,7 +17,7 @@ from app.view import View
 from odllm_controller.analysis import detail
 from odllm_controller.analysis.detail import Detail
 from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.results import Row, records
+from odllm_controller.analysis.results import Row, build_label, records
 
 _KEY = "trial"
 _HEADLINE = ("decode_tok_s", "prefill_tok_s", "ttft_s", "peak_rss_bytes", "perplexity")
@@ -43,6 +43,7 @@ _STATES = {
     "governor": "Governor",
     "power_profile": "Power profile",
     "throttle_count": "Throttle events",
+    "quota_throttle_count": "Periods out of quota",
 }
 _ENERGY = {
     "phase": "Phase",
@@ -241,7 +242,7 @@ def _show_conditions(row: Row) -> None:
             "Trial": row["trial_id"],
             "Run": row["run"],
             "Device": f"{row['device']} ({row['device_id']})",
-            "Engine": f"{row['engine']} {row['engine_version']}",
+            "Engine": f"{row['engine']} {row['engine_version']}, {build_label(row)}",
             "Model": f"{row['model']} {row['quantization']}",
             "Checksum": row["model_sha256"],
             "Workload": row["workload_label"],

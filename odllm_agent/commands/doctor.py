@@ -14,6 +14,7 @@ from odllm_agent.contract import Device, to_json
 from odllm_agent.hindrances import Finding
 from odllm_agent.look import look
 from odllm_agent.meters.memory import held_memory
+from odllm_agent.small_files import read_text
 
 _EXAMPLES = """\
 examples:
@@ -82,7 +83,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _check_up() -> Checkup:
     seen = look()
-    virtual = linux.is_virtual(linux.read_text(Path("/proc/cpuinfo")) or "")
+    virtual = linux.is_virtual(read_text(Path("/proc/cpuinfo")) or "")
     here = device.describe()
     return Checkup(
         here,

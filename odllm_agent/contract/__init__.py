@@ -4,6 +4,7 @@ All are immutable, hold plain values only, and turn into JSON and back (`to_json
 A name carries its unit; a missing value is `None`, with its reason beside it.
 """
 
+from odllm_agent.contract.build import PLAIN, EngineBuild, Outcome, PathTest
 from odllm_agent.contract.ceilings import READ, Ceiling, CeilingKey, Ceilings, CeilingsOrder
 from odllm_agent.contract.device import Device, DeviceKind, MeterReport, Method, MissingDomain
 from odllm_agent.contract.failure import Failure
@@ -56,6 +57,7 @@ from odllm_agent.contract.trial import Engine, Skip, Trial, Workload
 from odllm_agent.contract.wire import Scalar, from_json, from_plain, to_json
 
 __all__ = [
+    "PLAIN",
     "READ",
     "REPEATED",
     "Anatomy",
@@ -72,6 +74,7 @@ __all__ = [
     "DeviceState",
     "Energy",
     "Engine",
+    "EngineBuild",
     "Entry",
     "Errand",
     "Event",
@@ -94,6 +97,8 @@ __all__ = [
     "ModelFile",
     "ModelRequest",
     "Order",
+    "Outcome",
+    "PathTest",
     "Phase",
     "PowerSample",
     "Progress",

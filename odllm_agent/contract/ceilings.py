@@ -81,6 +81,7 @@ class CeilingKey:
         engine_version: Its version.
         threads: The threads that it was told to use.
         name: `read`, or the type of the weights that are multiplied.
+        engine_build: The id of its build, or `""`.
     """
 
     device_id: str
@@ -88,3 +89,4 @@ class CeilingKey:
     engine_version: str
     threads: int
     name: str
+    engine_build: str = ""

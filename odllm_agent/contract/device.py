@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from odllm_agent.contract.build import EngineBuild
+
 
 class DeviceKind(StrEnum):
     """Whether a device is a machine, a slice of one, or a formula."""
@@ -84,6 +86,12 @@ class Device:
         meters: What each power meter can read.
         core_types: Cores of each type, hyper-threads not counted; empty where all are alike or the
             system does not tell.
+        builds: How each engine was built, and what of it does not work here, by name.
+        quota_cores: Seconds of processor time per second that this process may use, by its control
+            groups; `None` where there is no such quota.
+        online_cpus: Hardware threads that are switched on, where the system tells.
+        present_cpus: Hardware threads, those that are switched off among them, where the system
+            tells.
     """
 
     id: str
@@ -99,8 +107,20 @@ class Device:
     engines: Mapping[str, str]
     meters: tuple[MeterReport, ...]
     core_types: Mapping[str, int] = field(default_factory=dict)
+    builds: Mapping[str, EngineBuild] = field(default_factory=dict)
+    quota_cores: float | None = None
+    online_cpus: int | None = None
+    present_cpus: int | None = None
 
     @property
     def label(self) -> str:
         """What people are told: its name, and what it is if it is no machine."""
         return self.name if self.kind is DeviceKind.REAL else f"{self.name} ({self.kind})"
+
+    def within_quota(self, cores: int) -> int:
+        """As many of so many cores as the quota can keep busy all the time; one at least.
+
+        Of a quota of 1.5 cores that is one: a second thread would stop both of them, for a part of
+        each period, whenever the quota is used up.
+        """
+        return cores if self.quota_cores is None else min(cores, max(1, int(self.quota_cores)))

@@ -199,6 +199,8 @@ class DeviceState:
         energy_preference: What the processor is told to prefer, such as `balance_performance`.
         battery_percent: How full the device's batteries are, where it has any.
         top_frequency_hz: The frequency of the fastest CPU, where the system tells.
+        quota_throttle_count: Periods in which the control groups that this process is in had used
+            up their processor time, where any of them counts them.
     """
 
     on_battery: bool | None
@@ -214,6 +216,7 @@ class DeviceState:
     energy_preference: str | None = None
     battery_percent: float | None = None
     top_frequency_hz: float | None = None
+    quota_throttle_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

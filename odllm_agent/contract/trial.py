@@ -17,11 +17,13 @@ class Engine:
         name: The engine's name, such as `llama_cpp`.
         version: Its version on the device, the commit of its native code included.
         settings: Every setting by name, none left to a default.
+        build: The id of its build on the device, or `""` where that is not known.
     """
 
     name: str
     version: str
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,20 @@ def absent() -> dict[str, EngineError]:
     return found
 
 
+def told(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """What an engine says of itself: its version, how it was built, and its variants.
+
+    Returns:
+        The variants are libraries of which one computes, the best for this processor first; none
+        where there is no choice.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    module = _module(name)
+    return module.version(), module.build_system(), tuple(map(str, module.variants()))
+
+
 def why_untold(engine: Engine) -> str:
     """Why an engine cannot tell its memory beforehand, or `""` if it can."""
     if engine.name not in _MEMORY:

@@ -9,6 +9,8 @@ from odllm_agent.engines.native import bound
 from odllm_agent.engines.native import llama as native
 
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
+# Types of ggml.h whose numbers llama-cpp-python does not bind.
+_UNBOUND = {"BF16": 30, "TQ1_0": 34, "TQ2_0": 35}
 _ASKED_TOKENS = 512  # of the activations that llama.cpp asks with
 
 
@@ -40,9 +42,16 @@ def layout(type_name: str, shape: tuple[int, ...]) -> int | None:
     return next(taking, None)
 
 
+def layout_name(layout: int) -> str:
+    """A short name of a layout, such as `repack` or `amx`, from that of its buffers."""
+    name = bound("ggml-base", "ggml_backend_buft_name", ctypes.c_char_p, ctypes.c_void_p)(layout)
+    return str(name.decode()).removeprefix("CPU_").lower()
+
+
 def type_number(type_name: str) -> int | None:
     """The number that ggml has for a type of that name, or `None` if it has none."""
-    found: int | None = getattr(native, f"GGML_TYPE_{type_name.upper()}", None)
+    name = type_name.upper()
+    found: int | None = getattr(native, f"GGML_TYPE_{name}", _UNBOUND.get(name))
     return found
 
 
@@ -104,7 +113,9 @@ def value_bytes(type_name: str) -> float:
     Args:
         type_name: ggml's name of the type, one that it has.
     """
-    return _value_bytes(getattr(native, f"GGML_TYPE_{type_name.upper()}"))
+    kind = type_number(type_name)
+    assert kind is not None, type_name  # noqa: S101 - a type that ggml has
+    return _value_bytes(kind)
 
 
 def dot_product(type_name: str) -> Callable[[int, int, int], float]:

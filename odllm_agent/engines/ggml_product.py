@@ -20,7 +20,7 @@ _SUCCESS = 0  # GGML_STATUS_SUCCESS of ggml.h
 
 
 class Product:
-    """Weights of zero times activations of zero, which take as long as any others.
+    """Weights times activations; both are zero until told, which takes as long as any others.
 
     The weights are laid out anew where the CPU does so for their type and shape.
 
@@ -29,26 +29,57 @@ class Product:
         shape: The dimensions of their matrix, the length of a row first.
         tokens: The columns of activations that it is multiplied with.
         threads: The threads that compute.
+        repack: Whether the weights may be laid out anew.
+        weights: Their bytes as in a file, or `None` for zeros.
 
     Raises:
         EngineError: ggml has no such type, or no room for the matrices.
     """
 
-    def __init__(self, type_name: str, shape: tuple[int, int], tokens: int, threads: int) -> None:
+    def __init__(
+        self,
+        type_name: str,
+        shape: tuple[int, int],
+        tokens: int,
+        threads: int,
+        *,
+        repack: bool = True,
+        weights: bytes | None = None,
+    ) -> None:
         if type_number(type_name) is None:
             raise EngineError(
                 f"ggml has no type {type_name}", "update llama-cpp-python, or leave the type out"
             )
         self._held = contextlib.ExitStack()
         self._backend = self._new_backend(threads)
-        weights = self._new_weights(type_name, shape)
-        self._graph = self._new_graph(weights, shape[0], tokens)
+        buffers = (layout(type_name, shape) if repack else None) or _plain_buffers()
+        raw = weights or bytes(int(shape[0] * shape[1] * value_bytes(type_name)))
+        self._activations, self._product = 0, 0
+        self._result_bytes = shape[1] * tokens * ctypes.sizeof(ctypes.c_float)
+        self._graph = self._new_graph(
+            self._new_weights(type_name, shape, buffers, raw), shape[0], tokens
+        )
 
     def __enter__(self) -> "Product":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
+
+    def multiply(self, activations: bytes) -> bytes:
+        """The product with activations, both as 32-bit floats, a token after the other.
+
+        Raises:
+            EngineError: ggml fails.
+        """
+        takes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t)
+        give = bound("ggml-base", "ggml_backend_tensor_set", None, *takes)
+        give(self._activations, activations, 0, len(activations))
+        self.compute()
+        result = ctypes.create_string_buffer(self._result_bytes)
+        take = bound("ggml-base", "ggml_backend_tensor_get", None, *takes)
+        take(self._product, result, 0, self._result_bytes)
+        return result.raw
 
     def compute(self) -> None:
         """Computes it once.
@@ -67,23 +98,23 @@ class Product:
         bound("ggml-cpu", "ggml_backend_cpu_set_n_threads", None, *takes)(backend, threads)
         return backend
 
-    def _new_weights(self, type_name: str, shape: tuple[int, int]) -> int:
+    def _new_weights(self, type_name: str, shape: tuple[int, int], buffers: int, raw: bytes) -> int:
         context = self._new_context(_TENSORS_BYTES)
         weights: int = _new_tensor(context, type_name, shape)
-        self._allocate(context, layout(type_name, shape) or _plain_buffers())
+        self._allocate(context, buffers)
         # Set through ggml, which lays them out on the way.
-        zeros = bytes(int(shape[0] * shape[1] * value_bytes(type_name)))
         takes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t)
-        bound("ggml-base", "ggml_backend_tensor_set", None, *takes)(weights, zeros, 0, len(zeros))
+        bound("ggml-base", "ggml_backend_tensor_set", None, *takes)(weights, raw, 0, len(raw))
         return weights
 
     def _new_graph(self, weights: int, width: int, tokens: int) -> int:
         graph_bytes = bound("ggml-base", "ggml_graph_overhead", ctypes.c_size_t)()
         context = self._new_context(_TENSORS_BYTES + graph_bytes)
-        activations = _new_tensor(context, "F32", (width, tokens))
-        product = pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, weights, activations)
+        self._activations = _new_tensor(context, "F32", (width, tokens))
+        multiply = pointer("ggml-base", "ggml_mul_mat", *POINTERS)
+        self._product = multiply(context, weights, self._activations)
         graph: int = pointer("ggml-base", "ggml_new_graph", ctypes.c_void_p)(context)
-        bound("ggml-base", "ggml_build_forward_expand", None, *POINTERS[:2])(graph, product)
+        bound("ggml-base", "ggml_build_forward_expand", None, *POINTERS[:2])(graph, self._product)
         buffer = self._allocate(context, _plain_buffers())
         takes = (ctypes.c_void_p, ctypes.c_uint8)
         bound("ggml-base", "ggml_backend_buffer_clear", None, *takes)(buffer, 0)

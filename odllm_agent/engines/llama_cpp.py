@@ -18,9 +18,10 @@ from odllm_agent import cores
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
-from odllm_agent.engines.ggml import value_bytes
-from odllm_agent.engines.native import bound
+from odllm_agent.engines.ggml import type_number, value_bytes
+from odllm_agent.engines.native import LIBRARIES, VARIANT, bound
 from odllm_agent.engines.native import llama as native
+from odllm_agent.engines.variants import in_order
 from odllm_agent.engines.vocabulary import Vocabulary
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
@@ -264,6 +265,17 @@ def version() -> str:
     return f"{metadata.version('llama-cpp-python')}+{commit.decode()}"
 
 
+def build_system() -> str:
+    """What llama.cpp says of how it was built: the processor features that it computes with."""
+    told = native.llama_print_system_info().decode().strip(" |")
+    return f"{VARIANT.stem}: {told}" if VARIANT else told
+
+
+def variants() -> tuple[Path, ...]:
+    """The CPU backends that this processor can run, where llama.cpp was built with several."""
+    return in_order(LIBRARIES)
+
+
 def _refuse_what_this_build_lacks(settings: LlamaCppSettings) -> None:
     if settings.gpu_layers and not native.llama_supports_gpu_offload():
         raise SettingError(
@@ -300,8 +312,8 @@ def _new_context(
     params.n_threads = settings.threads
     params.n_threads_batch = settings.threads
     params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
-    params.type_k = _ggml_type(settings.kv_type_k)
-    params.type_v = _ggml_type(settings.kv_type_v)
+    params.type_k = type_number(settings.kv_type_k)
+    params.type_v = type_number(settings.kv_type_v)
     if weightless:
         # Logits of a whole batch are set aside, of which a window touches those of one token.
         params.n_outputs_max = 1
@@ -356,10 +368,6 @@ def _columns(batch: Any, size: int) -> _Columns:
 def _column(pointer: Any, size: int) -> Any:
     """The array that a pointer leads to; slices of it can be assigned."""
     return ctypes.cast(pointer, ctypes.POINTER(pointer._type_ * size)).contents
-
-
-def _ggml_type(name: str) -> int:
-    return int(getattr(native, f"GGML_TYPE_{name.upper()}"))
 
 
 def _decode_error(status: int) -> EngineError:

@@ -18,5 +18,6 @@ def operations_per_s(engine: Engine, type_name: str, budget_s: float) -> float:
     Raises:
         EngineError: ggml has no such type, or no room for the matrices.
     """
-    with Product(type_name, (WIDTH, WIDTH), TOKENS, int(engine.settings["threads"])) as product:
+    threads, repack = int(engine.settings["threads"]), bool(engine.settings.get("repack", True))
+    with Product(type_name, (WIDTH, WIDTH), TOKENS, threads, repack=repack) as product:
         return best_per_s(OPERATIONS, product.compute, budget_s)

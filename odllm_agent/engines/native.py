@@ -15,6 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from odllm_agent.engines import variants
+
+_CPU = "ggml-cpu"
+
 
 def bindings() -> ModuleType:
     """The module `llama_cpp.llama_cpp`, whose package is entered without running it.
@@ -31,6 +35,12 @@ def bindings() -> ModuleType:
 
 
 llama: Any = bindings()
+
+LIBRARIES = Path(llama.__file__).parent / "lib"
+"""The folder of the libraries that come with llama-cpp-python."""
+
+VARIANT = variants.chosen(LIBRARIES)
+"""The CPU backend that computes, where there are several to choose from."""
 
 
 def bound(library: str, name: str, returns: object, *takes: object) -> Callable[..., Any]:
@@ -50,7 +60,25 @@ def bound(library: str, name: str, returns: object, *takes: object) -> Callable[
 
 @cache
 def _library(name: str) -> ctypes.CDLL:
-    folder = Path(llama.__file__).parent / "lib"
-    names = (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll")
-    found = next(path for path in (folder / file for file in names) if path.exists())
+    if name == _CPU and VARIANT:
+        return ctypes.CDLL(str(VARIANT))
+    # A wheel holds copies where a system has links, and only the first is the one that llama.cpp
+    # itself has loaded.
+    names = (f"lib{name}.so.0", f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll")
+    found = next(path for path in (LIBRARIES / file for file in names) if path.exists())
     return ctypes.CDLL(str(found))
+
+
+def _load_backend(variant: Path) -> None:
+    """Lets llama.cpp compute with one of the CPU backends that it was built with.
+
+    Raises:
+        OSError: It cannot be loaded.
+    """
+    load = bound("ggml", "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    if not load(str(variant).encode()):
+        raise OSError(f"llama.cpp cannot load its CPU backend {variant}")
+
+
+if VARIANT:
+    _load_backend(VARIANT)

@@ -279,5 +279,15 @@ def version() -> str:
     return f"{openvino.get_version()}+genai.{_GENAI_VERSION}"
 
 
+def build_system() -> str:
+    """Nothing: OpenVINO has code for every processor, and says nothing of how it was built."""
+    return ""
+
+
+def variants() -> tuple[Path, ...]:
+    """Nothing: which of its code computes is OpenVINO's own choice."""
+    return ()
+
+
 def _folder(model: ModelFile) -> Path:
     return Path(model.path) if model.format is Format.OPENVINO_IR else converted(model, version())

@@ -13,6 +13,7 @@ from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import INTEGRATED, Sensor, open_sensors
+from odllm_agent.small_files import read_int, read_word
 
 ROOT = Path("/")
 MICRO = 1_000_000
@@ -74,7 +75,7 @@ class Batteries:
         return -sum(_told(held_j(battery)) for battery in self._feeding())
 
     def _feeding(self) -> list[Path]:
-        states = [linux.read_word(path) or "" for path in self.supplies.battery_status]
+        states = [read_word(path) or "" for path in self.supplies.battery_status]
         if not self.supplies.on_battery():
             raise LookupError(PLUGGED_IN)
         if "Discharging" not in states:
@@ -87,11 +88,11 @@ def discharge_w(battery: Path) -> float | None:
 
     The sign tells charging from discharging on some drivers only, and its status does on all.
     """
-    power_uw = linux.read_int(battery / "power_now")
+    power_uw = read_int(battery / "power_now")
     if power_uw is not None:
         return abs(power_uw) / MICRO
-    current_ua = linux.read_int(battery / "current_now")
-    voltage_uv = linux.read_int(battery / "voltage_now")
+    current_ua = read_int(battery / "current_now")
+    voltage_uv = read_int(battery / "voltage_now")
     if current_ua is None or voltage_uv is None:
         return None
     return abs(current_ua) / MICRO * voltage_uv / MICRO
@@ -103,11 +104,11 @@ def held_j(battery: Path) -> float | None:
     A charge counts at the voltage that the battery was made for, for the present one sags under
     load.
     """
-    energy_uwh = linux.read_int(battery / "energy_now")
+    energy_uwh = read_int(battery / "energy_now")
     if energy_uwh is not None:
         return energy_uwh / MICRO * S_PER_H
-    charge_uah = linux.read_int(battery / "charge_now")
-    voltage_uv = linux.read_int(battery / "voltage_min_design")
+    charge_uah = read_int(battery / "charge_now")
+    voltage_uv = read_int(battery / "voltage_min_design")
     if charge_uah is None or voltage_uv is None:
         return None
     return charge_uah / MICRO * voltage_uv / MICRO * S_PER_H

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from odllm_agent import linux
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
+from odllm_agent.small_files import read_word
 
 HWMON = Path("/sys/class/hwmon")
 CHIPS = ("amdgpu", "i915", "xe")
@@ -87,9 +87,7 @@ def find_chips(hwmon: Path) -> list[Chip]:
         hwmon: The kernel's directory of hardware monitors.
     """
     monitors = [
-        monitor
-        for monitor in sorted(hwmon.glob("hwmon*"))
-        if linux.read_word(monitor / "name") in CHIPS
+        monitor for monitor in sorted(hwmon.glob("hwmon*")) if read_word(monitor / "name") in CHIPS
     ]
     found = [
         _chip([monitor / name for name in ENERGY_FILES], counts=True)

@@ -22,6 +22,7 @@ from odllm_agent.meters.pyrapl import UJ_PER_J
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, find_zones
+from odllm_agent.small_files import read_text
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
 
@@ -140,5 +141,5 @@ def why_absent(system: str, machine: str, cpuinfo: str, hidden: bool) -> tuple[s
 
 
 def _why_absent_here() -> tuple[str, str]:
-    cpuinfo = linux.read_text(Path("/proc/cpuinfo")) or ""
+    cpuinfo = read_text(Path("/proc/cpuinfo")) or ""
     return why_absent(platform.system(), platform.machine(), cpuinfo, POWERCAP.is_symlink())

@@ -37,6 +37,7 @@ _MOST = 0.5
 _SHARES = """
 SELECT
     devices.name AS device, trials.device_id, trials.engine, trials.engine_version,
+    trials.engine_build,
     (trials.settings ->> 'threads')::INTEGER AS threads,
     shares.*
 FROM shares
@@ -44,7 +45,7 @@ JOIN trials USING (trial_id)
 JOIN devices USING (device_id)
 ORDER BY trial_id, phase
 """
-_GROUP = ["device_id", "engine", "engine_version", "threads", "phase"]
+_GROUP = ["device_id", "engine", "engine_version", "engine_build", "threads", "phase"]
 
 Floats = NDArray[np.float64]
 

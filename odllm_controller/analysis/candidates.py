@@ -33,7 +33,7 @@ _HARDLY_EVER = 1e-3
 # Between equals: the faster one, then the one that needs less memory.
 _TIES = (("decode_tok_s", False), ("peak_rss_bytes", True))
 # Of what was checked once for all configurations that run it.
-_FILE = ["model", "quantization", "engine"]
+_FILE = ["model", "quantization", "engine", "engine_build"]
 
 Flags = NDArray[np.bool_]
 

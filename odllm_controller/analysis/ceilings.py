@@ -8,13 +8,13 @@ from odllm_agent.contract import READ
 from odllm_controller import store
 
 _CEILINGS = """
-SELECT devices.name AS device, ceilings.*
+SELECT devices.name AS device, ceilings.* REPLACE (nullif(engine_build, '') AS engine_build)
 FROM latest_ceilings AS ceilings
 JOIN devices USING (device_id)
 WHERE per_s IS NOT NULL
 ORDER BY device, engine, threads, ceilings.name <> $read, ceilings.name
 """
-_KEY = ["device_id", "engine", "engine_version", "threads"]
+_KEY = ["device_id", "engine", "engine_version", "engine_build", "threads"]
 
 
 def load(path: Path, results: pd.DataFrame) -> pd.DataFrame:

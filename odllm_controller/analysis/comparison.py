@@ -1,4 +1,4 @@
-"""Trials that differ in one thing only, the engine or one setting, and how they compare."""
+"""Trials that differ in one thing only: the engine, its build or one setting."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,10 @@ import pandas as pd
 
 from odllm_agent.bootstrap import Interval
 from odllm_controller.analysis import samples
-from odllm_controller.analysis.results import Row, measured, records
+from odllm_controller.analysis.results import Row, build_label, measured, records
 from odllm_controller.analysis.samples import Samples, ratio_of
 
-_ENGINE = "engine"
+_ENGINE, _BUILD = "engine", "build"
 _METRICS = ("prefill_tok_s", "decode_tok_s", "decode_j_per_token")
 
 
@@ -91,6 +91,8 @@ def _difference(row: Row, other: Row) -> str | None:
     differing = [name for name in mine.keys() & others.keys() if mine[name] != others[name]]
     if row["engine"] != other["engine"]:
         differing.append(_ENGINE)
+    elif build_label(row) != build_label(other):
+        differing.append(_BUILD)
     return differing[0] if len(differing) == 1 else None
 
 

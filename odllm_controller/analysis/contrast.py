@@ -30,6 +30,7 @@ _THREADS = "threads"
 _SETTINGS, _PLACE = "shared_settings", "place"
 _TOLD: Mapping[str, str] = {
     "engine_version": "engine version",
+    "engine_build": "engine build",
     "model_sha256": "the file's bytes",
 }
 

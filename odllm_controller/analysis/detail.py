@@ -78,7 +78,7 @@ ORDER BY phase DESC, domain, meter, method
 _STATES = """
 SELECT
     round, repeat, moment, on_battery, governor, power_profile, frequency_hz, temperature_c,
-    throttle_count, available_bytes, device_states.swapped_bytes
+    throttle_count, quota_throttle_count, available_bytes, device_states.swapped_bytes
 FROM device_states
 JOIN rounds USING (round_id)
 WHERE trial_id = ?

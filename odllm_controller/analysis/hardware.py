@@ -30,9 +30,9 @@ latest AS (
     GROUP BY device_id
 )
 SELECT
-    devices.name AS device, device_id, kind, cpu, physical_cores, logical_cores, ram_bytes, system,
-    read_bytes_s, read_threads, compute_per_s, compute_type, idle_w, engines, odllm_version,
-    python_version, last_run_at
+    devices.name AS device, device_id, kind, cpu, physical_cores, logical_cores, quota_cores,
+    ram_bytes, system, read_bytes_s, read_threads, compute_per_s, compute_type, idle_w, engines,
+    odllm_version, python_version, last_run_at
 FROM devices
 LEFT JOIN reading USING (device_id)
 LEFT JOIN computing USING (device_id)

@@ -37,12 +37,12 @@ _LEAST_TRIALS = 3
 _WORK = "SELECT trial_id, phase, type, read_bytes, operations FROM work"
 _CEILINGS = """
 SELECT devices.name AS device, devices.kind AS device_kind, device_id, engine, engine_version,
-    threads, ceilings.name AS type, per_s
+    nullif(engine_build, '') AS engine_build, threads, ceilings.name AS type, per_s
 FROM latest_ceilings AS ceilings
 JOIN devices USING (device_id)
 WHERE per_s IS NOT NULL
 """
-_TARGET = ["device_id", "engine", "engine_version", "threads"]
+_TARGET = ["device_id", "engine", "engine_version", "engine_build", "threads"]
 # What tells configurations of one device apart.
 _CONFIGURATION = ["model", "quantization", "engine", "threads"]
 _CONFIGURATION += ["workload", "prompt_tokens", "output_tokens", "depth_tokens"]
@@ -263,6 +263,7 @@ def _elsewhere(row: Row, target: pd.Series) -> Row:
         "device_id": target["device_id"],
         "device_kind": target["device_kind"],
         "engine_version": target["engine_version"],
+        "engine_build": target["engine_build"],
         "threads": threads,
         "configuration": re.sub(r"\d+ threads?", told, row["configuration"]),
         "status": PREDICTED,

@@ -197,8 +197,17 @@ def _workload_label(name: object, prompt: float, output: float, depth: float) ->
     return f"{sizes}, {int(depth)} before" if depth else sizes
 
 
+def build_label(row: Row) -> str:
+    """The build of a row's engine, in words."""
+    build = row["engine_build"]
+    return f"build {build}" if isinstance(build, str) else "build unknown"
+
+
 def _configurations(results: pd.DataFrame) -> pd.Series:
-    """The engine, its threads, and every other setting in which rows of that engine differ."""
+    """The engine, its threads, and every other setting in which rows of that engine differ.
+
+    Where a device has used several builds of one version of an engine, the build too.
+    """
     kinds = results[["engine", "settings"]].drop_duplicates()
     differing = {
         str(engine): _differing([_settings(text) for text in texts])
@@ -209,7 +218,19 @@ def _configurations(results: pd.DataFrame) -> pd.Series:
         name = str(engine)
         return _configuration(name, _settings(text), differing[name]) if name in differing else None
 
-    return _labelled(results, ["engine", "settings"], label)
+    labels = _labelled(results, ["engine", "settings"], label)
+    return labels + _build_suffixes(results)
+
+
+def _build_suffixes(results: pd.DataFrame) -> pd.Series:
+    """The build of each row where its device has several of the same version, or nothing."""
+    place = ["device_id", "engine", "engine_version"]
+    kinds = measured(results)[[*place, "engine_build"]].drop_duplicates()
+    n_builds = kinds.groupby(place, dropna=False).size()
+    places = pd.MultiIndex.from_frame(results[place])
+    several = places.isin(n_builds.index[n_builds > 1])
+    told = results["engine_build"].fillna("unknown").astype("str")
+    return (", build " + told).where(several, "")
 
 
 def _settings(text: object) -> Settings:

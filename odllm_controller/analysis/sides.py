@@ -1,4 +1,4 @@
-"""What two things are set against each other: runs, devices, engines, versions or whole stores."""
+"""What two things are set against each other: runs, devices, engines, builds or whole stores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,8 +69,8 @@ class Named:
         """What a name stands for.
 
         Args:
-            text: A run's id, a device's name or id, an engine's name or version; of ids and
-                versions the beginning will do.
+            text: A run's id, a device's name or id, an engine's name, version or build; of ids,
+                versions and builds the beginning will do.
 
         Raises:
             UsageError: It stands for nothing, or for several things.
@@ -87,7 +87,8 @@ class Named:
                 raise UsageError(f"{text!r} may mean {told}", "write more of it")
         known = [name for names in kinds.values() for name in names]
         raise UsageError(
-            f"{text!r} is no run, device, engine or version in {self.path}", nearest(text, known)
+            f"{text!r} is no run, device, engine, version or build in {self.path}",
+            nearest(text, known),
         )
 
     def _kinds(self) -> Mapping[str, tuple[str, ...]]:
@@ -111,6 +112,7 @@ _COLUMNS: Mapping[str, str] = {
     "device id": "device_id",
     "engine": "engine",
     "version": "engine_version",
+    "build": "engine_build",
 }
 
 

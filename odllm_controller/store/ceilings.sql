@@ -2,7 +2,7 @@
 CREATE VIEW latest_ceilings AS
 SELECT * FROM ceilings
 QUALIFY 1 = row_number() OVER (
-    PARTITION BY device_id, engine, engine_version, threads, name
+    PARTITION BY device_id, engine, engine_version, engine_build, threads, name
     ORDER BY per_s IS NOT NULL DESC, measured_at DESC
 );
 
@@ -30,12 +30,14 @@ LEFT JOIN latest_ceilings AS reading
     ON reading.device_id = trials.device_id
     AND reading.engine = trials.engine
     AND reading.engine_version = trials.engine_version
+    AND reading.engine_build = trials.engine_build
     AND reading.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
     AND reading.name = 'read'
 LEFT JOIN latest_ceilings AS multiplying
     ON multiplying.device_id = trials.device_id
     AND multiplying.engine = trials.engine
     AND multiplying.engine_version = trials.engine_version
+    AND multiplying.engine_build = trials.engine_build
     AND multiplying.threads = TRY_CAST(trials.settings ->> 'threads' AS INTEGER)
     AND multiplying.name = work.type
 GROUP BY work.trial_id, work.phase;

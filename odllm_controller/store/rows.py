@@ -65,6 +65,7 @@ def of_event(event: Event, run_id: str) -> Row:
 def of_device(device: Device) -> Row:
     """The row of a device."""
     row: Row = {f.name: getattr(device, f.name) for f in dataclasses.fields(device)}
+    del row["builds"]
     return {
         "device_id": row.pop("id"),
         **row,
@@ -73,6 +74,33 @@ def of_device(device: Device) -> Row:
         "meters": to_json(device.meters),
         "core_types": to_json(device.core_types),
     }
+
+
+def of_builds(device: Device) -> Iterator[Row]:
+    """A row per engine of a device: how it was built."""
+    for engine, build in device.builds.items():
+        yield {
+            "build_id": build.id,
+            "engine": engine,
+            "engine_version": device.engines[engine],
+            "system": build.system,
+            "compiler": build.compiler,
+            "flags": build.flags,
+            "sha256": build.sha256,
+        }
+
+
+def of_build_tests(device: Device) -> Iterator[Row]:
+    """A row per type and code path that was tried of the engines of a device."""
+    for engine, build in device.builds.items():
+        for test in build.tests:
+            yield {
+                "device_id": device.id,
+                "build_id": build.id,
+                "engine": engine,
+                **dataclasses.asdict(test),
+                "outcome": str(test.outcome),
+            }
 
 
 def of_model(file: ModelFile) -> Row:
@@ -267,6 +295,7 @@ def of_ceilings(result: Ceilings, run_id: str) -> Iterator[Row]:
             "device_id": result.order.device_id,
             "engine": engine.name,
             "engine_version": engine.version,
+            "engine_build": engine.build,
             "threads": engine.settings["threads"],
             "run_id": run_id,
             "measured_at": timestamp(result.measured_at),
@@ -344,6 +373,7 @@ def _of_engine(engine: Engine) -> Row:
     return {
         "engine": engine.name,
         "engine_version": engine.version,
+        "engine_build": engine.build,
         "settings": to_json(engine.settings),
     }
 

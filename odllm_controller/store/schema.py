@@ -22,9 +22,17 @@ def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(script("migrations/1_tables.sql"))
 
 
+def _builds(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(script("migrations/3_builds.sql"))
+
+
+def _quota(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(script("migrations/2_quota.sql"))
+
+
 # Released migrations never change: a file's version is the number of them that it went through.
 # Views that change alone need one too, which does nothing.
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+MIGRATIONS: tuple[Migration, ...] = (_first, _quota, _builds)
 
 
 def migrate(

@@ -118,19 +118,19 @@ ceiled AS (
     FROM summaries
     JOIN trials USING (trial_id)
 ),
--- Quality hangs on the file and the engine, not on how fast the engine was made to run. Of all
+-- Quality hangs on the file and the engine's build, not on how fast the engine was made to run. Of all
 -- checks on a text the latest counts that gave anything, and so of all on the same task: figures
 -- of different texts are never mixed.
 checks AS (
     SELECT
-        check_id, run_id, device_id, model_sha256, engine, kind, subject,
+        check_id, run_id, device_id, model_sha256, engine, engine_build, kind, subject,
         row_number() OVER (
-            PARTITION BY device_id, model_sha256, engine, kind, if(kind = 'task', subject, '')
+            PARTITION BY device_id, model_sha256, engine, engine_build, kind, if(kind = 'task', subject, '')
             ORDER BY count(value) > 0 DESC, max(started_at) DESC, check_id
         ) AS place
     FROM quality
     JOIN runs USING (run_id)
-    GROUP BY check_id, run_id, device_id, model_sha256, engine, kind, subject
+    GROUP BY check_id, run_id, device_id, model_sha256, engine, engine_build, kind, subject
 ),
 scores AS (
     SELECT quality.*
@@ -139,7 +139,7 @@ scores AS (
 ),
 text_quality AS (
     SELECT
-        device_id, model_sha256, engine,
+        device_id, model_sha256, engine, engine_build,
         any_value(subject) AS quality_text,
         max(value) FILTER (metric = 'perplexity') AS perplexity,
         max(standard_error) FILTER (metric = 'perplexity') AS perplexity_se,
@@ -155,12 +155,12 @@ text_quality AS (
         max(standard_error) FILTER (metric = 'delta_p_rms') AS delta_p_rms_se
     FROM scores
     WHERE kind = 'text'
-    GROUP BY device_id, model_sha256, engine
+    GROUP BY device_id, model_sha256, engine, engine_build
 ),
 -- A mean over tasks is told only where every one of them has a figure.
 task_quality AS (
     SELECT
-        device_id, model_sha256, engine,
+        device_id, model_sha256, engine, engine_build,
         CASE WHEN count(value) = count(*) THEN avg(value) END AS accuracy,
         CASE WHEN count(value) = count(*) THEN sqrt(sum(standard_error ** 2)) / count(*) END
             AS accuracy_se,
@@ -168,7 +168,7 @@ task_quality AS (
         json_group_object(subject, value) AS accuracies
     FROM scores
     WHERE kind = 'task' AND metric = 'accuracy'
-    GROUP BY device_id, model_sha256, engine
+    GROUP BY device_id, model_sha256, engine, engine_build
 ),
 last_failures AS (
     SELECT round_id, kind, message, remedy FROM failures WHERE stage = 'measure'
@@ -205,6 +205,7 @@ of_trials AS (
         trials.workload,
         trials.depth_tokens,
         trials.engine_version,
+        nullif(trials.engine_build, '') AS engine_build,
         trials.settings,
         TRY_CAST(trials.settings ->> 'threads' AS INTEGER) AS threads,
         coalesce(progress.rounds, 0) AS rounds,
@@ -259,8 +260,8 @@ of_trials AS (
     LEFT JOIN holds USING (trial_id)
     LEFT JOIN summaries USING (trial_id)
     LEFT JOIN ceiled USING (trial_id)
-    LEFT JOIN text_quality USING (device_id, model_sha256, engine)
-    LEFT JOIN task_quality USING (device_id, model_sha256, engine)
+    LEFT JOIN text_quality USING (device_id, model_sha256, engine, engine_build)
+    LEFT JOIN task_quality USING (device_id, model_sha256, engine, engine_build)
     LEFT JOIN last_failures ON last_failures.round_id = progress.failed_round_id
 ),
 -- A model that could not be prepared, unless a later run got it ready.
@@ -330,6 +331,7 @@ skipped AS (
         skips.workload,
         skips.depth_tokens,
         skips.engine_version,
+        nullif(skips.engine_build, '') AS engine_build,
         skips.settings,
         TRY_CAST(skips.settings ->> 'threads' AS INTEGER) AS threads,
         0 AS rounds,

@@ -97,7 +97,7 @@ WHERE run_id = $run_id AND list_contains($trial_ids, trial_id)
 """
 _FORGET_SKIPS = "DELETE FROM skips WHERE run_id = ? AND list_contains(?, device_id)"
 _KNOWN_CEILINGS = """
-SELECT DISTINCT device_id, engine, engine_version, threads, name FROM ceilings
+SELECT DISTINCT device_id, engine, engine_version, threads, name, engine_build FROM ceilings
 WHERE per_s IS NOT NULL
 """
 _DECODE_TOK_S = """
@@ -121,7 +121,7 @@ _MEASURED_BY = """
 SELECT trial_id
 FROM trials
 SEMI JOIN summaries USING (trial_id)
-WHERE device_id = ? AND engine = ? AND engine_version = ?
+WHERE device_id = ? AND engine = ? AND engine_version = ? AND engine_build = ?
 """
 T = TypeVar("T")
 Speeds = tuple[tuple[float, ...], ...]
@@ -214,6 +214,8 @@ class Store:
         with self._writing() as connection:
             upsert(connection, "devices", [rows.of_device(device)])
             upsert(connection, "run_devices", [part])
+            upsert(connection, "builds", rows.of_builds(device))
+            upsert(connection, "build_tests", rows.of_build_tests(device))
 
     def add_plan(
         self,
@@ -444,7 +446,7 @@ def _add_ceilings(connection: duckdb.DuckDBPyConnection, run_id: str, found: Cei
     """Adds what a device does at most, and tells the trials that were measured under it already."""
     upsert(connection, "ceilings", rows.of_ceilings(found, run_id))
     order = found.order
-    place = [order.device_id, order.engine.name, order.engine.version]
+    place = [order.device_id, order.engine.name, order.engine.version, order.engine.build]
     return {trial_id for (trial_id,) in connection.execute(_MEASURED_BY, place).fetchall()}
 
 

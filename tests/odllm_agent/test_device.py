@@ -9,9 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent import cores, device, linux
+from odllm_agent import cores, device, linux, state
 from odllm_agent.contract import Device, DeviceKind, from_json, to_json
+from odllm_agent.control_groups import Quota
 from odllm_agent.errors import UsageError
+from odllm_agent.small_files import read_text
 
 
 def test_the_device_describes_itself() -> None:
@@ -19,6 +21,7 @@ def test_the_device_describes_itself() -> None:
     assert described.name == "lab-1"
     assert described.kind is DeviceKind.REAL
     assert 1 <= described.physical_cores <= described.logical_cores
+    assert described.logical_cores <= (described.online_cpus or described.logical_cores)
     assert described.ram_bytes == psutil.virtual_memory().total
     assert described.cpu
     assert described.engines["llama_cpp"]
@@ -29,10 +32,17 @@ def test_the_device_describes_itself() -> None:
 def test_the_id_stays_and_does_not_give_the_machines_own_away() -> None:
     first, second = device.describe("a"), device.describe("b")
     assert first.id == second.id
-    machine_id = linux.read_text(Path("/etc/machine-id"))
+    machine_id = read_text(Path("/etc/machine-id"))
     if machine_id:
         assert first.id not in hashlib.sha256(machine_id.strip().encode()).hexdigest()
         assert machine_id.strip() not in to_json(first)
+
+
+def test_a_quota_of_the_control_groups_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "quota", lambda: Quota(1.5, Path("/sys/fs/cgroup")))
+    assert device.describe().quota_cores == 1.5
+    monkeypatch.setattr(state, "quota", lambda: None)
+    assert device.describe().quota_cores is None
 
 
 def test_cores_are_counted_by_type_where_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:

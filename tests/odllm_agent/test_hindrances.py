@@ -1,11 +1,15 @@
 """What is told to stand in the way of a measurement, and what to do about it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from odllm_agent import hindrances
+from odllm_agent.builds import Builds, Found
+from odllm_agent.contract import Outcome, PathTest
+from odllm_agent.control_groups import Quota
 from odllm_agent.errors import EngineError
 from odllm_agent.hindrances import Finding, Verdict
 from odllm_agent.look import Look, look
@@ -23,13 +27,31 @@ def seen(**after: object) -> Look:
 
 def test_an_engine_that_is_not_there_tells_how_to_install_it() -> None:
     absent = {"openvino": EngineError("it is not installed here", "pip install it")}
-    found = list(hindrances.of_engines({"llama_cpp": "0.3.36"}, absent))
-    assert found == [
-        Finding("llama_cpp", FINE, "0.3.36"),
-        Finding("openvino", NOTE, "it is not installed here", "pip install it"),
-    ]
-    assert not hindrances.missing(found)
-    assert hindrances.missing(list(hindrances.of_engines({}, absent)))
+    build = support.build("SSE3 = 1", PathTest("F16", "plain", Outcome.RIGHT))
+    here = Builds({"llama_cpp": Found("0.3.36", build)}, absent)
+    engine, tried, missing = hindrances.of_engines(here)
+    assert engine == Finding("llama_cpp", FINE, f"0.3.36, build {build.id}")
+    assert tried.verdict is FINE
+    assert missing == Finding("openvino", NOTE, "it is not installed here", "pip install it")
+    assert not hindrances.missing([engine, tried, missing])
+    assert hindrances.missing(list(hindrances.of_engines(Builds({}, absent))))
+
+
+def test_what_does_not_work_of_a_build_is_told_by_code_path_with_the_remedy() -> None:
+    crash = [PathTest(kind, "amx", Outcome.CRASHED, "SIGSEGV") for kind in ("Q4_0", "Q8_0")]
+    wrong = PathTest("Q4_0", "plain", Outcome.WRONG, "off by 0.3")
+    build = support.build("AMX_INT8 = 1", *crash, wrong)
+    _, amx, plain = hindrances.of_engines(Builds({"llama_cpp": Found("0.3.36", build)}, {}))
+    assert (amx.verdict, plain.verdict) == (NOTE, NOTE)
+    assert amx.told.startswith("amx crashes (SIGSEGV) with Q4_0, Q8_0")
+    assert plain.told.startswith("plain computes wrong values (off by 0.3) with Q4_0")
+    assert "--no-cache-dir llama-cpp-python" in amx.remedy
+
+
+def test_a_build_that_could_not_be_tried_says_why() -> None:
+    build = replace(support.build("SSE3 = 1"), untested="there is no room on the disk")
+    _, found = hindrances.of_engines(Builds({"llama_cpp": Found("0.3.36", build)}, {}))
+    assert (found.verdict, found.told) == (NOTE, "there is no room on the disk")
 
 
 def test_a_cache_is_tried_by_writing_to_it(tmp_path: Path) -> None:
@@ -71,6 +93,45 @@ def test_load_is_told_in_hardware_threads_with_whose_it_is() -> None:
     busy = hindrances.of_load(seen(busy_s=103.0, own_cpu_s=2.0))
     assert busy.verdict is DISTURBS
     assert busy.told == "others keep 2.00 of 8 hardware threads busy: browser 0.70, indexer 0.20"
+
+
+@pytest.mark.parametrize(
+    ("cores", "after", "verdict", "told"),
+    [
+        (None, {}, FINE, "no control group limits the processor time"),
+        (8.0, {}, FINE, "8 of 8 hardware threads' time, by /sys/fs/cgroup/q"),
+        (1.5, {}, DISTURBS, "1.5 of 8 hardware threads' time, by /sys/fs/cgroup/q: "),
+        (8.0, {"quota_throttle_count": 1}, DISTURBS, "/sys/fs/cgroup/q, used up already: "),
+    ],
+)
+def test_a_quota_disturbs_if_it_can_be_used_up(
+    cores: float | None, after: dict[str, object], verdict: Verdict, told: str
+) -> None:
+    quota = None if cores is None else Quota(cores, Path("/sys/fs/cgroup/q"))
+    found = hindrances.of_quota(seen(**after), quota, 8)
+    assert found.verdict is verdict
+    assert told in found.told
+    assert bool(found.remedy) == (verdict is DISTURBS)
+
+
+def test_hardware_threads_that_may_not_be_used_are_told() -> None:
+    (fine,) = hindrances.of_affinity(8, 8)
+    assert (fine.verdict, fine.remedy) == (FINE, "")
+    (fewer,) = hindrances.of_affinity(2, 8)
+    assert fewer.verdict is NOTE
+    assert "2 of 8 hardware threads may be used" in fewer.told
+    assert "taskset" in fewer.remedy
+    assert list(hindrances.of_affinity(2, None)) == []
+
+
+def test_hardware_threads_that_are_off_are_told() -> None:
+    (fine,) = hindrances.of_offline(8, 8)
+    assert (fine.verdict, fine.remedy) == (FINE, "")
+    (fewer,) = hindrances.of_offline(4, 8)
+    assert fewer.verdict is NOTE
+    assert "4 of 8 hardware threads are off" in fewer.told
+    assert "/sys/devices/system/cpu" in fewer.remedy
+    assert list(hindrances.of_offline(4, None)) == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import pytest
 
 from odllm_agent import linux
 from odllm_agent.linux import Sensors
+from odllm_agent.small_files import read_word
+from tests.small_files import write
 
 STAT = """cpu  89286 12691 8954 153172 308 5 79 63 400 40
 cpu0 41462 6389 3736 80571 26 0 17 26 0 0
@@ -16,16 +18,6 @@ CPUINFO = """processor\t: 0
 model name\t: AMD EPYC
 flags\t\t: fpu sse4_2 x2apic hypervisor lahf_lm
 """
-CGROUP = "4:memory:/process_api/9969\n3:cpuset:/\n2:cpu,cpuacct:/\n0::/\n"
-
-
-def write(root: Path, **files: str) -> Path:
-    """A directory of small files; `__` in a name is a slash."""
-    for name, text in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
 
 
 def test_available_memory_is_read_as_the_kernel_writes_it() -> None:
@@ -58,7 +50,31 @@ def test_cores_are_counted_by_their_siblings(tmp_path: Path) -> None:
         write(tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology", thread_siblings_list=siblings)
     assert linux.physical_cores([0, 1, 2, 3], tmp_path) == 2
     assert linux.physical_cores([0, 2], tmp_path) == 1
-    assert linux.physical_cores([0, 9], tmp_path) == 0
+    assert linux.physical_cores([9], tmp_path) == 0
+
+
+def test_a_cpu_that_is_switched_off_is_no_core_and_keeps_none_from_being_counted(
+    tmp_path: Path,
+) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu in (0, 1):
+        write(cpus / f"cpu{cpu}", topology__thread_siblings_list=f"{cpu}\n", online="1\n")
+    for cpu in (2, 3):
+        write(cpus / f"cpu{cpu}", online="0\n")
+    assert linux.physical_cores([0, 1, 2, 3], tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    ("present", "online", "told"),
+    [("0-7\n", "0-3\n", (8, 4)), ("0-1\n", "0-1\n", (2, 2)), (None, None, (None, None))],
+)
+def test_cpus_that_are_there_are_counted_apart_from_those_that_are_on(
+    tmp_path: Path, present: str | None, online: str | None, told: tuple[int | None, int | None]
+) -> None:
+    for name, text in (("present", present), ("online", online)):
+        if text is not None:
+            write(tmp_path / "sys/devices/system/cpu", **{name: text})
+    assert (linux.present_cpus(tmp_path), linux.online_cpus(tmp_path)) == told
 
 
 @pytest.mark.parametrize(
@@ -93,8 +109,8 @@ def test_a_processor_with_one_counter_for_all_has_cores_of_one_type(tmp_path: Pa
 
 def test_a_device_without_sensors_tells_nothing_rather_than_zero(tmp_path: Path) -> None:
     sensors = Sensors.find(tmp_path)
-    assert linux.read_word(sensors.governor) is None
-    assert linux.read_word(sensors.power_profile) is None
+    assert read_word(sensors.governor) is None
+    assert read_word(sensors.power_profile) is None
     assert sensors.frequencies_hz() == []
     assert sensors.battery_percent() is None
     assert sensors.temperature_c() is None
@@ -113,9 +129,9 @@ def test_every_cpu_tells_its_frequency_and_the_first_what_it_is_told_to_do(tmp_p
     write(tmp_path / "sys/firmware/acpi", platform_profile="low-power\n")
     sensors = Sensors.find(tmp_path)
     assert sensors.frequencies_hz() == [1.0e9, 3.0e9]
-    assert linux.read_word(sensors.governor) == "powersave"
-    assert linux.read_word(sensors.energy_preference) == "balance_performance"
-    assert linux.read_word(sensors.power_profile) == "low-power"
+    assert read_word(sensors.governor) == "powersave"
+    assert read_word(sensors.energy_preference) == "balance_performance"
+    assert read_word(sensors.power_profile) == "low-power"
 
 
 def test_the_temperature_is_the_cpus_and_not_the_disks(tmp_path: Path) -> None:
@@ -205,39 +221,3 @@ def test_batteries_count_alike_and_those_of_a_mouse_do_not(tmp_path: Path) -> No
     write(supplies, BAT0__type="Battery\n", BAT0__capacity="80\n")
     write(supplies, BAT1__type="Battery\n", BAT1__capacity="40\n")
     assert Sensors.find(tmp_path).battery_percent() == 60.0
-
-
-def test_a_version_2_group_is_bound_by_the_narrowest_group_above_it(tmp_path: Path) -> None:
-    write(
-        tmp_path / "sys/fs/cgroup",
-        **{"a__memory.max": "1000\n", "a__memory.current": "900\n"},
-        **{"a__memory.stat": "anon 500\ninactive_file 250\nactive_file 50\n"},
-        **{"a__b__memory.max": "max\n", "a__b__memory.current": "100\n"},
-    )
-    groups = linux.memory_groups("0::/a/b\n", tmp_path)
-    assert [group.available_bytes() for group in groups] == [None, 400]
-
-
-def test_a_version_1_group_counts_the_cache_of_those_below_it(tmp_path: Path) -> None:
-    write(
-        tmp_path / "sys/fs/cgroup/memory/process_api",
-        **{"memory.limit_in_bytes": "1000\n", "memory.usage_in_bytes": "600\n"},
-        **{"memory.stat": "inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n"},
-    )
-    groups = linux.memory_groups(CGROUP, tmp_path)
-    assert [group.available_bytes() for group in groups] == [520]
-
-
-def test_a_version_1_group_without_a_limit_binds_nothing(tmp_path: Path) -> None:
-    unlimited = "9223372036854771712\n"
-    write(tmp_path / "sys/fs/cgroup/memory", **{"memory.limit_in_bytes": unlimited})
-    assert [g.available_bytes() for g in linux.memory_groups(CGROUP, tmp_path)] == [None]
-
-
-def test_a_container_that_sees_its_group_as_the_root_is_bound_by_it(tmp_path: Path) -> None:
-    write(
-        tmp_path / "sys/fs/cgroup",
-        **{"memory.max": "1000\n", "memory.current": "1200\n", "memory.stat": ""},
-    )
-    groups = linux.memory_groups("0::/docker/abc\n", tmp_path)
-    assert [group.available_bytes() for group in groups] == [0]

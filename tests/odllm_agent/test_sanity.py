@@ -69,6 +69,9 @@ def test_what_was_measured_passes(value: object) -> None:
         (support.ceilings(read=-1.0), "per_s"),
         (support.round_result(round_index=2**31), "round"),
         (support.device(logical_cores=-1), "logical_cores"),
+        (support.device(online_cpus=-1), "online_cpus"),
+        (support.device(present_cpus=2**31), "present_cpus"),
+        (support.device(quota_cores=0.0), "quota_cores"),
     ],
 )
 def test_what_nobody_can_have_measured_is_refused(value: object, told: str) -> None:

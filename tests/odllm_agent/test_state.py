@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from odllm_agent import linux, portable, state
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
+from odllm_agent.control_groups import MemoryGroup
 from tests import support
 
 
@@ -36,6 +37,7 @@ def test_a_device_that_tells_nothing_is_not_flagged() -> None:
     ("change", "flag"),
     [
         ({"throttle_count": 1}, "throttled"),
+        ({"quota_throttle_count": 1}, "throttled_by_quota"),
         ({"temperature_c": 95.0}, "hot"),
         ({"on_battery": True}, "on_battery"),
         ({"swapped_bytes": 4096}, "swapped"),
@@ -107,7 +109,7 @@ def test_every_system_gives_a_state() -> None:
 
 
 def test_a_memory_limit_binds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    group = linux.MemoryGroup(tmp_path / "max", tmp_path / "current", tmp_path / "stat")
+    group = MemoryGroup(tmp_path / "max", tmp_path / "current", tmp_path / "stat")
     for path, text in ((group.limit, "5000"), (group.usage, "3000"), (group.stat, "")):
         path.write_text(text)
     monkeypatch.setattr(linux, "_memory_groups", lambda: (group,))

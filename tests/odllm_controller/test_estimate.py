@@ -88,6 +88,16 @@ def test_another_engine_tells_nothing() -> None:
     assert told(support.forecast(), other).basis == TimeBasis.ASSUMED
 
 
+def test_without_results_a_quota_is_assumed_to_make_prefill_longer() -> None:
+    free, limited = (
+        estimate(support.forecast(), support.device(quota_cores=cores), [], ONCE, 1)
+        for cores in (None, 1.0)
+    )
+    assert free
+    assert limited
+    assert limited.estimate_s > free.estimate_s
+
+
 def test_without_results_a_larger_model_is_assumed_to_take_longer() -> None:
     small, large = (told(support.forecast(sized(times))) for times in (1, 1000))
     assert small.basis == large.basis == TimeBasis.ASSUMED

@@ -45,7 +45,7 @@ def of_types(*types: str, **settings: int | str) -> Trial:
 
 def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
     two, one = plan.ceilings(
-        [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
+        support.device(), [of_types("Q4_0"), of_types("Q6_K", "Q4_0"), of_types("Q8_0", threads=1)]
     )
     assert two.names == ("Q4_0", "Q6_K", READ)
     assert one.names == ("Q8_0", READ)
@@ -53,7 +53,7 @@ def test_ceilings_are_asked_for_once_per_engine_and_threads() -> None:
 
 
 def test_ceilings_are_those_of_default_settings_whatever_the_trials_have() -> None:
-    (order,) = plan.ceilings([of_types("Q4_0", ubatch_tokens=64, repack=False)])
+    (order,) = plan.ceilings(support.device(), [of_types("Q4_0", ubatch_tokens=64, repack=False)])
     assert order.engine.settings["ubatch_tokens"] == 512
     assert order.engine.settings["repack"] is True
 
@@ -64,18 +64,18 @@ def test_what_is_known_is_not_asked_for_again_unless_the_engine_is_another() -> 
         CeilingKey(trial.device_id, "llama_cpp", trial.engine.version, 2, name)
         for name in (READ, "Q4_0")
     }
-    assert plan.ceilings([trial], known) == ()
+    assert plan.ceilings(support.device(), [trial], known) == ()
     engine = dataclasses.replace(trial.engine, version="0.4.0")
-    (order,) = plan.ceilings([dataclasses.replace(trial, engine=engine)], known)
+    (order,) = plan.ceilings(support.device(), [dataclasses.replace(trial, engine=engine)], known)
     assert order.names == ("Q4_0", READ)
-    (order,) = plan.ceilings([of_types("Q4_0", "Q6_K")], known)
+    (order,) = plan.ceilings(support.device(), [of_types("Q4_0", "Q6_K")], known)
     assert order.names == ("Q6_K",)
 
 
 def test_a_gpu_has_no_ceilings_of_a_cpu() -> None:
     engine = Engine("openvino", "v", {"threads": 0, "device": "GPU"})
     gpu = dataclasses.replace(support.trial(), engine=engine)
-    assert plan.ceilings([gpu, of_types("Q4_0", gpu_layers=3)]) == ()
+    assert plan.ceilings(support.device(), [gpu, of_types("Q4_0", gpu_layers=3)]) == ()
 
 
 METERED = support.device(meters=(MeterReport("rapl", ("package",), Method.MEASURED),))
@@ -184,6 +184,22 @@ def test_automatic_threads_are_the_physical_cores_that_may_be_used() -> None:
     device = support.device(physical_cores=8, logical_cores=4)
     (trial,) = plan.trials(experiment(), device, [support.model_file()])
     assert trial.engine.settings["threads"] == 4
+
+
+@pytest.mark.parametrize(("quota_cores", "threads"), [(0.5, 1), (1.5, 1), (2.0, 2), (12.0, 8)])
+def test_automatic_threads_are_no_more_than_a_quota_keeps_busy_on_any_engine(
+    quota_cores: float, threads: int
+) -> None:
+    device = support.device(quota_cores=quota_cores, core_types={"performance": 8})
+    config = experiment("engine=[llama_cpp,openvino]", "engines.llama_cpp.core_type=performance")
+    trials = plan.trials(config, device, [support.model_file()])
+    told = {trial.engine.name: trial.engine.settings["threads"] for trial in trials}
+    assert told == {"llama_cpp": threads, "openvino": threads}
+
+
+def test_threads_that_were_asked_for_are_not_refused_for_a_quota() -> None:
+    engine = Engine("llama_cpp", "0.3.36", {"threads": 4})
+    assert plan.why_not(support.forecast(of=engine), support.device(quota_cores=1.0)) is None
 
 
 def test_automatic_threads_are_the_cores_of_the_type_that_is_asked_for() -> None:

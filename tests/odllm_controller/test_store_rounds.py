@@ -33,7 +33,10 @@ def test_a_round_keeps_every_raw_value(path: Path) -> None:
         support.repeat(
             1, token_s=0.02, flags=("busy", "hot"), energy=support.some_energy(3.0, 5.0)
         ),
-        support.repeat(2, after=support.state(temperature_c=None, throttle_count=7)),
+        support.repeat(
+            2,
+            after=support.state(temperature_c=None, throttle_count=7, quota_throttle_count=45),
+        ),
     )
     result = support.round_result(repeats=repeats)
     stores.measured(path, result)
@@ -58,6 +61,7 @@ def test_a_round_keeps_every_raw_value(path: Path) -> None:
 
     after = read(path, "SELECT * FROM device_states WHERE moment = 'after' ORDER BY repeat")
     assert after["throttle_count"].tolist() == [0, 0, 7]
+    assert after["quota_throttle_count"].tolist() == [0, 0, 45]
     assert after["temperature_c"].isna().tolist() == [False, False, True]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from odllm_agent.errors import StoreError
 from odllm_controller.store import Store, database, read, schema
+from odllm_controller.store.scripts import script
 from tests import stores, support
 
 NEWEST = len(schema.MIGRATIONS)
@@ -21,9 +22,24 @@ def _broken(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("ALTER TABLE no_such_table ADD COLUMN shape VARCHAR")
 
 
+_ROWS_OF_VERSION_1 = """
+CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL);
+INSERT INTO schema_versions VALUES (1, TIMESTAMP '2026-11-01');
+INSERT INTO devices VALUES
+    ('id', 'laptop', 'real', 'Linux 6.1', 'Example', 8, 16, 1, '3.11', '0.1.0', '{}', '[]', '{}');
+INSERT INTO device_states BY NAME
+    SELECT 1 AS round_id, 0 AS repeat, 'before' AS moment, 3 AS throttle_count,
+        1 AS available_bytes, 1.0 AS busy_s, 1.0 AS own_cpu_s;
+"""
+
+
 def set_version(path: Path, version: int) -> None:
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE schema_versions SET version = ?", [version])
+        connection.execute(
+            "UPDATE schema_versions SET version = ?"
+            " WHERE version = (SELECT max(version) FROM schema_versions)",
+            [version],
+        )
 
 
 def versions(path: Path) -> list[int]:
@@ -46,7 +62,7 @@ def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
             attempt()
         assert f"version {NEWEST + 6}, newer than this ODLLM's {NEWEST}" in refused.value.message
         assert "Update ODLLM" in refused.value.remedy
-    assert versions(store.path) == [NEWEST + 6]
+    assert versions(store.path) == [*range(1, NEWEST), NEWEST + 6]
 
 
 def test_an_older_file_is_brought_forward_with_its_rows(tmp_path: Path) -> None:
@@ -60,6 +76,25 @@ def test_an_older_file_is_brought_forward_with_its_rows(tmp_path: Path) -> None:
         results = connection.execute("SELECT decode_tok_s FROM results").fetchall()
     assert rows == [("laptop", None)]
     assert results == [(pytest.approx(100.0),)]
+
+
+def test_a_file_from_before_quotas_keeps_its_rows_and_takes_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    with database.writing(path) as connection:
+        connection.execute(script("migrations/1_tables.sql"))
+        connection.execute(_ROWS_OF_VERSION_1)
+    assert versions(path) == [1]
+    store = Store.open(path)
+    assert versions(path) == list(range(1, NEWEST + 1))
+    store.add_run(stores.run())
+    limited = support.device("new", quota_cores=1.5, online_cpus=4, present_cpus=8)
+    store.add_device("run-1", limited)
+    told = read(path, "SELECT quota_cores, online_cpus, present_cpus FROM devices ORDER BY name")
+    assert told.iloc[0].isna().all()
+    assert told.iloc[1].tolist() == [1.5, 4, 8]
+    states = read(path, "SELECT throttle_count, quota_throttle_count FROM device_states")
+    assert states["throttle_count"].tolist() == [3]
+    assert states["quota_throttle_count"].isna().all()
 
 
 def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ class Elements(HTMLParser):
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A run with a trial measured, one failed and one skipped, all with hostile names."""
     path = tmp_path_factory.mktemp("report") / "odllm.duckdb"
-    kept = stores.begun(path, support.device(HOSTILE, id="id-of-laptop", cpu="<u>cpu</u>"))
+    here = support.device(HOSTILE, id="id-of-laptop", cpu="<u>cpu</u>", quota_cores=1.5)
+    kept = stores.begun(path, here)
     trials = [
         support.trial(support.model_file("<b>m</b>", quantization=name))
         for name in ("F16", "Q4_0", "Q2_K")
@@ -66,6 +67,10 @@ def page(kept: Store) -> str:
     out = kept.path.with_name("report.html")
     assert main(["--store", str(kept.path), "--out", str(out)]) == 0
     return out.read_text("utf-8")
+
+
+def test_a_quota_stands_beside_the_processor_that_it_is_of(page: str) -> None:
+    assert "16 hardware threads, a quota of 1.5 cores" in Elements(page).text
 
 
 def test_nothing_is_fetched_or_run(page: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from odllm_agent import device, engines, linux, state
 from odllm_agent.__main__ import main
+from odllm_agent.small_files import read_text
 
 ENERGY = Path(__file__).parents[3] / "docs" / "energy.md"
 
@@ -40,7 +41,7 @@ def test_json_is_the_same_for_a_script(cache: Path, capsys: pytest.CaptureFixtur
     methods = {each["quantity"]: each["method"] for each in told["abilities"]}
     now = state.read_state()
     assert (methods["temperature"] == "measured") == (now.temperature_c is not None)
-    cpuinfo = linux.read_text(Path("/proc/cpuinfo")) or ""
+    cpuinfo = read_text(Path("/proc/cpuinfo")) or ""
     assert ("hypervisor" in verdicts) == linux.is_virtual(cpuinfo)
 
 

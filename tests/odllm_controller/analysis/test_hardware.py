@@ -9,7 +9,7 @@ from tests import stores, support
 
 def test_a_device_is_told_with_the_most_that_it_does(tmp_path: Path) -> None:
     path = tmp_path / "odllm.duckdb"
-    store = stores.begun(path, support.device(), support.device("desktop"))
+    store = stores.begun(path, support.device(quota_cores=1.5), support.device("desktop"))
     one, two = support.engine(threads=1), support.engine(threads=2)
     store.add_ceilings("run-1", support.ceilings(one, **{READ: 20e9}))
     store.add_ceilings("run-1", support.ceilings(two, **{READ: 40e9, "q4_0": 7e11, "f16": 2e11}))
@@ -18,6 +18,7 @@ def test_a_device_is_told_with_the_most_that_it_does(tmp_path: Path) -> None:
     assert (laptop["read_bytes_s"], laptop["read_threads"]) == (40e9, 2)
     assert (laptop["compute_per_s"], laptop["compute_type"]) == (7e11, "q4_0")
     assert laptop["idle_w"] == 3.0
+    assert hardware.devices(path)["quota_cores"].fillna(0).tolist() == [0, 1.5]
     assert hardware.devices(path)["read_bytes_s"].isna().tolist() == [True, False]
     assert desktop["cpu"] == "Example 9000"
 

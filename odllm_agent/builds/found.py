@@ -1,0 +1,246 @@
+"""The engines' builds on this machine: looked at once, tried once, and kept.
+
+All of it happens in child processes, because a library that was compiled wrongly, or for another
+processor, ends the process that uses it. What was found is kept until the libraries, the processor
+or its microcode change.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from odllm_agent import child
+from odllm_agent.builds import libraries
+from odllm_agent.builds.lines import Told, as_option, heard
+from odllm_agent.contract import (
+    EngineBuild,
+    Failure,
+    PathTest,
+    from_json,
+    to_json,
+)
+from odllm_agent.engines import variants
+from odllm_agent.errors import EngineError
+from odllm_agent.place import builds_root
+from odllm_agent.processor import processor
+from odllm_agent.settings import ENGINE_SETTINGS
+from odllm_agent.state import logical_cores
+
+# Raised whenever what is tried changes, so that it is tried again.
+_EDITION = 1
+_DEADLINE_S = 120.0
+_TRIERS: Mapping[str, str] = {
+    "llama_cpp": "odllm_agent.builds.llama_cpp",
+    "openvino": "odllm_agent.builds.openvino",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An engine that can be used here.
+
+    Attributes:
+        version: Its version.
+        build: How it was built, and what of that works here.
+    """
+
+    version: str
+    build: EngineBuild
+
+
+@dataclass(frozen=True, slots=True)
+class Builds:
+    """The engines of this machine.
+
+    Attributes:
+        present: Those that can be used, by name.
+        absent: Why the others cannot, by name.
+    """
+
+    present: Mapping[str, Found]
+    absent: Mapping[str, EngineError]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a finding holds for.
+
+    Attributes:
+        edition: Of what is tried.
+        processor: Of this machine.
+        threads: The most that an engine is tried with.
+        files: Each library with its size and time.
+    """
+
+    edition: int
+    processor: str
+    threads: int
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What lies on the disk."""
+
+    state: _State
+    found: Found
+
+
+def builds() -> Builds:
+    """The engines of this machine; what is not known of them yet is tried now, for seconds."""
+    present, absent = {}, {}
+    for name in _TRIERS:
+        try:
+            present[name] = _found(name)
+        except EngineError as error:
+            absent[name] = error
+    return Builds(present, absent)
+
+
+def _found(engine: str) -> Found:
+    """An engine that is installed.
+
+    Raises:
+        EngineError: It is not, or cannot be loaded.
+    """
+    paths = libraries.libraries(engine)
+    # Without libraries the engine itself says best what is missing.
+    state = _State(_EDITION, processor(), logical_cores(), tuple(map(_file, paths)))
+    path = builds_root() / f"{engine}-{state.threads}-threads.json"
+    known = _kept(path, state)
+    if known:
+        return known
+    with _alone(path):
+        # Another process may have found it out meanwhile.
+        known = _kept(path, state) or _looked_at(engine, paths, state.threads)
+        with contextlib.suppress(OSError):
+            path.write_text(to_json(_Kept(state, known)))
+    return known
+
+
+def _looked_at(engine: str, paths: Sequence[Path], threads: int) -> Found:
+    told = _told(engine, {})
+    if not told.variants:
+        return _tried(engine, told, paths, threads, {})
+    return _best_variant(engine, told.variants, paths, threads)
+
+
+def _best_variant(
+    engine: str, libraries: Sequence[str], paths: Sequence[Path], threads: int
+) -> Found:
+    """The first variant without a fault, or the one with fewest; it is the one to load from now."""
+    best: tuple[Found, Path] | None = None
+    for variant in map(Path, libraries):
+        chosen = {variants.VARIABLE: str(variant)}
+        # The others compute nothing then.
+        computing = [path for path in paths if path == variant or str(path) not in libraries]
+        try:
+            found = _tried(engine, _told(engine, chosen), computing, threads, chosen)
+        except EngineError:
+            continue
+        if best is None or len(found.build.faults) < len(best[0].build.faults):
+            best = found, variant
+        if not found.build.faults:
+            break
+    if best is None:
+        raise _unusable(engine, "each of its variants did")
+    with contextlib.suppress(OSError):
+        variants.choose(best[1])
+    return best[0]
+
+
+def _told(engine: str, chosen: Mapping[str, str]) -> Told:
+    """What an engine says of itself.
+
+    Raises:
+        EngineError: It cannot be loaded.
+    """
+    status, log = _run("odllm_agent.builds.look", chosen, engine)
+    for failure in heard(Failure, log):
+        raise EngineError(failure.message, failure.remedy)
+    for told in heard(Told, log):
+        return told
+    raise _unusable(engine, _ended(status))
+
+
+def _unusable(engine: str, how: str) -> EngineError:
+    return EngineError(
+        f"the engine {engine} is installed and ends the process that loads it ({how}): it was "
+        "most likely compiled for another processor",
+        f"compile it anew: {ENGINE_SETTINGS[engine].install} --force-reinstall --no-cache-dir",
+    )
+
+
+def _tried(
+    engine: str, told: Told, paths: Sequence[Path], threads: int, chosen: Mapping[str, str]
+) -> Found:
+    tests, untested = _tests(engine, threads, chosen)
+    build = EngineBuild(
+        system=told.system,
+        compiler=libraries.compiler(paths),
+        flags=libraries.flags(paths),
+        sha256=libraries.checksum(paths),
+        tests=tests,
+        untested=untested,
+    )
+    return Found(told.version, build)
+
+
+def _tests(
+    engine: str, threads: int, chosen: Mapping[str, str]
+) -> tuple[tuple[PathTest, ...], str]:
+    """What came of each type and code path; a crash costs one of them and a new process."""
+    tests: dict[tuple[str, str], PathTest] = {}
+    while True:
+        known = map(as_option, tests.values())
+        status, log = _run(_TRIERS[engine], chosen, f"--threads={threads}", *known)
+        tests |= {(each.type, each.path): each for each in heard(PathTest, log)}
+        if status == 0:
+            return tuple(tests.values()), ""
+        begun = [key for key, each in tests.items() if each.is_begun]
+        if not begun:
+            last = f": {log[-1]}" if log else ""
+            return tuple(tests.values()), f"trying it, the process {_ended(status)}{last}"
+        tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
+
+
+def _ended(status: int | None) -> str:
+    if status is None:
+        return f"had not ended after {_DEADLINE_S:.0f} s"
+    return child.death(status) or f"ended with status {status}"
+
+
+def _run(
+    module: str, variables: Mapping[str, str], *arguments: str
+) -> tuple[int | None, list[str]]:
+    return child.run([sys.executable, "-m", module, *arguments], _DEADLINE_S, variables)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Lets one process at a time find out; where nothing can be written, nothing is kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock")).acquire()
+    except OSError:
+        yield
+        return
+    with lock:
+        yield
+
+
+def _kept(path: Path, state: _State) -> Found | None:
+    try:
+        kept = from_json(_Kept, path.read_bytes())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return kept.found if kept.state == state else None
+
+
+def _file(path: Path) -> str:
+    found = path.stat()
+    return f"{path} {found.st_size} {found.st_mtime_ns}"

@@ -1,0 +1,57 @@
+"""What a child process finds, a line of JSON each, among whatever a library prints."""
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from odllm_agent.contract import Outcome, PathTest, from_json, to_json
+
+T = TypeVar("T")
+Outcomes = Mapping[tuple[str, str], Outcome]
+"""What is known already, by type and code path."""
+
+_MARK = "odllm: "
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an engine says of itself.
+
+    Attributes:
+        version: Its version.
+        system: How it was built.
+        variants: The libraries of which one computes, the best for this processor first; none
+            where there is no choice.
+    """
+
+    version: str
+    system: str
+    variants: tuple[str, ...] = ()
+
+
+def say(found: object) -> None:
+    """Prints a value of a contract type, so that it is seen even if the process dies next."""
+    sys.stdout.write(f"{_MARK}{to_json(found)}\n")
+    sys.stdout.flush()
+
+
+def heard(kind: type[T], log: Iterable[str]) -> Iterator[T]:
+    """The values of a type in a process's output; a last line cut off by its death is left out."""
+    for line in log:
+        if line.startswith(_MARK):
+            # A line of another type, or one that was cut off.
+            with contextlib.suppress(ValueError, TypeError):
+                yield from_json(kind, line.removeprefix(_MARK))
+
+
+def as_option(test: PathTest) -> str:
+    """What came of a test, for the command line of the process that goes on with the others."""
+    return f"--known={test.type}:{test.outcome}:{test.path}"
+
+
+def known(text: str) -> tuple[tuple[str, str], Outcome]:
+    """What such an option says: the type, the code path, and the outcome."""
+    type_name, outcome, path = text.split(":", 2)
+    return (type_name, path), Outcome(outcome)

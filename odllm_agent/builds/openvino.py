@@ -1,0 +1,131 @@
+"""OpenVINO tried: a small model of each type in each form, a whole window and single tokens.
+
+Run as `python -m odllm_agent.builds.openvino`, it says before each what it will try, and after it
+how far off the logits were; whoever started it knows by that what ended it. They are set against
+those of llama.cpp's plain code on the same file.
+"""
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odllm_agent import engines, models, state
+from odllm_agent.builds.lines import Outcomes, known, say
+from odllm_agent.contract import (
+    Engine,
+    ModelFile,
+    ModelRequest,
+    Outcome,
+    PathTest,
+    Quantization,
+    Source,
+)
+from odllm_agent.errors import EngineError, OdllmError
+from odllm_agent.fallback import openvino_path
+from odllm_agent.settings import check_settings
+
+MOST_ERROR = 0.05
+"""The most that logits may be off: the squared error, as a fraction of the squared values.
+
+Converted weights, a KV cache of 8 bits and computing in bf16 are no fault: on the models that ship
+with ODLLM they make up to 0.005.
+"""
+
+_MODEL = "reference-1.6M"
+_TYPES: Mapping[str, Quantization | None] = {
+    "F16": None,
+    "Q8_0": Quantization.Q8_0,
+    "Q4_0": Quantization.Q4_0,
+    "Q4_K": Quantization.Q4_K_M,
+}
+_FORMS = ("paged", "stateful")
+_WINDOW_TOKENS, _SINGLE_TOKENS = 64, 4
+
+Logits = NDArray[np.float32]
+
+
+def main() -> None:
+    """Tries every type in every form of which nothing is known yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--known", type=known, action="append", default=[])
+    options = parser.parse_args()
+    for type_name in _TYPES:
+        _try_type(type_name, options.threads, dict(options.known))
+
+
+def _try_type(type_name: str, threads: int, outcomes: Outcomes) -> None:
+    file: ModelFile | None = None
+    for form, count in product(_FORMS, sorted({1, threads})):
+        # What computes in f32 is only of interest where nothing else works.
+        for precision in ("auto", "f32"):
+            settings = {"attention": form, "threads": count, "inference_precision": precision}
+            path = openvino_path(check_settings("openvino", settings), threads)
+            outcome = outcomes.get((type_name, path))
+            if outcome is None:
+                say(PathTest.begun(type_name, path))
+                file = file or _file(type_name)
+                test = _tried(type_name, path, file, settings)
+                say(test)
+                outcome = test.outcome
+            if outcome is Outcome.RIGHT:
+                break
+
+
+def _file(type_name: str) -> ModelFile:
+    request = ModelRequest(_MODEL, Source.REFERENCE, _MODEL, _TYPES[type_name])
+    return models.prepare(request, models.Cache.of_this_device(), state.available_bytes())
+
+
+def _tried(type_name: str, path: str, file: ModelFile, settings: Mapping[str, object]) -> PathTest:
+    try:
+        found = _logits(_engine("openvino", settings), file)
+    except OdllmError as error:
+        return PathTest(type_name, path, Outcome.REFUSED, error.message)
+    wanted = _wanted(file)
+    if wanted is None:
+        return PathTest(type_name, path, Outcome.RIGHT, "its values were not compared")
+    off = float(np.sum((found - wanted) ** 2, dtype=float) / np.sum(wanted**2, dtype=float))
+    if off <= MOST_ERROR:
+        return PathTest(type_name, path, Outcome.RIGHT)
+    told = f"off by {off:.1g} of the squared logits, where {MOST_ERROR:g} is allowed"
+    return PathTest(type_name, path, Outcome.WRONG, told)
+
+
+def _wanted(file: ModelFile) -> Logits | None:
+    """The logits of llama.cpp's plain code, or `None` where it is not installed."""
+    try:
+        return _logits(_engine("llama_cpp", {"threads": 1, "repack": False}), file)
+    except EngineError:
+        return None
+
+
+def _logits(engine: Engine, file: ModelFile) -> Logits:
+    """Those of a whole window and of single tokens after it, shape (tokens, vocabulary)."""
+    with engines.load(engine, file, _WINDOW_TOKENS + _SINGLE_TOKENS) as session:
+        tokens = _tokens(session.vocabulary)
+        window = session.logits(tokens[:_WINDOW_TOKENS])
+        single = [session.extend([token]) for token in tokens[_WINDOW_TOKENS:]]
+        return np.concatenate([window, np.stack(single)])
+
+
+def _tokens(vocabulary: int) -> Sequence[int]:
+    chance = random.Random(vocabulary)  # noqa: S311 - not a secret
+    return [chance.randrange(vocabulary) for _ in range(_WINDOW_TOKENS + _SINGLE_TOKENS)]
+
+
+def _engine(name: str, settings: Mapping[str, object]) -> Engine:
+    return Engine(name, "", check_settings(name, settings))
+
+
+if __name__ == "__main__":
+    main()
+    # As a worker does; what a library does at its end is no part of what is tried.
+    sys.stdout.flush()
+    os._exit(0)

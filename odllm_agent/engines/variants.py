@@ -1,0 +1,88 @@
+"""The CPU backends of a llama.cpp that was built for many processors, one of which is loaded.
+
+Built with GGML_CPU_ALL_VARIANTS, llama.cpp comes with a library for each generation of processors
+and nothing else that computes. Each tells by a score whether this processor has what it needs, and
+how much it would use of it.
+"""
+
+import ctypes
+import json
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from odllm_agent.place import builds_root
+from odllm_agent.processor import processor
+
+VARIABLE = "ODLLM_CPU_VARIANT"
+"""The library to load, for whoever wants another one than the best that was found sound here."""
+
+_CHOSEN = "cpu-variant.json"
+_PATTERNS = ("libggml-cpu-*.so", "libggml-cpu-*.dylib", "ggml-cpu-*.dll")
+
+
+@cache
+def in_order(libraries: Path) -> tuple[Path, ...]:
+    """The libraries that this processor can run, those that use most of it first.
+
+    Args:
+        libraries: The folder of llama.cpp's libraries.
+
+    Returns:
+        Nothing where llama.cpp was built for one processor, as it is unless told otherwise.
+    """
+    scores = {path: _score(path) for path in _found(libraries)}
+    usable = [path for path, score in scores.items() if score > 0]
+    return tuple(sorted(usable, key=lambda path: (-scores[path], path.name)))
+
+
+def chosen(libraries: Path) -> Path | None:
+    """The library to load: the one that was told or found sound, or else the best by its score.
+
+    Args:
+        libraries: As of `in_order`.
+
+    Returns:
+        `None` where llama.cpp was built for one processor, or for none like this.
+    """
+    told = os.environ.get(VARIABLE)
+    if told:
+        return Path(told)
+    kept = _kept()
+    # Asking all of them for their scores loads all of them.
+    return kept if kept in _found(libraries) else next(iter(in_order(libraries)), None)
+
+
+def choose(variant: Path) -> None:
+    """Keeps which library is to be loaded on this processor from now on.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = builds_root() / _CHOSEN
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"processor": processor(), "library": str(variant)}))
+
+
+def _kept() -> Path | None:
+    try:
+        kept = json.loads((builds_root() / _CHOSEN).read_text())
+        return Path(kept["library"]) if kept["processor"] == processor() else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _found(libraries: Path) -> Sequence[Path]:
+    # scikit-build puts what is loaded at run time beside the package instead of into it.
+    folders = (libraries, libraries.parent.parent / "bin")
+    return [path for folder in folders for each in _PATTERNS for path in sorted(folder.glob(each))]
+
+
+def _score(path: Path) -> int:
+    try:
+        score = ctypes.CDLL(str(path)).ggml_backend_score
+    except (OSError, AttributeError):
+        return 0
+    score.restype = ctypes.c_int
+    return int(score())

@@ -1,0 +1,179 @@
+"""What an engine runs a model with where the first choice does not work on a device.
+
+It stands apart from the engines, so that a controller can plan with what a device told of its
+builds.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from odllm_agent.contract import (
+    PLAIN,
+    Device,
+    Engine,
+    EngineBuild,
+    ModelFile,
+    PathTest,
+    Scalar,
+)
+
+# What stands for the types that openvino-genai's reader makes the same of.
+_ALIKE = {"Q6_K": "Q8_0", "Q4_1": "Q4_K"}
+_FORMS = ("paged", "stateful")
+REMEDIES: Mapping[str, str] = {
+    "llama_cpp": "Compile it with another compiler: pip install --force-reinstall --no-cache-dir "
+    "llama-cpp-python (GCC 12 makes AMX code that crashes, GCC 14 does not)",
+    "openvino": "Take two threads or more, or another version of OpenVINO",
+}
+"""What to do about a build of which something does not work, by engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a model is run with.
+
+    Attributes:
+        engine: The engine with the settings that work, or as it was asked for.
+        faults: What kept it from being run as it was asked for.
+        unusable: Why it cannot be run at all, or `""`.
+        changed: The settings that are not as they were asked for.
+    """
+
+    engine: Engine
+    faults: tuple[PathTest, ...] = ()
+    unusable: str = ""
+    changed: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """What an engine is run with instead, why, and what to do about it, in one line."""
+        settings = ", ".join(f"{name}={value}" for name, value in self.changed.items())
+        wrong = "; ".join(dict.fromkeys(f"{each.path} {each.told}" for each in self.faults))
+        name = self.engine.name
+        return f"run on {name} with {settings}, for with this build {wrong}. {REMEDIES[name]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a device told of itself when its engines were tried.
+
+    Attributes:
+        builds: How each engine was built, and what of it does not work there, by name.
+        cores: The hardware threads that an engine may use.
+    """
+
+    builds: Mapping[str, EngineBuild]
+    cores: int
+
+    @classmethod
+    def of(cls, device: Device) -> "Tried":
+        """What a device told."""
+        return cls(device.builds, device.logical_cores)
+
+
+def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> Choice:
+    """What an engine can run model files with on a device: as it was asked for, or the next best.
+
+    Args:
+        engine: The engine as it was asked for.
+        tried: What was found when the builds of the device's engines were tried.
+        files: The files, all of which must run with the same settings.
+    """
+    build = tried.builds.get(engine.name)
+    choose = _CHOICES.get(engine.name)
+    if build is None or choose is None or not build.faults:
+        return Choice(engine)
+    types = frozenset(name for file in files for name in file.tensor_types)
+    return choose(engine, build, types, tried.cores)
+
+
+def alone(engine: Engine, tried: Tried, type_name: str) -> Engine:
+    """The same for weights of one type apart from any model, as ceilings are measured with."""
+    build = tried.builds.get(engine.name)
+    if build is None or engine.name != "llama_cpp" or not _repacked(build, {type_name}):
+        return engine
+    return _with(engine, repack=False)
+
+
+def openvino_path(settings: Mapping[str, Scalar], cores: int) -> str:
+    """The name of the code path that OpenVINO takes with some settings.
+
+    With one thread for a request it takes other code than with several.
+
+    Args:
+        settings: All settings of the engine.
+        cores: The hardware threads that it may use.
+    """
+    threads = int(settings["threads"]) or cores
+    single = threads == 1 or settings["performance_hint"] == "THROUGHPUT"
+    count = "one thread" if single else "several threads"
+    exact = ", f32" if settings["inference_precision"] == "f32" else ""
+    return f"{settings['attention']}, {count}{exact}"
+
+
+def _llama_cpp(engine: Engine, build: EngineBuild, types: frozenset[str], _: int) -> Choice:
+    cache = {str(engine.settings[f"kv_type_{each}"]).upper() for each in "kv"}
+    broken = tuple(_faults(build, types | cache, (PLAIN,)))
+    if broken:
+        return Choice(engine, broken, _unusable(engine, broken))
+    faults = _repacked(build, types) if engine.settings["repack"] else ()
+    return _changed(engine, _with(engine, repack=False), faults) if faults else Choice(engine)
+
+
+def _openvino(engine: Engine, build: EngineBuild, types: frozenset[str], cores: int) -> Choice:
+    alike = frozenset(_ALIKE.get(name, name) for name in types)
+    found: tuple[PathTest, ...] = ()
+    for candidate in _openvino_candidates(engine):
+        path = openvino_path(candidate.settings, cores)
+        faults = tuple(_faults(build, alike, (path,)))
+        if not faults:
+            return _changed(engine, candidate, found)
+        found += faults
+    return Choice(engine, found, _unusable(engine, found))
+
+
+def _openvino_candidates(engine: Engine) -> Iterator[Engine]:
+    """What is tried in turn: as asked for, computing in f32, and the other form of the model."""
+    yield engine
+    # Whoever names a type or a device has no use for another.
+    if engine.settings["device"] != "CPU" or engine.settings["inference_precision"] != "auto":
+        return
+    exact = _with(engine, inference_precision="f32")
+    yield exact
+    for form in _FORMS:
+        if form != engine.settings["attention"]:
+            yield _with(engine, attention=form)
+            yield _with(exact, attention=form)
+
+
+def _repacked(build: EngineBuild, types: Iterable[str]) -> tuple[PathTest, ...]:
+    """What is wrong with weights that are laid out anew."""
+    return tuple(fault for fault in build.faults if fault.path != PLAIN and fault.type in types)
+
+
+def _faults(build: EngineBuild, types: Iterable[str], paths: Iterable[str]) -> Iterator[PathTest]:
+    wanted = set(paths)
+    for each in sorted(types):
+        yield from (fault for fault in build.faults if fault.type == each and fault.path in wanted)
+
+
+def _unusable(engine: Engine, faults: Iterable[PathTest]) -> str:
+    told = "; ".join(f"{fault.path} {fault.type} {fault.told}" for fault in faults)
+    return f"this build of {engine.name} cannot run it: {told}"
+
+
+def _changed(asked: Engine, engine: Engine, faults: tuple[PathTest, ...]) -> Choice:
+    changed = {
+        name: value for name, value in engine.settings.items() if value != asked.settings[name]
+    }
+    return Choice(engine, faults, changed=changed)
+
+
+def _with(engine: Engine, **settings: Scalar) -> Engine:
+    return replace(engine, settings={**engine.settings, **settings})
+
+
+_CHOICES: Mapping[str, Callable[[Engine, EngineBuild, frozenset[str], int], Choice]] = {
+    "llama_cpp": _llama_cpp,
+    "openvino": _openvino,
+}
