@@ -15,7 +15,7 @@ def trial(
     **more: int,
 ) -> Trial:
     """A trial of a model at a type on an engine with settings."""
-    found = support.trial(support.model_file(model, quantization), **more)
+    found = support.trial(support.model_file(model, quantization), "id-of-laptop", **more)
     return replace(found, engine=Engine(engine, "1", found.engine.settings))
 
 

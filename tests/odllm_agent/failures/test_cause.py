@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from odllm_agent.contract import Failure, ModelRequest, Quantization, Source
+from odllm_agent.contract import Failure, ModelRequest, Quantization, Source, Trial
 from odllm_agent.failures import Cause, Subject
 from tests import support
 from tests.odllm_agent.failures import made
 
+ONE, OTHER = made.trial("Q4_0", "reference-1.6M"), made.trial("Q8_0", "reference-3.9M")
 
-def cause(message: str, *of: str, kind: str = "EngineError", engine: str = "llama_cpp") -> Cause:
-    subject = Subject.of(made.failed(made.trial(*of, engine=engine)))
-    return Cause.of(Failure(kind, message), subject)
+
+def cause(message: str, of: Trial = ONE, kind: str = "EngineError") -> Cause:
+    return Cause.of(Failure(kind, message), Subject.of(made.failed(of)))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def cause(message: str, *of: str, kind: str = "EngineError", engine: str = "llam
     ],
 )
 def test_what_differs_from_trial_to_trial_makes_no_other_cause(one: str, other: str) -> None:
-    assert cause(one, "Q4_0", "reference-1.6M") == cause(other, "Q8_0", "reference-3.9M")
+    assert cause(one, ONE) == cause(other, OTHER)
 
 
 @pytest.mark.parametrize(
@@ -50,20 +51,19 @@ def test_different_causes_stay_apart(one: str, other: str) -> None:
 
 
 def test_engine_and_kind_of_error_set_causes_apart() -> None:
-    assert cause("it failed") != cause("it failed", engine="openvino")
+    assert cause("it failed") != cause("it failed", made.trial(engine="openvino"))
     assert cause("it failed") != cause("it failed", kind="ModelInvalid")
 
 
 def test_a_signal_tells_all_whatever_the_worker_was_at() -> None:
-    killed = made.failed(made.trial("Q4_0")), made.unchecked(made.trial("Q8_0"))
-    messages = "ended while it measured a", "ended while it checked b"
-    found = {
-        Cause.of(replace(made.CRASH, message=message), Subject.of(result))
-        for message, result in zip(messages, killed, strict=True)
-    }
-    assert len(found) == 1
-    other = replace(made.CRASH, signal="SIGILL")
-    assert Cause.of(other, Subject.of(killed[0])) not in found
+    measuring, checking, other = (
+        replace(made.CRASH, message="ended while it measured a"),
+        replace(made.CRASH, message="ended while it checked b"),
+        replace(made.CRASH, signal="SIGILL"),
+    )
+    found = Cause.of(measuring, Subject.of(made.failed(ONE)))
+    assert Cause.of(checking, Subject.of(made.unchecked(OTHER))) == found
+    assert Cause.of(other, Subject.of(made.failed(ONE))) != found
 
 
 def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() -> None:
