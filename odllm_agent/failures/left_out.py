@@ -30,7 +30,7 @@ class LeftOut:
     @property
     def reason(self) -> str:
         """Why one of its trials or checks has no figures."""
-        return f"not tried: {self.what} failed {self.n_failed} times in a row alike: {self.cause}"
+        return f"not tried, after {self.n_failed} in a row failed alike: {self.cause}"
 
     def told(self, devices: Sequence[str] = ()) -> str:
         """One line: how much is left out, of what, and why.

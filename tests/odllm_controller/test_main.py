@@ -205,7 +205,7 @@ def test_an_engine_that_dies_at_one_type_is_told_once_and_given_up_at_that_type(
     results = bench.query("SELECT * FROM results ORDER BY quantization, status")
     assert results["status"].tolist() == ["failed"] * 3 + ["held"] + ["done"] * 4
     assert results["hold_reason"].iloc[3] == (
-        "not tried: llama_cpp at Q4_0 failed 3 times in a row alike: llama_cpp was ended by SIGSEGV"
+        "not tried, after 3 in a row failed alike: llama_cpp was ended by SIGSEGV"
     )
     assert (results["kld_reason"].iloc[:4] == results["hold_reason"].iloc[3]).all()
     assert len(bench.query("SELECT * FROM failures WHERE signal = 'SIGSEGV'")) == 3

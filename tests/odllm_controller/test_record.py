@@ -112,7 +112,7 @@ def left_out(*of: Trial) -> LeftOut:
 
 def test_what_is_not_tried_any_more_is_stored_and_told(path: Path, recorder: Recorder) -> None:
     recorder.left_out(support.device(), left_out(support.trial()))
-    reason = "not tried: llama_cpp at Q4_0 failed 3 times in a row alike: it crashed"
+    reason = "not tried, after 3 in a row failed alike: it crashed"
     assert status(path) == ("held", reason)
     (score,) = store.read(path, "SELECT reason, complete FROM quality").to_dict("records")
     assert score == {"reason": reason, "complete": False}

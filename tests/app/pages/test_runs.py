@@ -58,7 +58,7 @@ def test_failures_of_one_cause_are_listed_once_and_what_was_not_tried_beside_the
     assert "2 rounds alike\\: llama\\_cpp was ended by SIGSEGV at Q4\\_0" in texts(test)
     left = table(test, "Why it was left")
     assert left["Why it was left"].tolist() == [
-        "not tried: llama_cpp failed 5 times in a row alike: it crashed"
+        "not tried, after 5 in a row failed alike: it crashed"
     ]
     assert "Left for a later run" in texts(page("trial", trial=untried.id))
 

@@ -13,7 +13,7 @@ def test_it_is_told_how_much_is_left_out_and_why() -> None:
         "18 rounds and 1 quality check of llama_cpp at Q4_0, after 3 failed alike"
     )
     assert FOUND.reason == (
-        "not tried: llama_cpp at Q4_0 failed 3 times in a row alike: llama_cpp was ended by SIGSEGV"
+        "not tried, after 3 in a row failed alike: llama_cpp was ended by SIGSEGV"
     )
 
 
