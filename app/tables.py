@@ -42,6 +42,14 @@ _SKIPPED = {
     "configuration": "Engine",
     "skip_reason": "Why it cannot run",
 }
+_HELD = {
+    "device": "Device",
+    "model": "Model",
+    "quantization": "Type",
+    "workload_label": "Workload",
+    "configuration": "Engine",
+    "hold_reason": "Why it was left",
+}
 # More rows than anyone reads only make the page slow; the download has them all.
 _MOST_ROWS = 500
 
@@ -54,6 +62,11 @@ def show_failed(rows: pd.DataFrame) -> None:
 def show_skipped(rows: pd.DataFrame) -> None:
     """Lists trials that were not tried because they cannot run, each with its reason."""
     show_list("Skipped", rows, _SKIPPED)
+
+
+def show_held(rows: pd.DataFrame) -> None:
+    """Lists trials that a run left, each with its reason."""
+    show_list("Left for a later run", rows, _HELD)
 
 
 def show_results(rows: pd.DataFrame) -> None:

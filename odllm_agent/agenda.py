@@ -11,11 +11,13 @@ from odllm_agent.contract import (
     Cooldown,
     Measurement,
     QualityCheck,
+    QualityResult,
     RepeatPolicy,
     Rest,
     Result,
     RoundResult,
 )
+from odllm_agent.failures import LeftOut, Streak, Streaks, Traits
 from odllm_agent.steps import Step
 
 Task = Measurement | QualityCheck | Rest
@@ -52,6 +54,17 @@ class _Item(NamedTuple):
         return cls(task.trial.id if isinstance(task, Step) else "", task)
 
     @property
+    def traits(self) -> Traits | None:
+        """What others may share with it; nothing with a rest."""
+        if isinstance(self.task, Rest):
+            return None
+        return Traits.of(self.task.trial if isinstance(self.task, Step) else self.task)
+
+    def shares(self, common: Traits) -> bool:
+        """Whether it has traits that others have in common."""
+        return self.traits is not None and common.include(self.traits)
+
+    @property
     def is_spare(self) -> bool:
         return isinstance(self.task, Step) and self.task.spare
 
@@ -61,7 +74,8 @@ class Agenda:
 
     It learns from each result: a trial that failed is left out of the later rounds, one whose
     interval is as narrow as asked for is left out of the spare ones, and each round is told the
-    speeds of the earlier ones, so that it knows when to stop.
+    speeds of the earlier ones, so that it knows when to stop. Once several in a row failed alike,
+    everything that shares what they have in common is left out too; see `failures.Streaks`.
 
     Args:
         steps: The trials to measure, in order, and the rests between them.
@@ -78,6 +92,8 @@ class Agenda:
         earlier_decode_tok_s: Mapping[str, Rounds],
     ) -> None:
         self._left = deque(_Item.of(each) for each in (*steps, *checks))
+        self._planned = frozenset(item.traits for item in self._left if item.traits)
+        self._streaks = Streaks()
         self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         for trial_id in earlier_decode_tok_s:
@@ -104,10 +120,16 @@ class Agenda:
             cooldown=self._terms.cooldown,
         )
 
-    def learn(self, result: Result) -> None:
-        """Takes a result into account."""
-        if not isinstance(result, RoundResult):
-            return
+    def learn(self, result: Result) -> list[LeftOut]:
+        """Takes a result into account, and tells what is not tried any more because of it."""
+        if isinstance(result, RoundResult):
+            self._learn_of_trial(result)
+        if not isinstance(result, RoundResult | QualityResult):
+            return []
+        given_up = [self._given_up(streak) for streak in self._streaks.learned(result)]
+        return [each for each in given_up if each.trial_ids or each.checks]
+
+    def _learn_of_trial(self, result: RoundResult) -> None:
         trial_id = result.trial.id
         if result.failure:
             self._leave_out(trial_id)
@@ -127,6 +149,19 @@ class Agenda:
 
     def _leave_out(self, trial_id: str) -> None:
         self._left = deque(item for item in self._left if item.trial_id != trial_id)
+
+    def _given_up(self, streak: Streak) -> LeftOut:
+        """Leaves out everything that shares what the failures of a row have in common."""
+        hopeless = [item for item in self._left if item.shares(streak.common)]
+        self._left = deque(item for item in self._left if not item.shares(streak.common))
+        return LeftOut(
+            what=streak.common.told(self._planned),
+            cause=streak.told,
+            n_failed=streak.n_failed,
+            n_rounds=sum(bool(item.trial_id) and not item.is_spare for item in hopeless),
+            trial_ids=tuple(dict.fromkeys(item.trial_id for item in hopeless if item.trial_id)),
+            checks=tuple(item.task for item in hopeless if isinstance(item.task, QualityCheck)),
+        )
 
     def _leave_out_needless_rests(self) -> None:
         """Leaves out a rest that no trial follows, because its whole round was left out."""

@@ -22,7 +22,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import UsageError
 
-FORMAT = 1
+FORMAT = 2
 """What files of assignments and of results are like; a change of any type in them raises it."""
 
 _NOT_ONE = "write it with `odllm plan +experiment=NAME --device-file DEVICE --out FILE`"

@@ -13,6 +13,7 @@
     ├── DataMissing         a text or a task's questions cannot be had
     ├── EngineError         an engine is missing, refused to load, or failed while running
     ├── WorkerDied          the process of a trial ended without an answer
+    │   └── WorkerLate      it had to be ended, because its time was over
     ├── DiskFull            there is no room where something had to be written
     ├── DispatchError       the fleet could not be reached, or an agent was lost
     ├── JoinRefused         a fleet does not take this device: its token or its versions
@@ -87,6 +88,10 @@ class EngineError(OdllmError):
 
 class WorkerDied(OdllmError):
     """The process of a trial ended without an answer."""
+
+
+class WorkerLate(WorkerDied):
+    """The process of a trial was ended because its time was over."""
 
 
 class DiskFull(OdllmError):

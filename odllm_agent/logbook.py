@@ -32,6 +32,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import DiskFull, UsageError
+from odllm_agent.failures import LeftOut
 from odllm_agent.place import FULL
 
 
@@ -109,7 +110,17 @@ class Closing:
     status: Status
 
 
-Entry = Opening | Planned | Unprepared | Ceilings | Baseline | RoundResult | QualityResult | Closing
+Entry = (
+    Opening
+    | Planned
+    | Unprepared
+    | Ceilings
+    | Baseline
+    | RoundResult
+    | QualityResult
+    | LeftOut
+    | Closing
+)
 
 _KINDS: Mapping[str, Any] = {
     kind.__name__: kind
@@ -121,6 +132,7 @@ _KINDS: Mapping[str, Any] = {
         Baseline,
         RoundResult,
         QualityResult,
+        LeftOut,
         Closing,
     )
 }

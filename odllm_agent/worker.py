@@ -9,7 +9,6 @@ agent sleeps in the kernel, and no one shares the cores that are being measured.
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,8 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import SettingError, WorkerDied
+from odllm_agent.failures import Deed, death
+from odllm_agent.failures.death import lateness
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -101,7 +102,7 @@ def run_round(order: Measurement) -> RoundResult:
         return RoundResult(order.trial, order.round, now(), 0.0, failure=Failure.of(error))
     available_bytes = state.available_bytes()
     started_at, start = now(), monotonic_ns()
-    ended = _run("measure", to_json(order), order.deadline_s)
+    ended = _run("measure", to_json(order), order.deadline_s, Deed.of(order))
     return RoundResult(
         trial=order.trial,
         round=order.round,
@@ -128,14 +129,14 @@ def _with_told_memory(ended: Ended, order: Measurement) -> Finished | None:
 def run_check(check: QualityCheck) -> QualityResult:
     """Carries out a quality check in a process of its own; a failure is part of the result."""
     start = monotonic_ns()
-    ended = _run("check", to_json(check), check.deadline_s)
+    ended = _run("check", to_json(check), check.deadline_s, Deed.of(check))
     found = ended.last_of(QualityResult) or QualityResult(check)
     return replace(found, wall_s=seconds_since(start), failure=ended.failure)
 
 
 def run_rehearsal(order: Rehearsal) -> Rehearsed | Failure:
     """Loads a model without its weights in a process of its own."""
-    ended = _run("rehearse", to_json(order), order.deadline_s)
+    ended = _run("rehearse", to_json(order), order.deadline_s, Deed.of(order))
     found: Rehearsed | Failure = ended.answer(Rehearsed)
     return found if isinstance(found, Failure) else replace(found, log=ended.log)
 
@@ -147,7 +148,8 @@ def run_ceilings(order: CeilingsOrder) -> Ceilings:
         The ceilings; a failure is part of them, never raised.
     """
     started_at = now()
-    found: Ceilings | Failure = _run("ceilings", to_json(order), order.deadline_s).answer(Ceilings)
+    ended = _run("ceilings", to_json(order), order.deadline_s, Deed.of(order))
+    found: Ceilings | Failure = ended.answer(Ceilings)
     return Ceilings(order, started_at, failure=found) if isinstance(found, Failure) else found
 
 
@@ -161,11 +163,12 @@ def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
     Returns:
         The exam with the checksum of its content, or why it cannot be had.
     """
-    found: Exam | Failure = _run("look_up", to_json(exam), deadline_s).answer(Exam)
+    deed = Deed(f"looked up the questions of {exam.task}")
+    found: Exam | Failure = _run("look_up", to_json(exam), deadline_s, deed).answer(Exam)
     return found
 
 
-def _run(task: str, order: str, deadline_s: float) -> Ended:
+def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
     with tempfile.TemporaryDirectory(prefix="odllm-worker-") as folder:
         answers, log = Path(folder, "answers.jsonl"), Path(folder, "log.txt")
         with answers.open("wb") as out, log.open("wb") as err:
@@ -180,7 +183,7 @@ def _run(task: str, order: str, deadline_s: float) -> Ended:
         said = log.read_text("utf-8", "replace")
     last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
-    failure = _failure(told, status, deadline_s if late else None)
+    failure = _answered(told) or (lateness(deadline_s, deed) if late else _death(status, deed))
     return Ended(kept, replace(failure, log=last_lines) if failure else None, said)
 
 
@@ -216,34 +219,14 @@ def _parse(text: str) -> Iterator[object]:
             yield from_plain(_ANSWERS[name], answer)
 
 
-def _failure(told: tuple[object, ...], status: int, deadline_s: float | None) -> Failure | None:
-    if told and isinstance(told[-1], Failure):
-        return told[-1]
-    if deadline_s is not None:
-        return Failure.of(
-            WorkerDied(
-                f"the worker had not ended after {deadline_s:g} s and was killed",
-                "raise deadline_s, or take a smaller model or workload",
-            )
-        )
-    return _death(status) if status else None
+def _answered(told: tuple[object, ...]) -> Failure | None:
+    """The failure that a worker told itself."""
+    return told[-1] if told and isinstance(told[-1], Failure) else None
 
 
-def _death(status: int) -> Failure:
-    if status > 0:
-        return Failure.of(
-            WorkerDied(
-                f"the worker ended with exit status {status} and without an answer",
-                "its last words are in the log below",
-            )
-        )
-    name = signal.Signals(-status).name
-    remedy = {
-        "SIGKILL": "often the system's out-of-memory killer: see dmesg, or take a smaller model",
-        "SIGABRT": "the engine gave up: its last words are in the log below",
-        "SIGSEGV": "the engine crashed: the model file may be damaged or hostile",
-    }.get(name, "something on the device ended it")
-    return replace(Failure.of(WorkerDied(f"the worker was ended by {name}", remedy)), signal=name)
+def _death(status: int, deed: Deed) -> Failure | None:
+    # Whether the engine's build computes the types of this file is not known here.
+    return death(status, deed, types_run=None) if status else None
 
 
 def main(task: str) -> int:

@@ -103,6 +103,8 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
         console.print(f"held: {hold}", style="red", markup=False, highlight=False)
     for failure in recorder.failures:
         console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
+    for untried in recorder.untried:
+        console.print(f"not tried: {untried}", style="red", markup=False, highlight=False)
     console.print(
         f"Explore it with: odllm explore --store {experiment.store.path}",
         markup=False,

@@ -21,6 +21,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import UsageError, ValueRefused
+from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind, kind_of
@@ -259,6 +260,8 @@ class _Importer:
             self._store.add_plan(run_id, entry.trials, *rounds)
         elif isinstance(entry, Unprepared):
             self._store.add_failure(run_id, self._device_id, entry.request, entry.failure)
+        elif isinstance(entry, LeftOut):
+            self._store.leave_out(run_id, entry)
         elif isinstance(entry, Closing):
             self._store.end_run(run_id, entry.ended_at, entry.status)
             self._last_at = None
@@ -303,6 +306,8 @@ def _device_ids(entry: Entry) -> Iterator[str]:
         yield entry.trial.device_id
     elif isinstance(entry, QualityResult):
         yield entry.check.device_id
+    elif isinstance(entry, LeftOut):
+        yield from (check.device_id for check in entry.checks)
     elif isinstance(entry, Ceilings):
         yield entry.order.device_id
     elif isinstance(entry, Baseline):

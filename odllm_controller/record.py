@@ -27,12 +27,14 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import StoreError
+from odllm_agent.failures import Failed, LeftOut, Subject, merged, told
 from odllm_controller import reasons
 from odllm_controller.config import Experiment
 from odllm_controller.store import Run, Store
 
 # Bringing the view `results` up to date costs more than storing a round, of one trial or of many.
 _CATCH_UP_EVERY_S = 5.0
+_EXPLORE = "`odllm explore` has all"
 _PACKAGES = ("odllm", "ray", "duckdb", "hydra-core", "pydantic")
 
 
@@ -49,11 +51,13 @@ class Recorder:
         self._experiment = experiment
         self._taken: list[tuple[str, Result]] = []
         self._events: list[tuple[str, Event]] = []
-        self._held: dict[str, str] = {}
+        self._held: dict[str, tuple[Device, str]] = {}
+        self._labels: dict[str, str] = {}
+        self._failed: list[Failed] = []
+        self._left_out: list[tuple[str, LeftOut]] = []
         self._caught_up_ns = monotonic_ns()
         self.store_id = store.identity()
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        self.failures: list[str] = []
         self.skips: list[str] = []
         self.notes: list[str] = []
         self.n_planned = 0
@@ -72,6 +76,7 @@ class Recorder:
 
     def joined(self, device: Device) -> None:
         """Records that a device takes part, and what it is."""
+        self._labels[device.id] = device.label
         self._store.add_device(self.run_id, device)
 
     def plan(self, trials: Sequence[Trial]) -> None:
@@ -96,7 +101,7 @@ class Recorder:
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""
-        self.failures.append(_told(f"{request.label} on {device.label}", failure))
+        self._failed.append(Failed(Subject.of_request(request), failure, device.label))
         self._store.add_failure(self.run_id, device.id, request, failure)
 
     def event(self, event: Event) -> None:
@@ -129,28 +134,44 @@ class Recorder:
             result: What came in.
             run_id: The run that asked for it; this one unless told.
         """
-        told, device_id = _subject(result)
+        subject, device_id = Subject.of(result), _device_id(result)
         self._taken.append((run_id or self.run_id, result))
-        self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, told)))
+        self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, subject.told)))
         if result.failure:
-            self.failures.append(_told(told, result.failure))
+            label = self._labels.get(device_id, "")
+            self._failed.append(Failed(subject, result.failure, label))
+
+    def left_out(self, device: Device, left_out: LeftOut) -> None:
+        """Records what is not tried any more on a device, because its like failed."""
+        self._store.leave_out(self.run_id, left_out)
+        self._left_out.append((device.label, left_out))
 
     def held(self, device: Device, reason: str) -> None:
         """Records that what is left of a device is not waited for."""
         self.flush()
         self.catch_up()
-        self._held[device.id] = f"{device.label}: {reason}"
+        self._held[device.id] = device, reason
         self._store.hold(self.run_id, device.id, reason)
 
     def resumed(self, device: Device) -> None:
         """Records that a device whose trials were held is back."""
-        self._held.pop(device.id, None)
-        self._store.release(self.run_id, device.id)
+        _, reason = self._held.pop(device.id, (device, ""))
+        self._store.release(self.run_id, device.id, reason)
 
     @property
     def holds(self) -> list[str]:
         """The devices whose trials are held, a line each."""
-        return list(self._held.values())
+        return [f"{device.label}: {reason}" for device, reason in self._held.values()]
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong: a text of a few lines for each cause."""
+        return told(self._failed, _EXPLORE)
+
+    @property
+    def untried(self) -> list[str]:
+        """What was not tried any more because its like failed, a line for each kind."""
+        return merged(self._left_out)
 
     def flush(self) -> None:
         """Stores what was taken since the last time, results before what tells of them.
@@ -202,21 +223,13 @@ def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
     )
 
 
-def _subject(result: Result) -> tuple[str, str]:
-    """What a result is of, in words, and the device."""
+def _device_id(result: Result) -> str:
+    """The device that a result is of."""
     if isinstance(result, RoundResult):
-        trial = result.trial
-        return f"{trial.model.label}, round {result.round + 1}", trial.device_id
+        return result.trial.device_id
     if isinstance(result, Baseline):
-        return f"the rest before round {result.round + 1}", result.device_id
-    if isinstance(result, Ceilings):
-        return result.order.told, result.order.device_id
-    return result.check.told, result.check.device_id
-
-
-def _told(what: str, failure: Failure) -> str:
-    lines = [f"{what}: {failure.message}", failure.remedy, *failure.log.splitlines()[-3:]]
-    return "\n    ".join(line for line in lines if line)
+        return result.device_id
+    return result.order.device_id if isinstance(result, Ceilings) else result.check.device_id
 
 
 def config_yaml(experiment: Experiment) -> str:

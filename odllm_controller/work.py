@@ -163,7 +163,8 @@ class Job:
         """The orders of an agenda, each until its result is stored."""
         while (order := agenda.next_order()) is not None:
             result = yield from self._carried_out(order)
-            agenda.learn(result)
+            for left_out in agenda.learn(result):
+                self.recorder.left_out(self.device, left_out)
             self.board.finished(self.device, result, len(agenda))
         if self.unconfirmed:
             yield from self._acknowledged(self.unconfirmed)

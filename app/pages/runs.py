@@ -10,7 +10,7 @@ from app.figure import Figure, show
 from app.loading import Stamp
 from app.plain import plain
 from app.symbols import COLOURS
-from app.tables import show_failed, show_skipped, show_table
+from app.tables import show_failed, show_held, show_skipped, show_table
 from app.view import View
 from odllm_controller.analysis import results, runs
 from odllm_controller.analysis.results import Row, records
@@ -56,6 +56,7 @@ def page(view: View) -> None:
     _show_failures(view, chosen)
     of_run = view.results[view.results["run"] == chosen]
     show_failed(results.failed(of_run))
+    show_held(results.held(of_run))
     show_skipped(results.skipped(of_run))
     _show_conditions(row)
 
@@ -116,10 +117,10 @@ def _show_failures(view: View, run: str) -> None:
     if found.empty:
         return
     with st.expander(f"What went wrong, with logs: {len(found)}"):
-        for row in records(found.head(_MOST_BARS)):
-            subject = f"{row['device']}, {row['model']} {row['quantization'] or ''}"
-            st.markdown(f"**{plain(subject)}**: {plain(row['message'], 300)}")
-            log = "\n".join(part for part in (row["traceback"], row["log"]) if part)
+        for each in runs.causes(found)[:_MOST_BARS]:
+            failure = each.first.failure
+            st.markdown(f"**{plain(each.head(), 600)}**  \n{plain(failure.remedy, 300)}")
+            log = "\n".join(part for part in (failure.traceback, failure.log) if part)
             if log:
                 st.code(log, language=None)
 

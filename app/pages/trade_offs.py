@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.empty import show_nothing_measured
 from app.panels import show_metrics
-from app.tables import show_failed, show_results, show_skipped, show_table
+from app.tables import show_failed, show_held, show_results, show_skipped, show_table
 from app.view import View
 from odllm_controller.analysis import results
 from odllm_controller.analysis.curves import Against
@@ -50,6 +50,7 @@ def page(view: View) -> None:
     else:
         _show_charts(view, measured)
     show_failed(results.failed(view.chosen))
+    show_held(results.held(view.chosen))
     show_skipped(results.skipped(view.chosen))
     show_results(view.chosen)
 

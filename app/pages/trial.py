@@ -119,6 +119,8 @@ def _label(row: Row) -> str:
 def _show_failure(row: Row, found: Detail) -> None:
     if row["status"] == "failed":
         st.error(f"{plain(row['failure'], 500)}. {plain(row['remedy'], 500)}")
+    if row["status"] == "held":
+        st.info(f"Left for a later run: {plain(row['hold_reason'], 500)}")
     for failure in found.failures.to_dict("records"):
         title = f"Round {failure['round']}: {plain(failure['kind'])}"
         with st.expander(title):

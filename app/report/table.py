@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from odllm_controller.analysis.metrics import METRICS, Metric, figure
-from odllm_controller.analysis.results import Row, failed, records, skipped
+from odllm_controller.analysis.results import Row, failed, held, records, skipped
 
 _SUBJECT = {
     "device": "Device",
@@ -75,11 +75,10 @@ def troubles(found: pd.DataFrame) -> list[tuple[str, Table]]:
     Args:
         found: Rows as `results.load` gives them.
     """
-    held = found[found["status"] == "held"]
     return [
         ("Failed", listed(failed(found), _SUBJECT | _TROUBLES)),
         ("Cannot run", listed(skipped(found), _SUBJECT | {"skip_reason": "Why"})),
-        ("Not waited for", listed(held, _SUBJECT | {"hold_reason": "Why"})),
+        ("Left for a later run", listed(held(found), _SUBJECT | {"hold_reason": "Why"})),
     ]
 
 

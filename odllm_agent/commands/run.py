@@ -15,8 +15,9 @@ from odllm_agent.claim import Claim
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT, SOME_FAILED
 from odllm_agent.commands.bars import Bars
-from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, ModelRequest
+from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, ModelRequest, Result
 from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
 from odllm_agent.logbook import Closing, Logbook, Opening, Planned, Status, Unprepared
 from odllm_agent.models import Cache
 from odllm_agent.offline import Done
@@ -112,7 +113,8 @@ class _Run:
         self._done = Done.of(logbook.earlier)
         self._bars = Bars()
         self._cache = Cache.of_this_device(self._bars.update)
-        self._n_failed = 0
+        self._failed: list[Failed] = []
+        self._left_out: list[LeftOut] = []
 
     def carried_out(self, sha256: str) -> int:
         """Does what is left to do, and writes down how it began and ended.
@@ -127,13 +129,14 @@ class _Run:
         ended = Status.FAILED
         try:
             n_planned = self._carry_out()
-            ended = Status.FAILED if self._n_failed else Status.DONE
+            ended = Status.FAILED if self._failed else Status.DONE
         except KeyboardInterrupt:
             ended = Status.INTERRUPTED
             raise
         finally:
             self._logbook.add(Closing(now(), ended))
-        if self._n_failed:
+            self._sum_up()
+        if self._failed:
             return SOME_FAILED
         return DONE if n_planned else FAULT
 
@@ -156,7 +159,7 @@ class _Run:
         if not isinstance(found, Failure):
             return found
         self._logbook.add(Unprepared(request, found))
-        self._failed(request.label, found)
+        self._tell(Failed(Subject.of_request(request), found))
         return None
 
     def _prepare(self, request: ModelRequest) -> ModelFile | Failure:
@@ -165,7 +168,7 @@ class _Run:
     def _find_ceilings(self, orders: Sequence[CeilingsOrder]) -> None:
         for order in orders:
             _say(order.told)
-            self._logbook.add(worker.perform(order))
+            self._take(worker.perform(order))
 
     def _work_off(self, agenda: Agenda) -> None:
         _say(_outlook(len(agenda), self._asked.estimate_s))
@@ -174,16 +177,31 @@ class _Run:
             while (order := agenda.next_order()) is not None:
                 bar.set_description(order.told)
                 result = worker.perform(order)
-                agenda.learn(result)
-                self._logbook.add(result)
-                if result.failure:
-                    self._failed(order.told, result.failure)
+                self._take(result)
+                for left_out in agenda.learn(result):
+                    self._logbook.add(left_out)
+                    self._left_out.append(left_out)
                 bar.total = bar.n + 1 + len(agenda)
                 bar.update()
 
-    def _failed(self, what: str, failure: Failure) -> None:
-        self._n_failed += 1
-        _say(f"failed: {what}: {failure.message}\n    {failure.remedy}")
+    def _take(self, result: Result) -> None:
+        self._logbook.add(result)
+        if result.failure:
+            self._tell(Failed(Subject.of(result), result.failure))
+
+    def _tell(self, failed: Failed) -> None:
+        """Tells of a failure at once, unless one of its cause was told before."""
+        if failed.cause not in {each.cause for each in self._failed}:
+            _say("failed: " + "\n    ".join(Alike(failed.cause, (failed,)).lines()))
+        self._failed.append(failed)
+
+    def _sum_up(self) -> None:
+        """Tells of every cause how often it was met, and what was not tried because of one."""
+        for each in alike(self._failed):
+            if len(each.failed) > 1:
+                _say(f"failed: {each.head()}")
+        for left_out in self._left_out:
+            _say(f"not tried: {left_out.told()}")
 
 
 def _opening(asked: Assignment, sha256: str) -> Opening:

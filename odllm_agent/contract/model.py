@@ -135,6 +135,7 @@ class ModelFile:
         format: How it lies on the disk.
         no_quality: Why its quality cannot be told, or `""`.
         anatomy: What it consists of.
+        source: Where its weights came from, or `None` if that is not known.
     """
 
     name: str
@@ -150,6 +151,7 @@ class ModelFile:
     format: Format = Format.GGUF
     no_quality: str = ""
     anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
+    source: Source | None = None
 
     @property
     def label(self) -> str:

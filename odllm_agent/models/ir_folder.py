@@ -54,6 +54,7 @@ def outline(request: ModelRequest, folder: Path) -> ModelFile:
         tensor_types=graph.types,
         format=Format.OPENVINO_IR,
         anatomy=graph.anatomy,
+        source=request.source,
     )
 
 

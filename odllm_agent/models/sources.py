@@ -259,4 +259,5 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         context_tokens=header.context_tokens,
         tensor_types=header.tensor_types,
         anatomy=anatomy(header.tensors),
+        source=request.source,
     )

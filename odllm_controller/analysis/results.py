@@ -149,6 +149,11 @@ def skipped(results: pd.DataFrame) -> pd.DataFrame:
     return results[results["status"] == "skipped"]
 
 
+def held(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what a run left, because their device was not there or their like failed."""
+    return results[results["status"] == "held"]
+
+
 def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
     """The 95 % interval of every score, from its standard error."""
     intervals = {}

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from odllm_agent.contract import Failure
+from odllm_agent.failures import Alike, Failed, Subject, alike
 from odllm_controller import store
+from odllm_controller.analysis.results import Row, records
 
 _RUNS = """
 WITH plans AS (
@@ -61,12 +64,16 @@ ORDER BY device, device_id
 _FAILURES = """
 SELECT
     devices.name AS device, model, quantization, stage, failures.kind, message, remedy, signal,
-    traceback, log
+    traceback, log, round, subject, coalesce(trials.engine, checks.engine) AS engine, location
 FROM failures
 LEFT JOIN devices USING (device_id)
-WHERE run_id = ?
+LEFT JOIN rounds USING (round_id)
+LEFT JOIN trials USING (trial_id)
+LEFT JOIN (SELECT DISTINCT check_id, engine, subject FROM quality) AS checks USING (check_id)
+WHERE failures.run_id = ?
 ORDER BY failure_id
 """
+_NOUNS = {"prepare": "model", "measure": "round", "quality": "quality check"}
 
 
 def runs(path: Path) -> pd.DataFrame:
@@ -113,3 +120,28 @@ def failures(path: Path, run: str) -> pd.DataFrame:
         StoreError: The store cannot be read.
     """
     return store.read(path, _FAILURES, [run])
+
+
+def causes(failures: pd.DataFrame) -> list[Alike]:
+    """What went wrong in a run, by causes, in the order in which these first came.
+
+    Args:
+        failures: Rows as `failures` gives them.
+    """
+    return alike(map(_failed, records(failures.astype(object).where(failures.notna(), None))))
+
+
+def _failed(row: Row) -> Failed:
+    names = ("kind", "message", "remedy", "traceback", "signal", "log")
+    own = (row["location"] or "", row["model"], row["quantization"] or "")
+    subject = Subject(
+        _NOUNS[row["stage"]], _told(row), row["engine"] or "", row["quantization"] or "", own
+    )
+    return Failed(subject, Failure(**{name: row[name] for name in names}), row["device"] or "")
+
+
+def _told(row: Row) -> str:
+    label = f"{row['model']} {row['quantization'] or 'as it is'}"
+    if row["stage"] == "measure":
+        return f"{label}, round {row['round'] + 1}"
+    return f"{label}, quality on {row['subject']}" if row["stage"] == "quality" else label

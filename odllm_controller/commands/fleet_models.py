@@ -11,7 +11,9 @@ from typing import Any, Protocol, cast
 
 from rich.console import Console
 
+from odllm_agent import failures
 from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelRequest, Progress
+from odllm_agent.failures import Failed, Subject
 from odllm_controller import plan
 from odllm_controller.config import Experiment, FleetConfig, LimitsConfig
 from odllm_controller.fleets import agents_of, opened
@@ -285,10 +287,12 @@ def _show_pushed(pushed: Sequence[Pushed], console: Console) -> None:
         outcomes = [each.outcome for each in pushed if each.device.name == name]
         ready = sum(isinstance(outcome, ModelFile) for outcome in outcomes)
         _print(console, f"{name}: {ready} of {len(outcomes)} models are ready")
-    for each in pushed:
-        if isinstance(each.outcome, Failure):
-            told = f"{each.outcome.message}\n  {each.outcome.remedy}"
-            _print(console, f"{each.device.name}: {told}", style="red")
+    for told in failures.told(
+        Failed(Subject.of_request(each.request), each.outcome, each.device.name)
+        for each in pushed
+        if isinstance(each.outcome, Failure)
+    ):
+        _print(console, f"failed: {told}", style="red")
 
 
 def _show_removed(chosen: Sequence[Kept], gone: Sequence[Kept], console: Console) -> None:
@@ -304,11 +308,11 @@ def _show_removed(chosen: Sequence[Kept], gone: Sequence[Kept], console: Console
 
 
 def _failures(found: Sequence[Kept]) -> list[str]:
-    return [
-        f"{each.device.name}: {each.holdings.message}\n  {each.holdings.remedy}"
+    return failures.told(
+        Failed(Subject("device", each.device.name), each.holdings)
         for each in found
         if isinstance(each.holdings, Failure)
-    ]
+    )
 
 
 def _told(found: Sequence[Kept]) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ progress AS (
     CROSS JOIN LATERAL (SELECT round < coalesce(rounds_at_most, round + 1) AS wanted)
     GROUP BY trial_id
 ),
--- Trials that a run left because their device did not answer, unless a later run plans them.
+-- Trials that a run left, unless a later run plans them.
 holds AS (
     SELECT trial_id, arg_max(reason, runs.started_at) AS reason
     FROM held

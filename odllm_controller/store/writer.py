@@ -28,6 +28,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.errors import StoreError
+from odllm_agent.failures import LeftOut
 from odllm_controller.store import database, imported, rounds, rows, schema, summaries
 from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row
@@ -46,9 +47,9 @@ _FINISHED_CHECKS = """
 SELECT DISTINCT check_id FROM quality WHERE complete AND list_contains(?, check_id)
 """
 # What a run planned for a device and did not finish, and what an earlier run of the same experiment
-# planned for one that this run has not seen.
+# planned for one that this run has not seen. What is left out for another reason keeps that.
 _HOLD = """
-INSERT OR REPLACE INTO held (run_id, trial_id, reason)
+INSERT OR IGNORE INTO held (run_id, trial_id, reason)
 SELECT $run_id, trial_id, $reason
 FROM (
     SELECT results.trial_id, results.status, arg_max(experiment, runs.started_at) AS experiment
@@ -86,8 +87,13 @@ GROUP BY device_id
 """
 _RELEASE = """
 DELETE FROM held
-WHERE run_id = $run_id
+WHERE run_id = $run_id AND reason = $reason
 AND trial_id IN (SELECT trial_id FROM trials WHERE device_id = $device_id)
+"""
+_LEAVE_OUT = """
+INSERT OR REPLACE INTO held (run_id, trial_id, reason)
+SELECT run_id, trial_id, $reason FROM planned
+WHERE run_id = $run_id AND list_contains($trial_ids, trial_id)
 """
 _FORGET_SKIPS = "DELETE FROM skips WHERE run_id = ? AND list_contains(?, device_id)"
 _KNOWN_CEILINGS = """
@@ -186,10 +192,21 @@ class Store:
         with self._writing() as connection:
             connection.execute(_HOLD, {"run_id": run_id, "device_id": device_id, "reason": reason})
 
-    def release(self, run_id: str, device_id: str) -> None:
-        """Stores that a device's trials are held no more."""
+    def release(self, run_id: str, device_id: str, reason: str) -> None:
+        """Stores that a device's trials are held for a reason no more."""
         with self._writing() as connection:
-            connection.execute(_RELEASE, {"run_id": run_id, "device_id": device_id})
+            connection.execute(
+                _RELEASE, {"run_id": run_id, "device_id": device_id, "reason": reason}
+            )
+
+    def leave_out(self, run_id: str, left_out: LeftOut) -> None:
+        """Stores what a run does not try any more, and why."""
+        reason = left_out.reason
+        trials = {"run_id": run_id, "trial_ids": list(left_out.trial_ids), "reason": reason}
+        with self._writing() as connection:
+            connection.execute(_LEAVE_OUT, trials)
+            for check in left_out.checks:
+                _add_scores(connection, run_id, check.failed(Failure("NotTried", reason)))
 
     def add_device(self, run_id: str, device: Device) -> None:
         """Stores that a device takes part in a run, and what it is now."""
@@ -402,14 +419,19 @@ def _all_of(kind: type[T], results: Sequence[Result]) -> list[T]:
 
 
 def _add_quality(connection: duckdb.DuckDBPyConnection, run_id: str, result: QualityResult) -> None:
-    check = result.check
-    if _count(connection, _HAS_CHECK, [check.id, run_id]):
-        return
-    upsert(connection, "models", [rows.of_model(check.model)])
-    insert(connection, "quality", rows.of_quality(result, run_id))
-    if result.failure:
+    if _add_scores(connection, run_id, result) and result.failure:
         failure = rows.of_failure(result.failure, run_id)
         insert(connection, "failures", [failure | rows.of_unchecked(result)])
+
+
+def _add_scores(connection: duckdb.DuckDBPyConnection, run_id: str, result: QualityResult) -> bool:
+    """Adds the scores of a check, or why there are none, unless they are there."""
+    check = result.check
+    if _count(connection, _HAS_CHECK, [check.id, run_id]):
+        return False
+    upsert(connection, "models", [rows.of_model(check.model)])
+    insert(connection, "quality", rows.of_quality(result, run_id))
+    return True
 
 
 def _add_baseline(connection: duckdb.DuckDBPyConnection, run_id: str, rested: Baseline) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from odllm_agent.contract import Failure
-from odllm_agent.errors import OdllmError, WorkerDied
+from odllm_agent.errors import OdllmError, WorkerDied, WorkerLate
 from odllm_agent.models import Cache, read_header
 from tests.fuzz.mutation import Sound, mutated
 from tests.fuzz.targets import IN_OTHERS, IN_PROCESS, Subject
@@ -19,6 +19,8 @@ from tests.models import Shape, write_gguf, write_split_gguf
 SOUND = "ok"
 # A header may be endless and is read up to a bound, which takes some seconds.
 _LONGEST_S = 30.0
+# How a process that was killed is told.
+_KILLED = frozenset({WorkerDied.__name__, WorkerLate.__name__})
 
 Target = Callable[[Subject], Failure | None]
 
@@ -111,7 +113,7 @@ class Campaign:
                 tally.kinds[kind, ended] += 1
             breaches = [breach, *self._changes(before)]
             # A process that was killed leaves what it was making, which the next one removes.
-            breaches += () if ended == WorkerDied.__name__ else self._left()
+            breaches += () if ended in _KILLED else self._left()
             self._tidy()
             if name in self._in_process and taken_s > _LONGEST_S:
                 breaches.append(f"took {taken_s:.0f} s")

@@ -1,14 +1,29 @@
 """What a device has still to do."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from odllm_agent.agenda import Agenda, Task, Terms
 from odllm_agent.bootstrap import Rounds
-from odllm_agent.contract import Cooldown, Measurement, QualityCheck, RepeatPolicy, Rest, Trial
+from odllm_agent.contract import (
+    Cooldown,
+    Failure,
+    Measurement,
+    QualityCheck,
+    QualityResult,
+    RepeatPolicy,
+    Rest,
+    RoundResult,
+    Trial,
+)
+from odllm_agent.failures import LeftOut
 from odllm_agent.steps import Step, steps
 from tests import support
+from tests.odllm_agent.failures import made
 
 TRIALS = [support.trial(support.model_file(quantization=kind)) for kind in ("Q8_0", "Q4_0")]
 TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
@@ -137,3 +152,95 @@ def test_a_trial_that_is_expected_to_be_quick_has_a_deadline_of_its_own() -> Non
     orders = drained(Agenda(STEPS[:2], [], terms, {}))
     found = {each.trial.id: each.deadline_s for each in orders if isinstance(each, Measurement)}
     assert found == {TRIALS[0].id: 600.0, TRIALS[1].id: 3600.0}
+
+
+def names(*models: str) -> list[Trial]:
+    return [made.trial(kind, model) for kind in ("Q4_0", "F16") for model in models]
+
+
+def planned(trials: Sequence[Trial], rounds: int = 2) -> Agenda:
+    """Rounds of trials one after another, and a quality check of each."""
+    each_round = [Step(trial, index) for index in range(rounds) for trial in trials]
+    checks = [support.quality_check(trial.model, engine=trial.engine) for trial in trials]
+    return Agenda(each_round, checks, TERMS, {})
+
+
+def after(work: Agenda, *results: RoundResult | QualityResult) -> list[LeftOut]:
+    """What is left out once the next orders had these results."""
+    left_out = []
+    for result in results:
+        work.next_order()
+        left_out += work.learn(result)
+    return left_out
+
+
+def test_after_three_failed_alike_at_a_type_rounds_and_checks_of_it_are_left_out() -> None:
+    trials = names("a", "b", "c", "d")
+    work = planned(trials)
+    (left_out,) = after(work, *map(made.failed, trials[:3]))
+    assert left_out.what == "llama_cpp at Q4_0"
+    assert (left_out.n_rounds, len(left_out.checks), left_out.n_failed) == (2, 4, 3)
+    assert left_out.trial_ids == (trials[3].id,)
+    assert left_out.cause == "llama_cpp was ended by SIGSEGV"
+    kinds = {each.trial.model.quantization for each in drained(work) if hasattr(each, "trial")}
+    assert kinds == {"F16"}
+
+
+def test_after_five_failed_alike_everything_of_the_engine_is_left_out() -> None:
+    bad = [made.trial(kind, kind) for kind in ("Q4_0", "Q8_0", "F16", "Q2_K", "Q5_0", "Q3_K_M")]
+    good = made.trial(engine="openvino")
+    work = planned([*bad, good], rounds=1)
+    (left_out,) = after(work, *map(made.failed, bad[:5]))
+    assert left_out.told() == "1 round and 6 quality checks of llama_cpp, after 5 failed alike"
+    left = drained(work)
+    assert [type(each) for each in left] == [Measurement, QualityCheck]
+
+
+def test_a_success_between_keeps_everything_else_on_the_agenda() -> None:
+    trials = names("a", "b", "c", "d")
+    work = planned(trials, rounds=1)
+    results = [made.failed(trials[0]), made.failed(trials[1]), support.round_result(trials[2])]
+    assert after(work, *results, made.failed(trials[3])) == []
+    assert len(work) == 4 + 8
+
+
+@pytest.mark.parametrize("kind", ["DispatchError", "WorkerLate"])
+def test_losses_and_deadlines_leave_out_nothing_but_their_trial(kind: str) -> None:
+    trials = names("a", "b", "c", "d")
+    work = planned(trials)
+    lost = Failure(kind, "gone")
+    assert after(work, *(made.failed(each, lost) for each in trials[:6])) == []
+    assert len(work) == 2 + 2 + 8, "six trials lost their second rounds, and no check is lost"
+
+
+def test_rests_and_ceilings_that_fail_count_for_nothing() -> None:
+    work = planned(names("a", "b"))
+    lost = Failure("EngineError", "it failed")
+    for _ in range(9):
+        assert work.learn(support.baseline(failure=lost)) == []
+        assert work.learn(replace(support.ceilings(), failure=lost)) == []
+    assert len(work) == 12
+
+
+def test_checks_that_fail_in_a_row_leave_out_the_further_ones() -> None:
+    trials = [made.trial("Q4_0", name) for name in "abcd"]
+    checks = [support.quality_check(each.model, engine=each.engine) for each in trials]
+    work = Agenda([], checks, TERMS, {})
+    (left_out,) = after(work, *map(made.unchecked, trials[:3]))
+    assert left_out.told() == "1 quality check of llama_cpp at Q4_0, after 3 failed alike"
+    assert drained(work) == []
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_whatever_fails_each_trial_is_measured_failed_or_left_out_for_a_reason(
+    fails: list[bool],
+) -> None:
+    work = planned(names("a", "b", "c"), rounds=3)
+    ever, done, told = iter(fails), set(), set()
+    while (order := work.next_order()) is not None:
+        if isinstance(order, Measurement):
+            done.add(order.trial.id)
+            fail = next(ever, False)
+            result = made.failed if fail else support.round_result
+            told |= {each for left in work.learn(result(order.trial)) for each in left.trial_ids}
+    assert done | told == {trial.id for trial in names("a", "b", "c")}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from odllm_agent.assignment import FORMAT
 from odllm_agent.contract import Failure, ModelRequest, Source
 from odllm_agent.errors import DiskFull, UsageError
 from odllm_agent.logbook import (
@@ -116,7 +117,7 @@ def test_a_damaged_line_is_told_by_its_number_and_the_others_are_kept(path: Path
 
 def test_a_file_of_another_format_is_refused_with_both(path: Path) -> None:
     write(path, replace(support.opening(), format=7))
-    with pytest.raises(UsageError, match="is of format 7, and this ODLLM reads 1"):
+    with pytest.raises(UsageError, match=f"is of format 7, and this ODLLM reads {FORMAT}"):
         list(entries(path))
 
 

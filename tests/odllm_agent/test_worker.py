@@ -69,7 +69,7 @@ def test_ceilings_that_take_too_long_are_a_failure_and_no_figures() -> None:
     found = run_ceilings(CeilingsOrder("d", support.engine(), ("F16",), deadline_s=0.01))
     assert found.found == ()
     assert found.failure is not None
-    assert found.failure.kind == "WorkerDied"
+    assert found.failure.kind == "WorkerLate"
 
 
 def within_s(limit_s: float, condition: Callable[[], bool]) -> bool:
@@ -173,6 +173,9 @@ def test_a_crash_names_its_signal(model: ModelFile) -> None:
     result = run_and_kill(order(model, ENDLESS, LONG), signal.SIGSEGV)
     assert result.failure is not None
     assert result.failure.signal == "SIGSEGV"
+    assert result.failure.message == (
+        f"llama_cpp was ended by SIGSEGV while it measured {model.label}"
+    )
     assert "llama" in result.failure.log
 
 

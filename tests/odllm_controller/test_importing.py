@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from odllm_agent.assignment import FORMAT
 from odllm_agent.contract import Failure, ModelRequest, QualityResult, Source, Workload, to_json
+from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Entry, Logbook, Planned, Status, Unprepared
 from odllm_controller import store
 from odllm_controller.analysis import results
@@ -157,15 +159,37 @@ def test_results_without_the_beginning_of_their_run_are_refused(path: Path, kept
     assert set(counts(kept).values()) == {0}
 
 
+def test_what_was_not_tried_is_imported_with_its_reason(path: Path, kept: Store) -> None:
+    other = replace(TRIAL, model=support.model_file(quantization="Q8_0"))
+    check = support.quality_check(other.model, engine=other.engine)
+    left_out = LeftOut("llama_cpp", "it crashed", 5, 2, (other.id, "of-no-plan"), (check,))
+    entries = [*ENTRIES[:1], Planned((TRIAL, other), 2, 2, 0.02), left_out, *ENTRIES[-1:]]
+    write(path, *entries)
+    assert import_file(path, kept).whole
+    found = results.load(kept.path).dropna(subset="trial_id").set_index("trial_id")
+    assert found["status"].to_dict() == {TRIAL.id: "planned", other.id: "held"}
+    assert found["hold_reason"][other.id] == left_out.reason
+    assert found["perplexity_reason"][other.id] == left_out.reason
+    assert counts(kept)["failures"] == 0
+
+
+def test_checks_of_another_device_that_were_not_tried_are_refused(path: Path, kept: Store) -> None:
+    check = support.quality_check(device_id="id-of-another")
+    write(path, *ENTRIES[:2], LeftOut("llama_cpp", "it crashed", 5, 0, (), (check,)))
+    assert list(import_file(path, kept).refused) == [3]
+    assert counts(kept)["quality"] == 0
+
+
 def test_a_file_of_another_format_is_refused_with_both_and_the_next_is_read(
     tmp_path: Path, kept: Store
 ) -> None:
     other, good = tmp_path / "other.jsonl", tmp_path / "good.jsonl"
-    write(other, replace(support.opening(), format=2))
+    write(other, replace(support.opening(), format=FORMAT + 1))
     write(good, *ENTRIES)
     out = io.StringIO()
     assert not import_files(Options((other, good), kept.path, False), Console(file=out, width=200))
-    assert "other.jsonl is of format 2, and this ODLLM reads 1" in out.getvalue()
+    refused = f"other.jsonl is of format {FORMAT + 1}, and this ODLLM reads {FORMAT}"
+    assert refused in out.getvalue()
     assert "good.jsonl: 5 results of 1 run" in out.getvalue()
     assert counts(kept)["rounds"] == 2
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.odllm_controller.bench import Bench, eventually, workers_of
+from tests.odllm_controller.crashing import crashing_at
 
 pytestmark = pytest.mark.ray
 
@@ -175,6 +176,46 @@ def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None
     )
     assert retried.status == 0, retried.err
     assert bench.query("SELECT status FROM results")["status"].tolist() == ["done", "done"]
+
+
+def test_an_engine_that_dies_at_one_type_is_told_once_and_given_up_at_that_type(
+    bench: Bench,
+) -> None:
+    asked = (
+        "rounds=2",
+        "workloads.short.prompt_tokens=[4,8,16,32]",
+        "quality=reference",
+        "quality.window_tokens=64",
+        "quality.max_windows=1",
+        "quality.tasks=[]",
+    )
+    ended = bench.run(*asked, **crashing_at(["Q4_0"], bench.folder / "crashing"))
+    assert ended.status == 3, ended.err
+    assert "Traceback" not in ended.out + ended.err
+    told = ended.out[ended.out.index("failed: 3 rounds alike") :].splitlines()
+    assert "llama_cpp was ended by SIGSEGV at Q4_0 (first: file Q4_0, round 1 on" in told[0]
+    assert "odllm-agent doctor" in ended.out
+    assert ended.out.count("failed: ") == 1
+    untried = [line for line in told if line.startswith("not tried: ")]
+    assert untried[0].startswith("not tried: 2 rounds and 1 quality check of llama_cpp at Q4_0 on ")
+    assert untried[0].endswith(", after 3 failed alike")
+    assert len(untried) == 1
+    assert len(told) <= 12
+
+    results = bench.query("SELECT * FROM results ORDER BY quantization, status")
+    assert results["status"].tolist() == ["failed"] * 3 + ["held"] + ["done"] * 4
+    assert results["hold_reason"].iloc[3] == (
+        "not tried, after 3 in a row failed alike: llama_cpp was ended by SIGSEGV"
+    )
+    assert (results["kld_reason"].iloc[:4] == results["hold_reason"].iloc[3]).all()
+    assert len(bench.query("SELECT * FROM failures WHERE signal = 'SIGSEGV'")) == 3
+
+    again = bench.run(*asked, **crashing_at([], bench.folder / "crashing"))
+    assert again.status == 0, again.out
+    results = bench.query("SELECT status, hold_reason, kld FROM results")
+    assert results["status"].tolist() == ["done"] * 8
+    assert results["hold_reason"].isna().all()
+    assert results["kld"].notna().all()
 
 
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_running(bench: Bench) -> None:

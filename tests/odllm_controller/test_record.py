@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from odllm_agent.contract import Entry, Event, EventKind, Failure, ModelRequest, Source, Tag
+from odllm_agent.contract import (
+    Entry,
+    Event,
+    EventKind,
+    Failure,
+    ModelRequest,
+    Source,
+    Tag,
+    Trial,
+)
 from odllm_agent.errors import StoreError
+from odllm_agent.failures import LeftOut
 from odllm_controller import store
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Store, controlling
@@ -49,7 +59,7 @@ def test_results_are_stored_and_failures_remembered(path: Path, recorder: Record
     assert len(store.read(path, "SELECT * FROM rounds WHERE complete")) == 1
     assert len(store.read(path, "SELECT * FROM quality")) == 1
     (failure,) = recorder.failures
-    assert "reference-1.6M Q4_0, round 2" in failure
+    assert failure.startswith("reference-1.6M Q4_0, round 2 on laptop: ")
     assert "the worker was killed" in failure
     assert "try again" in failure
 
@@ -66,7 +76,7 @@ def test_a_device_at_rest_is_stored_with_the_run(path: Path, recorder: Recorder)
     assert found[1]["reason"] == "the agent was lost"
     (idle,) = store.read(path, "SELECT * FROM idle_energy").to_dict("records")
     assert (idle["energy_j"], idle["window_s"], idle["method"]) == (10.0, 5.0, "measured")
-    assert recorder.failures == ["the rest before round 2: the agent was lost\n    again"]
+    assert recorder.failures == ["the rest before round 2 on laptop: the agent was lost\n    again"]
 
 
 def test_a_model_that_could_not_be_prepared_is_stored_and_named(
@@ -77,6 +87,57 @@ def test_a_model_that_could_not_be_prepared_is_stored_and_named(
     assert recorder.failures == ["mine as it is on laptop: no file\n    look"]
     (row,) = store.read(path, "SELECT * FROM failures").to_dict("records")
     assert (row["model"], row["kind"]) == ("mine", "ModelMissing")
+
+
+def test_failures_of_one_cause_are_told_once_and_others_apart(recorder: Recorder) -> None:
+    for index in range(75):
+        recorder.result(support.failed_round(support.trial(threads=1 + index % 9), index // 9))
+    check = support.quality_check()
+    recorder.result(check.failed(Failure("WorkerDied", "ended", signal="SIGKILL")))
+    recorder.result(support.baseline(failure=Failure("DispatchError", "lost", "again")))
+    lost = replace(support.ceilings(), failure=Failure("EngineError", "no such type"))
+    recorder.result(lost)
+    assert recorder.failures == [
+        "75 rounds and 1 quality check alike: llama_cpp was ended by SIGKILL at Q4_0 "
+        "(first: reference-1.6M Q4_0, round 1 on laptop; `odllm explore` has all)\n    try again",
+        "the rest before round 1 on laptop: lost\n    again",
+        "what it does at most with llama_cpp on laptop: no such type",
+    ]
+
+
+def left_out(*of: Trial) -> LeftOut:
+    check = support.quality_check(of[0].model, engine=of[0].engine)
+    return LeftOut("llama_cpp at Q4_0", "it crashed", 3, 2, tuple(each.id for each in of), (check,))
+
+
+def test_what_is_not_tried_any_more_is_stored_and_told(path: Path, recorder: Recorder) -> None:
+    recorder.left_out(support.device(), left_out(support.trial()))
+    reason = "not tried, after 3 in a row failed alike: it crashed"
+    assert status(path) == ("held", reason)
+    (score,) = store.read(path, "SELECT reason, complete FROM quality").to_dict("records")
+    assert score == {"reason": reason, "complete": False}
+    assert recorder.untried == [
+        "2 rounds and 1 quality check of llama_cpp at Q4_0 on laptop, after 3 failed alike"
+    ]
+    assert len(store.read(path, "SELECT * FROM failures")) == 0
+
+
+def test_a_device_that_is_back_has_what_was_not_tried_still_left_out(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.left_out(support.device(), left_out(support.trial()))
+    recorder.held(support.device(), "away")
+    recorder.resumed(support.device())
+    assert status(path) == ("held", left_out(support.trial()).reason)
+
+
+def test_a_later_run_tries_again_what_was_not_tried(path: Path, recorder: Recorder) -> None:
+    recorder.left_out(support.device(), left_out(support.trial()))
+    again = Recorder(Store(path), experiment("seed=7"))
+    again.plan([support.trial()])
+    assert status(path) == ("planned", None)
+    check = support.quality_check()
+    assert Store(path).finished_checks([check.id]) == frozenset()
 
 
 def test_skips_are_stored_and_told_in_one_line_each(path: Path, recorder: Recorder) -> None:

@@ -201,7 +201,7 @@ def test_a_device_of_an_earlier_run_that_is_gone_is_held(path: Path) -> None:
 def test_a_device_that_was_lost_before_it_was_planned_is_not_forgotten(path: Path) -> None:
     with recording(Store.open(path), experiment(*ASKED)) as early:
         early.joined(support.device("other", id="id-of-other"))
-        early.failures.append("it was ended")
+        early.result(support.baseline(failure=Failure("DispatchError", "it was ended")))
     desk = run(path, agent(), grace_s=0.0)
     assert desk.recorder.holds == ["other: it is not in the fleet"]
     desk = run(path, agent(), agent("other"), grace_s=0.0)

@@ -103,7 +103,8 @@ CREATE TABLE skips (
     reason VARCHAR NOT NULL
 );
 
--- Trials that a run left because their device did not answer; see `status` of the view results.
+-- Trials that a run left, because their device did not answer or because their like failed; see
+-- `status` of the view results.
 CREATE TABLE held (
     run_id VARCHAR NOT NULL,
     trial_id VARCHAR NOT NULL,

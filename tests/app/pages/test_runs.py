@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from odllm_agent.failures import LeftOut
 from tests import stores, support
 from tests.app.drawn import charts, page, table, texts
+from tests.odllm_agent.failures import made
 
 
 def test_a_run_is_told_with_its_counts(showcased: Path) -> None:
@@ -43,6 +45,22 @@ def test_failures_of_a_run_are_listed(path: Path) -> None:
     test = page("runs")
     assert table(test, "What went wrong")["What to do"].tolist() == ["try again"]
     assert "the worker was killed" in texts(test)
+
+
+def test_failures_of_one_cause_are_listed_once_and_what_was_not_tried_beside_them(
+    path: Path,
+) -> None:
+    failed, untried = made.trial("Q4_0"), made.trial("Q4_0", threads=8)
+    store = stores.measured(path, made.failed(failed), made.failed(failed, round_index=1))
+    store.add_plan("run-1", [untried], 1)
+    store.leave_out("run-1", LeftOut("llama_cpp", "it crashed", 5, 1, (untried.id,), ()))
+    test = page("runs")
+    assert "2 rounds alike\\: llama\\_cpp was ended by SIGSEGV at Q4\\_0" in texts(test)
+    left = table(test, "Why it was left")
+    assert left["Why it was left"].tolist() == [
+        "not tried, after 5 in a row failed alike: it crashed"
+    ]
+    assert "Left for a later run" in texts(page("trial", trial=untried.id))
 
 
 def test_command_and_config_are_there_to_run_it_again(showcased: Path) -> None:

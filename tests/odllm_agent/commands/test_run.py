@@ -26,9 +26,11 @@ from odllm_agent.contract import (
     Source,
     to_json,
 )
+from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Entry, Opening, Planned, Status, Unprepared, entries
 from tests import support
 from tests.models import write_gguf
+from tests.odllm_controller.crashing import crashing_at
 
 REPOSITORY = Path(__file__).parents[3]
 READING = Reading("reference", "", 16, 2, ("perplexity",))
@@ -124,6 +126,32 @@ def test_a_trial_that_fails_is_told_once_and_tried_again_by_the_same_command(
         assert main(command) == 3
         assert "and was killed" in capsys.readouterr().err
         assert [each.round for each in rounds(folder)] == [0] * start
+
+
+def test_failures_of_one_cause_are_told_once_and_the_rest_is_not_tried(
+    folder: Path, tiny: ModelRequest
+) -> None:
+    short = support.assignment().workloads[0]
+    more = tuple(replace(short, name=f"n{n}", output_tokens=n) for n in (2, 3, 4, 5))
+    asked = support.assignment(tiny, workloads=more, reading=READING)
+    crashing = crashing_at(["Q4_0"], folder / "crashing")
+    ended = subprocess.run(
+        [sys.executable, "-m", "odllm_agent", *written(folder, asked)],
+        env=os.environ | crashing,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 3, ended.stderr
+    told = ended.stderr[ended.stderr.index("failed: ") :].splitlines()
+    assert sum(line.startswith("failed: ") for line in told) == 2, "the first, and how many"
+    assert told[-2].startswith("failed: 3 rounds alike: llama_cpp was ended by SIGSEGV at Q4_0 (")
+    assert told[-1] == (
+        "not tried: 2 rounds and 1 quality check of llama_cpp at Q4_0, after 3 failed alike"
+    )
+    assert len(told) <= 12
+    (left_out,) = [each for each in found(folder) if isinstance(each, LeftOut)]
+    assert len(left_out.trial_ids) == 1
 
 
 def test_nothing_to_measure_is_not_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

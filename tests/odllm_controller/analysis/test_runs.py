@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from odllm_agent.contract import Failure, ModelRequest, Source
 from odllm_controller.analysis import runs
 from tests import stores, support
+from tests.odllm_agent.failures import made
 
 
 def test_runs_are_told_with_what_they_planned_and_measured(tmp_path: Path) -> None:
@@ -39,3 +41,21 @@ def test_failures_are_those_of_the_run(tmp_path: Path) -> None:
     store.add_run(stores.run("run-2", stores.later(1)))
     assert runs.failures(path, "run-1")["kind"].tolist() == ["WorkerDied"]
     assert runs.failures(path, "run-2").empty
+
+
+def test_failures_are_told_by_causes(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    crash = Failure("WorkerDied", "ended", "look", signal="SIGSEGV", log="last")
+    results = [made.failed(made.trial(kind), crash) for kind in ("Q4_0", "Q8_0")]
+    store = stores.measured(path, *results)
+    store.add_quality("run-1", made.unchecked(made.trial("Q4_0"), crash))
+    gone = ModelRequest("mine", Source.FILE, "/mine.gguf")
+    store.add_failure("run-1", "id-of-laptop", gone, Failure("ModelMissing", "no /mine.gguf"))
+    crashed, missing = runs.causes(runs.failures(path, "run-1"))
+    assert crashed.head() == (
+        "2 rounds and 1 quality check alike: llama_cpp was ended by SIGSEGV at Q4_0, Q8_0 "
+        "(first: reference-1.6M Q4_0, round 1 on laptop)"
+    )
+    assert crashed.first.failure == crash
+    assert missing.head() == "mine as it is on laptop: no /mine.gguf"
+    assert runs.causes(runs.failures(path, "run-2")) == []

@@ -1,0 +1,29 @@
+"""What went wrong: told once per cause, and not tried for ever.
+
+What can be told at once is `alike`; what is not worth trying any more, `Streaks`.
+"""
+
+from odllm_agent.failures.alike import Alike, Failed, alike, counted, told
+from odllm_agent.failures.cause import Cause
+from odllm_agent.failures.death import Deed, death
+from odllm_agent.failures.left_out import LeftOut, merged
+from odllm_agent.failures.streaks import Streak, Streaks
+from odllm_agent.failures.subject import Subject
+from odllm_agent.failures.traits import Traits
+
+__all__ = [
+    "Alike",
+    "Cause",
+    "Deed",
+    "Failed",
+    "LeftOut",
+    "Streak",
+    "Streaks",
+    "Subject",
+    "Traits",
+    "alike",
+    "counted",
+    "death",
+    "merged",
+    "told",
+]
