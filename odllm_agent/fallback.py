@@ -87,6 +87,26 @@ def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> Choice:
     return choose(engine, build, types, tried.cores)
 
 
+def should_run(engine: Engine, tried: Tried, file: ModelFile) -> bool | None:
+    """Whether an engine's build computes the types of a file rightly, with the settings given.
+
+    Returns:
+        `None` where it was not tried with all of them.
+    """
+    build = tried.builds.get(engine.name)
+    known = {test.type for test in build.tests} if build else set()
+    if not file.tensor_types or any(_ALIKE.get(name, name) not in known for name in _weights(file)):
+        return None
+    found = choice(engine, tried, [file])
+    return not found.faults and not found.unusable
+
+
+def _weights(file: ModelFile) -> Iterator[str]:
+    """The types of a file's matrices: its vectors are F32 whatever they are."""
+    types = set(file.tensor_types)
+    yield from types - {"F32"} or types
+
+
 def alone(engine: Engine, tried: Tried, type_name: str) -> Engine:
     """The same for weights of one type apart from any model, as ceilings are measured with."""
     build = tried.builds.get(engine.name)

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from odllm_agent import baseline, cooldown, engines, state
+from odllm_agent import baseline, cooldown, engines, fallback, state
+from odllm_agent.builds import builds
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Ceilings,
@@ -44,6 +45,7 @@ from odllm_agent.contract import (
 from odllm_agent.errors import SettingError, WorkerDied
 from odllm_agent.failures import Deed, death
 from odllm_agent.failures.death import lateness
+from odllm_agent.fallback import Tried
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -225,8 +227,17 @@ def _answered(told: tuple[object, ...]) -> Failure | None:
 
 
 def _death(status: int, deed: Deed) -> Failure | None:
-    # Whether the engine's build computes the types of this file is not known here.
-    return death(status, deed, types_run=None) if status else None
+    return death(status, deed, _types_run(deed)) if status else None
+
+
+def _types_run(deed: Deed) -> bool | None:
+    """Whether what the build of an engine was tried with says that a file should have run."""
+    if deed.run is None:
+        return None
+    engine, file = deed.run
+    here = builds().present
+    tried = Tried({name: found.build for name, found in here.items()}, state.logical_cores())
+    return fallback.should_run(engine, tried, file)
 
 
 def main(task: str) -> int:

@@ -34,11 +34,13 @@ class Deed:
         told: What it did, in words that follow `while it`.
         engine: The engine that it ran, or `""`.
         source: Where the model came from, or `None` if that is not known or there is none.
+        run: The engine with its settings, and the file, if it ran one.
     """
 
     told: str
     engine: str = ""
     source: Source | None = None
+    run: tuple[Engine, ModelFile] | None = None
 
     @classmethod
     def of(cls, order: Measurement | QualityCheck | CeilingsOrder | Rehearsal) -> Self:
@@ -55,7 +57,7 @@ class Deed:
 
     @classmethod
     def _with_file(cls, verb: str, model: ModelFile, engine: Engine) -> Self:
-        return cls(f"{verb} {model.label}", engine.name, model.source)
+        return cls(f"{verb} {model.label}", engine.name, model.source, (engine, model))
 
     @property
     def actor(self) -> str:

@@ -118,3 +118,19 @@ def test_a_ceiling_of_a_type_is_measured_on_the_path_that_works() -> None:
     here = tried("llama_cpp", crash("Q4_0", "amx"))
     assert fallback.alone(llama_cpp(), here, "Q4_0") == llama_cpp(repack=False)
     assert fallback.alone(llama_cpp(), here, "F16") == llama_cpp()
+
+
+def test_a_file_should_run_if_all_its_types_were_tried_and_are_right() -> None:
+    right = PathTest("Q4_0", "plain", Outcome.RIGHT)
+    here = tried("llama_cpp", right, crash("Q8_0", "amx"), crash("Q5_0", "plain"))
+    assert fallback.should_run(llama_cpp(), here, file("F32", "Q4_0")) is True
+    assert fallback.should_run(llama_cpp(), here, file("Q8_0")) is False
+    assert fallback.should_run(llama_cpp(repack=False), here, file("Q8_0")) is True
+    assert fallback.should_run(llama_cpp(), here, file("Q5_0")) is False
+
+
+@pytest.mark.parametrize("types", [(), ("Q4_K",), ("Q4_0", "Q6_K")])
+def test_of_what_was_not_tried_nothing_is_known(types: tuple[str, ...]) -> None:
+    here = tried("llama_cpp", PathTest("Q4_0", "plain", Outcome.RIGHT))
+    assert fallback.should_run(llama_cpp(), here, file(*types)) is None
+    assert fallback.should_run(llama_cpp(), Tried({}, 2), file(*types)) is None

@@ -1,11 +1,12 @@
 """The engines' builds: looked at and tried in child processes, and kept."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from odllm_agent import builds
+from odllm_agent import builds, child
 from odllm_agent.builds import found
 from odllm_agent.builds.lines import Told, heard
 from odllm_agent.contract import PLAIN, EngineBuild, Outcome, PathTest, to_json
@@ -88,9 +89,7 @@ def test_an_engine_that_ends_the_process_that_loads_it_is_absent_with_the_remedy
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     died = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
-    monkeypatch.setattr(
-        found, "_run", lambda *_: found.child.run([found.sys.executable, "-c", died], 60)
-    )
+    monkeypatch.setattr(found, "_run", lambda *_: child.run([sys.executable, "-c", died], 60))
     absent = builds.builds().absent
     assert set(absent) == {"llama_cpp", "openvino"}
     assert "SIGILL" in absent["llama_cpp"].message
