@@ -65,6 +65,11 @@ class _Item(NamedTuple):
         return self.traits is not None and common.include(self.traits)
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """Its engine and type; of a rest, none."""
+        return (self.traits.engine, self.traits.quantization or "") if self.traits else ("", "")
+
+    @property
     def is_spare(self) -> bool:
         return isinstance(self.task, Step) and self.task.spare
 
@@ -94,6 +99,7 @@ class Agenda:
         self._left = deque(_Item.of(each) for each in (*steps, *checks))
         self._planned = frozenset(item.traits for item in self._left if item.traits)
         self._streaks = Streaks()
+        self._ran: set[tuple[str, str]] = set()
         self._terms = terms
         self._speeds = dict(earlier_decode_tok_s)
         for trial_id in earlier_decode_tok_s:
@@ -126,6 +132,9 @@ class Agenda:
             self._learn_of_trial(result)
         if not isinstance(result, RoundResult | QualityResult):
             return []
+        if result.failure is None:
+            of = result.trial if isinstance(result, RoundResult) else result.check
+            self._ran.add((of.engine.name, of.model.quantization))
         given_up = [self._given_up(streak) for streak in self._streaks.learned(result)]
         return [each for each in given_up if each.trial_ids or each.checks]
 
@@ -151,9 +160,17 @@ class Agenda:
         self._left = deque(item for item in self._left if item.trial_id != trial_id)
 
     def _given_up(self, streak: Streak) -> LeftOut:
-        """Leaves out everything that shares what the failures of a row have in common."""
-        hopeless = [item for item in self._left if item.shares(streak.common)]
-        self._left = deque(item for item in self._left if not item.shares(streak.common))
+        """Leaves out everything that shares what the failures of a row have in common.
+
+        What several types have in common says nothing of a type that has run.
+        """
+        of_one_type = streak.common.quantization is not None
+
+        def is_hopeless(item: _Item) -> bool:
+            return item.shares(streak.common) and (of_one_type or item.kind not in self._ran)
+
+        hopeless = list(filter(is_hopeless, self._left))
+        self._left = deque(item for item in self._left if not is_hopeless(item))
         return LeftOut(
             what=streak.common.told(self._planned),
             cause=streak.told,

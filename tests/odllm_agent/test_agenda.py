@@ -196,6 +196,16 @@ def test_after_five_failed_alike_everything_of_the_engine_is_left_out() -> None:
     assert [type(each) for each in left] == [Measurement, QualityCheck]
 
 
+def test_a_type_that_has_run_is_spared_when_the_rest_of_its_engine_is_left_out() -> None:
+    bad = [made.trial(kind, kind) for kind in ("Q4_0", "Q8_0", "Q2_K", "Q5_0", "Q3_K_M", "Q4_K_M")]
+    good = made.trial("F16", "F16")
+    work = planned([good, *bad], rounds=2)
+    (left_out,) = after(work, support.round_result(good), *map(made.failed, bad[:5]))
+    assert left_out.trial_ids == (bad[5].id,)
+    kinds = {each.trial.model.quantization for each in drained(work) if hasattr(each, "trial")}
+    assert kinds == {"F16"}
+
+
 def test_a_success_between_keeps_everything_else_on_the_agenda() -> None:
     trials = names("a", "b", "c", "d")
     work = planned(trials, rounds=1)

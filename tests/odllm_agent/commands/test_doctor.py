@@ -57,10 +57,15 @@ def test_a_cache_that_cannot_be_written_is_a_fault_with_its_remedy(
 
 
 def test_a_device_without_engines_is_a_fault(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    nowhere = dict.fromkeys(engines._MODULES, "odllm_agent.engines.not_there")
-    monkeypatch.setattr(engines, "_MODULES", nowhere)
+    for package in ("llama_cpp", "openvino"):
+        (tmp_path / f"{package}.py").write_text("raise ImportError('there is nothing here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("ODLLM_BUILDS_DIR", str(tmp_path / "builds"))
     assert main(["doctor"]) == 1
     assert "-> pip install llama-cpp-python" in capsys.readouterr().out
 
