@@ -31,6 +31,7 @@ from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_ceilings, run_check, run_round
 from tests import family, support
 from tests.models import write_gguf
+from tests.workers import answers, workers
 
 SHORT = Workload("short", prompt_tokens=8, output_tokens=4)
 LONG = Workload("long", prompt_tokens=8, output_tokens=900)
@@ -78,19 +79,8 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def workers() -> list[psutil.Process]:
-    return family.descendants(psutil.Process(), "odllm_agent.worker")
-
-
-def answers(worker: psutil.Process) -> str:
-    """What a worker has answered so far."""
-    # Its own stdout is turned to its log once it runs; the answers lie beside it.
-    log = Path(f"/proc/{worker.pid}/fd/1").readlink()
-    return log.with_name("answers.jsonl").read_text()
-
-
 def end_all(how: signal.Signals) -> None:
-    for worker in workers():
+    for worker in workers(psutil.Process()):
         worker.send_signal(how)
 
 
@@ -100,7 +90,7 @@ def run_and_end(
     """Runs rounds at once, and ends all workers once each has answered what is waited for."""
 
     def all_answered() -> bool:
-        found = workers()
+        found = workers(psutil.Process())
         return len(found) == len(asked) and all(answered(answers(each)) for each in found)
 
     with ThreadPoolExecutor(len(asked)) as pool:
