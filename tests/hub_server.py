@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests import family
+
 COMMIT = "c0ffee" * 6 + "0001"
 LATER_COMMIT = "c0ffee" * 6 + "0002"
 
@@ -260,7 +262,7 @@ class _StorageHandler(_Handler):
             self.close_connection = True
         self._send(206 if partial else 200, body, headers)
         if fault.held:
-            fault.held.wait(timeout=30)
+            fault.held.wait(timeout=family.PATIENCE_S)
 
     def _range(self, all_bytes: int) -> tuple[int, int]:
         """The part of a file that a range request wants."""

@@ -21,8 +21,9 @@ from odllm_agent.journal import Journal
 from odllm_agent.node.knock import Answer, knock
 from odllm_agent.ray_environment import child_environment
 from odllm_controller.fleet.head import Head
+from tests import family
 
-PATIENCE_S = 90.0
+PATIENCE_S = family.PATIENCE_S
 
 
 def free_port() -> int:

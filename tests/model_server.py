@@ -12,9 +12,9 @@ from odllm_agent.serving.application import application
 from odllm_agent.serving.library import Library
 from odllm_agent.serving.server import listen, server
 from odllm_agent.serving.starts import Starts
+from tests import family
 
 TOKEN = "the-token-of-the-tests"
-_STARTED_WITHIN_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def running(root: Path, tls: Path | None = None) -> Iterator[ModelServer]:
     thread = threading.Thread(target=run.run, kwargs={"sockets": [place.listening]})
     thread.start()
     try:
-        assert up.wait(_STARTED_WITHIN_S)
+        assert up.wait(family.PATIENCE_S)
         port = place.listening.getsockname()[1]
         yield ModelServer(place.url, port, root, library)
     finally:

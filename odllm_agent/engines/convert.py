@@ -17,6 +17,10 @@ from odllm_agent.engines.rope import put_right, read_rope
 from odllm_agent.errors import OdllmError
 from odllm_agent.ir import MODEL, read_graph
 
+# On one core with AMX, OpenVINO 2026.4.1 divides by zero as it compiles a model in F16 (openvino
+# #33300: by half of the threads, rounded down). What it writes does not depend on the processor.
+_WITHOUT_AMX = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}
+
 
 def main() -> int:
     """Converts one GGUF file into a folder and ends early if standard input closes.
@@ -49,6 +53,7 @@ def _write(source: Path, target: Path) -> None:
     It has no call that only converts: it goes on to compile the model, and a tokenizer that it
     makes of the file's, which may fail where the model is sound. Neither is needed here.
     """
+    os.environ.update(_WITHOUT_AMX)
     try:
         openvino_genai.LLMPipeline(str(source), "CPU", enable_save_ov_model=True)
     except RuntimeError:

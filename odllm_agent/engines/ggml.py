@@ -29,6 +29,28 @@ def is_repacked(type_name: str, shape: tuple[int, ...]) -> bool:
     return layout(type_name, shape) is not None
 
 
+@cache
+def repacked_bytes(type_name: str, shape: tuple[int, ...]) -> int | None:
+    """The bytes of such a copy of a matrix, or `None` if there is none.
+
+    A layout may keep more than the weights, such as sums that AMX needs beside them.
+
+    Args:
+        type_name: ggml's name of the type of the weights.
+        shape: The dimensions of the tensor, the length of a row first.
+    """
+    place = layout(type_name, shape)
+    if place is None:
+        return None
+    ask = bound("ggml-base", "ggml_backend_buft_get_alloc_size", ctypes.c_size_t, *POINTERS[:2])
+    new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
+    context = pointer("ggml-base", "ggml_init", InitParams)(InitParams(2**16, None, True))
+    try:
+        return int(ask(place, new(context, type_number(type_name), *shape)))
+    finally:
+        bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
+
+
 def layout(type_name: str, shape: tuple[int, ...]) -> int | None:
     """The buffer type in which the CPU keeps such a copy of a matrix, or `None` if it keeps none.
 

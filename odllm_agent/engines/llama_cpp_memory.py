@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from odllm_agent.contract import Engine, HeldMemory, ModelFile, Workload
 from odllm_agent.engines.base import ContextMemory, WeightMemory, Weights
-from odllm_agent.engines.ggml import activation_bytes, is_repacked
+from odllm_agent.engines.ggml import activation_bytes, is_repacked, repacked_bytes
 from odllm_agent.engines.llama_cpp import LlamaCppSession
 from odllm_agent.errors import EngineError
 from odllm_agent.settings import LlamaCppSettings, check_settings
@@ -49,12 +49,12 @@ def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
     repacked = [
         each for each in multiplied if settings.repack and is_repacked(each.type, each.shape)
     ]
-    repacked_bytes = sum(each.n_bytes for each in repacked)
+    copied_bytes = sum(repacked_bytes(each.type, each.shape) or 0 for each in repacked)
     # Embeddings that serve as the output too are needed in both layouts.
     unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)
     if settings.mmap:
-        return WeightMemory(total_bytes, unread_bytes, repacked_bytes)
-    return WeightMemory(0, 0, total_bytes - unread_bytes + repacked_bytes)
+        return WeightMemory(total_bytes, unread_bytes, copied_bytes)
+    return WeightMemory(0, 0, total_bytes - unread_bytes + copied_bytes)
 
 
 def rehearse(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:

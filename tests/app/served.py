@@ -12,6 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from app import serve
+from tests import family
 
 CHROMIUM = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
@@ -28,7 +29,6 @@ _FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-_START_S = 60
 
 
 def missing_browser() -> str | None:
@@ -53,8 +53,8 @@ def explorer(store: Path) -> Iterator[str]:
         _wait_for(f"{address}/_stcore/health", process)
         yield address
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.kill()
+        process.communicate()
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def free_port() -> int:
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_S
+    end = time.monotonic() + family.PATIENCE_S
     while True:
         try:
             with urllib.request.urlopen(address, timeout=5):

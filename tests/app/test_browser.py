@@ -19,19 +19,17 @@ from selenium.webdriver.support.ui import WebDriverWait
 from app.pages import PAGES
 from odllm_controller.analysis import results
 from odllm_controller.store import Store
-from tests import stores, support
+from tests import family, stores, support
 from tests.app import served
 from tests.app.screenshot import CHARTS, wait_for_charts
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(240),
     pytest.mark.xdist_group("explorer in a browser"),
 ]
 
 # Charts of points have them in groups of symbols, others have bars.
 MARKS = f"{CHARTS} .role-mark path"
-PATIENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Shown:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def wait_for(self, text: str) -> None:
-        WebDriverWait(self.driver, PATIENCE_S).until(lambda _: text in self.text())
+        WebDriverWait(self.driver, family.PATIENCE_S).until(lambda _: text in self.text())
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
@@ -119,7 +117,7 @@ def test_a_page_draws_and_asks_nobody_else(shown: Shown, page: str) -> None:
 def test_a_choice_goes_into_the_address_and_along_to_other_pages(shown: Shown) -> None:
     shown.open("energy")
     shown.driver.find_element(By.CSS_SELECTOR, ".st-key-model input").click()
-    options = WebDriverWait(shown.driver, PATIENCE_S).until(
+    options = WebDriverWait(shown.driver, family.PATIENCE_S).until(
         lambda seen: [
             each
             for each in seen.find_elements(By.CSS_SELECTOR, '[role="option"]')
@@ -127,7 +125,7 @@ def test_a_choice_goes_into_the_address_and_along_to_other_pages(shown: Shown) -
         ]
     )
     options[0].click()
-    WebDriverWait(shown.driver, PATIENCE_S).until(lambda seen: "model" in seen.current_url)
+    WebDriverWait(shown.driver, family.PATIENCE_S).until(lambda seen: "model" in seen.current_url)
     assert parse_qs(urlparse(shown.driver.current_url).query) == {"model": ["qwen-3B"]}
     shown.driver.find_element(By.LINK_TEXT, "Devices").click()
     shown.wait_for("What each device is")
@@ -159,7 +157,7 @@ def test_a_download_holds_what_the_chart_shows(shown: Shown) -> None:
 
 def downloaded(shown: Shown, figure: str, ending: str) -> Path:
     """The file that a figure's button gives."""
-    button = WebDriverWait(shown.driver, PATIENCE_S).until(
+    button = WebDriverWait(shown.driver, family.PATIENCE_S).until(
         lambda seen: [
             each
             for each in seen.find_elements(By.CSS_SELECTOR, f".st-key-{figure}-{ending} button")
@@ -168,7 +166,7 @@ def downloaded(shown: Shown, figure: str, ending: str) -> Path:
     )[0]
     shown.driver.execute_script("arguments[0].click()", button)
     file = shown.downloads / f"odllm-{figure}.{ending}"
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + family.PATIENCE_S
     while not file.exists():
         assert time.monotonic() < end, f"{file} was not downloaded"
         time.sleep(0.05)

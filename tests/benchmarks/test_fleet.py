@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import stores, support
+from tests import family, stores, support
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=family.PATIENCE_S,
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )

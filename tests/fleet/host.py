@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tests.fleet.namespace import Namespace
 from tests.fleet.process import Process, Role
+from tests.fleet.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ _MOUNT = """
     mount -t tmpfs tmpfs /dev/shm
     mount --bind "$1/machine-id" /etc/machine-id
 """
-_ROUNDS_TO_CATCH_ALL = 20
+_STOPPED_WITHIN_S = 100.0
 
 
 class Switch(Protocol):
@@ -151,24 +152,23 @@ class Host:
         self.switch.link(self, "up")
 
     def sleep(self) -> None:
-        """Stops every process; unlike on a closed laptop the clocks go on."""
-        stopped: set[int] = set()
-        for _ in range(_ROUNDS_TO_CATCH_ALL):
-            new = [each for each in self.processes() if each.pid not in stopped]
-            for each in new:
-                each.signal(signal.SIGSTOP)
-            if not new:
-                return
-            stopped |= {each.pid for each in new}
+        """Stops every process until all stand still; unlike on a closed laptop clocks go on."""
+        wait_until(self._stands_still, _STOPPED_WITHIN_S, f"{self.name} stands still")
+
+    def _stands_still(self) -> bool:
+        moving = [each for each in self.processes() if not each.stands_still()]
+        for each in moving:
+            each.signal(signal.SIGSTOP)
+        return not moving and all(each.stands_still() for each in self._entering())
+
+    def _entering(self) -> list[Process]:
+        """What waits outside for a started command: nsenter, which stops itself once that stops."""
+        return [Process(each.pid, "nsenter") for each in self.started if each.poll() is None]
 
     def wake(self) -> None:
         """Lets every process go on."""
-        for each in self.processes():
+        for each in (*self.processes(), *self._entering()):
             each.signal(signal.SIGCONT)
-        # nsenter stops itself when the command that it waits for is stopped.
-        for begun in self.started:
-            if begun.poll() is None:
-                begun.send_signal(signal.SIGCONT)
 
     def fill(self, folder: Path) -> None:
         """Leaves no room on the disk of a folder."""
@@ -185,6 +185,9 @@ class Host:
 
     def end(self) -> None:
         """Ends every process at once, as a power cut does."""
+        # What waits outside is stopped if the host sleeps, and would not let its command end.
+        for begun in self.started:
+            begun.kill()
         self.namespace.end()
         for begun in self.started:
             begun.wait()

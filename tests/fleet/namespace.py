@@ -12,7 +12,8 @@ from tests.fleet.process import Process
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
 # It ends, and every process of the namespace with it, when its standard input closes: that is when
 # the process that made it is gone, however it went. Orphans that end leave it no zombies.
-_FIRST_PROCESS = "echo ready; exec env --ignore-signal=CHLD cat"
+_FIRST_PROCESS = ("env", "--ignore-signal=CHLD", "cat")
+_READY = "ready\n"
 
 
 class Namespace:
@@ -38,16 +39,14 @@ class Namespace:
         """
         options = (*_NAMESPACES, "--fork", "--kill-child=KILL", "--mount-proc")
         keeper = subprocess.Popen(
-            ["unshare", *options, "sh", "-c", _FIRST_PROCESS],
+            ["unshare", *options, *_FIRST_PROCESS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert keeper.stdout is not None
-        assert keeper.stderr is not None
-        if not keeper.stdout.readline():
-            raise OSError(keeper.stderr.read().strip())
+        if not _is_up(keeper):
+            raise OSError(keeper.communicate()[1].strip())
         children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text()
         return cls(keeper, int(children))
 
@@ -84,6 +83,16 @@ class Namespace:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._keeper.communicate()
+
+
+def _is_up(keeper: subprocess.Popen[str]) -> bool:
+    """Whether the first process gives back what it is told, as it does once it ignores orphans."""
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        keeper.stdin.write(_READY)
+        keeper.stdin.flush()
+    return keeper.stdout.readline() == _READY
 
 
 def _process_table(pid: int) -> Path | None:

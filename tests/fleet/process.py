@@ -4,9 +4,10 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Role(StrEnum):
@@ -48,7 +49,28 @@ class Process:
         """Whether it is there for that."""
         return bool(_ROLES[role].search(self.command))
 
+    def states(self) -> set[str]:
+        """The states of its threads, such as `T` for one that is stopped; none once it is gone."""
+        return set(_thread_states(self.pid))
+
+    def stands_still(self) -> bool:
+        """Whether all of its threads are stopped, which is some time after the signal, or gone."""
+        return self.states() <= {"T", "Z"}
+
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal, if it is still there."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+
+def _thread_states(pid: int) -> Iterator[str]:
+    for thread in _threads(pid):
+        with contextlib.suppress(OSError):
+            yield (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _threads(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []

@@ -12,9 +12,9 @@ from tests.fleet.host import REPOSITORY, Host
 from tests.fleet.network import Network, why_not
 from tests.fleet.waiting import wait_until
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 100.0
 _GET = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1)"
-_SERVE = "import socket, time; kept = socket.create_server(('', 7000), backlog=9); time.sleep(99)"
+_SERVE = "import signal, socket; kept = socket.create_server(('', 7000)); signal.pause()"
 _COUNT = "import time\nwhile True: print('.', flush=True); time.sleep(0.01)"
 _ALIVE = """
 from pathlib import Path
@@ -22,7 +22,7 @@ from tempfile import mkdtemp
 from tests.fleet.network import network
 with network() as switch:
     host = switch.host("ada", Path(mkdtemp()))
-    host.start("sleep", "99")
+    host.start("sleep", "infinity")
     print(host.namespace.pid, flush=True)
     input()
 """
@@ -44,6 +44,10 @@ def _python(code: str, *arguments: str) -> list[str]:
 
 def _reaches(host: Host, other: Host) -> bool:
     return host.start(*_python(_GET, other.address)).wait(_TIMEOUT_S) == 0
+
+
+def _commands(host: Host) -> list[str]:
+    return [each.command for each in host.processes()]
 
 
 def test_hosts_have_names_addresses_and_machine_ids_of_their_own(ada: Host, bob: Host) -> None:
@@ -69,9 +73,9 @@ def test_a_sleeping_host_does_nothing_until_it_wakes(ada: Host) -> None:
     wait_until(lambda: bool(ada.said(counting)), _TIMEOUT_S, "it counts")
 
     ada.sleep()
-    states = [Path(f"/proc/{each.pid}/stat").read_text().split()[2] for each in ada.processes()]
     before = len(ada.said(counting))
-    assert set(states) == {"T"}
+    assert set().union(*(each.states() for each in ada.processes())) == {"T"}
+    assert len(ada.said(counting)) == before
 
     ada.wake()
     wait_until(lambda: len(ada.said(counting)) > before, _TIMEOUT_S, "it counts again")
@@ -92,13 +96,26 @@ def test_a_full_disk_is_full_only_on_its_host_and_until_it_is_cleared(ada: Host)
 
 def test_a_host_without_power_has_no_process_left(ada: Host, bob: Host) -> None:
     for host in (ada, bob):
-        host.start("sleep", "99")
-    wait_until(lambda: all(host.processes() for host in (ada, bob)), _TIMEOUT_S, "they run")
+        host.start("sleep", "infinity")
+    wait_until(
+        lambda: _commands(ada) == _commands(bob) == ["sleep infinity"], _TIMEOUT_S, "both run"
+    )
 
     ada.end()
 
     assert not ada.processes()
-    assert [each.command for each in bob.processes()] == ["sleep 99"]
+    assert _commands(bob) == ["sleep infinity"]
+
+
+def test_a_host_that_sleeps_can_lose_its_power(ada: Host) -> None:
+    asleep = ada.start("sleep", "infinity")
+    wait_until(lambda: _commands(ada) == ["sleep infinity"], _TIMEOUT_S, "it runs")
+    ada.sleep()
+
+    ada.end()
+
+    assert not ada.processes()
+    assert asleep.returncode == -signal.SIGKILL
 
 
 def test_hosts_end_with_the_process_that_made_them() -> None:

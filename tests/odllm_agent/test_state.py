@@ -82,13 +82,14 @@ def test_a_share_of_a_tenth_of_a_core_is_never_busy(wall_s: float, logical_cores
 
 
 def test_the_state_follows_the_work_of_this_process() -> None:
+    start_s = time.process_time()
     before, start = state.read_state(), monotonic_ns()
     while time.process_time() < before.own_cpu_s + 0.3:
         pass
     after, wall_s = state.read_state(), seconds_since(start)
     own_s = after.own_cpu_s - before.own_cpu_s
     cores = os.cpu_count() or 1
-    assert 0.3 <= own_s <= 0.35
+    assert 0.3 <= own_s <= time.process_time() - start_s
     assert own_s - 0.05 <= after.busy_s - before.busy_s <= cores * (wall_s + 0.05)
 
 

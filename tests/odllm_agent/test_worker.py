@@ -4,9 +4,8 @@ import dataclasses
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,8 +29,9 @@ from odllm_agent.contract import (
 )
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_ceilings, run_check, run_round
-from tests import support
+from tests import family, support
 from tests.models import write_gguf
+from tests.workers import answers, workers
 
 SHORT = Workload("short", prompt_tokens=8, output_tokens=4)
 LONG = Workload("long", prompt_tokens=8, output_tokens=900)
@@ -49,7 +49,7 @@ def order(
     model: ModelFile,
     policy: RepeatPolicy,
     workload: Workload = SHORT,
-    deadline_s: float = 120,
+    deadline_s: float = 2 * family.PATIENCE_S,
 ) -> Measurement:
     engine = dataclasses.replace(
         support.engine(), settings=check_settings("llama_cpp", {"threads": 1})
@@ -72,42 +72,42 @@ def test_ceilings_that_take_too_long_are_a_failure_and_no_figures() -> None:
     assert found.failure.kind == "WorkerLate"
 
 
-def within_s(limit_s: float, condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if condition():
-            return True
+def eventually(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + family.PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
-    return False
 
 
-def only_worker() -> psutil.Process:
-    assert within_s(20, lambda: bool(workers()))
-    return workers()[0]
+def end_all(how: signal.Signals) -> None:
+    for worker in workers(psutil.Process()):
+        worker.send_signal(how)
 
 
-def workers() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if "odllm_agent.worker" in " ".join(child.cmdline())
-    ]
+def run_and_end(
+    asked: Sequence[Measurement], answered: Callable[[str], bool], how: signal.Signals
+) -> list[RoundResult]:
+    """Runs rounds at once, and ends all workers once each has answered what is waited for."""
+
+    def all_answered() -> bool:
+        found = workers(psutil.Process())
+        return len(found) == len(asked) and all(answered(answers(each)) for each in found)
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        running = [pool.submit(run_round, each) for each in asked]
+        try:
+            eventually(all_answered)
+        except BaseException:
+            end_all(signal.SIGKILL)
+            raise
+        end_all(how)
+        return [each.result() for each in running]
 
 
 def run_and_kill(asked: Measurement, how: signal.Signals) -> RoundResult:
     """Runs a round and ends its worker in the middle of a decode, after some repeats."""
-    results: list[RoundResult] = []
-    running = threading.Thread(target=lambda: results.append(run_round(asked)))
-    running.start()
-    worker = only_worker()
-    answers = Path(f"/proc/{worker.pid}/fd/1").readlink()
-    # The worker's own stdout is turned to its log once it runs; the answers lie beside it.
-    answers = answers.with_name("answers.jsonl")
-    assert within_s(30, lambda: answers.read_text().count('"Repeat"') >= 3)
-    worker.send_signal(how)
-    running.join(timeout=30)
-    assert not running.is_alive()
-    return results[0]
+    (result,) = run_and_end([asked], lambda said: said.count('"Repeat"') >= 3, how)
+    return result
 
 
 def test_a_round_tells_what_its_engine_held_and_what_the_device_had_left(model: ModelFile) -> None:
@@ -215,21 +215,22 @@ def test_a_trial_loads_nothing_that_would_be_counted_to_its_model() -> None:
 
 
 def test_a_worker_ends_when_its_agent_is_gone(model: ModelFile) -> None:
-    worker = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "odllm_agent.worker", "measure"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    with worker.stdin, worker.stdout:
-        worker.stdin.write(to_json(order(model, ENDLESS, LONG)).encode() + b"\n")
-        worker.stdin.flush()
-        assert b"Loaded" in worker.stdout.readline()
-        worker.stdin.close()
-        worker.wait(timeout=10)
-    assert worker.returncode == 1
+    ) as worker:
+        try:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write(to_json(order(model, ENDLESS, LONG)).encode() + b"\n")
+            worker.stdin.flush()
+            assert b"Loaded" in worker.stdout.readline()
+            worker.stdin.close()
+            assert worker.wait(family.PATIENCE_S) == 1
+        finally:
+            worker.kill()
 
 
 def test_a_quality_check_runs_in_a_worker_too(model: ModelFile) -> None:
@@ -241,10 +242,10 @@ def test_a_quality_check_runs_in_a_worker_too(model: ModelFile) -> None:
     assert "no such text" in result.failure.message
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker's answers through /proc")
 def test_two_agents_that_measure_at_once_flag_each_other(model: ModelFile) -> None:
-    policy = RepeatPolicy(warmups=1, at_least=4, at_most=4)
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(run_round, [order(model, policy, LONG)] * 2))
-    # The one that starts later may end later, and measure alone by then.
-    assert any("busy" in repeat.flags for repeat in found[0].repeats)
-    assert any("busy" in repeat.flags for repeat in found[1].repeats)
+    asked = [order(model, ENDLESS, LONG)] * 2
+    # Whichever starts first measures alone for a while.
+    found = run_and_end(asked, lambda said: '"busy"' in said, signal.SIGKILL)
+    for each in found:
+        assert any("busy" in repeat.flags for repeat in each.repeats)

@@ -1,19 +1,24 @@
 """The whole command on a bench of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import psutil
 
 from odllm_controller import store
+from tests import family
 from tests.models import write_gguf
 from tests.odllm_controller.configs import SMALL
+
+Found = TypeVar("Found")
 
 QUICK = (
     *SMALL,
@@ -53,8 +58,10 @@ class Bench:
             "ODLLM_CACHE_DIR": str(self.folder / "cache"),
         }
 
-    def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextlib.contextmanager
+    def started(self, *overrides: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """A run that goes on; if it still does at the end, it is ended with all that it started."""
+        with subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -70,31 +77,36 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    _kill(psutil.Process(process.pid))
 
     def run(self, *overrides: str, **environment: str) -> Ended:
-        process = self.start(*overrides, **environment)
-        out, err = process.communicate(timeout=240)
+        with self.started(*overrides, **environment) as process:
+            out, err = process.communicate(timeout=2 * family.PATIENCE_S)
         return Ended(process.returncode, out, err)
 
     def query(self, sql: str) -> pd.DataFrame:
         return store.read(self.store, sql)
 
 
-def eventually(condition: Callable[[], object], limit_s: float = 120) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
+def eventually(condition: Callable[[], Found]) -> Found:
+    """Waits until something holds.
+
+    Returns:
+        What was found then.
+    """
+    end = time.monotonic() + family.PATIENCE_S
+    while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The trial workers of a run; Ray's own processes are its children or grandchildren."""
-    found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if "odllm_agent.worker measure" in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.Error:
-            continue
     return found
+
+
+def _kill(process: psutil.Process) -> None:
+    for each in (*family.descendants(process), process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()

@@ -2,15 +2,17 @@
 
 import os
 import signal
-import time
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.odllm_controller.bench import Bench, eventually, workers_of
+from tests import family
+from tests.odllm_controller.bench import Bench, eventually
 from tests.odllm_controller.crashing import crashing_at
+from tests.workers import answers, workers
 
 pytestmark = pytest.mark.ray
 
@@ -157,13 +159,15 @@ def test_an_experiment_of_which_nothing_can_run_says_so_and_is_not_done(bench: B
 
 
 def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None:
-    process = bench.start(
-        "rounds=1", "repeats.at_least=60", "repeats.at_most=60", "workloads.short.output_tokens=400"
+    many = (
+        "rounds=1",
+        "repeats.at_least=60",
+        "repeats.at_most=60",
+        "workloads.short.output_tokens=400",
     )
-    eventually(lambda: workers_of(process))
-    time.sleep(0.5)
-    workers_of(process)[0].send_signal(signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
+    with bench.started(*many) as process:
+        eventually(lambda: decoding(process))[0].send_signal(signal.SIGKILL)
+        out, err = process.communicate(timeout=family.PATIENCE_S)
     assert process.returncode == 3, err
     assert "SIGKILL" in out
     assert "Traceback" not in out + err
@@ -171,9 +175,7 @@ def test_a_worker_killed_in_a_decode_costs_its_trial_alone(bench: Bench) -> None
     failures = bench.query("SELECT * FROM failures")
     assert failures["signal"].tolist() == ["SIGKILL"]
 
-    retried = bench.run(
-        "rounds=1", "repeats.at_least=60", "repeats.at_most=60", "workloads.short.output_tokens=400"
-    )
+    retried = bench.run(*many)
     assert retried.status == 0, retried.err
     assert bench.query("SELECT status FROM results")["status"].tolist() == ["done", "done"]
 
@@ -218,20 +220,24 @@ def test_an_engine_that_dies_at_one_type_is_told_once_and_given_up_at_that_type(
     assert results["kld"].notna().all()
 
 
+def decoding(run: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The workers of a run that have answered a repeat and are at the next."""
+    return [each for each in workers(psutil.Process(run.pid)) if '"Repeat"' in answers(each)]
+
+
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_running(bench: Bench) -> None:
-    process = bench.start("rounds=40", "quality=none")
-    eventually(bench.store.exists)
-    eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with bench.started("rounds=40", "quality=none") as process:
+        eventually(bench.store.exists)
+        eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
+        started = family.descendants(psutil.Process(process.pid))
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=family.PATIENCE_S)
     assert process.returncode == 130, err
     assert "stored" in out
     assert "Traceback" not in out + err
     assert len(bench.query("SELECT * FROM rounds WHERE complete")) >= 3
     assert bench.query("SELECT status FROM runs")["status"].tolist() == ["interrupted"]
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert alive == []
+    eventually(lambda: not any(map(family.lives, started)))
 
 
 def test_a_full_disk_in_the_cache_fails_what_must_be_made_and_nothing_else(

@@ -124,6 +124,7 @@ OVERRIDES = (
     "models.file.quantizations=[Q8_0,Q2_K]",
     "engine=[llama_cpp,openvino]",
     "engines.openvino.threads=1",
+    "engines.openvino.inference_precision=f32",
     "quality.metrics=[perplexity,kld]",
     "quality.window_tokens=16",
     "quality.max_windows=2",

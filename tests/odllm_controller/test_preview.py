@@ -18,7 +18,7 @@ from odllm_controller import preview as command
 from odllm_controller.dispatch import Sighting
 from odllm_controller.preview import Options, preview
 from odllm_controller.store import Store
-from tests import support
+from tests import family, support
 from tests.models import write_gguf, write_ir_folder
 from tests.odllm_controller.configs import experiment
 
@@ -56,7 +56,7 @@ def plan(folder: Path, *arguments: str) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=family.PATIENCE_S,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from odllm_agent.simulation.laptop import REASON, Laptop
 from odllm_controller.analysis import results
 from odllm_controller.store import read
+from tests import family
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +22,7 @@ def run(path: Path) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=family.PATIENCE_S,
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )

@@ -16,6 +16,7 @@ from odllm_agent.__main__ import main
 from odllm_agent.cache.cache import Download, RemoteFile
 from odllm_agent.contract import ModelFile, from_json, to_json
 from odllm_agent.models import Cache
+from tests import family
 from tests.hub_server import COMMIT, Fault, Hub, sha256
 from tests.models import write_gguf, write_split_gguf
 
@@ -338,7 +339,7 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
         while not (partial.exists() and partial.stat().st_size):
             assert process.poll() is None
         process.send_signal(end)
-        _, last_words = process.communicate(timeout=30)
+        _, last_words = process.communicate(timeout=family.PATIENCE_S)
     held.set()
     assert process.returncode == (130 if end is signal.SIGINT else -end)
     assert last_words == ("odllm-agent: interrupted\n" if end is signal.SIGINT else "")

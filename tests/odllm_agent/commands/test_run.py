@@ -28,7 +28,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Entry, Opening, Planned, Status, Unprepared, entries
-from tests import support
+from tests import family, support
 from tests.models import write_gguf
 from tests.odllm_controller.crashing import crashing_at
 
@@ -201,7 +201,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_ends_it(
         while len(lines(folder)) < 4 and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(family.PATIENCE_S) == 130
     kept = rounds(folder)
     assert 2 <= len(kept) < 40
     last = found(folder)[-1]

@@ -19,6 +19,7 @@ import pytest
 from odllm_agent.__main__ import main
 from odllm_agent.fleet_key import key_of
 from odllm_agent.models import Cache, local_file
+from tests import family
 
 TOKEN = "a-token-that-nobody-may-see"
 
@@ -77,7 +78,7 @@ def test_it_serves_this_device_s_cache_until_it_is_ended(
         assert served.status(f"/sha256/{sha256}/{sha256}", "wrong") == 401
         commands = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, check=True)
         served.process.send_signal(signal.SIGTERM)
-        out, err = served.process.communicate(timeout=30)
+        out, err = served.process.communicate(timeout=family.PATIENCE_S)
     assert f"GET '/sha256/{sha256}/{sha256}', all of it" in err
     assert "a wrong key" in err
     told = f"{out}{err}{commands.stdout.decode()}"

@@ -13,7 +13,8 @@ from odllm_agent.settings import check_settings
 
 PLENTY = 10**12
 CONTEXT = 256
-# Without them both engines round keys, values and activations, each in its own way.
+# Without them both engines round keys, values and activations, each in its own way; and with bf16,
+# one thread and AMX, OpenVINO 2026.4.1 dies of most models in F16 (openvino #33300).
 EXACT: dict[str, int | str] = {"inference_precision": "f32", "kv_cache_precision": "f32"}
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from odllm_agent.engines.ggml import activation_bytes, dot_product, is_repacked, value_bytes
+from odllm_agent.engines.ggml import (
+    activation_bytes,
+    dot_product,
+    is_repacked,
+    repacked_bytes,
+    value_bytes,
+)
 
 
 @pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
@@ -20,6 +26,13 @@ def test_what_is_asked_again_is_answered_alike() -> None:
     first = is_repacked("Q4_0", (256, 1024))
     is_repacked.cache_clear()
     assert is_repacked("Q4_0", (256, 1024)) == first
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"])
+def test_a_copy_in_another_layout_holds_the_weights_at_least(kind: str) -> None:
+    copied_bytes = repacked_bytes(kind, (256, 1024))
+    assert (copied_bytes is not None) == is_repacked(kind, (256, 1024))
+    assert copied_bytes is None or copied_bytes >= 256 * 1024 * value_bytes(kind)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ from odllm_agent.place import ROOT_VARIABLE
 from odllm_agent.readable import why_unsupported
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
-from tests import support
+from tests import family, support
 from tests.models import write_gguf, write_split_gguf
+from tests.odllm_agent.engines.loading import EXACT, asked
 
 PLENTY = 10**12
 VERSION = "1.0+genai.1.0"
@@ -139,8 +140,7 @@ def test_a_model_in_parts_becomes_what_the_whole_does(tiny: Path, parts: tuple[P
 
 
 def test_a_model_in_parts_runs(parts: tuple[Path, ...]) -> None:
-    engine = Engine("openvino", "", check_settings("openvino", {"threads": 1}))
-    trial = Trial("d", described(parts[0]), engine, Workload("short", 8, 4))
+    trial = Trial("d", described(parts[0]), asked(**EXACT), Workload("short", 8, 4))
     result = run_round(Measurement(trial, 0, RepeatPolicy(0, 1, 1)))
     assert result.failure is None
     assert len(result.repeats) == 1
@@ -264,7 +264,7 @@ def test_the_process_ends_when_whoever_started_it_is_gone(tiny: Path, tmp_path: 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=60) == 1
+        assert process.wait(family.PATIENCE_S) == 1
 
 
 @pytest.mark.parametrize("quantization", list(Quantization))

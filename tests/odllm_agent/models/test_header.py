@@ -1,6 +1,5 @@
 import os
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from odllm_agent.errors import ModelInvalid, ModelMissing
 from odllm_agent.models import Header, read_header
 from tests.models import Shape, tensor_shapes, write_gguf
+from tests.reading import at_most_read
 
 U32, STRING, ARRAY = 4, 8, 9
 EXAMPLES = settings(max_examples=400, deadline=None)
@@ -217,18 +217,15 @@ def test_a_header_without_end_is_given_up(vast: Path) -> None:
     endless = text("k") + struct.pack("<IIQ", ARRAY, STRING, 2**40)
     vast.write_bytes(file_of(tensors=(), pairs=(endless,), counts=(1, 1)))
     os.truncate(vast, 100 * 10**9)
-    started = time.monotonic()
-    with pytest.raises(ModelInvalid, match="longer than"):
+    with at_most_read(10**9), pytest.raises(ModelInvalid, match="longer than"):
         read_header(vast)
-    assert time.monotonic() - started < 30
 
 
 def test_a_vast_file_is_not_read(vast: Path) -> None:
     vast.write_bytes(file_of(tensors=(tensor(shape=(25_000_000_000,)),)))
     os.truncate(vast, 101 * 10**9)
-    started = time.monotonic()
-    assert read_header(vast).weight_bytes == 100 * 10**9
-    assert time.monotonic() - started < 1
+    with at_most_read(10**7):
+        assert read_header(vast).weight_bytes == 100 * 10**9
 
 
 @pytest.mark.parametrize(

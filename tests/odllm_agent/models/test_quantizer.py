@@ -17,6 +17,7 @@ from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, ModelInvalid
 from odllm_agent.models import quantizer, read_header
 from odllm_agent.models.quantizer import RECIPES, least_bytes, quantize
+from tests import family
 from tests.models import Shape, write_gguf
 
 MATRIX = "blk.0.ffn_up.weight"
@@ -163,7 +164,7 @@ def test_the_process_does_not_outlive_the_one_that_started_it(tmp_path: Path) ->
         time.sleep(1)
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(family.PATIENCE_S) == 1
 
 
 def test_a_missing_quantizer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

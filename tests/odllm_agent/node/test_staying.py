@@ -1,6 +1,5 @@
 """Joining a real head on loopback, and coming back to it."""
 
-import contextlib
 import signal
 from collections.abc import Iterator
 from importlib import metadata
@@ -11,11 +10,13 @@ import pytest
 
 from odllm_agent.__main__ import main
 from odllm_agent.device import device_id
+from odllm_agent.state import cpus
 from odllm_agent.versions import Versions
 from odllm_controller.fleet import starting
 from odllm_controller.fleet.head import Head
 from odllm_controller.fleet.token import token_file
-from tests.joining import Join, asked, eventually, fleet_in, join
+from tests import family
+from tests.joining import PATIENCE_S, Join, asked, eventually, fleet_in, join
 
 pytestmark = pytest.mark.ray
 
@@ -37,16 +38,16 @@ def test_a_device_comes_back_after_its_raylet_was_killed_and_leaves_nothing(
         device.says("joined the fleet")
         assert asked(head).device_ids == (device_id(),)
         lost = device.node()
-        assert any(each.cmdline()[0].startswith("ray::") for each in lost)
+        assert any(family.command(each).startswith("ray::") for each in lost)
         device.raylet().kill()
         device.says("joined the fleet", 2)
-        assert not any(map(psutil.Process.is_running, lost))
+        assert not any(map(family.lives, lost))
         # This one is ended in order, for which Ray itself would wait.
         device.raylet().terminate()
         device.says("joined the fleet", 3)
         node = device.node()
         assert device.leave() == 0
-        assert not any(map(psutil.Process.is_running, node))
+        assert not any(map(family.lives, node))
         # Ray takes some seconds to believe that a node which was killed is gone.
         eventually(lambda: not asked(head).device_ids)
         assert device.said().endswith("left the fleet\n")
@@ -63,26 +64,27 @@ def test_a_node_ends_with_the_join_that_was_killed_and_the_next_one_joins(
         device.says("joined the fleet")
         node = device.node()
         device.process.kill()
-        eventually(lambda: not any(map(_lives, node)))
+        eventually(lambda: not any(map(family.lives, node)))
     with join(tmp_path, head.address, head.token_file) as device:
         device.says("joined the fleet", 2)
         device.process.send_signal(signal.SIGINT)
-        assert device.process.wait(60) == 0
+        assert device.process.wait(PATIENCE_S) == 0
 
 
 def test_a_device_joins_once_and_a_part_of_it_beside_it(head: Head, tmp_path: Path) -> None:
     with join(tmp_path, head.address, head.token_file) as device:
         device.says("joined the fleet")
         with join(tmp_path, head.address, head.token_file) as twin:
-            assert twin.process.wait(60) == 1
+            assert twin.process.wait(PATIENCE_S) == 1
             assert "has joined a fleet already" in twin.said()
-        part = ("--name", "part", "--cpus", "0")
+        first = cpus()[0]
+        part = ("--name", "part", "--cpus", str(first))
         with join(tmp_path / "part", head.address, head.token_file, *part) as slice_:
             slice_.says("joined the fleet")
             assert {device_id(), device_id("part")} <= set(asked(head).device_ids)
             (state,) = (tmp_path / "part" / "state").glob("virtual-*")
             node = Join(slice_.process, state, slice_.log).node()
-            assert {tuple(each.cpu_affinity() or ()) for each in node} == {(0,)}
+            assert {tuple(each.cpu_affinity() or ()) for each in node} == {(first,)}
             assert slice_.leave() == 0
         assert device.leave() == 0
 
@@ -92,7 +94,7 @@ def test_a_wrong_token_is_refused(head: Head, tmp_path: Path) -> None:
     wrong.touch(mode=0o600)
     wrong.write_text("0" * 64)
     with join(tmp_path, head.address, wrong) as device:
-        assert device.process.wait(60) == 1
+        assert device.process.wait(PATIENCE_S) == 1
         assert "refuses the token" in device.said()
         assert [entry.event.kind for entry in device.journal() if entry.event] == ["refused"]
 
@@ -119,9 +121,3 @@ def test_a_device_waits_for_its_head_and_finds_the_next_one(tmp_path: Path) -> N
             second = starting.start(address)
             device.says("joined the fleet", 2)
             assert asked(second).device_ids == (device_id(),)
-
-
-def _lives(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False

@@ -39,13 +39,12 @@ from odllm_agent.models import Cache, local_file
 from odllm_controller.commands import fleet_models
 from odllm_controller.commands.fleet_models import Options
 from odllm_controller.fleet import starting
-from tests import support
+from tests import family, support
 from tests.joining import free_port, join
 from tests.models import write_gguf
 from tests.odllm_controller.configs import SMALL, experiment
 
 PLENTY = 10**12
-WAITED_S = 30
 
 T = TypeVar("T")
 
@@ -67,7 +66,7 @@ class NearAgent:
         self, request: ModelRequest, show: Callable[[Progress], None] | None = None
     ) -> ModelFile | Failure:
         if self.together:
-            self.together.wait(WAITED_S)
+            self.together.wait(family.PATIENCE_S)
         return self._told(lambda: models.prepare(request, self.cache, PLENTY))
 
     def holdings(self) -> tuple[Holding, ...] | Failure:

@@ -19,6 +19,7 @@ from odllm_agent.versions import Versions
 from odllm_controller.fleet import starting
 from odllm_controller.fleet.certificates import certificate
 from odllm_controller.fleet.head import Head
+from tests import family
 from tests.joining import asked, eventually, fleet_in, join
 
 pytestmark = pytest.mark.ray
@@ -75,7 +76,7 @@ def test_no_token_and_a_wrong_one_open_nothing(head: Head, wrong_token: Path) ->
         for way in ways
     ]
     for process in tried:
-        told = process.communicate(timeout=120)[0].decode()
+        told = process.communicate(timeout=family.PATIENCE_S)[0].decode()
         assert process.returncode
         assert "entered" not in told
         assert "runtime started" not in told

@@ -11,8 +11,10 @@ import pytest
 
 from odllm_agent import marked
 from odllm_agent.address import Address
+from odllm_agent.state import cpus
 from odllm_controller.fleet import starting
 from odllm_controller.fleet.head import Head
+from tests import family
 from tests.joining import Join, free_port, join
 from tests.odllm_controller.bench import Bench, eventually
 
@@ -51,9 +53,13 @@ def devices(head: Head, tmp_path: Path) -> Iterator[tuple[Join, Join]]:
     with contextlib.ExitStack() as stack:
         one, two = (
             stack.enter_context(
-                join(tmp_path / name, head.address, head.token_file, "--name", name, "--cpus", cpu)
+                join(
+                    tmp_path / name,
+                    *(head.address, head.token_file),
+                    *("--name", name, "--cpus", str(cpu)),
+                )
             )
-            for name, cpu in (("one", "0"), ("two", "1"))
+            for name, cpu in (("one", cpus()[0]), ("two", cpus()[-1]))
         )
         for device in (one, two):
             device.says("joined the fleet")
@@ -92,19 +98,18 @@ def test_a_sweep_comes_through_a_killed_agent_raylet_and_controller(
     bench: Bench, devices: tuple[Join, Join]
 ) -> None:
     one, two = devices
-    first = bench.start(*SLOW)
-    eventually(lambda: measures(one) and measures(two))
+    with bench.started(*SLOW) as first:
+        eventually(lambda: measures(one) and measures(two))
 
-    second = bench.run(*SLOW)
-    assert second.status == 1, second.out
-    assert f"in use by a run of process {first.pid}" in second.err
+        second = bench.run(*SLOW)
+        assert second.status == 1, second.out
+        assert f"in use by a run of process {first.pid}" in second.err
 
-    agent = processes(one, MEASURING)[0].parent()
-    assert agent is not None
-    agent.kill()
-    eventually(lambda: measures(one) and not agent.is_running())
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+        agent = eventually(lambda: processes(one, MEASURING))[0].parent()
+        assert agent is not None
+        agent.kill()
+        eventually(lambda: measures(one) and not family.lives(agent))
+        os.kill(first.pid, signal.SIGKILL)
     # What the agents were doing goes on without a controller, and stays with them.
     eventually(lambda: not measures(one) and not measures(two) and keeps_a_result(two))
     (raylet,) = [each for each in marked.marked(mark(two)) if each.name() == "raylet"]
@@ -130,13 +135,13 @@ def test_a_device_that_is_lost_for_good_is_held_with_the_reason_and_not_waited_f
     bench: Bench, devices: tuple[Join, Join]
 ) -> None:
     one, two = devices
-    running = bench.start(*SLOW, "fleet.grace_s=5")
-    eventually(lambda: measures(one) and measures(two))
-    two.process.kill()
-    for each in marked.marked(mark(two)):
-        with contextlib.suppress(psutil.Error):
-            each.kill()
-    out, err = running.communicate(timeout=120)
+    with bench.started(*SLOW, "fleet.grace_s=5") as running:
+        eventually(lambda: measures(one) and measures(two))
+        two.process.kill()
+        for each in marked.marked(mark(two)):
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        out, err = running.communicate(timeout=2 * family.PATIENCE_S)
     assert running.returncode == 3, out + err
     assert "held: two (virtual): " in out
     results = bench.query("SELECT device, status, hold_reason FROM results ORDER BY ALL")
