@@ -2,7 +2,8 @@
 # Makes a virtual environment with a Python that the pinned versions are built for:
 #   install/venv.sh .venv [PYTHON]
 # Unless one is named it is python3, or the newest python3.N if that one does not fit. An environment
-# that is there already stays. What is missing is told in a line each, before pip spends minutes.
+# that is there already stays. What is missing is told in a line each, before pip spends minutes;
+# of cmake pip fetches its own where the system has none.
 set -u
 venv=$1
 named=${2:-}
