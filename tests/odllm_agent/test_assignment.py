@@ -31,6 +31,12 @@ def test_an_assignment_survives_its_file(tmp_path: Path) -> None:
     assert assignment.read(path)[1] != sha256
 
 
+def test_one_that_another_python_has_planned_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "trials.json"
+    path.write_text(changed(versions={"python": "3.99.0", "ray": "9.0"}))
+    assert assignment.read(path)[0].requests == WHOLE.requests
+
+
 def changed(**fields: object) -> str:
     return json.dumps(json.loads(to_json(WHOLE)) | fields)
 
