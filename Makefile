@@ -1,12 +1,13 @@
 # Every target makes .venv first, if it is not there or its pinned versions have changed.
-PYTHON ?= python3.11
+# PYTHON=... names another one than install/venv.sh would choose.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep explore test check bench fuzz chaos lock clean
+.PHONY: unusable help sweep explore test check bench fuzz chaos lock clean
 
 help:
 	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
@@ -20,8 +21,10 @@ help:
 
 # Hashes are checked for every package; the product itself is installed from this checkout. Without
 # the constraints pip looks at newer versions of what is wanted with an extra, which have no hash.
-$(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# A system that gets another Python leaves the environment without its packages.
+UNUSABLE := $(shell $(BIN)/python -c 'import pip' 2>/dev/null || echo unusable)
+$(STAMP): requirements.lock pyproject.toml $(UNUSABLE)
+	@sh install/venv.sh $(VENV) $(PYTHON)
 	$(BIN)/pip install --quiet --disable-pip-version-check \
 	  --require-hashes -r requirements.lock -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .

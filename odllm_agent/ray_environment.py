@@ -9,9 +9,11 @@ CERTIFICATE, KEY, AUTHORITY = "node.pem", "node.key", "ca.pem"
 
 # Ray runs its workers at niceness 15 unless told otherwise, and what a benchmark measures must not
 # yield to everything else on the machine. Its memory monitor would end the agent for the memory of
-# the model that is being measured.
+# the model that is being measured. It would have every machine run the same patch of Python, and
+# what has to agree is said in `versions`.
 COMMON = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_worker_niceness": "0",

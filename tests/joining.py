@@ -46,6 +46,27 @@ def asked(head: Head) -> Answer:
     return knock(Address.parse(head.address), child_environment(head.environment()))
 
 
+# Ray reads its token once in a process.
+_SAYING = """
+import json, sys
+from ray._raylet import GcsClient
+client, at = GcsClient(address=sys.argv[1]), {"namespace": b"cluster"}
+told = json.loads(client.internal_kv_get(b"CLUSTER_METADATA", **at))
+told["python_version"] = told["python_version"].rpartition(".")[0] + ".99"
+client.internal_kv_put(b"CLUSTER_METADATA", json.dumps(told).encode(), True, **at)
+"""
+
+
+def say_another_patch(head: Head) -> None:
+    """Has a head say that its Python is of another patch than it is."""
+    subprocess.run(
+        [sys.executable, "-c", _SAYING, head.address],
+        env=child_environment(head.environment()),
+        check=True,
+    )
+    assert asked(head).versions.python.endswith(".99")
+
+
 @contextlib.contextmanager
 def fleet_in(folder: Path) -> Iterator[Address]:
     """Where a head may be started on loopback, that is down afterwards.

@@ -14,9 +14,14 @@ ROOT = Path(__file__).parents[1]
 NOT_SOURCE = shutil.ignore_patterns(".*", "build", "results", "*.egg-info", "__pycache__")
 
 
+def text(name: str) -> str:
+    """What is in a file of the checkout."""
+    return (ROOT / name).read_text()
+
+
 def pins(name: str) -> set[str]:
     """The requirements of a file, each with its marker and without its hashes and extras."""
-    lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    lines = text(name).replace("\\\n", " ").splitlines()
     # Constraints may not name extras.
     return {str(Requirement(re.sub(r"\[.*?\]", "", line.split("--hash")[0]))) for line in lines}
 
@@ -27,13 +32,13 @@ def test_the_lock_and_the_constraints_agree() -> None:
 
 
 def test_every_pin_of_the_lock_has_hashes() -> None:
-    lines = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
+    lines = text("requirements.lock").replace("\\\n", " ").splitlines()
     assert all("--hash=sha256:" in line for line in lines)
 
 
 def test_no_pin_names_a_server() -> None:
     for name in ("requirements.lock", "constraints.txt", "pyproject.toml"):
-        assert "://" not in (ROOT / name).read_text()
+        assert "://" not in text(name)
 
 
 def test_every_pinned_version_is_the_installed_one() -> None:
@@ -63,3 +68,11 @@ def test_the_wheel_carries_configs_models_and_migrations(tmp_path: Path) -> None
     assert any(re.fullmatch(r"odllm_controller/store/migrations/.*\.sql", name) for name in names)
     assert "odllm_controller/store/views.sql" in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "training"))]
+
+
+def test_the_pins_are_resolved_for_the_oldest_python_that_is_served() -> None:
+    told = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', text("pyproject.toml"))
+    served = sorted(map(int, told))
+    assert served == list(range(served[0], served[-1] + 1))
+    assert f'requires-python = ">=3.{served[0]}"' in text("pyproject.toml")
+    assert set(re.findall(r"--python-version (\S+)", text("Makefile"))) == {f"3.{served[0]}"}

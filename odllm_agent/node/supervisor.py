@@ -139,7 +139,8 @@ class Supervisor:
             raise JoinRefused(
                 f"this device does not fit to the head at {self._membership.head}: "
                 + ", ".join(differences),
-                "install the same versions on both, then join again",
+                f"install {head.needed} here, then join again; without a fleet, by "
+                "`odllm-agent run`, a device is measured with any Python",
             )
 
     def _start(self) -> NodeProcess:

@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 def _up(options: argparse.Namespace) -> int:
     last = Head.last()
     running = last if last and last.is_up else None
+    if running:
+        running.check_fits()
     head = running or start(
         _address(options.address, options.port),
         Ports.parse(options.ports) if options.ports else None,

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +13,7 @@ from odllm_agent import marked
 from odllm_agent.address import Address
 from odllm_agent.errors import DispatchError
 from odllm_agent.ray_environment import ray_environment
+from odllm_agent.versions import Versions
 from odllm_controller.fleet.folder import fleet_root
 
 SERVERS = {"gcs_server", "gcs_server.exe"}
@@ -33,6 +34,7 @@ class Head:
         ray_dir: Where Ray's sockets and logs are.
         model_server: Where the fleet's models are served, or `""`.
         started_at: When it was started, in UTC by ISO 8601.
+        versions: What it runs, or `None` if that was not written down.
     """
 
     folder: Path
@@ -43,19 +45,21 @@ class Head:
     ray_dir: str = ""
     model_server: str = ""
     started_at: str = ""
+    versions: Versions | None = None
 
     @classmethod
     def load(cls) -> Self:
         """The head in the fleet folder.
 
         Raises:
-            DispatchError: There is none, or it has ended.
+            DispatchError: There is none, it has ended, or it does not fit this process.
         """
         head = cls.last()
         if head is None or not head.is_up:
             raise DispatchError(
                 "no head of a fleet is up on this machine", "start it with `odllm fleet up`"
             )
+        head.check_fits()
         return head
 
     @classmethod
@@ -71,8 +75,10 @@ class Head:
             folder: The fleet folder.
         """
         try:
-            return cls(folder, **json.loads((folder / "head.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
+            told = json.loads((folder / "head.json").read_bytes())
+            versions = told.get("versions")
+            return cls(folder, **told | {"versions": versions and Versions(**versions)})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     @property
@@ -83,6 +89,22 @@ class Head:
             # In a container nobody may take away a process that was killed.
             return process.name() in SERVERS and process.status() != psutil.STATUS_ZOMBIE
         return False
+
+    def check_fits(self) -> None:
+        """Sees that this process can reach it; Ray would fail, with advice that does not help.
+
+        Raises:
+            DispatchError: It runs other versions than this process.
+        """
+        differences = Versions.here().differences(self.versions) if self.versions else ()
+        if self.versions and differences:
+            raise DispatchError(
+                f"the head of the fleet at {self.address} does not fit this command: "
+                + ", ".join(differences),
+                f"run it with the head's {self.versions.needed}; or end the head by "
+                "`odllm fleet down` and start one of these versions by `odllm fleet up`, "
+                "which its laptops then need too",
+            )
 
     @property
     def token_file(self) -> Path:
@@ -103,7 +125,7 @@ class Head:
 
     def keep(self) -> None:
         """Writes down what `load` finds."""
-        told = {name: getattr(self, name) for name in self.__slots__ if name != "folder"}
+        told = {name: value for name, value in asdict(self).items() if name != "folder"}
         partial = self.folder / "head.json.part"
         partial.write_text(json.dumps(told, indent=1))
         partial.replace(self.folder / "head.json")

@@ -13,6 +13,7 @@ from odllm_agent.errors import DispatchError
 from odllm_agent.node import labels
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import child_environment
+from odllm_agent.versions import Versions
 from odllm_controller.fleet import model_server
 from odllm_controller.fleet.certificates import certificate
 from odllm_controller.fleet.folder import fleet_root
@@ -60,6 +61,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
         ray_dir=str(ray_dir),
         model_server=model_server.start(address, token, tls_dir, environment),
         started_at=now().isoformat(timespec="seconds"),
+        versions=Versions.here(),
     )
     head.keep()
     return head

@@ -31,6 +31,15 @@ def test_an_assignment_survives_its_file(tmp_path: Path) -> None:
     assert assignment.read(path)[1] != sha256
 
 
+def test_one_that_another_python_has_planned_is_taken(tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(WHOLE.experiment, versions={"python": "3.99.0", "ray": "9.0"})
+    path = tmp_path / "trials.json"
+    path.write_text(to_json(dataclasses.replace(WHOLE, experiment=elsewhere)))
+    here = support.device(python_version="3.11.0")
+    asked = assignment.read(path)[0].on(here)
+    assert (asked.device, asked.experiment) == (here, elsewhere)
+
+
 def changed(**fields: object) -> str:
     return json.dumps(json.loads(to_json(WHOLE)) | fields)
 

@@ -1,5 +1,7 @@
 """Joining a real head on loopback, and coming back to it."""
 
+import dataclasses
+import platform
 import signal
 from collections.abc import Iterator
 from importlib import metadata
@@ -10,13 +12,22 @@ import pytest
 
 from odllm_agent.__main__ import main
 from odllm_agent.device import device_id
+from odllm_agent.node import supervisor
 from odllm_agent.state import cpus
 from odllm_agent.versions import Versions
 from odllm_controller.fleet import starting
 from odllm_controller.fleet.head import Head
 from odllm_controller.fleet.token import token_file
 from tests import family
-from tests.joining import PATIENCE_S, Join, asked, eventually, fleet_in, join
+from tests.joining import (
+    PATIENCE_S,
+    Join,
+    asked,
+    eventually,
+    fleet_in,
+    join,
+    say_another_patch,
+)
 
 pytestmark = pytest.mark.ray
 
@@ -107,7 +118,30 @@ def test_another_version_is_refused_with_both(
     assert main(["join", head.address, "--token-file", str(head.token_file)]) == 1
     told = capsys.readouterr().err
     assert f"Ray is 2.0 here and {metadata.version('ray')} there" in told
-    assert "install the same versions" in told
+    assert f"install Ray {metadata.version('ray')}, Python" in told
+
+
+def test_another_python_is_refused_with_both_before_a_node_is_started(
+    head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = dataclasses.replace(Versions.here(), python="3.10.1")
+    monkeypatch.setattr(Versions, "here", lambda: here)
+    monkeypatch.setattr(supervisor, "NodeProcess", lambda *_: pytest.fail("it started one"))
+    monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path))
+    assert main(["join", head.address, "--token-file", str(head.token_file)]) == 1
+    told = capsys.readouterr().err
+    assert f"Python is 3.10.1 here and {platform.python_version()} there" in told
+    assert "`odllm-agent run`, a device is measured with any Python" in told
+
+
+def test_a_device_with_another_patch_of_python_joins(tmp_path: Path) -> None:
+    with fleet_in(tmp_path / "fleet") as address:
+        head = starting.start(address)
+        say_another_patch(head)
+        with join(tmp_path, head.address, head.token_file) as device:
+            device.says("joined the fleet")
+            assert asked(head).device_ids == (device_id(),)
+            assert device.leave() == 0
 
 
 def test_a_device_waits_for_its_head_and_finds_the_next_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`odllm fleet` as it is typed."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from odllm_agent.contract import Event, EventKind
 from odllm_agent.device import device_id
 from odllm_agent.errors import DispatchError, UsageError
+from odllm_agent.versions import Versions
 from odllm_controller.commands.fleet import fleet
 from tests import stores, support
 from tests.joining import fleet_in, join
@@ -18,7 +20,7 @@ from tests.joining import fleet_in, join
 
 @pytest.mark.ray
 def test_a_fleet_goes_up_once_shows_its_devices_and_goes_down(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with fleet_in(tmp_path / "fleet") as address:
         assert fleet(["up", "--port", str(address.port)]) == 0
@@ -42,6 +44,11 @@ def test_a_fleet_goes_up_once_shows_its_devices_and_goes_down(
             assert shown["odllm_version"] == metadata.version("odllm")
             assert shown["reasons"]["trial"] == "no controller has used it yet"
             assert device.leave() == 0
+        another = dataclasses.replace(Versions.here(), python="3.10.1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Versions, "here", lambda: another)
+            with pytest.raises(DispatchError, match=r"Python is 3\.10"):
+                fleet(["up"])
         assert fleet(["down"]) == 0
         assert f"the head at {address} is down" in capsys.readouterr().out
         assert fleet(["down"]) == 0

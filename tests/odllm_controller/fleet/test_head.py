@@ -1,6 +1,8 @@
 """A real head: up, found, down, and shut to whoever has no token."""
 
+import dataclasses
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from odllm_controller.fleet import starting
 from odllm_controller.fleet.certificates import certificate
 from odllm_controller.fleet.head import Head
 from tests import family
-from tests.joining import asked, eventually, fleet_in, join
+from tests.joining import asked, eventually, fleet_in, join, say_another_patch
 
 pytestmark = pytest.mark.ray
 
@@ -55,6 +57,47 @@ def test_a_head_is_found_and_listens_on_loopback_alone(head: Head) -> None:
     assert len(listening) >= 3
     # An IPv4 address may be written as one of IPv6.
     assert all((getattr(each, "ipv4_mapped", None) or each).is_loopback for each in listening)
+
+
+def test_a_head_of_another_python_is_refused_with_both_before_ray_is_asked(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = dataclasses.replace(Versions.here(), python="3.10.1")
+    monkeypatch.setattr(Versions, "here", lambda: here)
+    with pytest.raises(DispatchError) as raised:
+        Head.load()
+    told = f"Python is 3.10.1 here and {platform.python_version()} there"
+    assert raised.value.message.endswith(f"does not fit this command: {told}")
+    assert head.versions is not None
+    assert head.versions.needed in raised.value.remedy
+    assert "odllm fleet down" in raised.value.remedy
+
+
+def test_a_head_that_did_not_write_down_what_it_runs_is_still_found(tmp_path: Path) -> None:
+    (tmp_path / "head.json").write_text('{"address": "127.0.0.1:6379", "pid": 1}')
+    found = Head.of(tmp_path)
+    assert found is not None
+    assert found.versions is None
+    found.check_fits()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"versions": []}', '{"versions": {"ray": "1"}}'])
+def test_a_file_that_tells_of_no_head_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "head.json").write_text(content)
+    assert Head.of(tmp_path) is None
+
+
+def test_a_driver_with_another_patch_of_python_enters(tmp_path: Path) -> None:
+    with fleet_in(tmp_path / "fleet") as address:
+        head = starting.start(address)
+        say_another_patch(head)
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER, head.address],
+            env={**os.environ, **head.environment()},
+            capture_output=True,
+            check=True,
+        )
+        assert b"entered" in done.stdout
 
 
 def test_no_token_and_a_wrong_one_open_nothing(head: Head, wrong_token: Path) -> None:
