@@ -21,13 +21,16 @@ help:
 
 # Hashes are checked for every package; the product itself is installed from this checkout. Without
 # the constraints pip looks at newer versions of what is wanted with an extra, which have no hash.
+# What pip has kept of llama.cpp may have been compiled for another processor, or wrongly for this one.
 # A system that gets another Python leaves the environment without its packages.
+COMPILED = CMAKE_ARGS="$${CMAKE_ARGS-$$(sh install/cmake-args.sh)}"
 UNUSABLE := $(shell $(BIN)/python -c 'import pip' 2>/dev/null || echo unusable)
 $(STAMP): requirements.lock pyproject.toml $(UNUSABLE)
 	@sh install/venv.sh $(VENV) $(PYTHON)
-	$(BIN)/pip install --quiet --disable-pip-version-check \
+	$(COMPILED) $(BIN)/pip install --quiet --disable-pip-version-check \
 	  --require-hashes -r requirements.lock -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m odllm_agent.builds || sh install/engine.sh $(BIN)
 	touch $@
 
 sweep: $(STAMP)
