@@ -11,6 +11,7 @@ from odllm_agent.builds import builds
 
 def main() -> int:
     """Tries the engines and tells what does not work."""
+    sys.stderr.write("trying the engines on this processor; some seconds, once\n")
     here = builds()
     for error in here.absent.values():
         sys.stderr.write(f"{error}\n")

@@ -16,7 +16,8 @@ from odllm_controller.dispatch import Agent, Sighting
 from odllm_controller.remote import RemoteAgent, answer, waited
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-_ANSWER_TIMEOUT_S = 120
+# A device tries its engines before it first says what it is.
+_DESCRIBED_TIMEOUT_S = 900
 _KILLED_TIMEOUT_S = 10
 
 
@@ -93,7 +94,7 @@ def _start_ray() -> None:
 def _start_agent(meters: tuple[str, ...]) -> RemoteAgent:
     # Restarted without limit: an agent that is lost costs no more than what it was doing.
     actor = AgentActor.options(max_restarts=-1).remote()  # type: ignore[attr-defined]
-    device = answer(actor.device.remote(meters), _ANSWER_TIMEOUT_S)
+    device = answer(actor.device.remote(meters), _DESCRIBED_TIMEOUT_S)
     return RemoteAgent(device, actor, meters)
 
 
