@@ -140,7 +140,7 @@ def test_a_model_in_parts_becomes_what_the_whole_does(tiny: Path, parts: tuple[P
 
 
 def test_a_model_in_parts_runs(parts: tuple[Path, ...]) -> None:
-    trial = Trial("d", described(parts[0]), asked(**EXACT), Workload("short", 8, 4))
+    trial = Trial("d", described(parts[0]), asked("openvino", **EXACT), Workload("short", 8, 4))
     result = run_round(Measurement(trial, 0, RepeatPolicy(0, 1, 1)))
     assert result.failure is None
     assert len(result.repeats) == 1
