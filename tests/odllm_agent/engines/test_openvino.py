@@ -264,7 +264,9 @@ def test_version_names_both_packages_and_the_build() -> None:
 
 def test_a_round_comes_back_whole_and_loads_what_was_converted_before(model: ModelFile) -> None:
     workload = Workload("short", prompt_tokens=8, output_tokens=4, depth_tokens=3)
-    order = Measurement(Trial("d", model, asked("openvino", **EXACT), workload), 0, RepeatPolicy(1, 2, 2))
+    order = Measurement(
+        Trial("d", model, asked("openvino", **EXACT), workload), 0, RepeatPolicy(1, 2, 2)
+    )
     result = run_round(order)
     assert result.failure is None
     assert [len(repeat.token_s) for repeat in result.repeats] == [4, 4, 4]
