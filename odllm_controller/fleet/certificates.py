@@ -55,6 +55,10 @@ def certificate(folder: Path, addresses: Sequence[str], out: Path) -> Path:
             ),
             critical=False,
         )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+            critical=False,
+        )
         .sign(authority_key, hashes.SHA256())
     )
     make_private(out)
@@ -101,6 +105,8 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now() - _EARLIER)
         .not_valid_after(now() + _VALID)
+        # Python 3.13 takes no authority without it, and no certificate that does not name its.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 

@@ -16,6 +16,8 @@ def context(folder: Path, purpose: ssl.Purpose) -> ssl.SSLContext:
     found = ssl.create_default_context(purpose, cafile=str(folder / AUTHORITY))
     found.load_cert_chain(folder / CERTIFICATE, folder / KEY)
     found.verify_mode = ssl.CERT_REQUIRED
+    # As Python does from 3.13 on.
+    found.verify_flags |= ssl.VERIFY_X509_STRICT
     return found
 
 

@@ -26,7 +26,11 @@ from tests.joining import asked, eventually, fleet_in, join, say_another_patch
 
 pytestmark = pytest.mark.ray
 
-DRIVER = "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); print('entered')"
+# A traceback may show this line, which must not look as if it had been run to its end.
+DRIVER = (
+    "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
+    "print('ENTERED'.lower())"
+)
 
 JOINING = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 
@@ -95,9 +99,9 @@ def test_a_driver_with_another_patch_of_python_enters(tmp_path: Path) -> None:
             [sys.executable, "-c", DRIVER, head.address],
             env={**os.environ, **head.environment()},
             capture_output=True,
-            check=True,
+            check=False,
         )
-        assert b"entered" in done.stdout
+        assert b"entered" in done.stdout, done.stderr
 
 
 def test_no_token_and_a_wrong_one_open_nothing(head: Head, wrong_token: Path) -> None:
