@@ -1,6 +1,6 @@
 """From what is asked of a device, and the model files that it has, to what it has to do."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from odllm_agent import fallback
@@ -55,11 +55,15 @@ def trials(
 
 
 def fallbacks(
-    device: Device, files: Sequence[ModelFile], engines: Sequence[Engine]
-) -> Iterator[tuple[ModelFile, Choice]]:
-    """The files that an engine does not run as it was asked to, with what it runs them with."""
+    device: Device, files: Iterable[ModelFile], engines: Sequence[Engine]
+) -> tuple[str, ...]:
+    """What an engine does not run as it was asked to, why and what to do about it, a line each."""
+    told: dict[str, list[str]] = {}
     for file in files:
-        yield from ((file, choice) for choice in _choices(device, engines, file) if choice.faults)
+        for choice in _choices(device, engines, file):
+            if choice.faults:
+                told.setdefault(choice.told, []).append(file.quantization)
+    return tuple(f"{', '.join(dict.fromkeys(types))} {line}" for line, types in told.items())
 
 
 def _choices(device: Device, engines: Sequence[Engine], file: ModelFile) -> Iterator[Choice]:

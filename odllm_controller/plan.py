@@ -1,7 +1,7 @@
 """The planner: from an experiment, a device and its model files to what the device has to do."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from odllm_agent import fallback, orders
 from odllm_agent.contract import (
@@ -143,14 +143,10 @@ def skips(device: Device, forecasts: Sequence[Forecast]) -> tuple[Skip, ...]:
     )
 
 
-def fallbacks(experiment: Experiment, device: Device, files: Sequence[ModelFile]) -> list[str]:
-    """What a device does not run as it was asked to, why and what to do about it, a line each."""
-    told: dict[str, list[str]] = {}
-    for file, choice in orders.fallbacks(device, files, engines(experiment, device)):
-        told.setdefault(choice.told, []).append(file.quantization)
-    return [
-        f"{device.label}: {', '.join(dict.fromkeys(types))} {line}" for line, types in told.items()
-    ]
+def fallbacks(experiment: Experiment, device: Device, files: Iterable[ModelFile]) -> list[str]:
+    """What a device does not run as an experiment asks, a line each; see `orders.fallbacks`."""
+    found = orders.fallbacks(device, files, engines(experiment, device))
+    return [f"{device.label}: {line}" for line in found]
 
 
 def _choice(engine: Engine, model: ModelFile, device: Device) -> Choice:

@@ -110,10 +110,17 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     if options.out:
         ((device, found),) = told
         _write(options.out, experiment, device, found)
+    notes = [
+        note
+        for device, found in told
+        for note in plan.fallbacks(experiment, device, (each.model for each in found if each.model))
+    ]
     if options.as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     else:
         _print(console, rows, elsewhere)
+        for note in notes:
+            console.print(f"note: {note}", markup=False, highlight=False)
     return all(row.fits is not None for row in rows)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odllm_agent import assignment, device, offline, worker
+from odllm_agent import assignment, device, offline, orders, worker
 from odllm_agent.agenda import Agenda
 from odllm_agent.assignment import FORMAT, Assignment
 from odllm_agent.claim import Claim
@@ -147,6 +147,8 @@ class _Run:
             files = [file for file in map(self._prepared, asked.requests) if file]
             planned = offline.trials(asked, files)
             checks = offline.checks(asked, files, planned, self._prepare)
+        for line in orders.fallbacks(asked.device, files, asked.engines):
+            _say(f"note: {line}")
         self._logbook.add(
             Planned(planned, asked.rounds, asked.rounds_at_most, asked.policy.interval_target)
         )

@@ -16,6 +16,8 @@ from odllm_agent.contract import (
     Method,
     ModelFile,
     ModelRequest,
+    Outcome,
+    PathTest,
     QualityCheck,
     Quantization,
     Reading,
@@ -470,3 +472,65 @@ def test_perplexity_alone_needs_no_unquantized_file() -> None:
 def test_the_experiments_seed_draws_the_tokens(seed: int) -> None:
     (trial,) = plan.trials(experiment(f"seed={seed}"), support.device(), [support.model_file()])
     assert trial.workload.seed == seed
+
+
+def of_type(kind: str) -> ModelFile:
+    return dataclasses.replace(support.model_file(quantization=kind), tensor_types=(kind, "F32"))
+
+
+def faulty(*tests: PathTest) -> Device:
+    return support.device(builds={"llama_cpp": support.build("AMX_INT8 = 1", *tests)})
+
+
+AMX_CRASHES = tuple(PathTest(kind, "amx", Outcome.CRASHED, "SIGSEGV") for kind in ("Q4_0", "Q8_0"))
+
+
+def test_what_a_build_cannot_run_as_asked_is_planned_with_the_next_best() -> None:
+    device = faulty(*AMX_CRASHES)
+    files = [of_type("Q4_0"), of_type("Q8_0"), of_type("F16")]
+    config = experiment("engines.llama_cpp.repack=[true,false]")
+    trials = plan.trials(config, device, files)
+    told = Counter((trial.model.quantization, trial.engine.settings["repack"]) for trial in trials)
+    assert told == {
+        ("Q4_0", False): 1,
+        ("Q8_0", False): 1,
+        ("F16", True): 1,
+        ("F16", False): 1,
+    }
+    assert {trial.engine.build for trial in trials} == {device.builds["llama_cpp"].id}
+
+
+def test_what_runs_in_another_way_is_told_in_one_line_for_all_its_types() -> None:
+    files = [of_type("Q4_0"), of_type("Q8_0"), of_type("F16")]
+    (line,) = plan.fallbacks(experiment(), faulty(*AMX_CRASHES), files)
+    assert line.startswith("laptop: Q4_0, Q8_0 run on llama_cpp with repack=False")
+    assert "this build's amx path crashes (SIGSEGV)" in line
+    assert plan.fallbacks(experiment(), support.device(), files) == []
+
+
+def test_a_quality_check_has_the_settings_that_both_its_files_run_with() -> None:
+    config = experiment()
+    device = faulty(PathTest("F16", "amx", Outcome.CRASHED, "SIGSEGV"))
+    subjects = [plan.reading(config.quality, "text")]
+    bases = {"reference-1.6M": of_type("F16")}
+    (check,) = plan.checks(config, device, [of_type("Q4_0")], subjects, bases)
+    assert check.engine.settings["repack"] is False
+
+
+def test_ceilings_of_types_that_need_other_settings_are_an_order_of_their_own() -> None:
+    device = faulty(*AMX_CRASHES)
+    first, second = plan.ceilings(device, [of_types("F16", "Q4_0")])
+    assert {first.names, second.names} == {("F16", READ), ("Q4_0",)}
+    assert {each.names: each.engine.settings["repack"] for each in (first, second)} == {
+        ("F16", READ): True,
+        ("Q4_0",): False,
+    }
+
+
+def test_what_works_in_no_way_is_skipped_with_the_reason() -> None:
+    device = faulty(PathTest("Q4_0", "plain", Outcome.WRONG, "off by 0.3"))
+    (engine,) = plan.engines(experiment(), device)
+    told = support.forecast(of_type("Q4_0"), engine)
+    (skip,) = plan.skips(device, [told])
+    assert "plain Q4_0 computes wrong values (off by 0.3)" in skip.reason
+    assert plan.trials(experiment(), device, [of_type("Q4_0")]) == ()
