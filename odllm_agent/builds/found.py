@@ -33,6 +33,8 @@ from odllm_agent.state import logical_cores
 # Raised whenever what is tried changes, so that it is tried again.
 _EDITION = 1
 _DEADLINE_S = 120.0
+# What Python ends with when an exception ends it; a library that crashes ends it otherwise.
+_EXCEPTION = 1
 _TRIERS: Mapping[str, str] = {
     "llama_cpp": "odllm_agent.builds.llama_cpp",
     "openvino": "odllm_agent.builds.openvino",
@@ -117,8 +119,10 @@ def _found(engine: str) -> Found:
     with _alone(path):
         # Another process may have found it out meanwhile.
         known = _kept(path, state) or _looked_at(engine, paths, state.threads)
-        with contextlib.suppress(OSError):
-            path.write_text(to_json(_Kept(state, known)))
+        # What could not be tried, for want of room or the like, is tried the next time.
+        if not known.build.untested:
+            with contextlib.suppress(OSError):
+                path.write_text(to_json(_Kept(state, known)))
     return known
 
 
@@ -130,14 +134,14 @@ def _looked_at(engine: str, paths: Sequence[Path], threads: int) -> Found:
 
 
 def _best_variant(
-    engine: str, libraries: Sequence[str], paths: Sequence[Path], threads: int
+    engine: str, backends: Sequence[str], paths: Sequence[Path], threads: int
 ) -> Found:
     """The first variant without a fault, or the one with fewest; it is the one to load from now."""
     best: tuple[Found, Path] | None = None
-    for variant in map(Path, libraries):
+    for variant in map(Path, backends):
         chosen = {variants.VARIABLE: str(variant)}
         # The others compute nothing then.
-        computing = [path for path in paths if path == variant or str(path) not in libraries]
+        computing = [path for path in paths if path == variant or str(path) not in backends]
         try:
             found = _tried(engine, _told(engine, chosen), computing, threads, chosen)
         except EngineError:
@@ -199,13 +203,21 @@ def _tests(
         known = map(as_option, tests.values())
         status, log = _run(_TRIERS[engine], chosen, f"--threads={threads}", *known)
         tests |= {(each.type, each.path): each for each in heard(PathTest, log)}
-        if status == 0:
-            return tuple(tests.values()), ""
         begun = [key for key, each in tests.items() if each.is_begun]
-        if not begun:
-            last = f": {log[-1]}" if log else ""
-            return tuple(tests.values()), f"trying it, the process {_ended(status)}{last}"
+        failed = next(heard(Failure, log), None)
+        if status in {0, _EXCEPTION} or not begun:
+            for key in begun:
+                del tests[key]
+            return tuple(tests.values()), _why_untested(failed, status, log)
         tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
+
+
+def _why_untested(failed: Failure | None, status: int | None, log: Sequence[str]) -> str:
+    """Why a build could not be tried whole, or `""`."""
+    if failed:
+        return f"it could not be tried: {failed.message}"
+    last = f": {log[-1]}" if log else ""
+    return "" if status == 0 else f"trying it, the process {_ended(status)}{last}"
 
 
 def _ended(status: int | None) -> str:

@@ -19,10 +19,11 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from odllm_agent.builds.lines import Outcomes, known, say
-from odllm_agent.contract import PLAIN, Outcome, PathTest
+from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
 from odllm_agent.engines.ggml import layout, layout_name, type_number, value_bytes
 from odllm_agent.engines.ggml_product import Product
 from odllm_agent.engines.native import bound
+from odllm_agent.errors import OdllmError
 
 TYPES = (
     *("F32", "F16", "BF16"),
@@ -66,11 +67,14 @@ def main() -> None:
     parser.add_argument("--known", type=known, action="append", default=[])
     options = parser.parse_args()
     outcomes: Outcomes = dict(options.known)
-    for type_name in filter(_is_known, TYPES):
-        for path in _paths(type_name):
-            if (type_name, path) not in outcomes:
-                say(PathTest.begun(type_name, path))
-                say(_tried(type_name, path, options.threads))
+    try:
+        for type_name in filter(_is_known, TYPES):
+            for path in _paths(type_name):
+                if (type_name, path) not in outcomes:
+                    say(PathTest.begun(type_name, path))
+                    say(_tried(type_name, path, options.threads))
+    except OdllmError as error:
+        say(Failure.of(error))
 
 
 def _is_known(type_name: str) -> bool:

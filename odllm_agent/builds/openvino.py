@@ -19,6 +19,7 @@ from odllm_agent import engines, models, state
 from odllm_agent.builds.lines import Outcomes, known, say
 from odllm_agent.contract import (
     Engine,
+    Failure,
     ModelFile,
     ModelRequest,
     Outcome,
@@ -26,7 +27,7 @@ from odllm_agent.contract import (
     Quantization,
     Source,
 )
-from odllm_agent.errors import EngineError, OdllmError
+from odllm_agent.errors import EngineError, OdllmError, SettingError
 from odllm_agent.fallback import openvino_path
 from odllm_agent.settings import check_settings
 
@@ -56,13 +57,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--known", type=known, action="append", default=[])
     options = parser.parse_args()
-    for type_name in _TYPES:
-        _try_type(type_name, options.threads, dict(options.known))
+    try:
+        for type_name in _TYPES:
+            _try_type(type_name, options.threads, dict(options.known))
+    except OdllmError as error:
+        say(Failure.of(error))
 
 
 def _try_type(type_name: str, threads: int, outcomes: Outcomes) -> None:
     file: ModelFile | None = None
-    for form, count in product(_FORMS, sorted({1, threads})):
+    # How many threads are all, OpenVINO knows best.
+    for form, count in product(_FORMS, (1,) if threads == 1 else (1, 0)):
         # What computes in f32 is only of interest where nothing else works.
         for precision in ("auto", "f32"):
             settings = {"attention": form, "threads": count, "inference_precision": precision}
@@ -86,8 +91,10 @@ def _file(type_name: str) -> ModelFile:
 def _tried(type_name: str, path: str, file: ModelFile, settings: Mapping[str, object]) -> PathTest:
     try:
         found = _logits(_engine("openvino", settings), file)
-    except OdllmError as error:
+    except SettingError as error:
         return PathTest(type_name, path, Outcome.REFUSED, error.message)
+    except EngineError as error:
+        return PathTest(type_name, path, Outcome.FAILED, error.message)
     wanted = _wanted(file)
     if wanted is None:
         return PathTest(type_name, path, Outcome.RIGHT, "its values were not compared")

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     CRASHED = "crashed"
+    FAILED = "failed"
     REFUSED = "refused"
 
 
@@ -52,6 +53,7 @@ class PathTest:
             Outcome.RIGHT: "computes rightly",
             Outcome.WRONG: "computes wrong values",
             Outcome.CRASHED: "crashes",
+            Outcome.FAILED: "fails",
             Outcome.REFUSED: "is refused",
         }[self.outcome]
         return f"{verb} ({self.detail})" if self.detail else verb
@@ -85,8 +87,9 @@ class EngineBuild:
 
     @property
     def faults(self) -> tuple[PathTest, ...]:
-        """The tests that did not go well."""
-        return tuple(each for each in self.tests if each.outcome is not Outcome.RIGHT)
+        """The tests that did not go well; what an engine refuses by name is no fault of it."""
+        fine = (Outcome.RIGHT, Outcome.REFUSED)
+        return tuple(each for each in self.tests if each.outcome not in fine)
 
     def fault(self, type_name: str, path: str) -> PathTest | None:
         """What is wrong with weights of a type on a code path, or `None`."""

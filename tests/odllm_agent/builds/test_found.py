@@ -9,7 +9,7 @@ import pytest
 from odllm_agent import builds, child
 from odllm_agent.builds import found
 from odllm_agent.builds.lines import Told, heard
-from odllm_agent.contract import PLAIN, EngineBuild, Outcome, PathTest, to_json
+from odllm_agent.contract import PLAIN, EngineBuild, Failure, Outcome, PathTest, to_json
 from odllm_agent.engines import variants
 from tests.shim import struck
 
@@ -127,6 +127,25 @@ def test_of_several_variants_the_first_without_a_fault_is_chosen(
     monkeypatch.setattr(found, "_run", run)
     assert llama_cpp().system == "CPU second"
     assert "third" not in {variant for _, variant in asked}
+
+
+@pytest.mark.usefixtures("only_llama_cpp")
+def test_what_could_not_be_tried_is_told_not_blamed_and_tried_the_next_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Failure("DiskFull", "there is no room in the cache")
+    said = [PathTest("F16", PLAIN, Outcome.RIGHT), PathTest.begun("Q4_0", PLAIN), full]
+
+    def run(module: str, *_: object) -> tuple[int | None, list[str]]:
+        told = [Told("0.3.36", "CPU")] if module.endswith("look") else said
+        return 0, list(map(_said, told))
+
+    monkeypatch.setattr(found, "_run", run)
+    build = llama_cpp()
+    assert build.untested == "it could not be tried: there is no room in the cache"
+    assert [each.type for each in build.tests] == ["F16"]
+    assert build.faults == ()
+    assert list(root.glob("*.json")) == []
 
 
 def test_lines_of_a_library_and_a_line_that_was_cut_off_are_left_out() -> None:
