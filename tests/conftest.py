@@ -31,14 +31,14 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path / "agent-state"))
 
 
-@pytest.fixture(autouse=True)
-def _known_builds(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _known_builds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The engines' builds are tried once for all tests, which takes seconds."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    monkeypatch.setenv("ODLLM_BUILDS_DIR", str(shared / "builds"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ODLLM_BUILDS_DIR", str(shared / "builds"))
+        yield
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ examples:
 
 It takes all options of `odllm-agent join`.
 """
-_KEPT = ("ODLLM_CACHE_DIR", "ODLLM_STATE_DIR")
+_KEPT = ("ODLLM_CACHE_DIR", "ODLLM_STATE_DIR", "ODLLM_BUILDS_DIR")
 _OWN = {"linux": "systemd", "darwin": "launchd", "win32": "windows"}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from odllm_agent.place import builds_root
 from tests.fleet.namespace import Namespace
 from tests.fleet.process import Process, Role
 from tests.fleet.waiting import wait_until
@@ -201,5 +202,7 @@ class Host:
             "ODLLM_STATE_DIR": str(self.state),
             "ODLLM_FLEET_DIR": str(self.folder / "fleet"),
             "ODLLM_CACHE_DIR": str(self.folder / "cache"),
+            # All hosts have one processor.
+            "ODLLM_BUILDS_DIR": str(builds_root()),
         }
         return own | self.environment
