@@ -13,6 +13,7 @@ from odllm_agent.contract import (
     Engine,
     EngineBuild,
     ModelFile,
+    Outcome,
     PathTest,
     Scalar,
 )
@@ -48,7 +49,7 @@ class Choice:
     def told(self) -> str:
         """What an engine is run with instead, why, and what to do about it, in one line."""
         settings = ", ".join(f"{name}={value}" for name, value in self.changed.items())
-        wrong = "; ".join(dict.fromkeys(f"{each.path} path {each.told}" for each in self.faults))
+        wrong = "; ".join(dict.fromkeys(map(_without_figures, self.faults)))
         name = self.engine.name
         return f"run on {name} with {settings}: this build's {wrong}. {REMEDIES[name]}"
 
@@ -187,6 +188,12 @@ def _changed(asked: Engine, engine: Engine, faults: tuple[PathTest, ...]) -> Cho
         name: value for name, value in engine.settings.items() if value != asked.settings[name]
     }
     return Choice(engine, faults, changed=changed)
+
+
+def _without_figures(fault: PathTest) -> str:
+    """What is wrong with a code path, in words that all types share."""
+    told = fault.told if fault.outcome is Outcome.CRASHED else fault.kind
+    return f"{fault.path} path {told}"
 
 
 def _with(engine: Engine, **settings: Scalar) -> Engine:

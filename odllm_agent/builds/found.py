@@ -6,6 +6,7 @@ or its microcode change.
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,12 +77,14 @@ class _State:
         processor: Of this machine.
         threads: The most that an engine is tried with.
         files: Each library with its size and time.
+        variant: The CPU backend that was asked for by name, or `""`.
     """
 
     edition: int
     processor: str
     threads: int
     files: tuple[str, ...]
+    variant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def _found(engine: str) -> Found:
     """
     paths = libraries.libraries(engine)
     # Without libraries the engine itself says best what is missing.
-    state = _State(_EDITION, processor(), logical_cores(), tuple(map(_file, paths)))
+    files, variant = tuple(map(_file, paths)), os.environ.get(variants.VARIABLE, "")
+    state = _State(_EDITION, processor(), logical_cores(), files, variant)
     path = builds_root() / f"{engine}-{state.threads}-threads.json"
     known = _kept(path, state)
     if known:
@@ -128,9 +132,10 @@ def _found(engine: str) -> Found:
 
 def _looked_at(engine: str, paths: Sequence[Path], threads: int) -> Found:
     told = _told(engine, {})
+    asked_for = os.environ.get(variants.VARIABLE)
     if not told.variants:
         return _tried(engine, told, paths, threads, {})
-    return _best_variant(engine, told.variants, paths, threads)
+    return _best_variant(engine, [asked_for] if asked_for else told.variants, paths, threads)
 
 
 def _best_variant(
@@ -140,10 +145,8 @@ def _best_variant(
     best: tuple[Found, Path] | None = None
     for variant in map(Path, backends):
         chosen = {variants.VARIABLE: str(variant)}
-        # The others compute nothing then.
-        computing = [path for path in paths if path == variant or str(path) not in backends]
         try:
-            found = _tried(engine, _told(engine, chosen), computing, threads, chosen)
+            found = _tried(engine, _told(engine, chosen), paths, threads, chosen)
         except EngineError:
             continue
         if best is None or len(found.build.faults) < len(best[0].build.faults):
@@ -152,8 +155,9 @@ def _best_variant(
             break
     if best is None:
         raise _unusable(engine, "each of its variants did")
-    with contextlib.suppress(OSError):
-        variants.choose(best[1])
+    if variants.VARIABLE not in os.environ:
+        with contextlib.suppress(OSError):
+            variants.choose(best[1])
     return best[0]
 
 

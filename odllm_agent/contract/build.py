@@ -48,15 +48,19 @@ class PathTest:
 
     @property
     def told(self) -> str:
-        """What is wrong with it, in words."""
-        verb = {
+        """What came of it, in words."""
+        return f"{self.kind} ({self.detail})" if self.detail else self.kind
+
+    @property
+    def kind(self) -> str:
+        """The same without its detail, which may be another for each type."""
+        return {
             Outcome.RIGHT: "computes rightly",
             Outcome.WRONG: "computes wrong values",
             Outcome.CRASHED: "crashes",
             Outcome.FAILED: "fails",
             Outcome.REFUSED: "is refused",
         }[self.outcome]
-        return f"{verb} ({self.detail})" if self.detail else verb
 
 
 @dataclass(frozen=True, slots=True)
