@@ -1,0 +1,112 @@
+"""What came of the smoke experiment on a machine, by what its agent wrote down."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from odllm_agent.contract import QualityResult, RoundResult, Score
+from odllm_agent.logbook import Opening, Planned, Unprepared
+
+Scores = Mapping[tuple[str, str, str], float]
+"""Figures by the type of weights, what was read or asked, and the metric."""
+
+Kind = TypeVar("Kind")
+
+_SAME = 0.01
+# A question that hangs in the balance may fall either way where sums are rounded otherwise.
+_ACCURACY = 0.02
+# Of two distributions that are as good as equal the divergence is mostly rounding.
+_DIVERGENCE = 0.0002
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        cpu: What the agent calls the processor.
+        engine: The engine's version.
+        features: The extensions of the processor that the engine says it uses.
+        planned: How many rounds of trials there were to be.
+        measured: How many of them are whole.
+        scores: How good each model file was.
+        failures: What failed, in the agent's words.
+    """
+
+    cpu: str
+    engine: str
+    features: frozenset[str]
+    planned: int
+    measured: int
+    scores: Scores
+    failures: tuple[str, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[object]) -> "Outcome":
+        """What entries of a logbook tell."""
+        found = tuple(entries)
+        (opening, *_), planned = _all(found, Opening), _all(found, Planned)
+        rounds, checks = _all(found, RoundResult), _all(found, QualityResult)
+        failures = [
+            *(each.failure for each in _all(found, Unprepared)),
+            *(each.failure for each in rounds),
+            *(each.failure for each in checks),
+        ]
+        return cls(
+            cpu=opening.device.cpu,
+            engine=opening.device.engines.get("llama_cpp", ""),
+            features=frozenset().union(*(_features(r.loaded.system) for r in rounds if r.loaded)),
+            planned=sum(len(each.trials) * each.rounds for each in planned),
+            measured=sum(each.complete for each in rounds),
+            scores=dict(score for check in checks for score in _scores(check)),
+            failures=tuple(failure.message for failure in failures if failure),
+        )
+
+    def wrongs(self, here: Scores | None = None) -> tuple[str, ...]:
+        """What is not as it must be, in words.
+
+        Args:
+            here: The same figures from the processor that is here.
+        """
+        wrongs = [f"failed: {failure}" for failure in self.failures]
+        if not self.planned or self.measured != self.planned:
+            wrongs.append(f"measured {self.measured} of {self.planned} rounds")
+        if not self.scores:
+            wrongs.append("no score of quality")
+        if here is not None:
+            wrongs += _differences(self.scores, here)
+        return tuple(wrongs)
+
+
+def _differences(scores: Scores, here: Scores) -> list[str]:
+    names = sorted(scores.keys() | here.keys())
+    return [
+        f"{' '.join(name)} is {scores.get(name)}, and {here.get(name)} here"
+        for name in names
+        if not _are_alike(name[-1], scores.get(name), here.get(name))
+    ]
+
+
+def _are_alike(metric: str, one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    allowed = {"accuracy": _ACCURACY, "kld": _DIVERGENCE}.get(metric, 0.0)
+    return abs(one - other) <= max(allowed, _SAME * max(abs(one), abs(other)))
+
+
+def _all(entries: Iterable[object], kind: type[Kind]) -> tuple[Kind, ...]:
+    return tuple(entry for entry in entries if isinstance(entry, kind))
+
+
+def _scores(result: QualityResult) -> Iterable[tuple[tuple[str, str, str], float]]:
+    check = result.check
+    told: Iterable[Score] = result.scores
+    for score in told:
+        if score.value is not None:
+            yield (check.model.quantization, check.subject, score.metric), score.value
+
+
+def _features(system: str) -> frozenset[str]:
+    """What is on in what llama.cpp tells of itself, such as `AVX2 = 1 | AVX512 = 0`."""
+    return frozenset(re.findall(r"(\w+) = 1\b", system))

@@ -1,0 +1,89 @@
+"""llama-cpp-python compiled for every processor of an architecture, by the compilers here."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.machines.machine import CHECKOUT
+
+PORTABLE = ("-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON")
+"""One library for each generation of processors; which one is loaded is decided where it runs."""
+
+_CROSS = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A compiler that may be here.
+
+    Attributes:
+        name: What its build is called here.
+        c: Its C compiler.
+        cxx: Its C++ compiler.
+        arch: What it compiles for.
+    """
+
+    name: str
+    c: str
+    cxx: str
+    arch: str = "x86_64"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is installed."""
+        return shutil.which(self.cxx) is not None
+
+    def surroundings(self) -> dict[str, str]:
+        """The variables by which llama-cpp-python is compiled with it."""
+        options = (*PORTABLE, *(_CROSS if self.arch == "aarch64" else ()))
+        return {"CC": self.c, "CXX": self.cxx, "CMAKE_ARGS": " ".join(options)}
+
+    def command(self, requirement: str, out: Path) -> list[str]:
+        """The command that compiles a wheel; a wheel of pip's cache would be another compiler's.
+
+        Args:
+            requirement: llama-cpp-python with its version.
+            out: The folder for the wheel.
+        """
+        pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir"]
+        return [*pip, "--no-binary", "llama-cpp-python", "--wheel-dir", str(out), requirement]
+
+
+def _gcc(version: int) -> Compiler:
+    return Compiler(f"gcc-{version}", f"gcc-{version}", f"g++-{version}")
+
+
+def _clang(version: int) -> Compiler:
+    return Compiler(f"clang-{version}", f"clang-{version}", f"clang++-{version}")
+
+
+CROSS = Compiler("aarch64-gcc", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "aarch64")
+NATIVE = (*map(_gcc, (12, 14, 11)), *map(_clang, (14, 19)))
+"""The first of them that is here compiles what the emulated x86 processors run."""
+
+
+def requirement(constraints: str) -> str:
+    """The pinned llama-cpp-python.
+
+    Args:
+        constraints: The text of constraints.txt.
+    """
+    return next(line for line in constraints.splitlines() if line.startswith("llama-cpp-python=="))
+
+
+def compiled(compiler: Compiler, folder: Path) -> Path:
+    """The wheel of a compiler; it is compiled unless it is in the folder.
+
+    Raises:
+        CalledProcessError: It cannot be compiled.
+    """
+    found = sorted(folder.glob("*.whl"))
+    if not found:
+        wanted = requirement((CHECKOUT / "constraints.txt").read_text("utf-8"))
+        command = compiler.command(wanted, folder)
+        subprocess.run(command, env=os.environ | compiler.surroundings(), check=True)
+        found = sorted(folder.glob("*.whl"))
+    return found[0]
