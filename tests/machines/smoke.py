@@ -8,8 +8,15 @@ from odllm_agent.logbook import entries
 from tests.machines.machine import CHECKOUT, Machine
 from tests.machines.outcome import Outcome
 
-_EXPERIMENT = ("+experiment=smoke", "repeats.at_most=3", "deadline_s=36000")
-"""What emulation takes says nothing, so nobody waits until it is told narrowly."""
+# What emulation takes says nothing, so nobody waits until it is told narrowly; and a part of the
+# text and of the questions shows as well as all whether a processor computes what others do.
+_EXPERIMENT = (
+    "+experiment=smoke",
+    "repeats.at_most=3",
+    "deadline_s=36000",
+    "quality.max_windows=4",
+    "quality.limit=20",
+)
 
 
 class Stuck(Exception):
