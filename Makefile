@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: unusable help sweep explore test check bench fuzz chaos lock clean
+.PHONY: unusable help sweep explore test check bench fuzz chaos machines lock clean
 
 help:
 	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench     compare with llama-bench, built from the same source"
 	@echo "make fuzz      10,000 mutated model files, read by everything that reads them"
 	@echo "make chaos     strike a fleet in network namespaces with 50 faults (ARGS='--seed 7'; needs root)"
+	@echo "make machines  the smoke experiment on emulated processors and builds of several compilers (needs root)"
 	@echo "make lock      resolve the pinned versions anew (needs uv)"
 
 # Hashes are checked for every package; the product itself is installed from this checkout. Without
@@ -63,6 +64,9 @@ fuzz: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m pytest -m chaos tests/fleet
 	$(BIN)/python -m tests.fleet.chaos $(ARGS)
+
+machines: $(STAMP)
+	$(BIN)/python -m tests.machines $(ARGS)
 
 lock:
 	uv pip compile --universal --python-version 3.11 --all-extras --no-emit-index-url \
