@@ -18,7 +18,7 @@ examples:
   python -m tests.machines --wheels /var/tmp/wheels   with wheels that were compiled before
 
 It needs root on an x86-64 Linux. Debian's packages qemu-user-static, debootstrap and
-g++-aarch64-linux-gnu bring the emulated processors, gcc-11, gcc-12 and clang-14 the compilers. A
+g++-aarch64-linux-gnu bring the emulated processors, g++-11, g++-12 and clang-14 the compilers. A
 wheel that is not there is compiled, which takes ten minutes or more.
 Exit status: 0 all of them did what they must, 1 one did not, 2 wrong usage.
 """

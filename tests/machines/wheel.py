@@ -12,7 +12,13 @@ from tests.machines.machine import CHECKOUT
 PORTABLE = ("-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON")
 """One library for each generation of processors; which one is loaded is decided where it runs."""
 
-_CROSS = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64")
+_NO_IMAGES = "-DLLAVA_BUILD=OFF"
+_CROSS = (
+    "-DCMAKE_SYSTEM_NAME=Linux",
+    "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+    "-DCMAKE_C_COMPILER_TARGET=aarch64-linux-gnu",
+    "-DCMAKE_CXX_COMPILER_TARGET=aarch64-linux-gnu",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Compiler:
 
     def surroundings(self) -> dict[str, str]:
         """The variables by which llama-cpp-python is compiled with it."""
-        options = (*PORTABLE, *(_CROSS if self.arch == "aarch64" else ()))
+        options = (*PORTABLE, _NO_IMAGES, *(_CROSS if self.arch == "aarch64" else ()))
         return {"CC": self.c, "CXX": self.cxx, "CMAKE_ARGS": " ".join(options)}
 
     def command(self, requirement: str, out: Path) -> list[str]:
@@ -60,7 +66,8 @@ def _clang(version: int) -> Compiler:
     return Compiler(f"clang-{version}", f"clang-{version}", f"clang++-{version}")
 
 
-CROSS = Compiler("aarch64-gcc", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "aarch64")
+# llama.cpp's variants for ARM end with one for SME, which GCC knows only since version 14.
+CROSS = Compiler("aarch64-clang-14", "clang-14", "clang++-14", "aarch64")
 NATIVE = (*map(_gcc, (12, 14, 11)), *map(_clang, (14, 19)))
 """The first of them that is here compiles what the emulated x86 processors run."""
 
