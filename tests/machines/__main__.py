@@ -62,10 +62,19 @@ def _tried(
 
 def _tell(name: str, outcome: Outcome | None, wrongs: tuple[str, ...]) -> None:
     if outcome:
-        rounds = f"{outcome.measured} of {outcome.planned} rounds, {len(outcome.scores)} scores"
-        print(f"{name}: {outcome.cpu}: {rounds}: {' '.join(sorted(outcome.features))}", flush=True)
+        print(f"{name}: {_told(outcome)}", flush=True)
+        for fault in outcome.faults:
+            print(f"{name}: does not work there: {fault}", flush=True)
     for wrong in wrongs:
         print(f"{name}: wrong: {wrong}", flush=True)
+
+
+def _told(outcome: Outcome) -> str:
+    tests = outcome.build.tests if outcome.build else ()
+    return (
+        f"{outcome.cpu}, {outcome.measured} of {outcome.planned} rounds, {len(outcome.scores)} "
+        f"scores, {len(tests)} types on a path tried, {len(outcome.faults)} faults"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """A folder that is a machine: its Python, the agent in it, and a home of its own."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,12 @@ from importlib import metadata
 from pathlib import Path
 
 from odllm_agent.device import NAME_VARIABLE
-from odllm_agent.place import ROOT_VARIABLE, STATE_VARIABLE, VIRTUAL_VARIABLE
+from odllm_agent.place import (
+    BUILDS_VARIABLE,
+    ROOT_VARIABLE,
+    STATE_VARIABLE,
+    VIRTUAL_VARIABLE,
+)
 from tests.machines.processor import Processor
 
 CHECKOUT = Path(__file__).parents[2]
@@ -87,6 +93,19 @@ class Machine:
         self._cpuinfo.write_text(self.processor.cpuinfo(os.cpu_count() or 1))
 
     @property
+    def _builds(self) -> Path:
+        return self.folder / "builds"
+
+    @property
+    def variant(self) -> str:
+        """The part of llama.cpp that computes on it, or `""` before anything was tried there."""
+        try:
+            kept = json.loads((self._builds / "cpu-variant.json").read_text())
+        except FileNotFoundError:
+            return ""
+        return Path(kept["library"]).stem.removeprefix("libggml-cpu-")
+
+    @property
     def _cpuinfo(self) -> Path:
         return self.folder / "cpuinfo"
 
@@ -101,12 +120,14 @@ class Machine:
         return frozenset(self.run(str(script)).stdout.split())
 
     def wrongs(self) -> tuple[str, ...]:
-        """What of the processor is not as it must be, in words."""
+        """What of the processor and of what uses it is not as it must be, in words."""
         if self.processor is None:
             return ()
-        found = self.features()
+        found, variant = self.features(), self.variant
         missing, extra = self.processor.has - found, self.processor.lacks & found
+        other = f"llama.cpp computes with {variant}, not {self.processor.variant}"
         return (
+            *((other,) if variant != self.processor.variant else ()),
             *(f"its processor has no {name}" for name in sorted(missing)),
             *(f"its processor has {name}" for name in sorted(extra)),
         )
@@ -136,6 +157,7 @@ class Machine:
             VIRTUAL_VARIABLE: self.name,
             ROOT_VARIABLE: str(self.folder / "cache"),
             STATE_VARIABLE: str(self.folder / "state"),
+            BUILDS_VARIABLE: str(self._builds),
         }
 
 

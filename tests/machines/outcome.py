@@ -1,11 +1,10 @@
 """What came of the smoke experiment on a machine, by what its agent wrote down."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from odllm_agent.contract import QualityResult, RoundResult, Score
+from odllm_agent.contract import EngineBuild, QualityResult, RoundResult, Score
 from odllm_agent.logbook import Opening, Planned, Unprepared
 
 Scores = Mapping[tuple[str, str, str], float]
@@ -31,8 +30,7 @@ class Outcome:
 
     Attributes:
         cpu: What the agent calls the processor.
-        engine: The engine's version.
-        features: The extensions of the processor that the engine says it uses.
+        build: How the engine was built, and what of that works there.
         planned: How many rounds of trials there were to be.
         measured: How many of them are whole.
         scores: How good each model file was.
@@ -40,8 +38,7 @@ class Outcome:
     """
 
     cpu: str
-    engine: str
-    features: frozenset[str]
+    build: EngineBuild | None
     planned: int
     measured: int
     scores: Scores
@@ -60,12 +57,22 @@ class Outcome:
         ]
         return cls(
             cpu=opening.device.cpu,
-            engine=opening.device.engines.get("llama_cpp", ""),
-            features=frozenset().union(*(_features(r.loaded.system) for r in rounds if r.loaded)),
+            build=opening.device.builds.get("llama_cpp"),
             planned=sum(len(each.trials) * each.rounds for each in planned),
             measured=sum(each.complete for each in rounds),
             scores=dict(score for check in checks for score in _scores(check)),
             failures=tuple(failure.message for failure in failures if failure),
+        )
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What of the engine's build does not work there, which the experiment must do without."""
+        if self.build is None:
+            return ()
+        untested = (self.build.untested,) if self.build.untested else ()
+        return (
+            *(f"{each.type}, {each.path}: {each.told}" for each in self.build.faults),
+            *untested,
         )
 
     def wrongs(self, here: Scores | None = None) -> tuple[str, ...]:
@@ -75,6 +82,8 @@ class Outcome:
             here: The same figures from the processor that is here.
         """
         wrongs = [f"failed: {failure}" for failure in self.failures]
+        if self.build is None or not self.build.tests:
+            wrongs.append("the engine's build was not tried")
         if not self.planned or self.measured != self.planned:
             wrongs.append(f"measured {self.measured} of {self.planned} rounds")
         if not self.scores:
@@ -109,8 +118,3 @@ def _scores(result: QualityResult) -> Iterable[tuple[tuple[str, str, str], float
     for score in told:
         if score.value is not None:
             yield (check.model.quantization, check.subject, score.metric), score.value
-
-
-def _features(system: str) -> frozenset[str]:
-    """What is on in what llama.cpp tells of itself, such as `AVX2 = 1 | AVX512 = 0`."""
-    return frozenset(re.findall(r"(\w+) = 1\b", system))

@@ -14,6 +14,7 @@ class Processor:
         arch: Its architecture, by `uname -m`.
         model: What qemu calls it.
         told: What the system would call it; an ARM system tells no name.
+        variant: The part of llama.cpp that must compute on it.
         has: What NumPy must find in it, so that a wrapper that does nothing is noticed.
         lacks: What NumPy must not find in it.
     """
@@ -22,6 +23,7 @@ class Processor:
     arch: str
     model: str
     told: str
+    variant: str
     has: frozenset[str]
     lacks: frozenset[str]
 
@@ -60,21 +62,26 @@ class Processor:
         return f"processor\t: {cpu}\nmodel name\t: {self.told}\n{cores}flags\t\t: fpu hypervisor\n"
 
 
-def _x86(name: str, model: str, told: str, has: str, lacks: str) -> Processor:
-    return Processor(name, "x86_64", model, told, frozenset(has.split()), frozenset(lacks.split()))
+def _x86(name: str, told: str, variant: str, has: str, lacks: str) -> Processor:
+    names = frozenset(has.split()), frozenset(lacks.split())
+    return Processor(name.lower(), "x86_64", name, told, variant, *names)
 
 
-def _arm(name: str, model: str, has: str, lacks: str) -> Processor:
-    return Processor(name, "aarch64", model, "", frozenset(has.split()), frozenset(lacks.split()))
+def _arm(name: str, variant: str, has: str, lacks: str) -> Processor:
+    names = frozenset(has.split()), frozenset(lacks.split())
+    return Processor(f"arm-{name}", "aarch64", name, "", variant, *names)
 
+
+_CORE_I7, _XEON = "Intel Core i7 9xx (Nehalem Class Core i7)", "Intel Xeon E312xx (Sandy Bridge)"
+_CORE, _EPYC = "Intel Core Processor (Haswell)", "AMD EPYC Processor"
 
 PROCESSORS = (
-    _x86("nehalem", "Nehalem", "Intel Core i7 9xx (Nehalem Class Core i7)", "SSE42", "AVX"),
-    _x86("sandybridge", "SandyBridge", "Intel Xeon E312xx (Sandy Bridge)", "AVX", "F16C AVX2"),
-    _x86("haswell", "Haswell", "Intel Core Processor (Haswell)", "AVX2 FMA3", "AVX512F"),
-    _x86("epyc", "EPYC", "AMD EPYC Processor", "AVX2 FMA3", "AVX512F"),
-    _arm("cortex-a72", "cortex-a72", "ASIMD", "ASIMDDP SVE"),
-    _arm("neoverse-n1", "neoverse-n1", "ASIMD ASIMDDP", "SVE"),
-    _arm("arm-max", "max", "ASIMD ASIMDDP SVE", ""),
+    _x86("Nehalem", _CORE_I7, "sse42", "SSE42", "AVX"),
+    _x86("SandyBridge", _XEON, "sandybridge", "AVX", "F16C AVX2"),
+    _x86("Haswell", _CORE, "haswell", "AVX2 FMA3", "AVX512F"),
+    _x86("EPYC", _EPYC, "haswell", "AVX2 FMA3", "AVX512F"),
+    _arm("cortex-a72", "armv8.0_1", "ASIMD", "ASIMDDP SVE"),
+    _arm("neoverse-n1", "armv8.2_2", "ASIMD ASIMDDP", "SVE"),
+    _arm("max", "armv8.6_2", "ASIMD ASIMDDP SVE", ""),
 )
 """TCG computes neither AVX-512 nor AMX: what needs them cannot be had by emulation."""

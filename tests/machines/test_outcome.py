@@ -1,24 +1,28 @@
 """What is read out of a machine's logbook, and what of it is called wrong."""
 
-from odllm_agent.contract import Failure, ModelRequest, Source
+from odllm_agent.contract import Failure, ModelRequest, PathTest, Source
+from odllm_agent.contract import Outcome as Came
 from odllm_agent.logbook import Entry, Planned, Unprepared
 from tests import support
 from tests.machines.outcome import Outcome
 
+RIGHT = PathTest("Q4_0", "plain", Came.RIGHT)
+CRASHED = PathTest("Q4_0", "repack", Came.CRASHED, "SIGILL")
 TRIAL = support.trial()
 PLANNED = Planned((TRIAL,), rounds=1, rounds_at_most=1, interval_target=0.02)
 HERE = {("Q4_0", "reference", "perplexity"): 12.5}
 
 
-def outcome(*entries: Entry) -> Outcome:
-    return Outcome.of((support.opening(), PLANNED, *entries))
+def outcome(*entries: Entry, tests: tuple[PathTest, ...] = (RIGHT,)) -> Outcome:
+    device = support.device(builds={"llama_cpp": support.build("AVX2 = 1", *tests)})
+    return Outcome.of((support.opening(device=device), PLANNED, *entries))
 
 
 def test_a_machine_that_did_all_of_it_is_in_order() -> None:
     found = outcome(support.round_result(TRIAL), support.quality_result())
 
     assert (found.cpu, found.planned, found.measured) == ("Example 9000", 1, 1)
-    assert found.features == {"AVX2"}
+    assert not found.faults
     assert found.scores == HERE
     assert not found.wrongs(HERE)
 
@@ -58,3 +62,16 @@ def test_a_score_that_only_one_of_them_has_is_wrong() -> None:
     found = outcome(support.round_result(TRIAL), support.quality_result())
 
     assert found.wrongs({**HERE, ("Q8_0", "reference", "perplexity"): 12.0})
+
+
+def test_a_build_that_nobody_tried_is_wrong() -> None:
+    found = outcome(support.round_result(TRIAL), support.quality_result(), tests=())
+
+    assert found.wrongs() == ("the engine's build was not tried",)
+
+
+def test_what_of_a_build_does_not_work_is_told_and_may_be_done_without() -> None:
+    found = outcome(support.round_result(TRIAL), support.quality_result(), tests=(RIGHT, CRASHED))
+
+    assert found.faults == ("Q4_0, repack: crashes (SIGILL)",)
+    assert not found.wrongs()

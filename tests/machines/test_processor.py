@@ -9,7 +9,7 @@ from odllm_agent import linux
 from tests.machines.processor import PROCESSORS, Processor
 
 NEHALEM = next(each for each in PROCESSORS if each.name == "nehalem")
-ARM = next(each for each in PROCESSORS if each.name == "neoverse-n1")
+ARM = next(each for each in PROCESSORS if each.name == "arm-neoverse-n1")
 
 
 def called(processor: Processor, folder: Path, root: Path = Path("/")) -> list[str]:

@@ -2,28 +2,40 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.machines import packages
 from tests.machines.machine import CHECKOUT
-from tests.machines.wheel import CROSS, NATIVE, Compiler, compiled, requirement
+from tests.machines.wheel import NATIVE, Compiler, compiled, requirement
 
 
-@pytest.mark.parametrize("compiler", [*NATIVE, CROSS], ids=lambda each: each.name)
-def test_every_build_is_for_all_processors_of_its_architecture(compiler: Compiler) -> None:
-    told = compiler.surroundings()
+def stand_in(folder: Path, *, knows_them: bool, arch: str = "x86_64") -> Compiler:
+    """A compiler that says of every flag that it knows it, or that it does not."""
+    path = folder / "c++"
+    path.write_text(f"#!/bin/sh\nexit {int(not knows_them)}\n")
+    path.chmod(0o755)
+    return Compiler("stand-in", "cc", str(path), arch)
+
+
+def test_a_build_is_for_all_processors_of_its_architecture(tmp_path: Path) -> None:
+    told = stand_in(tmp_path, knows_them=True).surroundings()
 
     assert "-DGGML_CPU_ALL_VARIANTS=ON" in told["CMAKE_ARGS"]
-    assert "-DGGML_NATIVE=OFF" in told["CMAKE_ARGS"]
-    assert told["CXX"] == compiler.cxx
+    assert told["CXX"] == str(tmp_path / "c++")
 
 
-def test_only_the_build_for_another_architecture_is_a_cross_build() -> None:
-    crossed = [
-        each for each in (*NATIVE, CROSS) if "SYSTEM_NAME" in each.surroundings()["CMAKE_ARGS"]
-    ]
+def test_a_compiler_that_is_too_old_compiles_for_the_processor_that_is_here(tmp_path: Path) -> None:
+    told = stand_in(tmp_path, knows_them=False).surroundings()
 
-    assert crossed == [CROSS]
+    assert "GGML_CPU_ALL_VARIANTS" not in told["CMAKE_ARGS"]
+
+
+def test_only_the_build_for_another_architecture_is_a_cross_build(tmp_path: Path) -> None:
+    arm, x86 = (
+        stand_in(tmp_path, knows_them=True, arch=arch).surroundings()["CMAKE_ARGS"]
+        for arch in ("aarch64", "x86_64")
+    )
+
+    assert "SYSTEM_PROCESSOR=aarch64" in arm
+    assert "SYSTEM_PROCESSOR" not in x86
 
 
 def test_the_pinned_version_is_compiled() -> None:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from tests.machines.machine import CHECKOUT
 
-PORTABLE = ("-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON")
-"""One library for each generation of processors; which one is loaded is decided where it runs."""
-
+_ARGUMENTS = CHECKOUT / "install/cmake-args.sh"
 _NO_IMAGES = "-DLLAVA_BUILD=OFF"
 _CROSS = (
     "-DCMAKE_SYSTEM_NAME=Linux",
@@ -44,8 +42,17 @@ class Compiler:
 
     def surroundings(self) -> dict[str, str]:
         """The variables by which llama-cpp-python is compiled with it."""
-        options = (*PORTABLE, _NO_IMAGES, *(_CROSS if self.arch == "aarch64" else ()))
-        return {"CC": self.c, "CXX": self.cxx, "CMAKE_ARGS": " ".join(options)}
+        chosen = {"CC": self.c, "CXX": self.cxx}
+        options = (self._as_make_does(), _NO_IMAGES, *(_CROSS if self.arch == "aarch64" else ()))
+        return chosen | {"CMAKE_ARGS": " ".join(options)}
+
+    def _as_make_does(self) -> str:
+        # Clang, which compiles for both architectures, knows the newest of either or of neither.
+        surroundings = os.environ | {"CXX": self.cxx}
+        told = subprocess.run(
+            ["sh", str(_ARGUMENTS)], env=surroundings, capture_output=True, text=True, check=True
+        )
+        return told.stdout.strip()
 
     def command(self, requirement: str, out: Path) -> list[str]:
         """The command that compiles a wheel; a wheel of pip's cache would be another compiler's.
