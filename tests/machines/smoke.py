@@ -8,9 +8,9 @@ from odllm_agent.logbook import entries
 from tests.machines.machine import CHECKOUT, Machine
 from tests.machines.outcome import Outcome
 
-# What emulation takes says nothing, so speeds are told by one repeat and never held against what the
-# device does at most; and a part of the text and of the questions shows as well as all of it whether
-# a processor computes what others do.
+# What emulation takes says nothing, so one repeat does, and no speed is held against what a device
+# does at most. A part of the text and of the questions shows as well as all of it whether a
+# processor computes what others do.
 _EXPERIMENT = (
     "+experiment=smoke",
     "repeats.at_least=1",
