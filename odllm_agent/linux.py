@@ -56,7 +56,16 @@ def mem_available_bytes(meminfo: str) -> int:
 def cpu_name(cpuinfo: str) -> str | None:
     """The processor's name, from /proc/cpuinfo."""
     found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.M)
-    return found[1].strip() if found else None
+    return found[1].strip() if found else _arm_name(cpuinfo)
+
+
+def _arm_name(cpuinfo: str) -> str | None:
+    """Who made an Arm processor and which it is, by their numbers: the kernel knows no names."""
+    pattern = r"^CPU implementer\s*:\s*(\w+)$.*?^CPU part\s*:\s*(\w+)$"
+    # Cores of several kinds are of several parts.
+    kinds = dict.fromkeys(re.findall(pattern, cpuinfo, re.M | re.S))
+    told = " and ".join(f"implementer {maker} part {part}" for maker, part in kinds)
+    return f"Arm {told}" if told else None
 
 
 def is_virtual(cpuinfo: str) -> bool:

@@ -12,7 +12,7 @@ Scores = Mapping[tuple[str, str, str], float]
 
 Kind = TypeVar("Kind")
 
-_SAME = 0.01
+_SAME = 0.002
 # Another processor rounds its sums otherwise. Then a question that hangs in the balance may fall
 # the other way, and of two predictions that are almost equal the difference is mostly rounding.
 _ALLOWED: Mapping[str, float] = {

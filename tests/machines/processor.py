@@ -13,7 +13,7 @@ class Processor:
         name: What it is called here.
         arch: Its architecture, by `uname -m`.
         model: What qemu calls it.
-        told: What the system would call it; an ARM system tells no name.
+        told: What the system would call it; of an Arm processor the numbers of maker and part.
         variant: The part of llama.cpp that must compute on it.
         has: What NumPy must find in it, so that a wrapper that does nothing is noticed.
         lacks: What NumPy must not find in it.
@@ -57,7 +57,11 @@ class Processor:
 
     def _entry(self, cpu: int) -> str:
         if self.arch == "aarch64":
-            return f"processor\t: {cpu}\nBogoMIPS\t: 50.00\nCPU architecture: 8\n"
+            maker, part = self.told.split()
+            return (
+                f"processor\t: {cpu}\nCPU implementer\t: {maker}\nCPU architecture: 8\n"
+                f"CPU variant\t: 0x0\nCPU part\t: {part}\nCPU revision\t: 0\n"
+            )
         cores = f"physical id\t: 0\ncore id\t\t: {cpu}\n"
         return f"processor\t: {cpu}\nmodel name\t: {self.told}\n{cores}flags\t\t: fpu hypervisor\n"
 
@@ -67,9 +71,9 @@ def _x86(name: str, told: str, variant: str, has: str, lacks: str) -> Processor:
     return Processor(name.lower(), "x86_64", name, told, variant, *names)
 
 
-def _arm(name: str, variant: str, has: str, lacks: str) -> Processor:
+def _arm(name: str, told: str, variant: str, has: str, lacks: str) -> Processor:
     names = frozenset(has.split()), frozenset(lacks.split())
-    return Processor(f"arm-{name}", "aarch64", name, "", variant, *names)
+    return Processor(f"arm-{name}", "aarch64", name, told, variant, *names)
 
 
 _CORE_I7, _XEON = "Intel Core i7 9xx (Nehalem Class Core i7)", "Intel Xeon E312xx (Sandy Bridge)"
@@ -80,8 +84,8 @@ PROCESSORS = (
     _x86("SandyBridge", _XEON, "sandybridge", "AVX", "F16C AVX2"),
     _x86("Haswell", _CORE, "haswell", "AVX2 FMA3", "AVX512F"),
     _x86("EPYC", _EPYC, "haswell", "AVX2 FMA3", "AVX512F"),
-    _arm("cortex-a72", "armv8.0_1", "ASIMD", "ASIMDDP SVE"),
-    _arm("neoverse-n1", "armv8.2_2", "ASIMD ASIMDDP", "SVE"),
-    _arm("max", "armv8.6_2", "ASIMD ASIMDDP SVE", ""),
+    _arm("cortex-a72", "0x41 0xd08", "armv8.0_1", "ASIMD", "ASIMDDP SVE"),
+    _arm("neoverse-n1", "0x41 0xd0c", "armv8.2_2", "ASIMD ASIMDDP", "SVE"),
+    _arm("max", "0x00 0x051", "armv8.6_2", "ASIMD ASIMDDP SVE", ""),
 )
 """TCG computes neither AVX-512 nor AMX: what needs them cannot be had by emulation."""

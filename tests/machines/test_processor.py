@@ -51,7 +51,7 @@ def test_no_processor_lacks_what_it_has(processor: Processor) -> None:
 
 def test_the_agent_reads_the_processor_s_own_name() -> None:
     assert linux.cpu_name(NEHALEM.cpuinfo(2)) == NEHALEM.told
-    assert linux.cpu_name(ARM.cpuinfo(2)) is None
+    assert linux.cpu_name(ARM.cpuinfo(2)) == "Arm implementer 0x41 part 0xd0c"
 
 
 def test_what_stands_for_cpuinfo_counts_the_processors() -> None:

@@ -40,6 +40,18 @@ def test_a_processor_is_known_by_its_name() -> None:
     assert linux.cpu_name("processor\t: 0\nBogoMIPS\t: 50.00\n") is None
 
 
+def test_an_arm_processor_is_known_by_the_numbers_of_each_kind_of_core() -> None:
+    little, big = (
+        f"processor\t: {cpu}\nCPU implementer\t: 0x41\nCPU variant\t: 0x1\nCPU part\t: {part}\n\n"
+        for cpu, part in enumerate(("0xd05", "0xd0b"))
+    )
+
+    assert linux.cpu_name(little + little) == "Arm implementer 0x41 part 0xd05"
+    assert linux.cpu_name(little + big) == (
+        "Arm implementer 0x41 part 0xd05 and implementer 0x41 part 0xd0b"
+    )
+
+
 def test_a_hypervisor_shows_in_the_processors_flags() -> None:
     assert linux.is_virtual(CPUINFO)
     assert not linux.is_virtual(CPUINFO.replace(" hypervisor", ""))
