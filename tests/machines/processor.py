@@ -86,6 +86,6 @@ PROCESSORS = (
     _x86("EPYC", _EPYC, "haswell", "AVX2 FMA3", "AVX512F"),
     _arm("cortex-a72", "0x41 0xd08", "armv8.0_1", "ASIMD", "ASIMDDP SVE"),
     _arm("neoverse-n1", "0x41 0xd0c", "armv8.2_2", "ASIMD ASIMDDP", "SVE"),
-    _arm("max", "0x00 0x051", "armv8.6_2", "ASIMD ASIMDDP SVE", ""),
+    _arm("max", "0x00 0x051", "armv9.2_2", "ASIMD ASIMDDP SVE", ""),
 )
 """TCG computes neither AVX-512 nor AMX: what needs them cannot be had by emulation."""
