@@ -27,6 +27,8 @@ from odllm_agent.engines.base import Prefill, refuse_overflow
 from odllm_agent.engines.folder_vocabulary import FolderVocabulary
 from odllm_agent.engines.gguf_to_ir import converted
 from odllm_agent.engines.openvino_attention import FORMS, Attention
+from odllm_agent.engines.openvino_error import last_line
+from odllm_agent.errors import EngineError
 from odllm_agent.ir import Graph, read_graph
 from odllm_agent.settings import OpenVinoSettings, check_settings
 from odllm_agent.work import KvCache
@@ -79,7 +81,10 @@ class OpenVinoSession:
         self.vocabulary = int(graph.output("logits").partial_shape[-1].get_length())
         self._device = settings.device
         self.system = openvino_model.system(core, self._compiled, settings.device)
-        self._warm_up()
+        try:
+            self._warm_up()
+        except RuntimeError as error:
+            raise _unfit(settings, error) from error
 
     def __enter__(self) -> "OpenVinoSession":
         return self
@@ -246,6 +251,16 @@ class OpenVinoSession:
 
     def _choose(self) -> int:
         return int(self._answered()[-1].argmax())
+
+
+def _unfit(settings: OpenVinoSettings, error: RuntimeError) -> EngineError:
+    """What kernels that are made for this processor only as they are needed cannot do on it."""
+    other = next(form for form in FORMS if form != settings.attention)
+    return EngineError(
+        f"OpenVINO compiles the model with attention={settings.attention}, and this "
+        f"{settings.device} cannot run it: {last_line(error)}",
+        f"set attention to {other}",
+    )
 
 
 def prepare(model: ModelFile) -> None:

@@ -126,6 +126,20 @@ def test_kernels_are_compiled_while_loading(model: ModelFile, clock: VirtualCloc
         assert clock.inferred == [32, 1, 1]
 
 
+def test_kernels_that_this_processor_lacks_are_told_while_loading(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Session) -> None:
+        raise RuntimeError("Exception from src/graph.cpp:1628:\nbrgemm executor Init Failure\n\n")
+
+    monkeypatch.setattr(engine.OpenVinoSession, "_run", fail)
+
+    with pytest.raises(EngineError, match="brgemm executor Init Failure") as caught:
+        load(model, attention="paged")
+
+    assert caught.value.remedy == "set attention to stateful"
+
+
 def test_a_load_leaves_an_empty_context(model: ModelFile) -> None:
     with load(model) as session:
         session.prefill(PROMPT)
