@@ -206,14 +206,19 @@ def _tests(
     while True:
         known = map(as_option, tests.values())
         status, log = _run(_TRIERS[engine], chosen, f"--threads={threads}", *known)
-        tests |= {(each.type, each.path): each for each in heard(PathTest, log)}
+        said = {(each.type, each.path): each for each in heard(PathTest, log)}
+        tests |= said
         begun = [key for key, each in tests.items() if each.is_begun]
         failed = next(heard(Failure, log), None)
         if status in {0, _EXCEPTION} or not begun:
             for key in begun:
                 del tests[key]
             return tuple(tests.values()), _why_untested(failed, status, log)
-        tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
+        if status is None and len(said) > 1:
+            # A slow machine got on and ran out of time: the one that it was at is begun once more.
+            del tests[begun[-1]]
+        else:
+            tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
 
 
 def _why_untested(failed: Failure | None, status: int | None, log: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def only_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def llama_cpp() -> EngineBuild:
     return builds.builds().present["llama_cpp"].build
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *starts: tuple[int | None, Sequence[PathTest]]) -> None:
+    """Lets each process that tries the engine end with a status and what it has said."""
+    left = list(starts)
+
+    def run(module: str, *_: object) -> tuple[int | None, list[str]]:
+        if module.endswith("look"):
+            return 0, [_said(Told("0.3.36", "CPU"))]
+        status, said = left.pop(0)
+        return status, list(map(_said, said))
+
+    monkeypatch.setattr(found, "_run", run)
 
 
 @pytest.mark.usefixtures("only_llama_cpp")
@@ -146,6 +160,28 @@ def test_what_could_not_be_tried_is_told_not_blamed_and_tried_the_next_time(
     assert [each.type for each in build.tests] == ["F16"]
     assert build.faults == ()
     assert list(root.glob("*.json")) == []
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_a_type_at_which_a_slow_machine_ran_out_of_time_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = [PathTest(kind, PLAIN, Outcome.RIGHT) for kind in ("F16", "Q4_0")]
+    told(monkeypatch, (None, [right[0], PathTest.begun("Q4_0", PLAIN)]), (0, [right[1]]))
+
+    assert llama_cpp().tests == tuple(right)
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_a_type_that_does_not_end_in_a_process_of_its_own_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = PathTest("F16", PLAIN, Outcome.RIGHT)
+    told(monkeypatch, (None, [PathTest.begun("Q4_0", PLAIN)]), (0, [right]))
+
+    (fault,) = llama_cpp().faults
+    assert (fault.type, fault.outcome) == ("Q4_0", Outcome.CRASHED)
+    assert "not ended after" in fault.detail
 
 
 def test_lines_of_a_library_and_a_line_that_was_cut_off_are_left_out() -> None:
