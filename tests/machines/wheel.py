@@ -73,7 +73,7 @@ def _clang(version: int) -> Compiler:
     return Compiler(f"clang-{version}", f"clang-{version}", f"clang++-{version}")
 
 
-# llama.cpp's variants for ARM end with one for SME, which GCC knows only since version 14.
+# llama.cpp's variants for ARM end with one for SME, which Debian 12's GCC does not know.
 CROSS = Compiler("aarch64-clang-14", "clang-14", "clang++-14", "aarch64")
 NATIVE = (*map(_gcc, (12, 14, 11)), *map(_clang, (14, 19)))
 """The first of them that is here compiles what the emulated x86 processors run."""
