@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from odllm_agent import baseline, cooldown, engines, fallback, state
-from odllm_agent.builds import builds
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
     Ceilings,
@@ -234,6 +233,8 @@ def _types_run(deed: Deed) -> bool | None:
     """Whether what the build of an engine was tried with says that a file should have run."""
     if deed.run is None:
         return None
+    from odllm_agent.builds import builds  # noqa: PLC0415 - the worker's own end needs none of it
+
     engine, file = deed.run
     here = builds().present
     tried = Tried({name: found.build for name, found in here.items()}, state.logical_cores())

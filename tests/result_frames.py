@@ -19,6 +19,7 @@ _MEASURED: Mapping[str, object] = {
     "device_kind": DeviceKind.REAL.value,
     "engine": "llama_cpp",
     "engine_version": "0.3.34",
+    "engine_build": None,
     "model": "m",
     "quantization": "Q4_0",
     "workload": "short",

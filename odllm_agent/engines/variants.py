@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from odllm_agent.place import builds_root
-from odllm_agent.processor import processor
-
 VARIABLE = "ODLLM_CPU_VARIANT"
 """The library to load, for whoever wants another one than the best that was found sound here."""
 
@@ -49,9 +46,12 @@ def chosen(libraries: Path) -> Path | None:
     told = os.environ.get(VARIABLE)
     if told:
         return Path(told)
+    found = _found(libraries)
+    if not found:
+        return None
     kept = _kept()
     # Asking all of them for their scores loads all of them.
-    return kept if kept in _found(libraries) else next(iter(in_order(libraries)), None)
+    return kept if kept in found else next(iter(in_order(libraries)), None)
 
 
 def choose(variant: Path) -> None:
@@ -60,17 +60,30 @@ def choose(variant: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    path = builds_root() / _CHOSEN
+    path = _chosen_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"processor": processor(), "library": str(variant)}))
+    path.write_text(json.dumps({"processor": _processor(), "library": str(variant)}))
 
 
 def _kept() -> Path | None:
     try:
-        kept = json.loads((builds_root() / _CHOSEN).read_text())
-        return Path(kept["library"]) if kept["processor"] == processor() else None
+        kept = json.loads(_chosen_path().read_text())
+        return Path(kept["library"]) if kept["processor"] == _processor() else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+# A worker without a choice of backends starts sooner, and is smaller, without these modules.
+def _chosen_path() -> Path:
+    from odllm_agent.place import builds_root  # noqa: PLC0415 - as above
+
+    return builds_root() / _CHOSEN
+
+
+def _processor() -> str:
+    from odllm_agent.processor import processor  # noqa: PLC0415 - as above
+
+    return processor()
 
 
 def _found(libraries: Path) -> Sequence[Path]:

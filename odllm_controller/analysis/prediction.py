@@ -37,7 +37,7 @@ _LEAST_TRIALS = 3
 _WORK = "SELECT trial_id, phase, type, read_bytes, operations FROM work"
 _CEILINGS = """
 SELECT devices.name AS device, devices.kind AS device_kind, device_id, engine, engine_version,
-    nullif(engine_build, '') AS engine_build, threads, ceilings.name AS type, per_s
+    engine_build, threads, ceilings.name AS type, per_s
 FROM latest_ceilings AS ceilings
 JOIN devices USING (device_id)
 WHERE per_s IS NOT NULL
@@ -157,7 +157,9 @@ def predict(results: pd.DataFrame, facts: Facts, device_id: str) -> pd.DataFrame
 
 def _needed(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns that predictions are worked out from or take over, of many."""
-    return rows[[name for name in rows if name in _USED or str(name).startswith(_KEPT_QUALITY)]]
+    used = rows[[name for name in rows if name in _USED or str(name).startswith(_KEPT_QUALITY)]]
+    # As the table of ceilings has it, so that both are grouped alike.
+    return used.assign(engine_build=used["engine_build"].fillna(""))
 
 
 def _seen(rows: pd.DataFrame, facts: Facts) -> pd.DataFrame:
@@ -263,7 +265,7 @@ def _elsewhere(row: Row, target: pd.Series) -> Row:
         "device_id": target["device_id"],
         "device_kind": target["device_kind"],
         "engine_version": target["engine_version"],
-        "engine_build": target["engine_build"],
+        "engine_build": target["engine_build"] or None,
         "threads": threads,
         "configuration": re.sub(r"\d+ threads?", told, row["configuration"]),
         "status": PREDICTED,

@@ -27,8 +27,8 @@ from tests.models import Shape, write_gguf
 PLENTY = 10**11
 SHORT = Workload("short", prompt_tokens=64, output_tokens=4)
 DEEP = Workload("deep", prompt_tokens=16, output_tokens=4, depth_tokens=1500)
-# 71 million weights, so that they weigh more than the process.
-LARGE = Shape(width=768, layers=8, ffn=3072, context_tokens=4096)
+# 79 million weights, so that they weigh more than the process.
+LARGE = Shape(width=768, layers=9, ffn=3072, context_tokens=4096)
 
 
 def engine(**settings: object) -> Engine:
