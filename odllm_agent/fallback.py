@@ -22,9 +22,10 @@ from odllm_agent.contract import (
 _ALIKE = {"Q6_K": "Q8_0", "Q4_1": "Q4_K"}
 _FORMS = ("paged", "stateful")
 REMEDIES: Mapping[str, str] = {
-    "llama_cpp": "Compile it with another compiler: pip install --force-reinstall --no-cache-dir "
-    "llama-cpp-python (GCC 12 makes AMX code that crashes, GCC 14 does not)",
-    "openvino": "Take two threads or more, or another version of OpenVINO",
+    "llama_cpp": "Compiled anew, or by another compiler, it may work (GCC 12 makes AMX code that "
+    "crashes, GCC 14 does not): pip install -c constraints.txt --force-reinstall --no-deps "
+    "--no-cache-dir llama-cpp-python",
+    "openvino": "Another version of OpenVINO may work, or, with one thread, two threads or more",
 }
 """What to do about a build of which something does not work, by engine."""
 
@@ -48,7 +49,7 @@ class Choice:
     @property
     def told(self) -> str:
         """What an engine is run with instead, why, and what to do about it, in one line."""
-        settings = ", ".join(f"{name}={value}" for name, value in self.changed.items())
+        settings = ", ".join(f"{name}={value}".lower() for name, value in self.changed.items())
         wrong = "; ".join(dict.fromkeys(map(_without_figures, self.faults)))
         name = self.engine.name
         return f"run on {name} with {settings}: this build's {wrong}. {REMEDIES[name]}"

@@ -107,8 +107,12 @@ def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
     for fault in build.faults:
         wrong.setdefault(f"the {fault.path} path {fault.told}", []).append(fault.type)
     for told, types in wrong.items():
-        types_told = f"{told} with {', '.join(types)}: another path is taken for them"
+        stuck = [each for each in types if not build.works(each)]
+        taken = f"; nothing runs {', '.join(stuck)}" if stuck else "; another path is taken"
+        types_told = f"{told} with {', '.join(types)}{taken}"
         yield Finding(f"{name} build", Verdict.NOTE, types_told, fallback.REMEDIES[name])
+    for line in build.passed_over:
+        yield Finding(f"{name} build", Verdict.NOTE, f"not used: {line}", fallback.REMEDIES[name])
 
 
 def of_cache(root: Path) -> Finding:

@@ -59,11 +59,19 @@ def fallbacks(
 ) -> tuple[str, ...]:
     """What an engine does not run as it was asked to, why and what to do about it, a line each."""
     told: dict[str, list[str]] = {}
+    names = {engine.name for engine in engines}
+    passed_over = [
+        f"{name} does not use the code of {line}. {fallback.REMEDIES[name]}"
+        for name, build in device.builds.items()
+        for line in build.passed_over
+        if name in names
+    ]
     for file in files:
         for choice in _choices(device, engines, file):
             if choice.faults:
                 told.setdefault(choice.told, []).append(file.quantization)
-    return tuple(f"{', '.join(dict.fromkeys(types))} {line}" for line, types in told.items())
+    lines = (f"{', '.join(dict.fromkeys(types))} {line}" for line, types in told.items())
+    return (*passed_over, *lines)
 
 
 def _choices(device: Device, engines: Sequence[Engine], file: ModelFile) -> Iterator[Choice]:

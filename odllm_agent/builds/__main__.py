@@ -1,7 +1,7 @@
 """Whether the engines here can be trusted: `python -m odllm_agent.builds`, as `make` asks.
 
 It says what does not work of each. Its exit status is 1 if llama.cpp is missing or computes
-anything wrongly, so that compiling it anew may help.
+anything wrongly, or could not be tried, so that compiling it anew may help.
 """
 
 import sys
@@ -21,7 +21,7 @@ def main() -> int:
         if found.build.untested:
             sys.stderr.write(f"{name}: {found.build.untested}\n")
     engine = here.present.get("llama_cpp")
-    return 1 if engine is None or engine.build.faults else 0
+    return 1 if engine is None or engine.build.faults or engine.build.untested else 0
 
 
 if __name__ == "__main__":

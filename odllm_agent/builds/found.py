@@ -16,8 +16,9 @@ from filelock import FileLock
 
 from odllm_agent import child
 from odllm_agent.builds import libraries
-from odllm_agent.builds.lines import Told, as_option, heard
+from odllm_agent.builds.lines import Told, as_option, heard, is_said
 from odllm_agent.contract import (
+    PLAIN,
     EngineBuild,
     Failure,
     PathTest,
@@ -34,6 +35,7 @@ from odllm_agent.state import logical_cores
 # Raised whenever what is tried changes, so that it is tried again.
 _EDITION = 1
 _DEADLINE_S = 120.0
+_FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"})
 # What Python ends with when an exception ends it; a library that crashes ends it otherwise.
 _EXCEPTION = 1
 _TRIERS: Mapping[str, str] = {
@@ -49,10 +51,12 @@ class Found:
     Attributes:
         version: Its version.
         build: How it was built, and what of that works here.
+        variant: The CPU backend that was tried, where there are several, or `""`.
     """
 
     version: str
     build: EngineBuild
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class _State:
         threads: The most that an engine is tried with.
         files: Each library with its size and time.
         variant: The CPU backend that was asked for by name, or `""`.
+        unsound: Types whose values cannot be compared.
     """
 
     edition: int
@@ -85,6 +90,7 @@ class _State:
     threads: int
     files: tuple[str, ...]
     variant: str
+    unsound: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +103,24 @@ class _Kept:
 
 def builds() -> Builds:
     """The engines of this machine; what is not known of them yet is tried now, for seconds."""
-    present, absent = {}, {}
+    present: dict[str, Found] = {}
+    absent: dict[str, EngineError] = {}
     for name in _TRIERS:
         try:
-            present[name] = _found(name)
+            present[name] = _found(name, _unsound(present))
         except EngineError as error:
             absent[name] = error
     return Builds(present, absent)
 
 
-def _found(engine: str) -> Found:
+def _unsound(present: Mapping[str, Found]) -> tuple[str, ...]:
+    """The types that llama.cpp's plain code has wrong, which others cannot be compared with."""
+    known = present.get("llama_cpp")
+    faults = known.build.faults if known else ()
+    return tuple(fault.type for fault in faults if fault.path == PLAIN)
+
+
+def _found(engine: str, unsound: Sequence[str]) -> Found:
     """An engine that is installed.
 
     Raises:
@@ -114,51 +128,75 @@ def _found(engine: str) -> Found:
     """
     paths = libraries.libraries(engine)
     # Without libraries the engine itself says best what is missing.
-    files, variant = tuple(map(_file, paths)), os.environ.get(variants.VARIABLE, "")
-    state = _State(_EDITION, processor(), logical_cores(), files, variant)
+    asked_for = os.environ.get(variants.VARIABLE, "")
+    if engine == "llama_cpp" and Path(asked_for).is_file():
+        paths = tuple(dict.fromkeys((*paths, Path(asked_for))))
+    state = _State(
+        _EDITION, processor(), logical_cores(), tuple(map(_file, paths)), asked_for, tuple(unsound)
+    )
     path = builds_root() / f"{engine}-{state.threads}-threads.json"
-    known = _kept(path, state)
-    if known:
-        return known
-    with _alone(path):
-        # Another process may have found it out meanwhile.
-        known = _kept(path, state) or _looked_at(engine, paths, state.threads)
-        # What could not be tried, for want of room or the like, is tried the next time.
-        if not known.build.untested:
-            with contextlib.suppress(OSError):
-                path.write_text(to_json(_Kept(state, known)))
+    known = _remembered.get((path, state)) or _kept(path, state)
+    if known is None:
+        with _alone(path):
+            # Another process may have found it out meanwhile.
+            known = _kept(path, state) or _looked_at(engine, paths, state)
+            # What could not be tried, for want of room or the like, is tried the next time.
+            if not known.build.untested:
+                with contextlib.suppress(OSError):
+                    path.write_text(to_json(_Kept(state, known)))
+    if not known.build.untested:
+        _remembered[path, state] = known
+    if known.variant:
+        # Whatever this process starts from now on computes with what was tried.
+        os.environ[variants.FOUND_VARIABLE] = known.variant
     return known
 
 
-def _looked_at(engine: str, paths: Sequence[Path], threads: int) -> Found:
+# Where nothing can be written, nothing is tried twice by one process all the same.
+_remembered: dict[tuple[Path, _State], Found] = {}
+
+
+def _looked_at(engine: str, paths: Sequence[Path], state: _State) -> Found:
     told = _told(engine, {})
-    asked_for = os.environ.get(variants.VARIABLE)
     if not told.variants:
-        return _tried(engine, told, paths, threads, {})
-    return _best_variant(engine, [asked_for] if asked_for else told.variants, paths, threads)
+        return _tried(engine, told, paths, state, {})
+    backends = [state.variant] if state.variant else told.variants
+    return _best_variant(engine, backends, paths, state)
 
 
 def _best_variant(
-    engine: str, backends: Sequence[str], paths: Sequence[Path], threads: int
+    engine: str, backends: Sequence[str], paths: Sequence[Path], state: _State
 ) -> Found:
     """The first variant without a fault, or the one with fewest; it is the one to load from now."""
-    best: tuple[Found, Path] | None = None
-    for variant in map(Path, backends):
-        chosen = {variants.VARIABLE: str(variant)}
+    best: Found | None = None
+    passed_over: list[str] = []
+    for variant in backends:
+        chosen = {variants.VARIABLE: variant}
         try:
-            found = _tried(engine, _told(engine, chosen), paths, threads, chosen)
-        except EngineError:
+            found = _tried(engine, _told(engine, chosen), paths, state, chosen)
+        except EngineError as error:
+            passed_over.append(f"{Path(variant).stem}: {error.message}")
             continue
-        if best is None or len(found.build.faults) < len(best[0].build.faults):
-            best = found, variant
+        if best is None or len(found.build.faults) < len(best.build.faults):
+            best = replace(found, variant=variant)
         if not found.build.faults:
             break
+        passed_over.append(f"{Path(variant).stem}: {_wrong(found.build)}")
     if best is None:
         raise _unusable(engine, "each of its variants did")
-    if variants.VARIABLE not in os.environ:
+    if not state.variant:
         with contextlib.suppress(OSError):
-            variants.choose(best[1])
-    return best[0]
+            variants.choose(Path(best.variant))
+    others = tuple(line for line in passed_over if not line.startswith(Path(best.variant).stem))
+    return replace(best, build=replace(best.build, passed_over=others))
+
+
+def _wrong(build: EngineBuild) -> str:
+    """What does not work of a build, the types of one code path together."""
+    types: dict[str, list[str]] = {}
+    for fault in build.faults:
+        types.setdefault(f"its {fault.path} path {fault.kind}", []).append(fault.type)
+    return "; ".join(f"{kind} with {', '.join(each)}" for kind, each in types.items())
 
 
 def _told(engine: str, chosen: Mapping[str, str]) -> Told:
@@ -184,9 +222,9 @@ def _unusable(engine: str, how: str) -> EngineError:
 
 
 def _tried(
-    engine: str, told: Told, paths: Sequence[Path], threads: int, chosen: Mapping[str, str]
+    engine: str, told: Told, paths: Sequence[Path], state: _State, chosen: Mapping[str, str]
 ) -> Found:
-    tests, untested = _tests(engine, threads, chosen)
+    tests, untested = _tests(engine, state, chosen)
     build = EngineBuild(
         system=told.system,
         compiler=libraries.compiler(paths),
@@ -199,18 +237,18 @@ def _tried(
 
 
 def _tests(
-    engine: str, threads: int, chosen: Mapping[str, str]
+    engine: str, state: _State, chosen: Mapping[str, str]
 ) -> tuple[tuple[PathTest, ...], str]:
     """What came of each type and code path; a crash costs one of them and a new process."""
     tests: dict[tuple[str, str], PathTest] = {}
+    asked = [f"--threads={state.threads}", *(f"--unsound={each}" for each in state.unsound)]
     while True:
-        known = map(as_option, tests.values())
-        status, log = _run(_TRIERS[engine], chosen, f"--threads={threads}", *known)
+        status, log = _run(_TRIERS[engine], chosen, *asked, *map(as_option, tests.values()))
         said = {(each.type, each.path): each for each in heard(PathTest, log)}
         tests |= said
         begun = [key for key, each in tests.items() if each.is_begun]
         failed = next(heard(Failure, log), None)
-        if status in {0, _EXCEPTION} or not begun:
+        if status in {0, _EXCEPTION} or not begun or _is_from_outside(status):
             for key in begun:
                 del tests[key]
             return tuple(tests.values()), _why_untested(failed, status, log)
@@ -221,12 +259,22 @@ def _tests(
             tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
 
 
+def _is_from_outside(status: int | None) -> bool:
+    """Whether somebody ended the process, such as the system for want of memory."""
+    return status is not None and child.death(status) in _FROM_OUTSIDE
+
+
 def _why_untested(failed: Failure | None, status: int | None, log: Sequence[str]) -> str:
     """Why a build could not be tried whole, or `""`."""
     if failed:
         return f"it could not be tried: {failed.message}"
-    last = f": {log[-1]}" if log else ""
-    return "" if status == 0 else f"trying it, the process {_ended(status)}{last}"
+    words = [line for line in log if not is_said(line)]
+    last = f": {words[-1]}" if words else ""
+    return "" if status == 0 else f"as it was tried, its process {_how(status)}{last}"
+
+
+def _how(status: int | None) -> str:
+    return f"was ended by {_ended(status)}" if status and status < 0 else _ended(status)
 
 
 def _ended(status: int | None) -> str:
@@ -257,7 +305,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _kept(path: Path, state: _State) -> Found | None:
     try:
         kept = from_json(_Kept, path.read_bytes())
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     return kept.found if kept.state == state else None
 

@@ -55,7 +55,9 @@ def _found(packages: Mapping[str, str]) -> Iterator[Path]:
             folders = (Path(folder), Path(folder, "lib"), Path(folder, "libs"))
             for each in (*folders, Path(folder).parent / "bin"):
                 paths = (path for pattern in _PATTERNS for path in each.glob(pattern))
-                yield from (path for path in paths if re.match(wanted, path.name))
+                yield from (
+                    path for path in paths if re.match(wanted, path.name) and path.is_file()
+                )
 
 
 def _first(paths: Sequence[Path], pattern: re.Pattern[bytes]) -> str:

@@ -37,10 +37,15 @@ def say(found: object) -> None:
     sys.stdout.flush()
 
 
+def is_said(line: str) -> bool:
+    """Whether a line is one of these, and none of a library's."""
+    return line.startswith(_MARK)
+
+
 def heard(kind: type[T], log: Iterable[str]) -> Iterator[T]:
     """The values of a type in a process's output; a last line cut off by its death is left out."""
     for line in log:
-        if line.startswith(_MARK):
+        if is_said(line):
             # A line of another type, or one that was cut off.
             with contextlib.suppress(ValueError, TypeError):
                 yield from_json(kind, line.removeprefix(_MARK))

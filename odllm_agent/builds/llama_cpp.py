@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from odllm_agent.builds.lines import Outcomes, known, say
+from odllm_agent.child import end_with_parent
 from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
 from odllm_agent.engines.ggml import layout, layout_name, type_number, value_bytes
 from odllm_agent.engines.ggml_product import Product
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--known", type=known, action="append", default=[])
     options = parser.parse_args()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     outcomes: Outcomes = dict(options.known)
     try:
         for type_name in filter(_is_known, TYPES):

@@ -5,15 +5,18 @@ A library that was compiled for another processor may end its process as it is l
 
 import os
 import sys
+import threading
 
 from odllm_agent import engines
 from odllm_agent.builds.lines import Told, say
+from odllm_agent.child import end_with_parent
 from odllm_agent.contract import Failure
 from odllm_agent.errors import EngineError
 
 
 def main(engine: str) -> None:
     """Says what the engine tells, or why it cannot be used."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         say(Told(*engines.told(engine)))
     except EngineError as error:

@@ -74,6 +74,7 @@ class EngineBuild:
         sha256: The checksum of its libraries.
         tests: What came of trying it, by type and code path; empty where it was not tried.
         untested: Why it was not tried, or `""`.
+        passed_over: Code for more of this processor that does not work here, and why, a line each.
     """
 
     system: str
@@ -82,6 +83,7 @@ class EngineBuild:
     sha256: str
     tests: tuple[PathTest, ...] = ()
     untested: str = ""
+    passed_over: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -99,6 +101,14 @@ class EngineBuild:
         """What is wrong with weights of a type on a code path, or `None`."""
         wanted = (type_name, path)
         return next((each for each in self.faults if (each.type, each.path) == wanted), None)
+
+    def works(self, type_name: str) -> bool:
+        """Whether weights of a type are computed rightly on some code path.
+
+        What llama.cpp does not compute as it is in the file, it does not compute in every layer.
+        """
+        faulty = {each.path for each in self.faults if each.type == type_name}
+        return PLAIN not in faulty and bool(self.paths(type_name) - faulty)
 
     def paths(self, type_name: str) -> frozenset[str]:
         """The code paths that were tried with weights of a type."""

@@ -77,7 +77,8 @@ def _load_backend(variant: Path) -> None:
     """
     load = bound("ggml", "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     if not load(str(variant).encode()):
-        raise OSError(f"llama.cpp cannot load its CPU backend {variant}")
+        named = f", which {variants.VARIABLE} names" if variants.is_told() else ""
+        raise OSError(f"llama.cpp cannot load its CPU backend {variant}{named}")
 
 
 if VARIANT:

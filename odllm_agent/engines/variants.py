@@ -15,6 +15,9 @@ from pathlib import Path
 VARIABLE = "ODLLM_CPU_VARIANT"
 """The library to load, for whoever wants another one than the best that was found sound here."""
 
+FOUND_VARIABLE = "ODLLM_CPU_VARIANT_FOUND"
+"""The library that this process, or the one that started it, has found sound."""
+
 _CHOSEN = "cpu-variant.json"
 _PATTERNS = ("libggml-cpu-*.so", "libggml-cpu-*.dylib", "ggml-cpu-*.dll")
 
@@ -49,9 +52,17 @@ def chosen(libraries: Path) -> Path | None:
     found = _found(libraries)
     if not found:
         return None
+    sound = Path(os.environ.get(FOUND_VARIABLE, ""))
+    if sound in found:
+        return sound
     kept = _kept()
     # Asking all of them for their scores loads all of them.
     return kept if kept in found else next(iter(in_order(libraries)), None)
+
+
+def is_told() -> bool:
+    """Whether the library to load was named by whoever started this process."""
+    return bool(os.environ.get(VARIABLE))
 
 
 def choose(variant: Path) -> None:

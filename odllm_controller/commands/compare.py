@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="odllm compare",
-        description="Set one run, device, engine, version or store against another.",
+        description="Set one run, device, engine, version, build or store against another.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -70,10 +70,9 @@ def test_the_task_scheduler_starts_at_logon_also_on_battery_and_without_an_end()
     assert action is not None
     assert action.findtext(f"{NAMESPACE}Command") == COMMAND[0]
     assert action.findtext(f"{NAMESPACE}Arguments") == subprocess.list2cmdline(COMMAND[1:])
-    settings = {
-        each.tag.removeprefix(NAMESPACE): each.text
-        for each in task.find(f"{NAMESPACE}Settings") or ()
-    }
+    found = task.find(f"{NAMESPACE}Settings")
+    assert found is not None
+    settings = {each.tag.removeprefix(NAMESPACE): each.text for each in found}
     assert settings["ExecutionTimeLimit"] == "PT0S"
     assert settings["DisallowStartIfOnBatteries"] == settings["StopIfGoingOnBatteries"] == "false"
 

@@ -42,7 +42,7 @@ def test_a_layout_that_does_not_work_is_not_used_and_one_line_says_so(
     line = ended.out.partition("note: ")[2]
     assert told in line
     assert "Q4_0" in line
-    assert "repack=False" in line
+    assert "repack=false" in line
     assert "llama-cpp-python" in line
     tests = bench.query("SELECT * FROM build_tests WHERE outcome <> 'right'")
     assert set(tests["type"]) == {"Q4_0"}

@@ -503,7 +503,7 @@ def test_what_a_build_cannot_run_as_asked_is_planned_with_the_next_best() -> Non
 def test_what_runs_in_another_way_is_told_in_one_line_for_all_its_types() -> None:
     files = [of_type("Q4_0"), of_type("Q8_0"), of_type("F16")]
     (line,) = plan.fallbacks(experiment(), faulty(*AMX_CRASHES), files)
-    assert line.startswith("laptop: Q4_0, Q8_0 run on llama_cpp with repack=False")
+    assert line.startswith("laptop: Q4_0, Q8_0 run on llama_cpp with repack=false")
     assert "this build's amx path crashes (SIGSEGV)" in line
     assert plan.fallbacks(experiment(), support.device(), files) == []
 

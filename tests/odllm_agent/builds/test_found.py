@@ -1,6 +1,8 @@
 """The engines' builds: looked at and tried in child processes, and kept."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ from tests.shim import struck
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of which nothing is known yet."""
     monkeypatch.setenv("ODLLM_BUILDS_DIR", str(tmp_path / "builds"))
+    monkeypatch.setattr(found, "_remembered", {})
+    monkeypatch.delenv(variants.FOUND_VARIABLE, raising=False)
     return tmp_path / "builds"
 
 
@@ -66,6 +70,7 @@ def test_what_was_found_is_kept_until_the_libraries_or_the_processor_change(
     written = json.loads(kept.read_text())
     written["found"]["build"]["system"] = "kept"
     kept.write_text(json.dumps(written))
+    found._remembered.clear()
     assert llama_cpp().system == "kept"
     monkeypatch.setattr(found, "processor", lambda: "another processor")
     assert llama_cpp() == first
@@ -76,6 +81,7 @@ def test_a_file_that_was_damaged_is_found_out_anew(root: Path) -> None:
     first = llama_cpp()
     (kept,) = root.glob("llama_cpp-*.json")
     kept.write_text("{")
+    found._remembered.clear()
     assert llama_cpp() == first
 
 
@@ -139,8 +145,28 @@ def test_of_several_variants_the_first_without_a_fault_is_chosen(
         return 0, list(map(_said, [PathTest("F16", PLAIN, Outcome.RIGHT), *tests]))
 
     monkeypatch.setattr(found, "_run", run)
-    assert llama_cpp().system == "CPU second"
+    build = llama_cpp()
+    assert build.system == "CPU second"
     assert "third" not in {variant for _, variant in asked}
+    assert build.passed_over == ("best: its plain path computes wrong values with Q4_0, Q8_0",)
+    # Whatever is started from here on computes with what was tried.
+    assert os.environ[variants.FOUND_VARIABLE] == "second"
+
+
+@pytest.mark.usefixtures("only_llama_cpp")
+def test_a_process_that_somebody_ended_speaks_against_nothing_and_is_not_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(module: str, *_: object) -> tuple[int | None, list[str]]:
+        if module.endswith("look"):
+            return 0, [_said(Told("0.3.36", "CPU"))]
+        return -signal.SIGKILL, [_said(PathTest.begun("Q4_0", PLAIN))]
+
+    monkeypatch.setattr(found, "_run", run)
+    build = llama_cpp()
+    assert (build.tests, build.faults) == ((), ())
+    assert build.untested == "as it was tried, its process was ended by SIGKILL"
+    assert list(root.glob("*.json")) == []
 
 
 @pytest.mark.usefixtures("only_llama_cpp")
