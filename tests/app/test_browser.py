@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
 from app.pages import PAGES
@@ -56,6 +58,12 @@ class Shown:
 
     def count(self, selector: str) -> int:
         return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
+
+    def element(self, by: str, what: str) -> WebElement:
+        """An element that can be clicked, once it is drawn: a page is put together bit by bit."""
+        waiting = WebDriverWait(self.driver, family.PATIENCE_S)
+        found: WebElement = waiting.until(element_to_be_clickable((by, what)))
+        return found
 
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
@@ -116,7 +124,7 @@ def test_a_page_draws_and_asks_nobody_else(shown: Shown, page: str) -> None:
 
 def test_a_choice_goes_into_the_address_and_along_to_other_pages(shown: Shown) -> None:
     shown.open("energy")
-    shown.driver.find_element(By.CSS_SELECTOR, ".st-key-model input").click()
+    shown.element(By.CSS_SELECTOR, ".st-key-model input").click()
     options = WebDriverWait(shown.driver, family.PATIENCE_S).until(
         lambda seen: [
             each
@@ -127,7 +135,7 @@ def test_a_choice_goes_into_the_address_and_along_to_other_pages(shown: Shown) -
     options[0].click()
     WebDriverWait(shown.driver, family.PATIENCE_S).until(lambda seen: "model" in seen.current_url)
     assert parse_qs(urlparse(shown.driver.current_url).query) == {"model": ["qwen-3B"]}
-    shown.driver.find_element(By.LINK_TEXT, "Devices").click()
+    shown.element(By.LINK_TEXT, "Devices").click()
     shown.wait_for("What each device is")
     assert parse_qs(urlparse(shown.driver.current_url).query) == {"model": ["qwen-3B"]}
     assert "8 trials that both have" not in shown.text()
@@ -139,13 +147,13 @@ def test_a_link_opens_one_trial(shown: Shown) -> None:
     wanted = found[(found["device"] == "laptop") & (found["model"] == "qwen-3B")].iloc[-1]
     shown.open(f"trial?trial={wanted['trial_id']}&trace=round+1%2C+repeat+2")
     assert "Power in round 1, repeat 2" in shown.text()
-    choice = shown.driver.find_element(By.CSS_SELECTOR, '[data-testid="stSelectbox"] input')
+    choice = shown.element(By.CSS_SELECTOR, '[data-testid="stSelectbox"] input')
     assert "qwen-3B Q2_K" in (choice.get_attribute("value") or "")
 
 
 def test_a_download_holds_what_the_chart_shows(shown: Shown) -> None:
     shown.open("trade-offs?device=laptop")
-    shown.driver.find_element(By.CSS_SELECTOR, '[data-testid="stExpander"] summary').click()
+    shown.element(By.CSS_SELECTOR, '[data-testid="stExpander"] summary').click()
     table = pd.read_csv(downloaded(shown, "decode-tok-s-1", "csv"))
     expected = results.measured(results.load(shown.path))
     expected = expected[expected["device"] == "laptop"]
