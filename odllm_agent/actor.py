@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import ray
 
 from odllm_agent import clock, device, models, state, worker
+from odllm_agent.builds import builds
 from odllm_agent.claim import Claim
 from odllm_agent.contract import (
     Candidate,
@@ -28,7 +29,7 @@ from odllm_agent.contract import (
     Underway,
 )
 from odllm_agent.errors import OdllmError
-from odllm_agent.fallback import Tried
+from odllm_agent.fallback import UNTRIED
 from odllm_agent.forecast import forecast
 from odllm_agent.journal import Journal
 from odllm_agent.limits import hindrance
@@ -85,7 +86,7 @@ class AgentActor:
             cache = self._own_cache() if here else None
         except OdllmError as error:
             return tuple(Forecast(each, failure=Failure.of(error)) for each in candidates)
-        tried = Tried.of(device.describe(meters=())) if here else Tried({}, 1)
+        tried = builds().tried if here else UNTRIED
         return forecast(candidates, cache, meters, state.available_bytes(), tried)
 
     def look_up(self, exam: Exam, deadline_s: float) -> Exam | Failure:

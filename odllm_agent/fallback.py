@@ -73,6 +73,10 @@ class Tried:
         return cls(device.builds, device.logical_cores)
 
 
+UNTRIED = Tried({}, 1)
+"""Of a device that has told nothing."""
+
+
 def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> Choice:
     """What an engine can run model files with on a device: as it was asked for, or the next best.
 

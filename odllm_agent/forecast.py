@@ -20,10 +20,8 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines.base import Weights
 from odllm_agent.errors import OdllmError
-from odllm_agent.fallback import Tried
+from odllm_agent.fallback import UNTRIED, Tried
 from odllm_agent.readable import why_unsupported
-
-_UNTRIED = Tried({}, 1)
 
 
 def forecast(
@@ -31,7 +29,7 @@ def forecast(
     cache: models.Cache | None,
     meters: tuple[str, ...],
     available_bytes: int,
-    tried: Tried = _UNTRIED,
+    tried: Tried = UNTRIED,
 ) -> tuple[Forecast, ...]:
     """What each candidate will need.
 

@@ -44,7 +44,6 @@ from odllm_agent.contract import (
 from odllm_agent.errors import SettingError, WorkerDied
 from odllm_agent.failures import Deed, death
 from odllm_agent.failures.death import lateness
-from odllm_agent.fallback import Tried
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -236,9 +235,7 @@ def _types_run(deed: Deed) -> bool | None:
     from odllm_agent.builds import builds  # noqa: PLC0415 - the worker's own end needs none of it
 
     engine, file = deed.run
-    here = builds().present
-    tried = Tried({name: found.build for name, found in here.items()}, state.logical_cores())
-    return fallback.should_run(engine, tried, file)
+    return fallback.should_run(engine, builds().tried, file)
 
 
 def main(task: str) -> int:

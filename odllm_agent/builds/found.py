@@ -27,6 +27,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines import variants
 from odllm_agent.errors import EngineError
+from odllm_agent.fallback import Tried
 from odllm_agent.place import builds_root
 from odllm_agent.processor import processor
 from odllm_agent.settings import ENGINE_SETTINGS
@@ -70,6 +71,11 @@ class Builds:
 
     present: Mapping[str, Found]
     absent: Mapping[str, EngineError]
+
+    @property
+    def tried(self) -> Tried:
+        """What of them works here, for whoever chooses settings by it."""
+        return Tried({name: found.build for name, found in self.present.items()}, logical_cores())
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,26 +175,27 @@ def _best_variant(
 ) -> Found:
     """The first variant without a fault, or the one with fewest; it is the one to load from now."""
     best: Found | None = None
-    passed_over: list[str] = []
+    wrong: dict[str, str] = {}
     for variant in backends:
         chosen = {variants.VARIABLE: variant}
         try:
             found = _tried(engine, _told(engine, chosen), paths, state, chosen)
         except EngineError as error:
-            passed_over.append(f"{Path(variant).stem}: {error.message}")
+            wrong[variant] = error.message
             continue
         if best is None or len(found.build.faults) < len(best.build.faults):
             best = replace(found, variant=variant)
         if not found.build.faults:
             break
-        passed_over.append(f"{Path(variant).stem}: {_wrong(found.build)}")
+        wrong[variant] = _wrong(found.build)
     if best is None:
         raise _unusable(engine, "each of its variants did")
     if not state.variant:
         with contextlib.suppress(OSError):
             variants.choose(Path(best.variant))
-    others = tuple(line for line in passed_over if not line.startswith(Path(best.variant).stem))
-    return replace(best, build=replace(best.build, passed_over=others))
+    wrong.pop(best.variant, None)
+    passed_over = tuple(f"{Path(variant).stem}: {why}" for variant, why in wrong.items())
+    return replace(best, build=replace(best.build, passed_over=passed_over))
 
 
 def _wrong(build: EngineBuild) -> str:
