@@ -19,7 +19,7 @@ from odllm_agent.errors import UsageError
 from odllm_controller.analysis import samples
 from odllm_controller.analysis.goodness import goodness
 from odllm_controller.analysis.metrics import Basis, Better, Group, Metric, metric
-from odllm_controller.analysis.results import Z_95, Row, records
+from odllm_controller.analysis.results import OWN, Z_95, Row, records
 from odllm_controller.analysis.samples import Samples, ratio_of
 from odllm_controller.analysis.sides import Side
 
@@ -96,6 +96,11 @@ class Contrast:
     cells: tuple[Cell, ...]
     only_of: tuple[str, ...]
     only_against: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no metric of any cell could be compared."""
+        return all(cell.ratio is None for cell in self.cells)
 
     @property
     def regressions(self) -> tuple[Cell, ...]:
@@ -248,7 +253,12 @@ def _ratio(
         methods = f"{row['energy_method']}, the other {against['energy_method']}"
         return None, f"{metric.label}: one is {methods}"
     if metric.basis is Basis.CHECK:
-        return _ratio_of_scores(row, against, metric, same_store=terms.same_store)
+        if terms.same_store and _is_same_check(row, against):
+            return None, f"{metric.label}: both have the same check of the same file"
+        return _ratio_of_figures(row, against, metric)
+    if {row["origin"], against["origin"]} != {OWN}:
+        # Of what was imported the store has figures with intervals, and not what they rest on.
+        return _ratio_of_figures(row, against, metric)
     above, below = (
         of_side.get((side["trial_id"], metric.name), {})
         for of_side, side in zip(found, (row, against), strict=True)
@@ -259,21 +269,23 @@ def _ratio(
     return ratio, ""
 
 
-def _ratio_of_scores(
-    row: Row, against: Row, metric: Metric, *, same_store: bool
-) -> tuple[Interval | None, str]:
-    """The ratio of two scores, each with its standard error."""
-    checked = ["device_id", "model_sha256", "engine"]
-    if same_store and all(row[name] == against[name] for name in checked):
-        return None, f"{metric.label}: both have the same check of the same file"
+def _is_same_check(row: Row, against: Row) -> bool:
+    """Whether two rows of one store have their scores from the same check."""
+    checked = ["device_id", "model_sha256", "engine", "engine_build"]
+    # A build that is not known is one of its own.
+    return len(pd.DataFrame([row, against])[checked].drop_duplicates()) == 1
+
+
+def _ratio_of_figures(row: Row, against: Row, metric: Metric) -> tuple[Interval | None, str]:
+    """The ratio of two figures, each with its own interval."""
     sides = pd.DataFrame([row, against])
-    if not (sides[metric.name] > 0).all():
+    if metric.name not in sides or not (sides[metric.name] > 0).all():
         return None, _why_missing(row, against, metric)
     judged = goodness(sides, metric, logarithmic=True)
     middle = float(sides[metric.name].iloc[0] / sides[metric.name].iloc[1])
     away = float(Z_95 * np.hypot(*judged.sd))
     if not judged.sd.all():
-        return Interval(middle, reason=f"{metric.label}: a standard error is missing"), ""
+        return Interval(middle, reason=f"{metric.label}: one has no interval"), ""
     return Interval(middle, float(middle * np.exp(-away)), float(middle * np.exp(away))), ""
 
 

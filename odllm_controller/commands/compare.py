@@ -17,7 +17,7 @@ from odllm_controller.analysis.sides import sides
 from odllm_controller.commands import chosen
 from odllm_controller.table import MISSING, Column, print_rows, words
 
-DONE, REGRESSED = 0, 1
+DONE, REGRESSED, NOTHING_COMPARED = 0, 1, 2
 
 _METRICS = ("decode_tok_s", "prefill_tok_s", "decode_j_per_token")
 _SHOWN_ONLY = 5
@@ -32,7 +32,7 @@ examples:
 
 The first is compared with the second: a ratio of 0.9 is nine tenths of the second. `worse` is what
 is worse by more than the limit over its whole 95 % interval. Exit status: 0 nothing is, 1 something
-is, 2 wrong usage or nothing in common.
+is, 2 wrong usage, or there is nothing that both have a figure of.
 """
 
 
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(dataclasses.asdict(found), indent=1))
     else:
         _print(table.console(), found)
+    if found.is_empty:
+        return NOTHING_COMPARED
     return REGRESSED if found.regressions else DONE
 
 

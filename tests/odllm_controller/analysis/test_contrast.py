@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from odllm_agent.contract import Engine, RoundResult, Trial, Workload
+from odllm_agent.contract import Engine, QualityResult, RoundResult, Score, Trial, Workload
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis.contrast import Cell, Contrast, Standing, contrast
 from odllm_controller.analysis.metrics import metric
 from odllm_controller.analysis.sides import Named, sides
+from odllm_controller.exporting import Options as ExportOptions
+from odllm_controller.exporting import export
+from odllm_controller.importing import import_file
 from odllm_controller.store import Store
 from tests import stores, support
 
@@ -80,6 +84,11 @@ def compared(
     path: Path, of: str = "run-2", against: str = "run-1", limit: float = 0.05
 ) -> Contrast:
     return contrast(*sides(of, against, path), [DECODE], limit)
+
+
+def two_builds() -> tuple[Engine, Engine]:
+    old, new = (replace(support.engine(), build=f"{each}00000000000") for each in "ab")
+    return old, new
 
 
 def middle(cell: Cell) -> float:
@@ -199,11 +208,35 @@ def test_versions_of_an_engine_are_compared(path: Path) -> None:
 
 
 def test_builds_of_one_version_are_compared(path: Path) -> None:
-    old, new = (replace(support.engine(), build=f"{each}00000000000") for each in "ab")
+    old, new = two_builds()
     once(path, *Day().results(trial(engine=old)), *Day(0.7).results(trial(engine=new)))
     (cell,) = compared(path, new.build[:4], old.build[:4]).cells
     assert cell.standing is Standing.WORSE
     assert cell.differing == "engine build"
+
+
+def test_figures_without_their_repeats_are_compared_by_their_intervals(tmp_path: Path) -> None:
+    old, new = two_builds()
+    measured, file = tmp_path / "measured.duckdb", tmp_path / "rows.parquet"
+    once(measured, *Day().results(trial(engine=old)), *Day(0.7).results(trial(engine=new)))
+    export(ExportOptions.of([str(file), "--store", str(measured)]), Console(quiet=True))
+    store = Store.open(tmp_path / "s.duckdb")
+    assert import_file(file, store).whole
+    (cell,) = compared(tmp_path / "s.duckdb", new.build, old.build).cells
+    (by_repeats,) = compared(measured, new.build, old.build).cells
+    assert middle(cell) == pytest.approx(middle(by_repeats))
+    assert cell.standing is Standing.WORSE
+
+
+def test_builds_have_checks_of_their_own_of_one_file(path: Path) -> None:
+    old, new = two_builds()
+    store = once(path, *Day().results(trial(engine=old), trial(engine=new)))
+    for engine, value in ((old, 12.5), (new, 14.0)):
+        check = replace(support.quality_check(), engine=engine)
+        score = Score("perplexity", value, 0.2, 10_000)
+        store.add_quality("run-1", QualityResult(check, (score,), wall_s=1.0))
+    (cell,) = contrast(*sides(new.build, old.build, path), [PERPLEXITY], 0.05).cells
+    assert middle(cell) == pytest.approx(14 / 12.5)
 
 
 def test_stores_are_compared_with_each_other(tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def test_the_status_says_whether_a_regression_is_sure(
     assert told(path, *words) == status
 
 
+def test_nothing_that_both_have_a_figure_of_gives_status_2(path: Path, capsys: Capture) -> None:
+    assert told(path, "run-2", "run-1", "--metric", "decode_j_per_token") == 2
+    assert "Decode energy per token: no powercap here" in capsys.readouterr().out
+
+
 def test_json_has_a_cell_for_every_metric_with_its_interval(path: Path, capsys: Capture) -> None:
     assert told(path, "run-2", "run-1", "--json", "--metric", "speed") == 1
     found = json.loads(capsys.readouterr().out)
