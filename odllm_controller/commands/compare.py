@@ -116,6 +116,10 @@ def _lines(found: Contrast) -> Iterator[str]:
         counts[cell.standing] += cell.ratio is not None
     told = ", ".join(f"{n} {standing}" for standing, n in counts.items())
     yield f"beyond {100 * found.limit:g} %: {told}"
+    differing = {cell.differing for cell in found.cells if cell.ratio}
+    if len(differing) == 1 and "" not in differing:
+        # The table leaves out a column whose cells all say the same.
+        yield f"differing in all of them: {differing.pop()}"
     for reason in sorted({cell.reason for cell in found.cells} - {""}):
         yield f"no ratio, or no interval of it: {reason}"
     for side, only in ((found.of, found.only_of), (found.against, found.only_against)):

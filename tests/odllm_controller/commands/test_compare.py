@@ -8,7 +8,7 @@ import pytest
 from odllm_agent.errors import UsageError
 from odllm_controller.commands import compare
 from tests import stores
-from tests.odllm_controller.analysis.test_contrast import Day, trial, twice
+from tests.odllm_controller.analysis.test_contrast import Day, once, trial, twice, two_builds
 
 Capture = pytest.CaptureFixture[str]
 
@@ -48,6 +48,14 @@ def test_the_status_says_whether_a_regression_is_sure(
     path: Path, capsys: Capture, words: list[str], status: int
 ) -> None:
     assert told(path, *words) == status
+
+
+def test_what_differs_in_all_cells_is_told(tmp_path: Path, capsys: Capture) -> None:
+    old, new = two_builds()
+    path = tmp_path / "s.duckdb"
+    once(path, *Day().results(trial(engine=old)), *Day(seed=1).results(trial(engine=new)))
+    told(path, new.build, old.build)
+    assert "differing in all of them: engine build" in capsys.readouterr().out
 
 
 def test_nothing_that_both_have_a_figure_of_gives_status_2(path: Path, capsys: Capture) -> None:
