@@ -21,6 +21,7 @@ from odllm_agent.contract import (
     PLAIN,
     EngineBuild,
     Failure,
+    Outcome,
     PathTest,
     from_json,
     to_json,
@@ -33,8 +34,8 @@ from odllm_agent.processor import processor
 from odllm_agent.settings import ENGINE_SETTINGS
 from odllm_agent.state import logical_cores
 
-# Raised whenever what is tried changes, so that it is tried again.
-_EDITION = 1
+# Raised whenever what is tried changes, or what is chosen by it, so that it is tried again.
+_EDITION = 2
 _DEADLINE_S = 120.0
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"})
 # What Python ends with when an exception ends it; a library that crashes ends it otherwise.
@@ -173,8 +174,8 @@ def _looked_at(engine: str, paths: Sequence[Path], state: _State) -> Found:
 def _best_variant(
     engine: str, backends: Sequence[str], paths: Sequence[Path], state: _State
 ) -> Found:
-    """The first variant without a fault, or the one with fewest; it is the one to load from now."""
-    best: Found | None = None
+    """The variant of which most works, those for newer processors first; it is loaded from now."""
+    tried: dict[str, Found] = {}
     wrong: dict[str, str] = {}
     for variant in backends:
         chosen = {variants.VARIABLE: variant}
@@ -183,19 +184,34 @@ def _best_variant(
         except EngineError as error:
             wrong[variant] = error.message
             continue
-        if best is None or len(found.build.faults) < len(best.build.faults):
-            best = replace(found, variant=variant)
+        tried[variant] = replace(found, variant=variant)
         if not found.build.faults:
             break
         wrong[variant] = _wrong(found.build)
-    if best is None:
+    if not tried:
         raise _unusable(engine, "each of its variants did")
+    best = max(tried.values(), key=lambda found: _worth(found.build))
     if not state.variant:
         with contextlib.suppress(OSError):
             variants.choose(Path(best.variant))
-    wrong.pop(best.variant, None)
-    passed_over = tuple(f"{Path(variant).stem}: {why}" for variant, why in wrong.items())
+    before = backends[: backends.index(best.variant)]
+    passed_over = tuple(f"{Path(variant).stem}: {wrong[variant]}" for variant in before)
     return replace(best, build=replace(best.build, passed_over=passed_over))
+
+
+def _worth(build: EngineBuild) -> tuple[int, int, int]:
+    """By what one variant is better than another, the weightiest first.
+
+    A variant for an older processor may be without a fault because it has no layouts of its own,
+    and is slower at every type: what it would lose counts before what it would mend.
+    """
+    types = {test.type for test in build.tests}
+    laid_out = {
+        test.type
+        for test in build.tests
+        if test.path != PLAIN and test.outcome is Outcome.RIGHT and build.works(test.type)
+    }
+    return sum(map(build.works, types)), len(laid_out), -len(build.faults)
 
 
 def _wrong(build: EngineBuild) -> str:

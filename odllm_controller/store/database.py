@@ -147,6 +147,10 @@ def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnectio
         if isinstance(error, _BROKEN) or _is_damaged(error):
             raise _explained(path, error) from error
         raise
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
 
 
 class _Engine:
@@ -192,6 +196,8 @@ class _Engine:
 
 
 _ENGINE = _Engine()
+# DuckDB puts this in the place of what a signal's handler has raised while it was at work.
+_INTERRUPTED = "Query interrupted"
 _DETACH = "USE memory; DETACH store"
 
 

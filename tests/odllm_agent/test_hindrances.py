@@ -207,7 +207,7 @@ def test_everything_that_disturbs_or_is_missing_has_a_remedy(
 ) -> None:
     monkeypatch.setenv("ODLLM_CACHE_DIR", str(tmp_path))
     found: tuple[Finding, ...] = hindrances.of_this_device(look(), virtual=True)
-    assert len({each.subject for each in found}) == len(found)
+    assert len({(each.subject, each.told) for each in found}) == len(found)
     for each in found:
         assert each.told, each
         if each.verdict in {DISTURBS, MISSING}:

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -127,30 +127,82 @@ def test_a_process_that_ends_before_anything_is_tried_leaves_the_build_untested(
     assert "status 1" in build.untested
 
 
-@pytest.mark.usefixtures("root", "only_llama_cpp")
-def test_of_several_variants_the_first_without_a_fault_is_chosen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    faults = {"best": ["Q4_0", "Q8_0"], "second": [], "third": []}
-    asked = []
+def offer(
+    monkeypatch: pytest.MonkeyPatch, tests: Mapping[str, Sequence[PathTest]]
+) -> Callable[[], set[str]]:
+    """An engine with several variants and what comes of trying each; gives those asked so far."""
+    asked = set()
 
     def run(
         module: str, variables: dict[str, str], *arguments: str
     ) -> tuple[int | None, list[str]]:
         variant = variables.get(variants.VARIABLE, "")
-        asked.append((module, variant))
+        asked.add(variant)
         if module.endswith("look"):
-            return 0, [_said(Told("0.3.36", f"CPU {variant}", tuple(faults)))]
-        tests = [PathTest(kind, PLAIN, Outcome.WRONG) for kind in faults[variant]]
-        return 0, list(map(_said, [PathTest("F16", PLAIN, Outcome.RIGHT), *tests]))
+            return 0, [_said(Told("0.3.36", f"CPU {variant}", tuple(tests)))]
+        return 0, list(map(_said, tests[variant]))
 
     monkeypatch.setattr(found, "_run", run)
+    return lambda: asked - {""}
+
+
+def came_of(outcome: Outcome, path: str, *types: str) -> list[PathTest]:
+    return [PathTest(kind, path, outcome, "so it was") for kind in types]
+
+
+ALL_PLAIN = came_of(Outcome.RIGHT, PLAIN, "F16", "Q4_0", "Q8_0")
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+def test_of_several_variants_the_first_without_a_fault_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = came_of(Outcome.WRONG, PLAIN, "Q4_0", "Q8_0")
+    asked = offer(
+        monkeypatch, {"best": ALL_PLAIN[:1] + wrong, "second": ALL_PLAIN, "third": ALL_PLAIN}
+    )
     build = llama_cpp()
     assert build.system == "CPU second"
-    assert "third" not in {variant for _, variant in asked}
+    assert asked() == {"best", "second"}
     assert build.passed_over == ("best: its plain path computes wrong values with Q4_0, Q8_0",)
     # Whatever is started from here on computes with what was tried.
     assert os.environ[variants.FOUND_VARIABLE] == "second"
+
+
+@pytest.mark.usefixtures("root", "only_llama_cpp")
+@pytest.mark.parametrize(
+    ("best", "second", "oldest", "chosen"),
+    [
+        # One layout is lost in both newer ones; the oldest has none to lose.
+        ([("amx", "F16")], [("repack", "Q8_0")], [], "best"),
+        ([("amx", "F16")], [("repack", "F16"), ("repack", "Q8_0")], [], "second"),
+        # A type that works in no way at all weighs more than any layout.
+        ([("amx", "F16"), ("plain", "")], [("repack", "Q8_0")], [], "second"),
+        ([("amx", "F16"), ("plain", "")], [("repack", "Q8_0"), ("plain", "")], [], "oldest"),
+    ],
+)
+def test_a_variant_with_a_fault_is_left_only_for_one_of_which_more_works(
+    monkeypatch: pytest.MonkeyPatch,
+    best: Sequence[tuple[str, str]],
+    second: Sequence[tuple[str, str]],
+    oldest: Sequence[tuple[str, str]],
+    chosen: str,
+) -> None:
+    def of(right: Sequence[tuple[str, str]], *, is_old: bool = False) -> list[PathTest]:
+        broken = came_of(Outcome.CRASHED, PLAIN, "Q8_0") if (PLAIN, "") in right else []
+        lost = [] if is_old else came_of(Outcome.CRASHED, "repack", "Q4_0")
+        laid_out = [PathTest(kind, path, Outcome.RIGHT) for path, kind in right if kind]
+        plain = [each for each in ALL_PLAIN if not (broken and each.type == "Q8_0")]
+        return [*plain, *broken, *lost, *laid_out]
+
+    offer(
+        monkeypatch,
+        {"best": of(best), "second": of(second), "oldest": of(oldest, is_old=True)},
+    )
+    build = llama_cpp()
+    assert build.system == f"CPU {chosen}"
+    passed_over = [each.partition(":")[0] for each in build.passed_over]
+    assert passed_over == ["best", "second", "oldest"][: ["best", "second", "oldest"].index(chosen)]
 
 
 @pytest.mark.usefixtures("only_llama_cpp")
