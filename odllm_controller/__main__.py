@@ -88,12 +88,17 @@ def run(
     return _farewell(experiment, recorder, console)
 
 
-def main() -> None:
-    """The entry point: a subcommand, or the overrides of an experiment."""
-    sys.exit(carried_out(_NAME, lambda: _told(sys.argv[1:])))
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command, or the experiment of some overrides.
 
+    Args:
+        arguments: What follows the program's name, or `None` for this process's own.
 
-def _told(arguments: list[str]) -> int:
+    Returns:
+        The exit status.
+    """
+    if arguments is None:
+        return carried_out(_NAME, lambda: main(sys.argv[1:]))
     name = arguments[0] if arguments else "--help"
     if name in _COMMANDS:
         return _COMMANDS[name](arguments[1:])
@@ -295,4 +300,4 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
 _SHOWN_COMMANDS = [name for name in _COMMANDS if not name.startswith("-")]
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -77,7 +77,7 @@ class Asked:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All of it, as words of a command line."""
+        """All of it, as the words of a command line."""
         return (*self.overrides, *self.options)
 
     def job(self, overrides: Sequence[str]) -> "Asked":

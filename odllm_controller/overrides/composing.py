@@ -5,7 +5,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -60,12 +59,13 @@ def _words(asked: Asked) -> Iterator[None]:
     """Puts what was asked where Hydra reads it."""
     before = sys.argv
     with contextlib.ExitStack() as stack:
-        words = [*asked.words]
-        if asked.is_multirun and not any(_SWEEP_DIR in each for each in words):
+        overrides = [*asked.overrides]
+        if asked.is_multirun and not any(_SWEEP_DIR in each for each in overrides):
             # Hydra keeps notes of a sweep, for which nobody has asked.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="odllm-sweep-"))
-            words.append(override(_SWEEP_DIR, str(Path(folder))))
-        sys.argv = [before[0], *words]
+            overrides.append(override(_SWEEP_DIR, folder))
+        # Hydra takes overrides in one piece only.
+        sys.argv = [before[0], *overrides, *asked.options]
         try:
             yield
         finally:

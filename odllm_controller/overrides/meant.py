@@ -40,6 +40,8 @@ def check(words: Sequence[str], options: Sequence[str]) -> None:
             raise _no_option(word, next(iter(words[place + 1 :]), ""), options)
         if "=" not in word and not word.startswith("~"):
             raise _sets_nothing(word)
+        if not _name(word):
+            raise _unreadable(word)
 
 
 def of_error(error: Exception, words: Sequence[str]) -> UsageError:
@@ -92,7 +94,7 @@ def _sets_nothing(word: str) -> UsageError:
 
 def _unreadable(word: str) -> UsageError:
     name, equals, value = word.partition("=")
-    if not equals or not name.strip("+~"):
+    if not equals or not _name(word):
         return UsageError(f"{word} sets nothing", "write an override as NAME=VALUE")
     return UsageError(
         f"{word} cannot be read",
