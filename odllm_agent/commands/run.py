@@ -34,7 +34,8 @@ examples:
 
 The same command again goes on where it was. A model of a hub needs a network until it is in this
 device's cache (`odllm-agent models pull`).
-Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted.
+Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted
+(143 by SIGTERM).
 """
 
 
