@@ -11,18 +11,8 @@ from odllm_agent import streams
 _FAULT = 1
 _SIGNALED = 128
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asks this process to end; it does so as after Ctrl-C.
-
-    Args:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+# An exception cannot tell: Ray raises another `KeyboardInterrupt` in its place.
+_heeded: list[int] = []
 
 
 def carried_out(name: str, command: Callable[[], int]) -> int:
@@ -46,9 +36,9 @@ def carried_out(name: str, command: Callable[[], int]) -> int:
     return status or _FAULT
 
 
-def status_of(end: KeyboardInterrupt) -> int:
-    """The exit status that a shell gives for the signal that ended a command."""
-    return _SIGNALED + (end.number if isinstance(end, Stopped) else signal.SIGINT)
+def status_of_signal() -> int:
+    """The exit status that a shell gives for the signal that ended this command."""
+    return _SIGNALED + next(iter(_heeded), signal.SIGINT)
 
 
 def heed_signals(leave: Callable[[], None] | None = None) -> None:
@@ -58,7 +48,7 @@ def heed_signals(leave: Callable[[], None] | None = None) -> None:
     that this process was started to ignore, as by nohup, is still ignored.
 
     Args:
-        leave: What to do in place of raising `Stopped`, as often as a signal comes.
+        leave: What to do in place of raising `KeyboardInterrupt`, as often as a signal comes.
     """
     for number in _numbers():
         if signal.getsignal(number) not in {signal.SIG_IGN, _ignore}:
@@ -72,7 +62,8 @@ def heeding_signals() -> Iterator[None]:
         yield
     except SystemExit as end:
         # What Ray does on SIGTERM while it starts.
-        raise Stopped(signal.SIGTERM) from end
+        _heeded.append(signal.SIGTERM)
+        raise KeyboardInterrupt from end
     finally:
         heed_signals()
 
@@ -82,9 +73,9 @@ def _status(name: str, command: Callable[[], int]) -> int:
         return command()
     except SystemExit as end:
         return _exit_status(end)
-    except KeyboardInterrupt as end:
+    except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
-        return status_of(end)
+        return status_of_signal()
 
 
 def _exit_status(end: SystemExit) -> int:
@@ -103,7 +94,8 @@ def _stop(number: int, _: FrameType | None) -> None:
     for each in _numbers():
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _ignore)
-    raise Stopped(number)
+    _heeded.append(number)
+    raise KeyboardInterrupt
 
 
 def _ignore(_: int, __: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 _INPUT, _OUTPUT, _ERROR = 0, 1, 2
 
@@ -22,7 +22,7 @@ class _Raw(io.FileIO):
         self.error: OSError | None = None
         self.raises = False
 
-    def write(self, data: bytes | bytearray | memoryview) -> int | None:  # type: ignore[override]
+    def write(self, data: Any, /) -> int:
         """Writes it, or drops it once that has failed."""
         if self.error is None:
             try:

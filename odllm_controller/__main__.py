@@ -12,7 +12,7 @@ from rich.console import Console
 
 from odllm_agent.arguments import nearest
 from odllm_agent.commands import NAMES as AGENT_COMMANDS
-from odllm_agent.ending import carried_out, status_of
+from odllm_agent.ending import carried_out, status_of_signal
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
@@ -79,9 +79,9 @@ def run(
             desk.check()
             if not board.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
-    except KeyboardInterrupt as end:
+    except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
-        return status_of(end)
+        return status_of_signal()
     table.print_results(console, experiment.store.path, recorder.run_id)
     if more:
         verbose.print_bounds(console, experiment.store.path, recorder.run_id)

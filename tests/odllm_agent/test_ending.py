@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals and pipes
 
 _AROUND = """
 import sys, time
-from odllm_agent.ending import Stopped, carried_out, heed_signals, heeding_signals
+from odllm_agent.ending import carried_out, heed_signals, heeding_signals
 from odllm_agent import streams
 
 def command():
