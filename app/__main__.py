@@ -1,12 +1,15 @@
 """The command line of the explorer: `python -m app`, behind `odllm explore`."""
 
-import argparse
 import sys
 from pathlib import Path
 
 from app.serve import PORT, explore
+from odllm_agent.arguments import Parser
+from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError
+from odllm_agent.typed_path import typed_path
 
+_NAME = "odllm explore"
 _EXAMPLES = """\
 examples:
   odllm explore
@@ -24,15 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 2 wrong usage or no readable store.
     """
-    parser = argparse.ArgumentParser(
-        prog="odllm explore",
+    if arguments is None:
+        return carried_out(_NAME, lambda: main(sys.argv[1:]))
+    parser = Parser(
+        prog=_NAME,
         description="Show what is in a store, in the browser of this machine.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--store",
-        type=Path,
+        type=typed_path,
         default=Path("results/odllm.duckdb"),
         metavar="FILE",
         help="the results file (default: %(default)s)",
@@ -45,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return explore(chosen.store, chosen.port, headless=chosen.headless)
     except OdllmError as error:
-        print(f"odllm explore: {error}", file=sys.stderr)
+        print(f"{_NAME}: {error}", file=sys.stderr)
         return 2
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from odllm_agent.errors import StoreError
+from odllm_controller.overrides import line
 
 
 def show_unreadable(error: StoreError) -> None:
@@ -16,7 +17,7 @@ def show_unreadable(error: StoreError) -> None:
 def show_nothing_stored(path: Path) -> None:
     """Says how results get into the store."""
     st.info("Nothing is stored yet. Results appear here as they come in.")
-    st.code(f"odllm run +experiment=sweep store.path={path}", language="bash")
+    st.code(line.into_store(path), language="bash")
 
 
 def show_nothing_measured() -> None:

@@ -19,6 +19,7 @@ from app.progress import show_progress
 from app.symbols import legend, legend_of_origins, symbols
 from app.view import Page, View
 from odllm_agent.errors import StoreError
+from odllm_agent.typed_path import typed_path
 from odllm_controller.analysis import results
 from odllm_controller.analysis.origins import all_origins
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _path(arguments: Sequence[str]) -> Path:
     parser = argparse.ArgumentParser(prog="streamlit run app/entry/script.py --")
-    parser.add_argument("--store", type=Path, default=Path("results/odllm.duckdb"))
+    parser.add_argument("--store", type=typed_path, default=Path("results/odllm.duckdb"))
     chosen: Path = parser.parse_args(list(arguments)).store
     return chosen
 

@@ -3,13 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from odllm_agent import device
+from odllm_agent.arguments import Parser
 from odllm_agent.commands import (
     DONE,
     FAULT,
-    INTERRUPTED,
     WRONG_USAGE,
     doctor,
     install_service,
@@ -20,8 +19,11 @@ from odllm_agent.commands import (
     serve,
 )
 from odllm_agent.contract import to_json
+from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.typed_path import typed_path
 
+_NAME = "odllm-agent"
 _EXAMPLES = """\
 examples:
   odllm-agent describe --out laptop.json          what this device is, for `odllm plan`
@@ -36,32 +38,33 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command of the agent.
 
+    Args:
+        arguments: What follows the program's name, or `None` for this process's own.
+
     Returns:
         The exit status: 0 done, 1 a fault or a check not met, 2 wrong usage, 3 some trials failed,
-        130 interrupted.
+        130 or 143 ended by Ctrl-C or SIGTERM.
     """
+    if arguments is None:
+        return carried_out(_NAME, lambda: main(sys.argv[1:]))
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
     except OdllmError as error:
-        sys.stderr.write(f"odllm-agent: {error}\n")
+        sys.stderr.write(f"{_NAME}: {error}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
-    except KeyboardInterrupt:
-        sys.stderr.write("odllm-agent: interrupted\n")
-        return INTERRUPTED
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="odllm-agent",
-        description="Measures language models on this device.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        prog=_NAME, description="Measures language models on this device.", epilog=_EXAMPLES
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     describe = commands.add_parser("describe", help="tell what this device is, as JSON")
-    describe.add_argument("--out", type=Path, help="a file to write; standard output unless told")
+    describe.add_argument(
+        "--out", type=typed_path, help="a file to write; standard output unless told"
+    )
     describe.set_defaults(command=_describe)
     run.add_to(commands)
     models.add_to(commands)

@@ -1,10 +1,12 @@
 """The file with the token of a fleet, without which nobody enters it."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 
 
 def checked_token_file(path: Path) -> Path:
@@ -19,7 +21,7 @@ def checked_token_file(path: Path) -> Path:
     Raises:
         UsageError: It is missing, empty, or others may read it.
     """
-    file = path.expanduser().absolute()
+    file = typed_path(path).absolute()
     try:
         mode = file.stat().st_mode
         empty = not file.read_bytes().strip()
@@ -33,6 +35,7 @@ def checked_token_file(path: Path) -> Path:
     # Windows has no such bits: a file in a user's folder is that user's own there.
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(
-            f"others on this machine may read the token file {file}", f"chmod 600 {file}"
+            f"others on this machine may read the token file {file}",
+            shlex.join(["chmod", "600", str(file)]),
         )
     return file

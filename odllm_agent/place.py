@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from odllm_agent.errors import DiskFull, UsageError
+from odllm_agent.typed_path import typed_path
 
 ROOT_VARIABLE = "ODLLM_CACHE_DIR"
 STATE_VARIABLE = "ODLLM_STATE_DIR"
@@ -21,7 +22,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def cache_root() -> Path:
     """The folder in `ODLLM_CACHE_DIR`, or the one that this system has for caches."""
     chosen = os.environ.get(ROOT_VARIABLE)
-    root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("odllm")
+    root = typed_path(chosen) if chosen else platformdirs.user_cache_path("odllm")
     return root.absolute()
 
 
@@ -31,7 +32,7 @@ def state_root() -> Path:
     A virtual device has one of its own in it.
     """
     chosen = os.environ.get(STATE_VARIABLE)
-    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "agent"
+    root = typed_path(chosen) if chosen else platformdirs.user_state_path("odllm") / "agent"
     virtual = os.environ.get(VIRTUAL_VARIABLE)
     if virtual:
         # A name may be any text, and a folder may not be called so.
@@ -46,7 +47,7 @@ def builds_root() -> Path:
     since they share the processor.
     """
     chosen = os.environ.get(BUILDS_VARIABLE)
-    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "builds"
+    root = typed_path(chosen) if chosen else platformdirs.user_state_path("odllm") / "builds"
     return root.absolute()
 
 

@@ -5,29 +5,34 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
-import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from odllm_agent.arguments import nearest
+from odllm_agent.commands import NAMES as AGENT_COMMANDS
+from odllm_agent.ending import carried_out, status_of_signal
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
 from odllm_controller.fleets import opened
+from odllm_controller.overrides import line
+from odllm_controller.overrides.asked import Asked
+from odllm_controller.overrides.composing import composed
 from odllm_controller.preview import Options, preview
 from odllm_controller.progress import RunProgress
 from odllm_controller.record import Recorder, recording
 from odllm_controller.store import controlling
 from odllm_controller.work import Desk
 
-# The exit statuses; the last is what shells give for Ctrl-C.
-DONE, FAULT, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+# The exit statuses; one that is larger is of the signal that ended the command.
+DONE, FAULT, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 
+_NAME = "odllm"
+_RUN = "odllm run"
 _VERBOSE = "--verbose"
-_CONF = Path(__file__).parent.parent / "conf"
 _USAGE = """\
 ODLLM measures which language model this machine should run, and at what cost.
 
@@ -47,12 +52,15 @@ ODLLM measures which language model this machine should run, and at what cost.
 """
 
 
-def run(experiment: config.Experiment, console: Console, *, more: bool = False) -> int:
+def run(
+    experiment: config.Experiment, console: Console, command: str, *, more: bool = False
+) -> int:
     """Runs an experiment: plans it on every device, dispatches, records and shows it.
 
     Args:
         experiment: What to run.
         console: Where it is shown.
+        command: The command line that runs it.
         more: Whether ceilings, and what bounds each trial, are shown too.
 
     Returns:
@@ -61,7 +69,7 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
     try:
         with (
             controlling(experiment.store.path) as store,
-            recording(store, experiment) as recorder,
+            recording(store, experiment, command) as recorder,
             opened(experiment.fleet, experiment.power.meters) as fleet,
             RunProgress(console) as board,
         ):
@@ -73,19 +81,36 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
     except KeyboardInterrupt:
         console.print("Interrupted. What was finished is stored; the same command goes on from it.")
-        return INTERRUPTED
+        return status_of_signal()
     table.print_results(console, experiment.store.path, recorder.run_id)
     if more:
         verbose.print_bounds(console, experiment.store.path, recorder.run_id)
     return _farewell(experiment, recorder, console)
 
 
-def main() -> None:
-    """The entry point: a subcommand, or the overrides of an experiment."""
-    name, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command, or the experiment of some overrides.
+
+    Args:
+        arguments: What follows the program's name, or `None` for this process's own.
+
+    Returns:
+        The exit status.
+    """
+    if arguments is None:
+        return carried_out(_NAME, lambda: main(sys.argv[1:]))
+    name = arguments[0] if arguments else "--help"
     if name in _COMMANDS:
-        sys.exit(_COMMANDS[name](rest))
-    sys.exit(_run(sys.argv[1:]))
+        return _COMMANDS[name](arguments[1:])
+    if name[0:1] in {"-", "+", "~"} or "=" in name:
+        return _run(arguments)
+    return _guarded(lambda: _no_command(name))
+
+
+def _no_command(name: str) -> int:
+    if name in AGENT_COMMANDS:
+        raise UsageError(f"there is no command {name!r}", f"did you mean odllm-agent {name}?")
+    raise UsageError(f"there is no command {name!r}", nearest(name, _SHOWN_COMMANDS))
 
 
 def _why_nothing(recorder: Recorder) -> str:
@@ -106,7 +131,8 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
     for untried in recorder.untried:
         console.print(f"not tried: {untried}", style="red", markup=False, highlight=False)
     console.print(
-        f"Explore it with: odllm explore --store {experiment.store.path}",
+        "Explore it with: "
+        + line.joined(["odllm", "explore", "--store", str(experiment.store.path)]),
         markup=False,
         highlight=False,
     )
@@ -116,18 +142,22 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
 
 
 def _run(arguments: list[str]) -> int:
-    overrides = [each for each in arguments if each != _VERBOSE]
-    more = len(overrides) < len(arguments)
-    return _composed(overrides, lambda experiment: run(experiment, table.console(), more=more))
+    words = [each for each in arguments if each != _VERBOSE]
+    more = len(words) < len(arguments)
+
+    def told(experiment: config.Experiment, command: str) -> int:
+        return run(experiment, table.console(), command, more=more)
+
+    return _composed(words, _RUN, told, options=(_VERBOSE,))
 
 
 def _plan(arguments: list[str]) -> int:
     options = Options.of(arguments)
 
-    def told(experiment: config.Experiment) -> int:
+    def told(experiment: config.Experiment, _: str) -> int:
         return DONE if preview(experiment, options, table.console()) else SOME_FAILED
 
-    return _composed(list(options.overrides), told)
+    return _composed(options.overrides, "odllm plan", told, options=Options.NAMES)
 
 
 def _fleet_models(options: fleet_models.Options) -> int:
@@ -136,7 +166,10 @@ def _fleet_models(options: fleet_models.Options) -> int:
         return _guarded(lambda: _status(fleet_models.list_models(options, console)))
     action = fleet_models.push_models if options.action == "push" else fleet_models.prune_models
     return _composed(
-        list(options.overrides), lambda experiment: _status(action(experiment, options, console))
+        options.overrides,
+        f"odllm fleet models {options.action}",
+        lambda experiment, _: _status(action(experiment, options, console)),
+        options=fleet_models.Options.NAMES,
     )
 
 
@@ -144,26 +177,37 @@ def _status(done: bool) -> int:
     return DONE if done else SOME_FAILED
 
 
-def _composed(overrides: list[str], action: Callable[[config.Experiment], int]) -> int:
-    """Hands the overrides to Hydra, which calls `job` once, or once per job of a multirun."""
+def _composed(
+    words: Sequence[str],
+    program: str,
+    action: Callable[[config.Experiment, str], int],
+    *,
+    options: Sequence[str],
+) -> int:
+    """Acts on the experiment that was asked for, or on that of each job of a multirun.
+
+    Args:
+        words: Options of Hydra's, and overrides.
+        program: What they were typed after.
+        action: Is given an experiment, and the command line that runs it.
+        options: What the program takes beside them.
+
+    Returns:
+        The worst of the exit statuses.
+    """
     statuses: list[int] = []
 
-    @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
-    def job(composed: DictConfig) -> None:
-        statuses.append(FAULT)
-        statuses[-1] = _guarded(lambda: action(config.experiment(composed)))
-        if statuses[-1] == INTERRUPTED:
-            sys.exit(INTERRUPTED)
+    def job(found: DictConfig, alone: Asked) -> None:
+        command = line.joined([*line.PROGRAM, *alone.words])
+        statuses.append(_guarded(lambda: action(config.experiment(found), command)))
+        if statuses[-1] > SOME_FAILED:
+            sys.exit(statuses[-1])
 
-    sys.argv[1:] = overrides
-    try:
-        job()
-    except SystemExit as end:
-        # Hydra ends with status 1 when the overrides do not compose, which is wrong usage.
-        return WRONG_USAGE if end.code == 1 and not statuses else int(end.code or 0)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return max(statuses, default=DONE)
+    def all_jobs() -> int:
+        composed(Asked.of(words, program, options), job)
+        return max(statuses, default=DONE)
+
+    return _guarded(all_jobs)
 
 
 def _guarded(action: Callable[[], int]) -> int:
@@ -186,8 +230,14 @@ def _report(arguments: list[str]) -> int:
 
 
 def _app(module: str, arguments: list[str]) -> int:
-    """Starts a part of the app, which this package does not import."""
-    return subprocess.call([sys.executable, "-m", module, *arguments])  # noqa: S603 - our module
+    """Runs a part of the app, which this package does not import."""
+    with subprocess.Popen([sys.executable, "-m", module, *arguments]) as part:  # noqa: S603 - ours
+        try:
+            return part.wait()
+        except KeyboardInterrupt:
+            # It clears up behind itself, which it could not if it were killed.
+            part.terminate()
+            return part.wait()
 
 
 def _fleet(arguments: list[str]) -> int:
@@ -202,10 +252,7 @@ def _import(arguments: list[str]) -> int:
     from odllm_controller import importing  # noqa: PLC0415 - a run needs none of it
 
     options = importing.Options.of(arguments)
-    try:
-        return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
@@ -250,6 +297,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
     "--help": _help,
     "-h": _help,
 }
+_SHOWN_COMMANDS = [name for name in _COMMANDS if not name.startswith("-")]
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

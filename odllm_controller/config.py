@@ -4,6 +4,7 @@ Hydra composes the files under conf/ and the command line; pydantic checks the r
 swept value may be one value or a list of them, which Hydra's own typed configs cannot say.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,10 +25,12 @@ from pydantic import (
     model_validator,
 )
 
+from odllm_agent.arguments import nearest
 from odllm_agent.contract import Cooldown, Quantization, Source
 from odllm_agent.errors import UsageError
 from odllm_agent.limits import hours
 from odllm_agent.settings import check_settings
+from odllm_agent.typed_path import typed_path
 from odllm_controller.selection import Selection
 
 AUTO = "auto"
@@ -205,7 +209,7 @@ class FleetConfig(_Section):
 class StoreConfig(_Section):
     """Where the results are kept."""
 
-    path: Path
+    path: Annotated[Path, AfterValidator(typed_path)]
 
 
 class Experiment(_Section):
@@ -277,4 +281,6 @@ def experiment(config: DictConfig) -> Experiment:
 
 def _told(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"])
-    return f"{place}={error['input']!r}: {error['msg']}"
+    known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    msg = nearest(str(error["input"]), known) if known else error["msg"]
+    return f"{place}={error['input']!r}: {msg}"

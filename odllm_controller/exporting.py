@@ -1,8 +1,6 @@
 """`odllm export`: the view `results` as a file, or llama-bench's JSON lines of what it rests on."""
 
-import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,10 @@ import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 
+from odllm_agent import streams
+from odllm_agent.arguments import Parser
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller import store
 from odllm_controller.analysis import account
 from odllm_controller.exchange import bench_lines
@@ -97,17 +98,19 @@ class Options:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Options":
         """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog="odllm export",
             description="Writes what was measured into a file.",
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
         )
-        parser.add_argument("out", type=Path, metavar="OUT", help="a file, or - for the output")
+        parser.add_argument(
+            "out", type=typed_path, metavar="OUT", help="a file, or - for the output"
+        )
         parser.add_argument("--format", choices=list(map(str, Format)))
         parser.add_argument("--run", help="of this run alone; `odllm explore` lists them")
-        parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
+        parser.add_argument(
+            "--store", type=typed_path, default=_STORE, help=f"{_STORE} unless told"
+        )
         known = parser.parse_args(list(arguments))
         try:
             chosen = Format(known.format) if known.format else _format_of(known.out)
@@ -178,9 +181,8 @@ def _rounds(windows: pd.DataFrame) -> Iterator[tuple[str, Windows]]:
 def _opened(options: Options) -> Iterator[BinaryIO]:
     """The file, which stands in its place only once it is whole, or the standard output."""
     if options.out == _STDOUT:
-        with _until_nobody_reads():
+        with streams.until_unread():
             yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
         return
     if options.out.exists() and options.store.exists() and options.out.samefile(options.store):
         raise UsageError(f"{options.out} is the store itself", "name another file")
@@ -195,13 +197,3 @@ def _opened(options: Options) -> Iterator[BinaryIO]:
         ) from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    """Ends quietly where what reads the output has had enough, as `head` has."""
-    try:
-        yield
-    except BrokenPipeError:
-        # Or else Python tries once more at its end, and complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,5 @@
 """`odllm import`: what was measured without this controller, into the store."""
 
-import argparse
 import hashlib
 import json
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from odllm_agent import logbook
+from odllm_agent.arguments import Parser
 from odllm_agent.contract import (
     Baseline,
     Ceilings,
@@ -23,6 +23,7 @@ from odllm_agent.contract import (
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
+from odllm_agent.typed_path import typed_path
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind, kind_of
 from odllm_controller.exchange.reading import taken
@@ -66,15 +67,15 @@ class Options:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Options":
         """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog="odllm import",
             description="Stores what was measured without this controller.",
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
         )
-        parser.add_argument("paths", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
+        parser.add_argument("paths", nargs="+", type=typed_path, metavar="FILE")
+        parser.add_argument(
+            "--store", type=typed_path, default=_STORE, help=f"{_STORE} unless told"
+        )
         parser.add_argument("--json", action="store_true", help="answer as JSON")
         parser.add_argument(
             "--device", metavar="NAME", help="where llama-bench ran; its processor unless told"

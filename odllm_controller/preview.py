@@ -1,18 +1,19 @@
 """`odllm plan`: what an experiment will need, before anything is made, fetched or measured."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 
+from odllm_agent.arguments import Parser
 from odllm_agent.contract import Device, Forecast, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
+from odllm_agent.typed_path import typed_path
 from odllm_controller import offline, plan, reasons
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
@@ -51,6 +52,8 @@ class Options:
         overrides: Of the experiment.
     """
 
+    NAMES: ClassVar = ("--json", "--device-file", "--out")
+
     as_json: bool
     device_file: Path | None
     out: Path | None
@@ -59,24 +62,22 @@ class Options:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Options":
         """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog="odllm plan",
             usage="odllm plan +experiment=NAME [overrides] [--json] "
             "[--device-file FILE [--out FILE]]",
             description="Tells what an experiment will need on each device: bits per weight, disk, "
             "memory and time, and what cannot run there.",
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
         )
         parser.add_argument("--json", action="store_true", help="a list with an object per trial")
         parser.add_argument(
-            "--device-file", type=Path, help="plan for the device that this file describes"
+            "--device-file", type=typed_path, help="plan for the device that this file describes"
         )
         parser.add_argument(
-            "--out", type=Path, help="write what that device shall do, for `odllm-agent run`"
+            "--out", type=typed_path, help="write what that device shall do, for `odllm-agent run`"
         )
-        known, overrides = parser.parse_known_args(list(arguments))
+        known, overrides = parser.parse_some_args(list(arguments))
         if known.out and not known.device_file:
             parser.error("--out needs --device-file: which device is it for?")
         return cls(known.json, known.device_file, known.out, tuple(overrides))

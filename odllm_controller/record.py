@@ -4,7 +4,6 @@ import contextlib
 import platform
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -44,9 +43,10 @@ class Recorder:
     Args:
         store: Where to write.
         experiment: What is run.
+        command: The command line that runs it.
     """
 
-    def __init__(self, store: Store, experiment: Experiment) -> None:
+    def __init__(self, store: Store, experiment: Experiment, command: str = "") -> None:
         self._store = store
         self._experiment = experiment
         self._taken: list[tuple[str, Result]] = []
@@ -66,7 +66,7 @@ class Recorder:
                 id=self.run_id,
                 started_at=now(),
                 experiment=experiment.name,
-                command=" ".join(sys.argv),
+                command=command,
                 config_yaml=config_yaml(experiment),
                 seed=experiment.seed,
                 versions=versions(),
@@ -196,17 +196,18 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def recording(store: Store, experiment: Experiment) -> Iterator[Recorder]:
+def recording(store: Store, experiment: Experiment, command: str = "") -> Iterator[Recorder]:
     """A run that is written down from its start to its end, however it ends.
 
     Args:
         store: Where to write.
         experiment: What is run.
+        command: The command line that runs it.
 
     Raises:
         StoreError: The store cannot be written.
     """
-    recorder = Recorder(store, experiment)
+    recorder = Recorder(store, experiment, command)
     try:
         yield recorder
     except BaseException as error:

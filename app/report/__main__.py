@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.report.page import render
+from odllm_agent.arguments import Parser
+from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller.analysis import account, results
 
 _STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")
+_NAME = "odllm report"
 _EXAMPLES = """\
 examples:
   odllm report                                      the latest run, into report.html
@@ -30,29 +34,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 no readable store, 2 wrong usage.
     """
+    if arguments is None:
+        return carried_out(_NAME, lambda: main(sys.argv[1:]))
     options = _parser().parse_args(arguments)
     try:
         run = account.find(options.store, options.run)
         page = render(account.load(options.store, run), results.load(options.store, run))
         _write(options.out, page)
     except OdllmError as error:
-        print(f"odllm report: {error}", file=sys.stderr)
+        print(f"{_NAME}: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     print(f"{options.out}: run {run}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="odllm report",
+    parser = Parser(
+        prog=_NAME,
         description="Write one HTML page of a run.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="the latest unless told")
-    parser.add_argument("--out", type=Path, default=_OUT, metavar="F", help="(%(default)s)")
-    parser.add_argument("--store", type=Path, default=_STORE, metavar="F", help="(%(default)s)")
+    parser.add_argument("--out", type=typed_path, default=_OUT, metavar="F", help="(%(default)s)")
+    parser.add_argument(
+        "--store", type=typed_path, default=_STORE, metavar="F", help="(%(default)s)"
+    )
     return parser
 
 

@@ -59,7 +59,6 @@ def add_to(commands: Any) -> None:
         description="Tells what this device can measure, what it cannot and how to allow it, and "
         "what would disturb a measurement now.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     answer = parser.add_mutually_exclusive_group()
     answer.add_argument("--json", action="store_true", help="answer as JSON")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,6 @@ def add_to(commands: Any) -> None:
         help="join a fleet whenever this user's session runs",
         description="Joins a fleet whenever this user's session runs.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     join.add_arguments(parser)
     parser.add_argument(
@@ -77,10 +77,10 @@ def _install_service(options: argparse.Namespace) -> int:
 def _command(options: argparse.Namespace) -> list[str]:
     """The line that joins, with absolute paths, because a service starts elsewhere."""
     told = {
-        "--token-file": options.token_file.expanduser().absolute(),
+        "--token-file": options.token_file.absolute(),
         "--name": options.name,
         "--ports": options.ports,
-        "--tls-dir": options.tls_dir and options.tls_dir.expanduser().absolute(),
+        "--tls-dir": options.tls_dir and options.tls_dir.absolute(),
         "--cpus": options.cpus,
         "--model-server": options.model_server,
     }
@@ -108,6 +108,6 @@ def _install_unit(text: str) -> None:
         if done.returncode:
             raise UsageError(
                 f"{path} is written, but systemd does not take it: {done.stderr.strip()}",
-                f"try `systemctl --user {' '.join(command)}`",
+                f"try `{shlex.join(['systemctl', '--user', *command])}`",
             )
     print(f"{path} is enabled and started; `journalctl --user -u {NAME}` shows what it says")

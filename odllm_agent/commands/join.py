@@ -3,7 +3,6 @@
 import argparse
 import os
 import platform
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from odllm_agent import device
 from odllm_agent.address import Address
 from odllm_agent.commands import DONE
 from odllm_agent.contract import Device
+from odllm_agent.ending import heed_signals
 from odllm_agent.errors import UsageError
 from odllm_agent.fleet_token import checked_token_file
 from odllm_agent.linux import cpu_list
@@ -22,6 +22,7 @@ from odllm_agent.node import Membership, Supervisor
 from odllm_agent.place import VIRTUAL_VARIABLE, state_root
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import AUTHORITY, CERTIFICATE, KEY
+from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:
@@ -49,7 +50,6 @@ def add_to(commands: Any) -> None:
         help="take part in a fleet, and stay in it",
         description="Takes part in a fleet, and stays in it.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
     parser.set_defaults(command=_join)
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `join` must be told to a parser."""
     parser.add_argument("head", metavar="HOST[:PORT]", help="where the fleet's head answers")
     parser.add_argument(
-        "--token-file", type=Path, required=True, metavar="F", help="the fleet's token"
+        "--token-file", type=typed_path, required=True, metavar="F", help="the fleet's token"
     )
     parser.add_argument("--name", metavar="N", help="what to call this device; its host name")
     parser.add_argument(
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ports", metavar="A-B", help="the ports that Ray may use")
     parser.add_argument(
-        "--tls-dir", type=Path, metavar="D", help="the folder with this device's certificate"
+        "--tls-dir", type=typed_path, metavar="D", help="the folder with this device's certificate"
     )
     parser.add_argument(
         "--cpus", metavar="LIST", help="only these CPUs, such as 0-1,4: a virtual device"
@@ -82,8 +82,7 @@ def _join(options: argparse.Namespace) -> int:
         _become_virtual(options.name, options.cpus)
     here = device.describe(options.name)
     supervisor = Supervisor(_membership(options, here), state_root(), _say)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: supervisor.leave())
+    heed_signals(supervisor.leave)
     _say(_offer(here))
     supervisor.run()
     return DONE
@@ -131,7 +130,7 @@ def _labels(told: Sequence[str]) -> dict[str, str]:
 
 
 def _tls_dir(folder: Path) -> Path:
-    found = folder.expanduser().absolute()
+    found = folder.absolute()
     missing = [name for name in (CERTIFICATE, KEY, AUTHORITY) if not (found / name).is_file()]
     if missing:
         raise UsageError(

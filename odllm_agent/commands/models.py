@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import UsageError
 from odllm_agent.models import Cache, local_file, prepare, read_header
 from odllm_agent.models.holdings import known_names, short, told, type_of
+from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:
@@ -51,7 +51,6 @@ def add_to(commands: Any) -> None:
         help="list, fetch, check and remove the models in this device's cache",
         description="The models in this device's cache.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, help_text, add_arguments, action in (
@@ -70,7 +69,6 @@ def add_to(commands: Any) -> None:
             name,
             help=help_text,
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_arguments(added)
         added.set_defaults(command=action)
@@ -91,7 +89,9 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="a GGUF file, or the first part of a split one")
+    parser.add_argument(
+        "file", type=typed_path, help="a GGUF file, or the first part of a split one"
+    )
     _add_json(parser)
 
 

@@ -3,13 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, TextIO
 
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.errors import UsageError
 from odllm_agent.meters.external import Sample
+from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:
@@ -35,9 +35,8 @@ def add_to(commands: Any) -> None:
         description="Writes what a meter at the wall says on standard input to a file, a line "
         "`time,watts` each as it comes, for the power meter `external`.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, help="where the lines go; what it holds is kept")
+    parser.add_argument("file", type=typed_path, help="where the lines go; what it holds is kept")
     parser.set_defaults(command=_power_log)
 
 

@@ -1,6 +1,7 @@
 """`odllm-agent run`: what a controller has planned for this device, done without it."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from odllm_agent.logbook import Closing, Logbook, Opening, Planned, Status, Unpr
 from odllm_agent.models import Cache
 from odllm_agent.offline import Done
 from odllm_agent.place import STATE_VARIABLE, state_root
+from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:
@@ -32,7 +34,8 @@ examples:
 
 The same command again goes on where it was. A model of a hub needs a network until it is in this
 device's cache (`odllm-agent models pull`).
-Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted.
+Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted
+(143 by SIGTERM).
 """
 
 
@@ -47,11 +50,15 @@ def add_to(commands: Any) -> None:
         help="measure what `odllm plan` wrote for this device, without Ray or network",
         description="Measures what `odllm plan --device-file --out` wrote for this device.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("trials", type=Path, help="what to do, as `odllm plan --out` wrote it")
     parser.add_argument(
-        "--out", type=Path, required=True, help="where results go; what is there is gone on from"
+        "trials", type=typed_path, help="what to do, as `odllm plan --out` wrote it"
+    )
+    parser.add_argument(
+        "--out",
+        type=typed_path,
+        required=True,
+        help="where results go; what is there is gone on from",
     )
     parser.add_argument(
         "--any-device", action="store_true", help="also if it was planned for another device"
@@ -211,7 +218,7 @@ def _opening(asked: Assignment, sha256: str) -> Opening:
         format=FORMAT,
         assignment_sha256=sha256,
         started_at=now(),
-        command=" ".join(sys.argv),
+        command=shlex.join(["odllm-agent", *sys.argv[1:]]),
         experiment=asked.experiment,
         device=asked.device,
         skips=asked.skips,

@@ -14,6 +14,7 @@ from odllm_agent.cache import Cache
 from odllm_agent.commands import DONE
 from odllm_agent.errors import UsageError
 from odllm_agent.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE, read_key
+from odllm_agent.typed_path import typed_path
 
 _LOOPBACK = "127.0.0.1"
 _PORT = 7867
@@ -42,9 +43,10 @@ def add_to(commands: Any) -> None:
         "fleet's token. A model of a hub that is not in the cache is fetched once, however many "
         "ask for it.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--token-file", type=Path, required=True, help="holds the fleet's token")
+    parser.add_argument(
+        "--token-file", type=typed_path, required=True, help="holds the fleet's token"
+    )
     parser.add_argument(
         "--address", default=_LOOPBACK, help=f"of this device; unless told, {_LOOPBACK}"
     )
@@ -52,7 +54,7 @@ def add_to(commands: Any) -> None:
         "--port", type=int, default=_PORT, help=f"unless told, {_PORT}; 0 is any that is free"
     )
     parser.add_argument(
-        "--tls-dir", type=Path, help="holds node.pem and node.key; HTTP unless told"
+        "--tls-dir", type=typed_path, help="holds node.pem and node.key; HTTP unless told"
     )
     parser.add_argument("--json", action="store_true", help="tell the address as JSON")
     parser.set_defaults(command=_serve)

@@ -23,6 +23,7 @@ from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
 from odllm_agent.meters.tally import Tally
+from odllm_agent.typed_path import typed_path
 
 DOMAIN = "wall"
 MEANS = "integrated power of a file"
@@ -186,7 +187,7 @@ def open_meter(request: Request) -> Meter:
         raise UsageError(
             f"{request.text} names no file", "write external:path=/path/to/the/power.csv"
         )
-    path = Path(request.settings["path"])
+    path = typed_path(request.settings["path"])
     try:
         file = _open_file(path)
     except (LookupError, OSError, ValueError) as error:

@@ -8,6 +8,7 @@ Source: Linux, Documentation/hwmon/sysfs-interface.rst; Documentation/ABI/testin
 sysfs-driver-intel-i915-hwmon and sysfs-driver-intel-xe-hwmon; Documentation/gpu/amdgpu/thermal.rst.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,5 +104,7 @@ def _chip(files: Sequence[Path], *, counts: bool) -> Chip | None:
 
 def _obstacle(error: Exception) -> tuple[str, str]:
     if isinstance(error, PermissionError):
-        return f"this user may not read {error.filename}", f"sudo chmod a+r {error.filename}"
+        return f"this user may not read {error.filename}", shlex.join(
+            ["sudo", "chmod", "a+r", str(error.filename)]
+        )
     return f"the graphics chip's sensor cannot be read: {error}", "see docs/energy.md"

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from odllm_agent.typed_path import typed_path
+
 from odllm_agent.models import transfer  # isort: skip - sets the client up before it is imported
 
 import httpx2
@@ -71,7 +73,7 @@ class FleetServer:
         address = os.environ[ADDRESS_VARIABLE].rstrip("/")
         token_file = os.environ.get(TOKEN_VARIABLE, "")
         try:
-            return cls(address, read_key(Path(token_file)))
+            return cls(address, read_key(typed_path(token_file)))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise AccessDenied(
@@ -237,7 +239,7 @@ def _hub_path(source: HubFile, name: str) -> str:
 def _client() -> httpx2.Client:
     """The hub's client, but for what goes to the fleet's server."""
     address = os.environ.get(ADDRESS_VARIABLE, "").rstrip("/")
-    authority = Path(os.environ.get(AUTHORITY_VARIABLE, ""))
+    authority = typed_path(os.environ.get(AUTHORITY_VARIABLE, ""))
     verify = ssl.create_default_context(cafile=authority) if authority.is_file() else True
 
     def hook(request: httpx2.Request) -> None:

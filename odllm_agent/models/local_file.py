@@ -14,6 +14,7 @@ from odllm_agent.errors import ModelMissing
 from odllm_agent.models.origin import Origin
 from odllm_agent.models.outline import outline
 from odllm_agent.models.supply import fleet_first
+from odllm_agent.typed_path import typed_path
 
 if TYPE_CHECKING:
     from odllm_agent.models.fleet_server import FleetServer
@@ -29,7 +30,7 @@ def locate(request: ModelRequest, cache: Cache) -> Origin:
         ModelMissing: There is none, and the fleet's model server does not give it.
         DiskFull: There is no room for it.
     """
-    path = Path(request.location).expanduser().absolute()
+    path = typed_path(request.location).absolute()
     if request.sha256 is None or path.exists():
         return Origin(path)
     found = _elsewhere(path, request.sha256.lower(), cache)
@@ -38,7 +39,7 @@ def locate(request: ModelRequest, cache: Cache) -> Origin:
 
 def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
     """The same file, or one of its size of which only the header was fetched; see `locate`."""
-    path = Path(request.location).expanduser().absolute()
+    path = typed_path(request.location).absolute()
     if request.sha256 is None or path.exists():
         return Origin(path)
     sha256 = request.sha256.lower()

@@ -13,6 +13,7 @@ from typing import Any
 
 from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.models import ladder
+from odllm_agent.typed_path import typed_path
 
 SUFFIX = ".jsonl"
 REFERENCE = {f"reference-{kind}": kind for kind in ("arithmetic", "fact", "story")}
@@ -128,7 +129,7 @@ class _Wrong(Exception):
 
 
 def _path(task: str) -> Path:
-    return ladder.folder() / "questions.jsonl" if task in REFERENCE else Path(task).expanduser()
+    return ladder.folder() / "questions.jsonl" if task in REFERENCE else typed_path(task)
 
 
 def _text(path: Path) -> str:

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 from odllm_agent.errors import UsageError
 from odllm_agent.quality import wikitext
+from odllm_agent.typed_path import typed_path
 
 
 def read_text(name: str, sha256: str | None = None) -> str:
@@ -52,7 +52,7 @@ _TEXTS: Mapping[str, Callable[[], str]] = {
 
 
 def _read_file(name: str) -> str:
-    path = Path(name).expanduser()
+    path = typed_path(name)
     try:
         # Line ends are kept as they are: a text is what its bytes say.
         return path.read_bytes().decode("utf-8")

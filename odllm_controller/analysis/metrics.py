@@ -1,13 +1,12 @@
 """The one registry of metrics: what each is called, measured in, and better when."""
 
-import difflib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
 
+from odllm_agent.arguments import nearest
 from odllm_agent.errors import UsageError
 
 TASK = "task:"
@@ -230,15 +229,6 @@ def metric(name: str) -> Metric:
     if name in _BY_NAME:
         return _BY_NAME[name]
     raise UsageError(f"there is no metric {name!r}", nearest(name, _BY_NAME))
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What somebody may have meant who typed a name that is not known."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"choose from {', '.join(sorted(names))}"
 
 
 def figure(value: float) -> str:

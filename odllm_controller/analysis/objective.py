@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from odllm_agent.arguments import nearest
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller.analysis import kpi
 from odllm_controller.analysis.goodness import Goodness, goodness
-from odllm_controller.analysis.metrics import METRICS, Metric, metric, nearest
+from odllm_controller.analysis.metrics import METRICS, Metric, metric
 
 QUALITY = "quality"
 
@@ -97,7 +99,7 @@ def parse(text: str, results: pd.DataFrame) -> Objective:
     if text == QUALITY:
         return _quality(results)
     if text.endswith((".yaml", ".yml")):
-        return _weighted(Path(text).stem, Path(text))
+        return _weighted(Path(text).stem, typed_path(text))
     if text in kpi.names():
         return _weighted(text, kpi.FOLDER / f"{text}.yaml")
     try:

@@ -1,7 +1,6 @@
 """The command that measures one trial more thoroughly, worked out from the run that measured it."""
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from odllm_agent.contract import Quantization
 from odllm_controller import store
 from odllm_controller.analysis.metrics import Basis, metric
 from odllm_controller.analysis.turning import Turning
+from odllm_controller.overrides import line
+from odllm_controller.overrides.writing import Value, override
 
 _CONF = Path(__file__).parents[2] / "conf"
 _RUNS = "SELECT run_id, command, experiment FROM runs"
@@ -16,6 +17,8 @@ _RUNS = "SELECT run_id, command, experiment FROM runs"
 _LEAST_ROUNDS = 5
 # What names one model, engine or workload among others in an experiment.
 _SECTIONS = ("models", "engines", "workloads")
+# Earlier versions stored the line of all jobs for each of them.
+_KEPT_OPTIONS = ("--config-", "--multirun", "-m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +54,27 @@ def command(turning: Turning, origin: Origin, path: Path) -> str:
     """
     chosen = dict(_chosen(turning))
     kept = [each for each in _overrides(origin) if _is_kept(each, chosen, turning)]
-    words = [*kept, *(f"{name}={value}" for name, value in chosen.items()), f"store.path={path}"]
-    return shlex.join(["odllm", "run", *words])
+    added = (override(name, value) for name, value in chosen.items())
+    return line.joined([*line.PROGRAM, *kept, *added, override("store.path", str(path))])
 
 
-def _chosen(turning: Turning) -> Iterator[tuple[str, str]]:
+def _chosen(turning: Turning) -> Iterator[tuple[str, Value]]:
     for group, name in _names(turning).items():
         if (_CONF / group / f"{name}.yaml").exists():
-            yield group, f"[{name}]"
+            yield group, [name]
     if turning.quantization in set(Quantization):
-        yield "quantizations", f"[{turning.quantization}]"
+        yield "quantizations", [turning.quantization]
     if turning.threads is not None:
-        yield f"engines.{turning.engine}.threads", str(turning.threads)
+        yield f"engines.{turning.engine}.threads", turning.threads
     yield from _more(turning)
 
 
-def _more(turning: Turning) -> Iterator[tuple[str, str]]:
+def _more(turning: Turning) -> Iterator[tuple[str, Value]]:
     if metric(turning.metric).basis is Basis.CHECK:
-        yield "quality.max_windows", "null"
-        yield "quality.limit", "null"
+        yield "quality.max_windows", None
+        yield "quality.limit", None
     else:
-        yield "rounds", str(max(_LEAST_ROUNDS, 2 * turning.rounds))
+        yield "rounds", max(_LEAST_ROUNDS, 2 * turning.rounds)
 
 
 def _names(turning: Turning) -> Mapping[str, str]:
@@ -80,13 +83,20 @@ def _names(turning: Turning) -> Mapping[str, str]:
 
 def _overrides(origin: Origin) -> Sequence[str]:
     """The overrides of a run of this controller; of others, the experiment alone."""
-    words = [word for word in origin.command.split() if "=" in word and not word.startswith("-")]
+    words = [word for word in line.words(origin.command) if _is_of_run(word)]
     if any(word.startswith("+experiment=") for word in words):
         return words
-    return [f"+experiment={origin.experiment}"]
+    return [override("+experiment", origin.experiment)]
 
 
-def _is_kept(word: str, chosen: Mapping[str, str], turning: Turning) -> bool:
+def _is_of_run(word: str) -> bool:
+    """Whether it is an override, or an option without which the same overrides mean others."""
+    if word.startswith("-"):
+        return word.startswith(_KEPT_OPTIONS)
+    return "=" in word or word.startswith("~")
+
+
+def _is_kept(word: str, chosen: Collection[str], turning: Turning) -> bool:
     name = word.partition("=")[0].lstrip("+~")
     if name in {*chosen, "store.path", "hydra.sweep.dir"}:
         return False

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from odllm_agent.arguments import nearest
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller import store
 from odllm_controller.analysis import results
-from odllm_controller.analysis.metrics import nearest
 
 _RUNS = """
 SELECT run_id, list(DISTINCT trial_id) AS trials
@@ -130,7 +131,7 @@ def sides(of: str, against: str, path: Path, against_path: Path | None = None) -
         StoreError: A store cannot be read.
     """
     elsewhere = against_path or path
-    paths = {text: Path(text) for text in (of, against) if Path(text).is_file()}
+    paths = {text: typed_path(text) for text in (of, against) if typed_path(text).is_file()}
     needed = {paths.get(of, path), paths.get(against, elsewhere)}
     found = {each: Named.load(each) for each in needed}
     return (

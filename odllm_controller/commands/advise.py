@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from odllm_agent.arguments import Parser
 from odllm_agent.errors import UsageError
 from odllm_controller import table
 from odllm_controller.analysis import limits, objective, prediction, rerun, results
@@ -84,12 +85,10 @@ def _predictions(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="odllm advise",
         description="Tell which model, type and engine to choose on a device, from what is stored.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
     parser.add_argument("--workload", metavar="W", help="its name, such as short")

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from odllm_agent.arguments import nearest
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller.analysis import results
-from odllm_controller.analysis.metrics import nearest
+from odllm_controller.overrides import line
 
 _STORE = Path("results/odllm.duckdb")
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     """Lets a command be told the store."""
-    parser.add_argument("--store", type=Path, default=_STORE, metavar="F", help="(%(default)s)")
+    parser.add_argument(
+        "--store", type=typed_path, default=_STORE, metavar="F", help="(%(default)s)"
+    )
 
 
 def load(path: Path) -> pd.DataFrame:
@@ -26,9 +30,7 @@ def load(path: Path) -> pd.DataFrame:
     """
     found = results.load(path)
     if found.empty or results.measured(found).empty:
-        raise UsageError(
-            f"nothing is measured in {path}", f"try `odllm run +experiment=sweep store.path={path}`"
-        )
+        raise UsageError(f"nothing is measured in {path}", f"try `{line.into_store(path)}`")
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from odllm_agent.arguments import Parser
 from odllm_controller import table
 from odllm_controller.analysis.bottleneck import shifts
 from odllm_controller.analysis.breaks import breaks
@@ -78,13 +79,11 @@ def _as_json(findings: Sequence[object]) -> list[dict[str, object]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="odllm claims",
         description="Tell what the stored results say of each of the five claims, and how sure it"
         " is.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
     parser.add_argument("--details", action="store_true", help="also what the verdicts rest on")

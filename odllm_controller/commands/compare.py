@@ -4,11 +4,12 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Console
 
+from odllm_agent.arguments import Parser
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import typed_path
 from odllm_controller import table
 from odllm_controller.analysis.contrast import Cell, Contrast, Standing, contrast
 from odllm_controller.analysis.metrics import metric
@@ -60,12 +61,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="odllm compare",
         description="Set one run, device, engine, version, build or store against another.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     named = "a run, device, engine or engine version, or the file of a store"
     parser.add_argument("of", metavar="A", help=named)
@@ -79,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     chosen.add_store(parser)
     parser.add_argument(
-        "--against-store", type=Path, metavar="G", help="the store of B, if it is another one"
+        "--against-store", type=typed_path, metavar="G", help="the store of B, if it is another one"
     )
     parser.add_argument("--json", action="store_true", help="an object with a list of cells")
     return parser

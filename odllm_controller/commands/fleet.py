@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from odllm_agent.address import RAY_PORT, Address
+from odllm_agent.arguments import Parser
 from odllm_agent.errors import UsageError
 from odllm_agent.ports import Ports
+from odllm_agent.typed_path import typed_path
 from odllm_controller.commands import fleet_events, fleet_status
 from odllm_controller.fleet.certificates import certificate
 from odllm_controller.fleet.folder import fleet_root
@@ -41,11 +43,10 @@ def fleet(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="odllm fleet",
         description="The fleet of this machine.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start the head of a fleet on this machine")
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     fleet_events.add_to(commands)
     give = commands.add_parser("certificate", help="give laptops a certificate, for --tls")
     give.add_argument("addresses", nargs="+", metavar="ADDRESS", help="address, name or network")
-    give.add_argument("--out", type=Path, required=True, help="the folder to make")
+    give.add_argument("--out", type=typed_path, required=True, help="the folder to make")
     give.set_defaults(command=_certificate)
     return parser
 
@@ -131,14 +132,14 @@ def _join(head: Head) -> str:
         *(("--tls-dir", "odllm-tls") if head.tls else ()),
         *(("--model-server", head.model_server) if head.model_server else ()),
     ]
-    return " ".join(["odllm-agent", "join", head.address, *options])
+    return shlex.join(["odllm-agent", "join", head.address, *options])
 
 
 def _instructions(head: Head, *, already: bool) -> str:
     lines = [
         f"The head of the fleet {'was up already' if already else 'is up'} at {head.address}.",
         "Copy the token to each laptop, as a file that only its user may read:",
-        f"  scp {head.token_file} LAPTOP:odllm.token",
+        f"  {shlex.join(['scp', str(head.token_file), 'LAPTOP:odllm.token'])}",
     ]
     if head.tls:
         lines += [

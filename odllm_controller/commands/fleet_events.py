@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from odllm_agent.contract import EventKind
+from odllm_agent.typed_path import typed_path
 from odllm_controller import store, table
 
 _EVENTS = """
@@ -32,7 +33,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--kind", choices=[*EventKind], type=EventKind, help="only of this kind")
     parser.add_argument("--json", action="store_true", help="answer as JSON, an object an event")
     parser.add_argument(
-        "--store", type=Path, default=Path("results/odllm.duckdb"), help="(%(default)s)"
+        "--store", type=typed_path, default=Path("results/odllm.duckdb"), help="(%(default)s)"
     )
     parser.set_defaults(command=_events)
 

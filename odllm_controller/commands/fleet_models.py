@@ -1,17 +1,17 @@
 """`odllm fleet models`: which device has which model, and what an experiment needs of them."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from rich.console import Console
 
 from odllm_agent import failures
+from odllm_agent.arguments import Parser
 from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelRequest, Progress
 from odllm_agent.failures import Failed, Subject
 from odllm_controller import plan
@@ -48,6 +48,8 @@ class Options:
         overrides: Of the experiment.
     """
 
+    NAMES: ClassVar = ("--json", "--yes")
+
     action: str
     as_json: bool
     yes: bool
@@ -56,19 +58,17 @@ class Options:
     @classmethod
     def of(cls, arguments: Sequence[str]) -> "Options":
         """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog="odllm fleet models",
             usage="odllm fleet models list|push|prune [+experiment=NAME overrides] [options]",
             description="Tells which device has which model, and brings all of them to the models "
             "that an experiment names.",
             epilog=_EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
         )
         parser.add_argument("action", choices=("list", "push", "prune"))
         parser.add_argument("--json", action="store_true", help="answer as JSON")
         parser.add_argument("--yes", action="store_true", help="remove without asking")
-        known, overrides = parser.parse_known_args(list(arguments))
+        known, overrides = parser.parse_some_args(list(arguments))
         return cls(known.action, known.json, known.yes, tuple(overrides))
 
 

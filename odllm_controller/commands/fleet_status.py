@@ -12,10 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from odllm_agent import streams
 from odllm_agent.clock import now
 from odllm_agent.contract import to_json
 from odllm_agent.errors import StoreError
 from odllm_agent.ray_environment import surround
+from odllm_agent.typed_path import typed_path
 from odllm_controller import table
 from odllm_controller.fleet.device_status import DeviceStatus, Told, device_statuses, newest_nodes
 from odllm_controller.fleet.head import Head
@@ -37,7 +39,7 @@ def add_to(commands: Any) -> None:
     shown.add_argument("--watch", action="store_true", help="again every two seconds, till Ctrl-C")
     parser.add_argument(
         "--store",
-        type=Path,
+        type=typed_path,
         default=Path("results/odllm.duckdb"),
         help="where trials done and left come from (%(default)s)",
     )
@@ -62,7 +64,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _watch(console: Console, store: Path) -> None:
     with Live(_table(_look(store)), console=console, auto_refresh=False) as live:
-        while True:
+        while streams.is_read():
             time.sleep(_EVERY_S)
             live.update(_table(_look(store)), refresh=True)
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import platformdirs
 
+from odllm_agent.typed_path import typed_path
+
 VARIABLE = "ODLLM_FLEET_DIR"
 
 
 def fleet_root() -> Path:
     """The folder in `ODLLM_FLEET_DIR`, or the one that this system has for a program's state."""
     chosen = os.environ.get(VARIABLE)
-    root = Path(chosen).expanduser() if chosen else platformdirs.user_state_path("odllm") / "fleet"
+    root = typed_path(chosen) if chosen else platformdirs.user_state_path("odllm") / "fleet"
     return root.absolute()
 
 

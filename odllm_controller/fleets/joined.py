@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from odllm_agent.actor import AgentActor
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Device, Event, EventKind
+from odllm_agent.ending import heeding_signals
 from odllm_agent.errors import DispatchError
 from odllm_agent.node.labels import DEVICE, NAME
 from odllm_controller.dispatch import Sighting
@@ -146,12 +147,13 @@ def connect(address: str) -> None:
         DispatchError: It does not answer, or not to this token.
     """
     try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with heeding_signals():
+            ray.init(
+                address=address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, TimeoutError, RuntimeError, RayError) as error:
         raise DispatchError(
             f"the head of the fleet at {address} does not answer: {error}",

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from odllm_agent.actor import AgentActor
+from odllm_agent.ending import heeding_signals
 from odllm_agent.errors import DispatchError
 from odllm_controller.config import FleetConfig
 from odllm_controller.dispatch import Agent, Sighting
@@ -69,7 +70,8 @@ def started() -> Iterator[None]:
         DispatchError: Ray does not start.
     """
     try:
-        _start_ray()
+        with heeding_signals():
+            _start_ray()
         yield
     finally:
         _end_ray()

@@ -40,7 +40,7 @@ def started(n_devices: int) -> Iterator[Head]:
             start_new_session=True,
         )
         try:
-            yield _head(host, Path(folder))
+            yield _ready(host, Path(folder))
         finally:
             _end(host)
 
@@ -58,6 +58,15 @@ def shares(numbers: list[int], n_devices: int) -> list[str]:
         )
     edges = [len(numbers) * index // n_devices for index in range(n_devices + 1)]
     return [",".join(map(str, numbers[begin:end])) for begin, end in pairwise(edges)]
+
+
+def _ready(host: subprocess.Popen[bytes], folder: Path) -> Head:
+    """Its head once it is up; interrupted before, it would go on starting for minutes."""
+    try:
+        return _head(host, folder)
+    except KeyboardInterrupt:
+        host.terminate()
+        raise
 
 
 def _head(host: subprocess.Popen[bytes], folder: Path) -> Head:

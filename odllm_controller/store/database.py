@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreError, ValueRefused
+from odllm_controller.overrides import line
 from odllm_controller.store import schema
 
 READ_PATIENCE_S = 5.0
@@ -108,7 +109,7 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise StoreError(
             f"the store {path} is a directory",
-            f"Name a file in it, such as store.path={path / 'odllm.duckdb'}.",
+            f"Name a file in it, such as {line.typed('store.path', str(path / 'odllm.duckdb'))}.",
         )
     if not path.exists():
         raise StoreError(

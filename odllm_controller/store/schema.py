@@ -12,6 +12,7 @@ import duckdb
 
 from odllm_agent.clock import now
 from odllm_agent.errors import StoreError
+from odllm_controller.overrides import line
 from odllm_controller.store import summaries
 from odllm_controller.store.scripts import script
 
@@ -90,7 +91,8 @@ def check_current(
     if version < newest:
         raise StoreError(
             f"the store {path} has schema version {version}, older than this ODLLM's {newest}",
-            f"Run any experiment with store.path={path}: opening it for writing updates it.",
+            f"Run any experiment with {line.typed('store.path', str(path))}: "
+            "opening it for writing updates it.",
         )
 
 

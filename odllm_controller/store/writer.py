@@ -29,6 +29,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import StoreError
 from odllm_agent.failures import LeftOut
+from odllm_agent.typed_path import typed_path
 from odllm_controller.store import database, imported, rounds, rows, schema, summaries
 from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row
@@ -150,7 +151,7 @@ class Store:
             StoreError: The path is a directory, cannot be written, is not a DuckDB file, is of
                 a newer schema version, or is kept locked by another process.
         """
-        path = path.expanduser().absolute()
+        path = typed_path(path).absolute()
         _make_folder(path)
         is_new = not path.exists()
         if not is_new:

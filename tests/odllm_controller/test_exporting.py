@@ -150,7 +150,7 @@ def test_what_is_missing_is_null_and_never_0(full: Store, tmp_path: Path) -> Non
         (["out.xlsx"], "names no format"),
         (["-"], "names no format"),
         (["-", "--format", "parquet"], "Parquet is no text"),
-        (["r.csv", "--format", "excel"], "invalid choice"),
+        (["r.csv", "--format", "excel"], "there is no format 'excel'; choose from csv"),
     ],
 )
 def test_a_format_that_is_none_is_wrong_usage(

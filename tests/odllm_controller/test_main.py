@@ -3,12 +3,14 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from odllm_controller.overrides import line
 from tests import family
 from tests.odllm_controller.bench import Bench, eventually
 from tests.odllm_controller.crashing import crashing_at
@@ -226,16 +228,29 @@ def decoding(run: subprocess.Popen[str]) -> list[psutil.Process]:
     return [each for each in workers(psutil.Process(run.pid)) if '"Repeat"' in answers(each)]
 
 
-def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_running(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("sent", "to_all"),
+    [
+        ((signal.SIGINT,), True),
+        ((signal.SIGTERM,), True),
+        ((signal.SIGTERM,), False),
+        ((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), True),
+    ],
+)
+def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
+    bench: Bench, sent: tuple[signal.Signals, ...], to_all: bool
+) -> None:
     with bench.started("rounds=40", "quality=none") as process:
         eventually(bench.store.exists)
         eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
         started = family.descendants(psutil.Process(process.pid))
-        os.killpg(process.pid, signal.SIGINT)
+        for number in sent:
+            (os.killpg if to_all else os.kill)(process.pid, number)
+            time.sleep(0.1)
         out, err = process.communicate(timeout=family.PATIENCE_S)
-    assert process.returncode == 130, err
-    assert "stored" in out
-    assert "Traceback" not in out + err
+    assert process.returncode == 128 + sent[0], err
+    assert out.splitlines()[-1].startswith("Interrupted. What was finished is stored")
+    assert not err
     assert len(bench.query("SELECT * FROM rounds WHERE complete")) >= 3
     assert bench.query("SELECT status FROM runs")["status"].tolist() == ["interrupted"]
     eventually(lambda: not any(map(family.lives, started)))
@@ -263,10 +278,17 @@ def test_a_full_disk_under_the_store_ends_the_run_with_one_message(
 
 
 def test_multirun_makes_each_job_a_run_in_the_same_store(bench: Bench) -> None:
-    ended = bench.run("rounds=1", "seed=1,2", "--multirun")
+    ended = bench.run("--multirun", "rounds=1", "seed=1,2", "repeats.at_most=1")
     assert ended.status == 0, ended.err
-    assert bench.query("SELECT seed FROM runs ORDER BY seed")["seed"].tolist() == [1, 2]
+    runs = bench.query("SELECT seed, command FROM runs ORDER BY seed")
+    assert runs["seed"].tolist() == [1, 2]
     assert len(bench.query("SELECT * FROM trials")) == 4
+    for seed, command in runs.itertuples(index=False):
+        words = line.words(command)
+        assert words[:2] == ["odllm", "run"]
+        assert f"seed={seed}" in words
+        assert not [word for word in words if word.startswith("-")]
+    assert not (bench.folder / "results" / "multirun").exists()
 
 
 @pytest.mark.parametrize(

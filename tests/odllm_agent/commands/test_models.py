@@ -316,7 +316,7 @@ def test_two_who_pull_the_same_at_once_fetch_it_once(
     assert [entry.finished for entry in Cache(root).shelf.entries()] == [True]
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_a_pull_that_was_ended_goes_on_where_it_was(
     hub: Hub, root: Path, source: Path, tmp_path: Path, told: Told, end: signal.Signals
@@ -330,7 +330,8 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
         "from odllm_agent.models import hub_client\n"
         "from odllm_agent.__main__ import main\n"
         "hub_client.constants.DOWNLOAD_CHUNK_SIZE = 100_000\n"
-        f"sys.exit(main(['models', 'pull', '{LOCATION}@{COMMIT}']))\n"
+        f"sys.argv[1:] = ['models', 'pull', '{LOCATION}@{COMMIT}']\n"
+        "sys.exit(main())\n"
     )
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-c", program]
@@ -341,8 +342,9 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
         process.send_signal(end)
         _, last_words = process.communicate(timeout=family.PATIENCE_S)
     held.set()
-    assert process.returncode == (130 if end is signal.SIGINT else -end)
-    assert last_words == ("odllm-agent: interrupted\n" if end is signal.SIGINT else "")
+    is_asked = end is not signal.SIGKILL
+    assert process.returncode == (128 + end if is_asked else -end)
+    assert last_words == ("odllm-agent: interrupted\n" if is_asked else "")
     assert not list((root / "files").iterdir())
     begun_bytes = partial.stat().st_size
     assert told("pull", f"{LOCATION}@{COMMIT}")

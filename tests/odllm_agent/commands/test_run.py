@@ -193,15 +193,16 @@ def test_a_results_file_is_needed(folder: Path) -> None:
     assert ended.value.code == 2
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_ends_it(
-    folder: Path, tiny: ModelRequest
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_finished(
+    folder: Path, tiny: ModelRequest, end: signal.Signals
 ) -> None:
     command = written(folder, support.assignment(tiny, rounds=40, rounds_at_most=40))
     with subprocess.Popen(alone(folder, command), cwd=REPOSITORY) as process:
         while len(lines(folder)) < 4 and process.poll() is None:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(family.PATIENCE_S) == 130
+        process.send_signal(end)
+        assert process.wait(family.PATIENCE_S) == 128 + end
     kept = rounds(folder)
     assert 2 <= len(kept) < 40
     last = found(folder)[-1]

@@ -1,12 +1,16 @@
 """The command that measures one trial more thoroughly."""
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from odllm_controller.analysis.rerun import Origin, command
 from odllm_controller.analysis.turning import Turning
+from odllm_controller.overrides import line
+from odllm_controller.overrides.writing import override
+from tests.odllm_controller.configs import experiment
 
 STORE = Path("results/odllm.duckdb")
 
@@ -84,3 +88,42 @@ def test_a_run_of_another_kind_is_told_by_its_experiment(typed: str) -> None:
 
 def test_an_engine_without_threads_gets_none() -> None:
     assert not any("threads" in word for word in words(threads=None))
+
+
+@pytest.mark.parametrize(
+    "path", ["/m o/a (1).gguf", "it's, [ö]=$x.gguf", "~/größe/モデル.gguf", 'a"b\\.gguf', "null"]
+)
+def test_a_hard_path_is_still_that_path_for_a_shell_and_for_hydra(path: str) -> None:
+    named = override("models.file.path", path)
+    typed = line.joined([*line.PROGRAM, "+experiment=smoke", "model=[file]", named, "quality=none"])
+    printed = command(
+        turning(model="file"), Origin(typed, "smoke"), Path("my results/ö, (1).duckdb")
+    )
+    shown = subprocess.run(
+        ["sh", "-c", printed.replace("odllm run", "printf '%s\\0'", 1)],
+        capture_output=True,
+        check=True,
+    )
+    words = shown.stdout.decode().split("\0")[:-1]
+    asked = experiment(*words[1:], name="smoke")
+    assert words[0] == "+experiment=smoke"
+    assert asked.models["file"].path == path
+    assert asked.store.path == Path("my results/ö, (1).duckdb")
+
+
+def test_a_line_of_an_earlier_version_keeps_a_value_with_spaces_whole() -> None:
+    told = words(
+        "/x/bin/odllm run +experiment=sweep models.mine.path='/m o/a (1).gguf' seed=7",
+        model="mine",
+    )
+    assert {"models.mine.path='/m o/a (1).gguf'", "seed=7"} < {*told}
+
+
+def test_a_line_of_an_earlier_version_with_several_jobs_says_so_still() -> None:
+    told = words("/x/bin/odllm run --multirun +experiment=sweep seed=1,2")
+    assert {"--multirun", "seed=1,2"} < {*told}
+
+
+def test_what_else_composes_an_experiment_stays() -> None:
+    told = words("odllm run +experiment=mine '--config-dir=/my conf' '~cooldown'")
+    assert {"--config-dir=/my conf", "~cooldown"} < {*told}
