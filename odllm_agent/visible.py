@@ -30,6 +30,6 @@ def visible(text: str, keep: str = "") -> str:
     return _HIDDEN.sub(spelt, text)
 
 
-def visible_error(error: Exception) -> str:
-    """An error as it is told; of its line ends those stay after which it is indented."""
-    return _INDENTED.join(map(visible, str(error).split(_INDENTED)))
+def visible_lines(text: str) -> str:
+    """The same of an error as it is told; line ends stay where the next line is indented."""
+    return _INDENTED.join(map(visible, text.split(_INDENTED)))

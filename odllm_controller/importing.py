@@ -25,7 +25,7 @@ from odllm_agent.contract import (
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
-from odllm_agent.visible import visible
+from odllm_agent.visible import visible_lines
 from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures
 from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.reading import taken
@@ -141,7 +141,7 @@ def import_files(options: Options, console: Console) -> bool:
     else:
         for each in found:
             for line in _lines(each):
-                console.print(visible(line, "\n"), markup=False, highlight=False, soft_wrap=True)
+                console.print(visible_lines(line), markup=False, highlight=False, soft_wrap=True)
     return all(each.whole for each in found)
 
 

@@ -21,9 +21,7 @@ _TEST = re.compile(
     r"(?:pp ?(?P<prompt>\d{1,9}))?\+?(?:tg ?(?P<gen>\d{1,9}))?(?: @ d ?(?P<depth>\d{1,9}))?"
 )
 # What stands between mean and deviation is a plus-minus sign, if it survived a console.
-_SPEED = re.compile(
-    r"(?P<mean>\d+(?:\.\d+)?)(?:\s*[^\d\s.,-]{1,4}\s*(?P<deviation>\d+(?:\.\d+)?))?"
-)
+_SPEED = re.compile(r"(?P<mean>\d+(?:\.\d+)?)(?:\s+[^\d\s]{1,4}\s+(?P<deviation>\d+(?:\.\d+)?))?")
 _FIELDS: Mapping[str, str] = {
     "model": "model_type",
     "backend": "backends",

@@ -29,12 +29,12 @@ class Tables:
     """llama-bench's tables, and who may write into them; to be closed at the end."""
 
     def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
+        self._opened: sqlite3.Connection | None = None
 
     def close(self) -> None:
         """Forgets all of it."""
-        self._connection.close()
+        if self._opened:
+            self._opened.close()
 
     def taken(self, statement: str) -> list[object]:
         """The rows that a statement brings, or the damage that it is."""
@@ -46,6 +46,14 @@ class Tables:
         finally:
             self._connection.set_authorizer(None)
         return self._moved_out()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """Opened once there is SQL, which most files have none of."""
+        if self._opened is None:
+            self._opened = sqlite3.connect(":memory:", isolation_level=None)
+            self._opened.row_factory = sqlite3.Row
+        return self._opened
 
     def _moved_out(self) -> list[object]:
         """All rows that are there, each only once."""

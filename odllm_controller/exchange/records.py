@@ -51,7 +51,7 @@ class _Reader:
         self._table: Table | None = None
         self._place, self._number = 0, 1
         self._arrays: list[int] = []
-        self._is_torn = False
+        self._is_torn, self._torn_to = False, 0
         self._in_vain = 0
 
     @property
@@ -100,7 +100,7 @@ class _Reader:
             self._skip_line()
             yield from self._table.rows() if self._table else ()
             self._table = table
-        elif self._is_torn and _MEMBER.fullmatch(line):
+        elif self._is_torn and self._is_of_torn(line):
             self._skip_line()
         elif self._table:
             self._row(self._table)
@@ -108,21 +108,26 @@ class _Reader:
             yield self._odd()
 
     def _object(self) -> Numbered:
-        number, start = self._number, self._place
-        found = json_record.object_at(self._text, start)
+        number = self._number
+        found = json_record.object_at(self._text, self._place)
         self._is_torn = isinstance(found.value, Damage)
         if not self._is_torn:
             self._go(found.end)
             yield number, found.value
             return
         yield number, found.value
-        self._in_vain += found.end - start
+        self._in_vain += found.n_read
         if self._in_vain > _MOST_IN_VAIN:
             yield number, Damage("too much is damaged: the rest is not read")
             self._place = len(self._text)
             return
-        line_end = self._line_end()
-        self._go(self._next(min(max(found.end, start + 1), line_end)))
+        self._torn_to = found.end
+        self._go(self._next(min(found.end, self._line_end())))
+
+    def _is_of_torn(self, line: str) -> bool:
+        """Whether a line belongs to the damaged object above it."""
+        up_to_damage = self._place <= self._torn_to and line.lstrip().startswith('"')
+        return up_to_damage or bool(_MEMBER.fullmatch(line))
 
     def _odd(self) -> tuple[int, Damage]:
         """What is no record, up to where one may begin."""
@@ -130,7 +135,7 @@ class _Reader:
         self._go(self._next(start))
         told = self._text[start : self._place].strip()
         if "\0" in told:
-            return number, Damage("it holds bytes 0: part of the file is in another encoding")
+            return number, Damage(json_record.ZEROS)
         return number, Damage(f"it is no record: {told[:60]!r}")
 
     def _statement(self) -> Numbered:
