@@ -196,7 +196,7 @@ class _Figures:
         self._source = source
         self._store = store
         self._n_results = 0
-        self._refused: dict[int, list[str]] = {}
+        self._refused: dict[int, tuple[str, int]] = {}
 
     def take_all(self, device: str | None) -> Imported:
         """Stores what can be, and tells what became of all of it.
@@ -213,7 +213,7 @@ class _Figures:
         except UsageError as error:
             reason = str(error)
         notes = self._add_starts(starts)
-        refused = {number: _of_line(told) for number, told in self._refused.items()}
+        refused = {number: _of_line(*told) for number, told in self._refused.items()}
         if not (self._n_results or refused or reason):
             reason = _nothing(self._source)
         return Imported(str(self._source.path), (), self._n_results, refused, reason, notes)
@@ -261,7 +261,8 @@ class _Figures:
             self._n_results += len(found)
 
     def _refuse(self, number: int, reason: str) -> None:
-        self._refused.setdefault(number, []).append(reason)
+        first, n_more = self._refused.get(number, (reason, -1))
+        self._refused[number] = first, n_more + 1
 
 
 def _in_batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -270,9 +271,8 @@ def _in_batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _of_line(told: Sequence[str]) -> str:
-    more = f"; and {len(told) - 1} more in this line" if len(told) > 1 else ""
-    return f"{told[0]}{more}"
+def _of_line(reason: str, n_more: int) -> str:
+    return f"{reason}; and {n_more} more in this line" if n_more else reason
 
 
 def _nothing(source: Source) -> str:

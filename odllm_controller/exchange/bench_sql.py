@@ -68,7 +68,9 @@ class Tables:
 
 def is_whole(statement: str) -> bool:
     """Whether a statement ends with these lines."""
-    return statement.rstrip().endswith(";") and sqlite3.complete_statement(statement)
+    # What SQLite cannot be told ends nothing.
+    plain = statement.encode("utf-8", "replace").decode().replace("\0", "?")
+    return plain.rstrip().endswith(";") and sqlite3.complete_statement(plain)
 
 
 def _allowed(

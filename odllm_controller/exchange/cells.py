@@ -16,6 +16,7 @@ from odllm_controller.exchange.bench_fields import typed
 DELIMITERS = ",;\t"
 _BENCH = frozenset({"n_prompt", "n_gen"})
 _RESULTS = frozenset({"device", "model", "status"})
+_TELLING = ("n_prompt", "status")
 _CELL = {
     each: re.compile(rf'(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^"{each}]*))(?P<more>{each}|\Z)')
     for each in DELIMITERS
@@ -78,6 +79,8 @@ def table_of(line: str) -> Table | None:
     Args:
         line: Any line of a text.
     """
+    if not any(name in line for name in _TELLING):
+        return None
     for delimiter in DELIMITERS:
         try:
             names = tuple((name or "").strip() for name in _cells(line, delimiter))

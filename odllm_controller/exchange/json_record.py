@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from odllm_agent.logbook import Damage
 
-# What is nested too deeply does not say how far it was read.
-_NESTED_CHARACTERS = 1 << 16
+# An error is counted in lines from the beginning of what is decoded, so that must not be all of it.
+_CHUNK = 1 << 14
+_LONGEST_WORD = len("-Infinity")
+_CUT_OFF = "it was cut off"
 
 ZEROS = "it holds characters 0: part of the file is in another encoding"
 """What is told of UTF-16 behind text in UTF-8."""
@@ -35,31 +37,31 @@ def object_at(text: str, start: int) -> Found:
         text: A text.
         start: Where it has a `{`.
     """
+    size = _CHUNK
+    while True:
+        found = _in_chunk(text[start : start + size], start)
+        if found is not None or start + size >= len(text):
+            return found or Found(Damage(f"it is no whole JSON: {_CUT_OFF}"), start + 1, size)
+        size *= 16
+
+
+def _in_chunk(chunk: str, start: int) -> Found | None:
+    """What a chunk begins with, or `None` if it ends before that does."""
     try:
-        value, end = _DECODER.raw_decode(text, start)
+        value, end = _DECODER.raw_decode(chunk)
     except json.JSONDecodeError as error:
-        # Its own message counts lines and columns from the beginning of the text.
-        shown = _shown(text, error.pos)
+        if error.msg.startswith("Unterminated") or error.pos >= len(chunk) - _LONGEST_WORD:
+            return None
+        shown = repr(chunk[error.pos : error.pos + 20].partition("\n")[0])
         told = f"it is no whole JSON: {error.msg.removesuffix(' at')} at {shown}"
-        if text.startswith("\0", error.pos):
+        if chunk.startswith("\0", error.pos):
             told = ZEROS
-        return Found(Damage(told), max(error.pos, start + 1), error.pos - start)
+        return Found(Damage(told), start + max(error.pos, 1), error.pos)
     except RecursionError:
-        return Found(Damage("it is nested too deeply"), start + 1, _NESTED_CHARACTERS)
+        return Found(Damage("it is nested too deeply"), start + 1, len(chunk))
     except ValueError as error:
-        return Found(Damage(str(error)), start + 1, len(_line(text, start)))
-    return Found(value, end, end - start)
-
-
-def _shown(text: str, place: int) -> str:
-    told = _line(text, place)[:20]
-    return repr(told) if told else "the end of the line or of the file"
-
-
-def _line(text: str, start: int) -> str:
-    """The rest of a line."""
-    end = text.find("\n", start)
-    return text[start:end] if end >= 0 else text[start:]
+        return Found(Damage(str(error)), start + 1, len(chunk.partition("\n")[0]))
+    return Found(value, start + end, end)
 
 
 def _object(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

@@ -122,7 +122,8 @@ class _Reader:
             self._place = len(self._text)
             return
         self._torn_to = found.end
-        self._go(self._next(min(found.end, self._line_end())))
+        line_end = self._text.find("\n", self._place, found.end)
+        self._go(self._next(line_end if line_end >= 0 else found.end))
 
     def _is_of_torn(self, line: str) -> bool:
         """Whether a line belongs to the damaged object above it."""
