@@ -121,7 +121,7 @@ class _Reader:
             yield number, Damage("too much is damaged: the rest is not read")
             self._place = len(self._text)
             return
-        self._torn_to = found.end
+        self._torn_to = self._place + found.n_read
         line_end = self._text.find("\n", self._place, found.end)
         self._go(self._next(line_end if line_end >= 0 else found.end))
 
