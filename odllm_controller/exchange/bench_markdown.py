@@ -85,8 +85,8 @@ class Tables:
         if not line.rstrip().endswith("|") or len(cells) != len(self._names):
             told = f"it has {len(cells)} cells, and the heading has {len(self._names)}"
             raise ValueError(f"{told}, or it was cut off")
-        told = dict(zip(self._names, cells, strict=True))
-        named = {_FIELDS.get(name, name): cell for name, cell in told.items() if cell}
+        row = zip(self._names, cells, strict=True)
+        named = {_FIELDS.get(name, name): cell for name, cell in row if cell}
         test, speed = named.pop("test", ""), named.pop("t/s", "")
         model = {"model_filename": model_of(named.get("model_type", ""))[0]}
         return model | typed(named) | _sizes(test) | _speed(speed)

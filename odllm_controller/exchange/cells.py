@@ -58,8 +58,9 @@ class Table:
 
     def _settled(self, row: Row, decimal: bool) -> object:
         found = row if self.delimiter == "," else _with_points(row, decimal)
-        of_bench = not isinstance(found, Damage) and _BENCH.issubset(self.names)
-        return typed(found) if of_bench else found
+        if isinstance(found, Damage) or not _BENCH.issubset(self.names):
+            return found
+        return typed(found)
 
     def _cells(self) -> list[str]:
         rows = [row for _, row in self._rows if not isinstance(row, Damage)]

@@ -70,7 +70,6 @@ class Mutated:
     content: bytes
     encoding: str
 
-    @property
     def text(self) -> str:
         """Its text, as an independent reader would have it."""
         return self.content.decode(self.encoding, "replace")
@@ -136,11 +135,11 @@ class Memory(Store):
     def add_imported(
         self, found: Sequence[Row], samples: Sequence[Row], left: Sequence[Place] = ()
     ) -> None:
-        self.rows.update({row["row_id"]: row for row in found})
+        self.rows.update({str(row["row_id"]): row for row in found})
         for sample in samples:
-            self.rounds[sample["round"]] = (sample["row_id"], [])
+            self.rounds[str(sample["round"])] = (str(sample["row_id"]), [])
         for sample in samples:
-            self.rounds[sample["round"]][1].append(sample)
+            self.rounds[str(sample["round"])][1].append(sample)
 
     def stamps(self) -> set[str]:
         """The times of all that was stored."""
@@ -181,7 +180,7 @@ def run(seed: int, numbers: Iterable[int], real_every: int = 0) -> Tally:
 def _outcome(path: Path, store: Store, case: Mutated) -> tuple[str, list[str]]:
     try:
         done = import_file(path, store, "fuzz")
-        return _told(done), _lost(done, case.text, store) if done.whole else []
+        return _told(done), _lost(done, case.text(), store) if done.whole else []
     except Exception as error:  # noqa: BLE001 - what is looked for
         return type(error).__name__, ["".join(traceback.format_exception(error))]
 

@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +26,7 @@ from odllm_controller.exchange.bench_test import figures
 from odllm_controller.importing import Imported, Options, import_file, import_files
 from odllm_controller.store import Store
 from tests import stores, support
+from tests.odllm_controller.bench import eventually
 from tests.odllm_controller.exchange.told import (
     FORMS,
     as_csv,
@@ -430,6 +435,41 @@ def test_a_name_reaches_the_terminal_without_its_codes(
     assert r"A\nB\x1b[31m\x9b1m\u202e[bold] (imported)" in out
 
 
+def started(kept: Store, *paths: str) -> subprocess.Popen[bytes]:
+    """The command on what can be read only once."""
+    command = [sys.executable, "-m", "odllm_controller", "import", *paths]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*command, "--store", str(kept.path)], **pipes)
+
+
+@pytest.mark.parametrize("path", ["-", "/dev/stdin"])
+def test_the_standard_input_is_read_by_either_name(kept: Store, path: str) -> None:
+    with started(kept, path) as process:
+        out, err = process.communicate(as_lines(start_of()).encode())
+    assert (process.returncode, err) == (0, b"")
+    assert f"{path}: 1 result" in out.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_into_which_nobody_writes_is_left_with_ctrl_c(tmp_path: Path, kept: Store) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with started(kept, str(pipe)) as process:
+        writer = eventually(lambda: opened_for_writing(pipe))
+        process.send_signal(signal.SIGINT)
+        told = process.communicate()
+        os.close(writer)
+    assert (process.returncode, told) == (130, (b"", b""))
+
+
+def opened_for_writing(pipe: Path) -> int | None:
+    """The pipe, once somebody reads it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
 def test_a_run_that_names_its_device_is_not_given_another(path: Path, kept: Store) -> None:
     write(path, *ENTRIES)
     assert "names its device itself" in import_file(path, kept, "PC").reason
@@ -539,7 +579,8 @@ def test_whatever_one_line_holds_the_store_answers_and_the_other_lines_are_kept(
         results.load(kept.path)
         if done.runs and not done.reason:
             assert len(done.refused) <= 1
-            assert len(stored) + sum(number in {6, 7} for number in done.refused) == 2
+            taken = [lines[number - 1] for number in (6, 7) if number not in done.refused]
+            assert stored == {json.loads(line)["RoundResult"]["round"] for line in taken}
 
 
 @given(st.text(), st.text())

@@ -21,7 +21,6 @@ def test_a_mutation_can_be_had_again_by_its_number() -> None:
 
 
 def test_a_loss_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Mutated.text.fget
-    assert real
-    monkeypatch.setattr(Mutated, "text", property(lambda case: real(case) * 2))
+    text = Mutated.text
+    monkeypatch.setattr(Mutated, "text", lambda case: text(case) * 2)
     assert any("told with status 0" in each for each in run(1, range(40)).breaches)

@@ -7,7 +7,7 @@ from tests.odllm_controller.exchange.told import start_of
 
 
 def found(*starts: int, samples: bool = True, **changes: object) -> list[tuple[int, Figures]]:
-    more = {} if samples else {"samples_ns": [], "samples_ts": []}
+    more: dict[str, object] = {} if samples else {"samples_ns": [], "samples_ts": []}
     return [(n, figures(start_of(n, **(changes | more)), "f")) for n in starts]
 
 

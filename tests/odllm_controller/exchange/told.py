@@ -67,7 +67,7 @@ NEW: dict[str, object] = json.loads(_CAPTURED[0]) | {
 _SAMPLES = ("samples_ns", "samples_ts")
 
 
-def start_of(start: int = 0, **changes: object) -> dict[str, object]:
+def start_of(start: int = 0, /, **changes: object) -> dict[str, object]:
     """A test of a new version, as started at so many minutes, each start with other figures."""
     of_start = {
         "test_time": f"2026-01-02T{3 + start // 60:02}:{start % 60:02}:05Z",
