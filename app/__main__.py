@@ -8,6 +8,7 @@ from odllm_agent.arguments import Parser
 from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError
 from odllm_agent.typed_path import typed_path
+from odllm_agent.visible import visible_lines
 
 _NAME = "odllm explore"
 _EXAMPLES = """\
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return explore(chosen.store, chosen.port, headless=chosen.headless)
     except OdllmError as error:
-        print(f"{_NAME}: {error}", file=sys.stderr)
+        print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
         return 2
 
 

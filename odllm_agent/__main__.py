@@ -22,6 +22,7 @@ from odllm_agent.contract import to_json
 from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.typed_path import typed_path
+from odllm_agent.visible import visible_lines
 
 _NAME = "odllm-agent"
 _EXAMPLES = """\
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.command(options)
     except OdllmError as error:
-        sys.stderr.write(f"{_NAME}: {error}\n")
+        sys.stderr.write(f"{_NAME}: {visible_lines(str(error))}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
     return status
 

@@ -10,6 +10,7 @@ from odllm_agent.arguments import Parser
 from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.typed_path import typed_path
+from odllm_agent.visible import visible_lines
 from odllm_controller.analysis import account, results
 
 _STORE = Path("results/odllm.duckdb")
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = render(account.load(options.store, run), results.load(options.store, run))
         _write(options.out, page)
     except OdllmError as error:
-        print(f"{_NAME}: {error}", file=sys.stderr)
+        print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     print(f"{options.out}: run {run}")
     return 0
