@@ -18,11 +18,15 @@ from odllm_agent.contract import (
 from odllm_agent.errors import WorkerDied, WorkerLate
 
 # Native code ends so by itself: it read where nothing is, or used what the processor has not.
-_CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGTRAP"})
+_CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGFPE", "SIGTRAP"})
 _FROM_OUTSIDE = frozenset({Source.FILE, Source.HUB})
 _REMEDIES: Mapping[str, str] = {
     "SIGKILL": "often the system's out-of-memory killer: see dmesg, or take a smaller model",
     "SIGABRT": "the engine gave up: its last words are in the log below",
+    "SIGBUS": (
+        "mostly a page of a mapped file that could not be read: the file became shorter meanwhile, "
+        "or its disk or network failed; see whether the model file is whole, and dmesg"
+    ),
 }
 
 
