@@ -50,7 +50,9 @@ def _reads_as(path: Path, sha256: str) -> bool:
 def _told(was: FileState, found: FileState) -> str:
     resized = found.file_bytes != was.file_bytes
     sizes = f" ({was.file_bytes:,} bytes before, {found.file_bytes:,} now)" if resized else ""
-    if (found.device, found.inode) != (was.device, was.inode):
+    # A file system may give the number of a file that was removed to the next one.
+    other = (found.device, found.inode) != (was.device, was.inode)
+    if other or not Path(was.path).is_file():
         return f"was replaced by another file{sizes}"
     if found.file_bytes < was.file_bytes:
         return f"became shorter{sizes}"

@@ -77,7 +77,7 @@ def why_no_model(values: Mapping[str, Scalar], n_tensors: int) -> tuple[str, str
             "convert the model again with the converter of a current llama.cpp"
         )
     if f"{architecture}.context_length" not in values:
-        return f"it is of the architecture {architecture[:80]} and states no context length", (
+        return f"it states no single {architecture[:80]}.context_length", (
             "name the GGUF file of a language model; if it is one, convert it again with the "
             "converter of a current llama.cpp"
         )
