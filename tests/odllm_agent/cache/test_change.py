@@ -50,6 +50,15 @@ def piped(path: Path) -> None:
     os.mkfifo(path)
 
 
+def moved(path: Path) -> None:
+    path.rename(path.with_suffix(".old"))
+
+
+def linked_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 def foldered(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -74,13 +83,10 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "none": (lambda path: os.truncate(path, 0), "became shorter"),
     "removed": (Path.unlink, "was removed"),
-    "moved": (lambda path: path.rename(path.with_suffix(".old")), "was removed"),
+    "moved": (moved, "was removed"),
     "its folder removed": (lambda path: shutil.rmtree(path.parent), "was removed"),
     "a folder": (foldered, "was replaced by another file"),
-    "a link to nothing": (
-        lambda path: (path.unlink(), path.symlink_to("nowhere")),  # type: ignore[dict-item]
-        "was removed",
-    ),
+    "a link to nothing": (linked_to_nothing, "was removed"),
 }
 
 
@@ -145,7 +151,7 @@ def test_a_file_in_doubt_is_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
     model = described(path)
     os.utime(path, (1, 1))
     refuse_changed(model)
-    monkeypatch.setattr(checksum.hashlib, "file_digest", None)
+    monkeypatch.setattr("odllm_agent.cache.checksum.hashlib.file_digest", None)
     refuse_changed(model)
 
 
