@@ -213,7 +213,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
         struct.pack("<ii", 1, 18) + b"blk.0.attn_q.weight", "importance matrix", "model's file"
     ),
     "zeros.gguf": (bytes(5000), "nothing but zeros", "let the download go on"),
-    "shifted.gguf": (b"HTTP/1.1 200 OK\r\n\r\n" + GOOD, "19 other bytes before it", r"tail -c \+20"),
+    "shifted.gguf": (b"HTTP/1.1 200 OK\r\n\r\n" + GOOD, "19 other bytes", r"tail -c \+20"),
     "noise.gguf": (b"\xa7\x13\x99\x01" * 99, "does not start with GGUF", "name a .gguf file"),
     "empty.gguf": (b"", "it is empty", "get the file again"),
     "three-bytes.gguf": (b"GGU", "cut off inside its header", "get the file again"),

@@ -116,7 +116,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
     "make",
     [
         lambda path: None,
-        lambda path: os.utime(path),
+        os.utime,
         lambda path: replaced(path, CONTENT),
         lambda path: in_place(path, CONTENT),
         lambda path: path.chmod(0o600),
@@ -173,7 +173,7 @@ def test_a_link_to_another_file_is_a_replacement(tmp_path: Path) -> None:
     written(tmp_path / "two.gguf", CONTENT[::-1])
     link.unlink()
     link.symlink_to(tmp_path / "two.gguf")
-    with pytest.raises(ModelChanged, match="current.gguf was replaced"):
+    with pytest.raises(ModelChanged, match=r"current\.gguf was replaced"):
         refuse_changed(model)
 
 
@@ -207,5 +207,5 @@ def test_a_file_more_in_a_folder_is_a_change_if_it_counts(folder: ModelFile) -> 
     written(Path(folder.path, "README.md"))
     refuse_changed(folder)
     written(Path(folder.path, "openvino_tokenizer.xml"))
-    with pytest.raises(ModelChanged, match="openvino_tokenizer.xml was added"):
+    with pytest.raises(ModelChanged, match=r"openvino_tokenizer\.xml was added"):
         refuse_changed(folder)
