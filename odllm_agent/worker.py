@@ -44,7 +44,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import ModelChanged, SettingError, WorkerDied
 from odllm_agent.failures import Deed, death
-from odllm_agent.failures.death import lateness
+from odllm_agent.failures.death import crashed, lateness
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -258,7 +258,9 @@ def _answered(told: tuple[object, ...]) -> Failure | None:
 
 
 def _death(status: int, deed: Deed) -> Failure | None:
-    return death(status, deed, _types_run(deed)) if status else None
+    if not status:
+        return None
+    return death(status, deed, _types_run(deed) if crashed(status) else None)
 
 
 def _types_run(deed: Deed) -> bool | None:

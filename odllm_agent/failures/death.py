@@ -69,6 +69,11 @@ class Deed:
         return self.engine or "the worker"
 
 
+def crashed(status: int) -> bool:
+    """Whether native code ended itself so that the build or the file may be at fault."""
+    return status < 0 and signal.Signals(-status).name in _CRASHES
+
+
 def death(status: int, deed: Deed, types_run: bool | None = None) -> Failure:
     """The failure of a worker that ended without an answer.
 
@@ -87,8 +92,8 @@ def death(status: int, deed: Deed, types_run: bool | None = None) -> Failure:
         )
     name = signal.Signals(-status).name
     message = f"{deed.actor} was ended by {name} while it {deed.told}"
-    crashed = name in _CRASHES and deed.engine
-    remedy = _of_crash(deed, types_run) if crashed else _REMEDIES.get(name, _UNKNOWN)
+    of_engine = crashed(status) and deed.engine
+    remedy = _of_crash(deed, types_run) if of_engine else _REMEDIES.get(name, _UNKNOWN)
     return replace(Failure.of(WorkerDied(message, remedy)), signal=name)
 
 
