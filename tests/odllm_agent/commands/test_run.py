@@ -129,10 +129,11 @@ def test_a_model_that_is_exchanged_meanwhile_fails_by_name_and_the_others_go_on(
             time.sleep(0.02)
         write_gguf(folder / "new.gguf", seed=2).replace(path)
 
-    asked = support.assignment(other, tiny, rounds=4, rounds_at_most=4)
+    asked = support.assignment(other, tiny, rounds=4, rounds_at_most=4, deadline_s=600.0)
+    command = written(folder, asked)
     with ThreadPoolExecutor(1) as pool:
         exchanging = pool.submit(exchange)
-        assert main(written(folder, asked)) == 3
+        assert main(command) == 3
         exchanging.result()
     assert [each.complete for each in measured("tiny")] == [True] * 4
     *whole, last = measured("other")
