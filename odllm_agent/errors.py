@@ -7,6 +7,7 @@
     │   ├── ModelMissing    there is no such file
     │   ├── ModelInvalid    the file is not a whole GGUF file that the engine can read
     │   ├── ChecksumMismatch  the file is not the one that was named
+    │   ├── ModelChanged    the file is no longer the one whose checksum was taken
     │   ├── AccessDenied    a hub does not give the file to whoever asks
     │   ├── DownloadFailed  the file, or all of it, could not be fetched
     │   └── ModelTooLarge   the file does not fit in this device's free memory
@@ -64,6 +65,10 @@ class ModelInvalid(ModelError):
 
 class ChecksumMismatch(ModelError):
     """The file's bytes are not those that were named."""
+
+
+class ModelChanged(ModelError):
+    """The file is no longer the one whose checksum was taken."""
 
 
 class AccessDenied(ModelError):

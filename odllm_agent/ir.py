@@ -16,6 +16,10 @@ from odllm_agent.errors import ModelInvalid
 
 MODEL = "openvino_model.xml"
 WEIGHTS = "openvino_model.bin"
+CONFIG = "config.json"
+
+# What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
+_COUNTED = ("openvino_model.*", "openvino_tokenizer.*", CONFIG)
 
 # The graph of a model with 80 blocks takes some 10 MB.
 _MAX_GRAPH_BYTES = 256 * 2**20
@@ -65,6 +69,11 @@ class _Constant:
     n_rows: int
     n_bytes: int
     offset_bytes: int
+
+
+def counted_files(folder: Path) -> list[Path]:
+    """The files of a folder that make its checksum."""
+    return sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
 
 
 def read_graph(folder: Path) -> Graph:

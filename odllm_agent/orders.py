@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from odllm_agent import fallback
+from odllm_agent import context, fallback
+from odllm_agent.context import Asked
 from odllm_agent.contract import (
     READ,
     CeilingKey,
@@ -77,6 +78,15 @@ def fallbacks(
 def _choices(device: Device, engines: Sequence[Engine], file: ModelFile) -> Iterator[Choice]:
     found = (fallback.choice(engine, Tried.of(device), [file]) for engine in engines)
     return (choice for choice in found if not choice.unusable)
+
+
+def beyond_context(
+    planned: Iterable[Trial], checked: Iterable[QualityCheck] = ()
+) -> tuple[str, ...]:
+    """What goes beyond the context that its model was made for, a line each."""
+    workloads = (Asked.of_workload(each.model, each.workload) for each in planned)
+    readings = (Asked.of_reading(each.model, each.reading) for each in checked if each.reading)
+    return context.beyond((*workloads, *readings))
 
 
 def without(planned: Sequence[Trial], skipped: Sequence[Skip]) -> tuple[Trial, ...]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from odllm_agent.contract import (
     Finished,
     Loaded,
     Measurement,
+    ModelFile,
     Order,
     QualityCheck,
     QualityResult,
@@ -41,9 +42,9 @@ from odllm_agent.contract import (
     from_plain,
     to_json,
 )
-from odllm_agent.errors import SettingError, WorkerDied
+from odllm_agent.errors import ModelChanged, SettingError, WorkerDied
 from odllm_agent.failures import Deed, death
-from odllm_agent.failures.death import lateness
+from odllm_agent.failures.death import crashed, lateness
 
 _LOG_LINES = 20
 _ANSWERS: Mapping[str, Any] = {
@@ -102,7 +103,7 @@ def run_round(order: Measurement) -> RoundResult:
         return RoundResult(order.trial, order.round, now(), 0.0, failure=Failure.of(error))
     available_bytes = state.available_bytes()
     started_at, start = now(), monotonic_ns()
-    ended = _run("measure", to_json(order), order.deadline_s, Deed.of(order))
+    ended = _run_on("measure", order, (order.trial.model,))
     return RoundResult(
         trial=order.trial,
         round=order.round,
@@ -129,7 +130,7 @@ def _with_told_memory(ended: Ended, order: Measurement) -> Finished | None:
 def run_check(check: QualityCheck) -> QualityResult:
     """Carries out a quality check in a process of its own; a failure is part of the result."""
     start = monotonic_ns()
-    ended = _run("check", to_json(check), check.deadline_s, Deed.of(check))
+    ended = _run_on("check", check, filter(None, (check.model, check.base)))
     found = ended.last_of(QualityResult) or QualityResult(check)
     return replace(found, wall_s=seconds_since(start), failure=ended.failure)
 
@@ -166,6 +167,38 @@ def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
     deed = Deed(f"looked up the questions of {exam.task}")
     found: Exam | Failure = _run("look_up", to_json(exam), deadline_s, deed).answer(Exam)
     return found
+
+
+def _run_on(task: str, order: Measurement | QualityCheck, models: Iterable[ModelFile]) -> Ended:
+    """Runs a worker on model files; what it says counts only if they were those described."""
+    files, deed = tuple(models), Deed.of(order)
+    changed = _changed(files)
+    if changed:
+        return Ended((), changed, "")
+    ended = _run(task, to_json(order), order.deadline_s, deed)
+    changed = _changed(files)
+    return ended if changed is None else Ended((), _told_with(changed, ended, deed), ended.log)
+
+
+def _changed(models: Iterable[ModelFile]) -> Failure | None:
+    """Which model file is no longer the one whose checksum was taken."""
+    from odllm_agent.cache.change import refuse_changed  # noqa: PLC0415 - the agent's end alone
+
+    try:
+        for model in models:
+            refuse_changed(model)
+    except ModelChanged as error:
+        return Failure.of(error)
+    return None
+
+
+def _told_with(changed: Failure, ended: Ended, deed: Deed) -> Failure:
+    """The failure of a changed file, with what came of the worker that ran on it."""
+    if ended.failure is None:
+        return changed
+    signal, log = ended.failure.signal, ended.failure.log
+    died = f", and {deed.actor} was ended by {signal} while it {deed.told}" if signal else ""
+    return replace(changed, message=changed.message + died, signal=signal, log=log)
 
 
 def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
@@ -225,7 +258,9 @@ def _answered(told: tuple[object, ...]) -> Failure | None:
 
 
 def _death(status: int, deed: Deed) -> Failure | None:
-    return death(status, deed, _types_run(deed)) if status else None
+    if not status:
+        return None
+    return death(status, deed, _types_run(deed) if crashed(status) else None)
 
 
 def _types_run(deed: Deed) -> bool | None:

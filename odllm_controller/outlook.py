@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from odllm_agent.context import Asked
 from odllm_agent.contract import Device, Forecast, Scalar
 from odllm_controller import plan
 from odllm_controller.estimate import Estimate
@@ -22,10 +23,13 @@ class Row:
         memory_bytes: The peak resident set of the worker.
         fits: Whether it can run; `None` if nothing can be told.
         reason: Why it cannot, or why something is not known.
+        remedy: What to do about it, where that is known.
+        context_reason: What of it goes beyond the context that the model was made for, or `""`.
         workload: The workload's name.
         prompt_tokens: Tokens handed over in one go.
         output_tokens: Tokens decoded one after another.
         depth_tokens: Tokens in the context before.
+        model_context_tokens: The longest context that the model was made for.
         settings: Every setting of the engine.
         needed_bytes: The part of the memory that must stay; it decides whether the trial fits.
         kv_bytes: The part of it that is the KV cache.
@@ -45,10 +49,13 @@ class Row:
     memory_bytes: int | None
     fits: bool | None
     reason: str
+    remedy: str
+    context_reason: str
     workload: str
     prompt_tokens: int
     output_tokens: int
     depth_tokens: int
+    model_context_tokens: int | None
     settings: dict[str, Scalar]
     needed_bytes: int | None
     kv_bytes: int | None
@@ -74,10 +81,13 @@ class Row:
             memory_bytes=memory.peak_bytes if memory else None,
             fits=False if obstacle else None if failure else True,
             reason=obstacle or (failure.message if failure else forecast.reason),
+            remedy=failure.remedy if failure and not obstacle else "",
+            context_reason=Asked.of_workload(model, workload).reason if model else "",
             workload=workload.name,
             prompt_tokens=workload.prompt_tokens,
             output_tokens=workload.output_tokens,
             depth_tokens=workload.depth_tokens,
+            model_context_tokens=model.context_tokens if model else None,
             settings=dict(engine.settings),
             needed_bytes=memory.needed_bytes if memory else None,
             kv_bytes=memory.kv_bytes if memory else None,
@@ -91,10 +101,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one device will need for everything that can run on it.
+    """What one device will need for everything that can run on it, or may.
 
     Attributes:
-        trials: The number of trials that can run, or of which nothing can be told.
+        trials: The number of trials that can run.
+        unknown: The number of those of which nothing can be told.
         skipped: The number of those that cannot.
         disk_bytes: What will be written into its cache.
         download_bytes: What will be fetched.
@@ -102,6 +113,7 @@ class Totals:
     """
 
     trials: int
+    unknown: int
     skipped: int
     disk_bytes: int
     download_bytes: int
@@ -117,7 +129,8 @@ class Totals:
         files = {(row.model, row.quantization): row for row in wanted}.values()
         download_bytes = sum({row.model: row.download_bytes for row in files}.values())
         return cls(
-            trials=len(wanted),
+            trials=sum(row.fits is True for row in rows),
+            unknown=sum(row.fits is None for row in rows),
             skipped=len(rows) - len(wanted),
             disk_bytes=sum(row.disk_bytes - row.download_bytes for row in files) + download_bytes,
             download_bytes=download_bytes,

@@ -21,7 +21,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.fallback import Choice, Tried
-from odllm_agent.orders import Bases, Subject, ceilings, of_trials, without
+from odllm_agent.orders import Bases, Subject, beyond_context, ceilings, of_trials, without
 from odllm_agent.readable import why_unsupported
 from odllm_agent.room import why_too_large
 from odllm_agent.settings import ENGINE_SETTINGS, check_settings
@@ -39,6 +39,7 @@ __all__ = [
     "Step",
     "Subject",
     "base_requests",
+    "beyond_context",
     "candidates",
     "ceilings",
     "checks",

@@ -2,14 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import Console
 
+from odllm_agent import context
 from odllm_agent.arguments import Parser
+from odllm_agent.context import Asked
 from odllm_agent.contract import Device, Forecast, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
@@ -23,7 +25,7 @@ from odllm_controller.fleets import agents_of, opened
 from odllm_controller.outlook import Row, Totals
 from odllm_controller.selection import Selection
 from odllm_controller.store import Store
-from odllm_controller.table import MISSING, Column, number, print_rows
+from odllm_controller.table import MISSING, Column, context_cell, number, print_rows
 
 _MB, _GB = 1e6, 1e9
 _VERDICTS = {True: "runs", False: "skipped", None: "unknown"}
@@ -111,11 +113,7 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
     if options.out:
         ((device, found),) = told
         _write(options.out, experiment, device, found)
-    notes = [
-        note
-        for device, found in told
-        for note in plan.fallbacks(experiment, device, (each.model for each in found if each.model))
-    ]
+    notes = [note for device, found in told for note in _notes(experiment, device, found)]
     if options.as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     else:
@@ -123,6 +121,24 @@ def preview(experiment: Experiment, options: Options, console: Console) -> bool:
         for note in notes:
             console.print(f"note: {note}", markup=False, highlight=False)
     return all(row.fits is not None for row in rows)
+
+
+def _notes(experiment: Experiment, device: Device, forecasts: Sequence[Forecast]) -> Iterator[str]:
+    """What has to be known of what would run on a device, a line each."""
+    files = [each.model for each in forecasts if each.model]
+    yield from plan.fallbacks(experiment, device, files)
+    runnable = [each for each in forecasts if each.model and not plan.why_not(each, device)]
+    for line in context.beyond(_asked(experiment, runnable)):
+        yield f"{device.label}: {line}"
+
+
+def _asked(experiment: Experiment, forecasts: Sequence[Forecast]) -> Iterator[Asked]:
+    reading = plan.reading(experiment.quality, "") if experiment.quality.metrics else None
+    for each in forecasts:
+        if each.model:
+            yield Asked.of_workload(each.model, each.candidate.workload)
+            if reading and not each.model.no_quality:
+                yield Asked.of_reading(each.model, reading)
 
 
 def _is_chosen(experiment: Experiment, agent: Agent) -> bool:
@@ -170,7 +186,7 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
     print_rows(console, _COLUMNS, [asdict(row) | {"label": _label(row, rows)} for row in rows])
     for fits, verdict in _VERDICTS.items():
         told = [
-            (f"{row.model} {row.quantization}", row.engine, row.reason)
+            (f"{row.model} {row.quantization or 'as it is'}", row.engine, _why(row))
             for row in rows
             if row.fits is fits and row.reason
         ]
@@ -191,10 +207,15 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
         )
 
 
+def _why(row: Row) -> str:
+    return f"{row.reason}\n    {row.remedy}" if row.remedy else row.reason
+
+
 def _summary(name: str, rows: Sequence[Row]) -> str:
     totals = Totals.of(rows)
     return (
-        f"{name}: {totals.trials} can run, {totals.skipped} cannot; "
+        f"{name}: {totals.trials} can run, {totals.skipped} cannot"
+        f"{f', of {totals.unknown} nothing can be told' if totals.unknown else ''}; "
         f"disk {totals.disk_bytes / _GB:,.3f} GB, download {totals.download_bytes / _GB:,.3f} GB, "
         f"time at most about {_duration(totals.estimate_s)} (estimated, without quality)"
     )
@@ -239,6 +260,7 @@ _COLUMNS = (
     number("peak MB", "memory_bytes", 0, _MB),
     number("must stay MB", "needed_bytes", 0, _MB),
     number("KV MB", "kv_bytes", 1, _MB),
+    Column("context", context_cell, text=True, figure=True),
     _words("fits", lambda row: {True: "yes", False: "no", None: "unknown"}[row["fits"]]),
     number("disk MB", "disk_bytes", 1, _MB),
     number("time s", "estimate_s", 0),

@@ -222,6 +222,15 @@ def words(heading: str, name: str, *, optional: bool = False, key: bool = True) 
     return Column(heading, cell, optional, text=True, key=key)
 
 
+def context_cell(row: Row) -> str:
+    """How much context a row takes and its model was made for, where that is more."""
+    if pd.isna(row["context_reason"]) or not row["context_reason"]:
+        return MISSING
+    sizes = ("prompt_tokens", "output_tokens", "depth_tokens")
+    taken = int(sum(row[size] for size in sizes if not pd.isna(row[size])))
+    return f"{taken:,} of {int(row['model_context_tokens']):,}"
+
+
 def number(heading: str, name: str, digits: int, per_unit: float = 1.0) -> Column:
     """A column of numbers.
 
@@ -346,6 +355,7 @@ _COLUMNS = (
     words("workload", "workload_label", optional=True),
     words("engine", "configuration", optional=True),
     words("status", "status", optional=True, key=False),
+    Column("context", context_cell, text=True, figure=True),
     number("BPW", "file_bpw", 2),
     number("file MB", "file_bytes", 1, _MB),
     _metric("TTFT", "ttft_s", 2),

@@ -186,6 +186,8 @@ class Job:
         self.recorder.notes += plan.fallbacks(self.experiment, self.device, files)
         yield from self._ceilings(trials)
         checks = plan.of_trials((yield from self._checks(files)), trials)
+        lines = plan.beyond_context(trials, checks)
+        self.recorder.notes += [f"{self.device.label}: {line}" for line in lines]
         checked = self.store.finished_checks([check.id for check in checks])
         return Agenda(
             steps=self._steps(trials),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from odllm_agent.clock import now
+from odllm_agent.contract import FileState
 from odllm_agent.errors import ModelInvalid
 
 # A file changed twice within one tick of its file system's clock looks unchanged. No file system
@@ -36,14 +37,29 @@ def sha256_of(path: Path) -> str:
     return digest
 
 
-def read_through(parts: Iterable[Path]) -> list[str]:
-    """The SHA-256 of each file of a model.
+def state(path: Path, sha256: str) -> FileState:
+    """A file as it is now.
+
+    Args:
+        path: The file.
+        sha256: The checksum of its bytes.
+
+    Raises:
+        OSError: There is no such file, or nothing can be told of it.
+    """
+    return _state(path, sha256, path.stat())
+
+
+def read_through(parts: Iterable[Path]) -> tuple[FileState, ...]:
+    """Each file of a model as it is now, its checksum taken.
 
     Raises:
         ModelInvalid: One cannot be read through.
     """
     try:
-        return [sha256_of(part) for part in parts]
+        # As it was before it was read: what is written to it meanwhile shows in its next state.
+        found = [(part, part.stat()) for part in parts]
+        return tuple(_state(part, sha256_of(part), stat) for part, stat in found)
     except OSError as error:
         raise ModelInvalid(
             f"the model file {error.filename or 'itself'} cannot be read through: {error.strerror}",
@@ -68,8 +84,12 @@ def listed_sha256(files: Iterable[Path]) -> str:
     It is that of the list of their checksums, one a line with the file's name, as `sha256sum` in
     their folder prints it.
     """
-    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
-    return hashlib.sha256(listed.encode()).hexdigest()
+    return _listed((sha256_of(file), file.name) for file in files)
+
+
+def folder_sha256(files: Iterable[FileState]) -> str:
+    """The same of files whose checksums were taken."""
+    return _listed((file.sha256, Path(file.path).name) for file in files)
 
 
 def joint_sha256(parts: Sequence[str]) -> str:
@@ -84,6 +104,15 @@ def joint_sha256(parts: Sequence[str]) -> str:
     if len(parts) == 1:
         return parts[0]
     return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
+
+
+def _listed(files: Iterable[tuple[str, str]]) -> str:
+    listed = "".join(f"{sha256}  {name}\n" for sha256, name in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def _state(path: Path, sha256: str, found: os.stat_result) -> FileState:
+    return FileState(str(path), sha256, *_identity(found))
 
 
 def _identity(found: os.stat_result) -> Identity:

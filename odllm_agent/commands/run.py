@@ -156,6 +156,8 @@ class _Run:
             checks = offline.checks(asked, files, planned, self._prepare)
         for line in orders.fallbacks(asked.device, files, asked.engines):
             _say(f"note: {line}")
+        for line in orders.beyond_context(planned, checks):
+            _say(f"note: {line}")
         self._logbook.add(
             Planned(planned, asked.rounds, asked.rounds_at_most, asked.policy.interval_target)
         )

@@ -24,6 +24,7 @@ from odllm_agent.contract.fleet import (
 from odllm_agent.contract.forecast import Candidate, Forecast, Memory, Rehearsal, Rehearsed
 from odllm_agent.contract.model import (
     Anatomy,
+    FileState,
     Format,
     Holding,
     ModelFile,
@@ -81,6 +82,7 @@ __all__ = [
     "EventKind",
     "Exam",
     "Failure",
+    "FileState",
     "Finished",
     "Forecast",
     "Format",

@@ -117,6 +117,29 @@ class Anatomy:
 
 
 @dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as it was when its checksum was taken.
+
+    Attributes:
+        path: Where it lies on the device.
+        sha256: The checksum of its bytes.
+        device: The file system that it lies on, as `stat` has it.
+        inode: Its number there; not lasting on every file system of a network.
+        file_bytes: Its size.
+        modified_ns: When its bytes were last changed.
+        changed_ns: When anything of it was last changed; on Windows, when it was made.
+    """
+
+    path: str
+    sha256: str
+    device: int
+    inode: int
+    file_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """A model file as it lies on a device, described by its own content.
 
@@ -136,6 +159,8 @@ class ModelFile:
         no_quality: Why its quality cannot be told, or `""`.
         anatomy: What it consists of.
         source: Where its weights came from, or `None` if that is not known.
+        files: Each of its files as it was when the checksum was taken; none where that is not
+            known, as of a file that is only foreseen.
     """
 
     name: str
@@ -152,6 +177,7 @@ class ModelFile:
     no_quality: str = ""
     anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
     source: Source | None = None
+    files: tuple[FileState, ...] = ()
 
     @property
     def label(self) -> str:

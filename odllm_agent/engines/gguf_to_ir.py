@@ -6,12 +6,14 @@ openvino-genai's reader makes it, in a process of its own, because a hostile fil
 import functools
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from odllm_agent import child
 from odllm_agent.cache import Cache
 from odllm_agent.cache.cache import Conversion
-from odllm_agent.cache.checksum import joint_sha256, sha256_of
+from odllm_agent.cache.change import refuse_changed
+from odllm_agent.cache.checksum import joint_sha256, read_through
 from odllm_agent.cache.split import parts_of
 from odllm_agent.contract import ModelFile
 from odllm_agent.errors import ChecksumMismatch, EngineError, OdllmError
@@ -42,6 +44,7 @@ def converted(model: ModelFile, version: str) -> Path:
             long, or was killed.
         ModelInvalid: The reader refuses the file, or dies of it.
         ChecksumMismatch: The file is no longer the one that was described.
+        ModelChanged: It became another one meanwhile.
         DiskFull: There is no room for the converted form, on the disk or within the cache's limit.
         UsageError: The cache cannot be written to.
     """
@@ -67,7 +70,8 @@ def _own_cache(_root: Path) -> Cache:
 
 def _convert(model: ModelFile, target: Path) -> None:
     # The reader reads on behind the end of a file that was cut off.
-    found = joint_sha256([sha256_of(part) for part in parts_of(Path(model.path))])
+    files = read_through(parts_of(Path(model.path)))
+    found = joint_sha256([file.sha256 for file in files])
     if found != model.sha256:
         raise ChecksumMismatch(
             f"{model.path} has changed since it was described: its SHA-256 is {found}, and it was "
@@ -77,6 +81,8 @@ def _convert(model: ModelFile, target: Path) -> None:
     target.mkdir()
     command = [sys.executable, "-m", "odllm_agent.engines.convert", model.path, str(target)]
     status, log = child.run(command, child.deadline_s(model.file_bytes))
+    # What is kept as a form of this checksum must be one.
+    refuse_changed(replace(model, files=files))
     if status == 0 and all((target / name).exists() for name in (MODEL, WEIGHTS)):
         return
     raise child.note(_error(model, target, status, log), log)

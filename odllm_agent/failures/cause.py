@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from odllm_agent.contract import Failure
-from odllm_agent.errors import DiskFull, DispatchError, ModelTooLarge, WorkerLate
+from odllm_agent.errors import (
+    DiskFull,
+    DispatchError,
+    ModelChanged,
+    ModelTooLarge,
+    WorkerDied,
+    WorkerLate,
+)
 from odllm_agent.failures.subject import Subject
 
 _LEFT_OUT = "…"
@@ -27,7 +34,7 @@ _VARYING = re.compile(
 )
 # These tell of a device, or of how large one trial is, and nothing of the engine.
 _OF_ONE_TRIAL = frozenset(
-    kind.__name__ for kind in (DispatchError, WorkerLate, ModelTooLarge, DiskFull)
+    kind.__name__ for kind in (DispatchError, WorkerLate, ModelChanged, ModelTooLarge, DiskFull)
 )
 # No engine ends itself so: it is the system that wants memory back, or somebody who ends it.
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"})
@@ -58,7 +65,8 @@ class Cause:
             failure: What went wrong.
             subject: What failed.
         """
-        message = "" if failure.signal else _without(failure.message, subject.own)
+        died = failure.signal and failure.kind == WorkerDied.__name__
+        message = "" if died else _without(failure.message, subject.own)
         return cls(subject.engine, failure.kind, failure.signal, message)
 
     @property
@@ -72,7 +80,7 @@ class Cause:
         Args:
             message: That of one of the failures.
         """
-        if self.signal:
+        if self.signal and not self.message:
             return f"{self.engine or 'the worker'} was ended by {self.signal}"
         return message
 

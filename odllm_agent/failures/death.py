@@ -18,11 +18,15 @@ from odllm_agent.contract import (
 from odllm_agent.errors import WorkerDied, WorkerLate
 
 # Native code ends so by itself: it read where nothing is, or used what the processor has not.
-_CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGTRAP"})
+_CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGFPE", "SIGTRAP"})
 _FROM_OUTSIDE = frozenset({Source.FILE, Source.HUB})
 _REMEDIES: Mapping[str, str] = {
     "SIGKILL": "often the system's out-of-memory killer: see dmesg, or take a smaller model",
     "SIGABRT": "the engine gave up: its last words are in the log below",
+    "SIGBUS": (
+        "mostly a page of a mapped file that could not be read: the file became shorter meanwhile, "
+        "or its disk or network failed; see whether the model file is whole, and dmesg"
+    ),
 }
 
 
@@ -65,6 +69,11 @@ class Deed:
         return self.engine or "the worker"
 
 
+def crashed(status: int) -> bool:
+    """Whether native code ended itself so that the build or the file may be at fault."""
+    return status < 0 and signal.Signals(-status).name in _CRASHES
+
+
 def death(status: int, deed: Deed, types_run: bool | None = None) -> Failure:
     """The failure of a worker that ended without an answer.
 
@@ -83,8 +92,8 @@ def death(status: int, deed: Deed, types_run: bool | None = None) -> Failure:
         )
     name = signal.Signals(-status).name
     message = f"{deed.actor} was ended by {name} while it {deed.told}"
-    crashed = name in _CRASHES and deed.engine
-    remedy = _of_crash(deed, types_run) if crashed else _REMEDIES.get(name, _UNKNOWN)
+    of_engine = crashed(status) and deed.engine
+    remedy = _of_crash(deed, types_run) if of_engine else _REMEDIES.get(name, _UNKNOWN)
     return replace(Failure.of(WorkerDied(message, remedy)), signal=name)
 
 

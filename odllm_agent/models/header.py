@@ -25,9 +25,13 @@ from gguf import (
     LlamaFileType,
 )
 
-from odllm_agent.cache.split import numbered_name, part_names
+from odllm_agent.cache.split import first_name, numbered_name, part_names
 from odllm_agent.contract import Scalar
 from odllm_agent.errors import ModelInvalid, ModelMissing
+from odllm_agent.models import unknown_type
+from odllm_agent.models.file_kind import START_BYTES, kind_of
+from odllm_agent.models.file_name import why_not_whole
+from odllm_agent.models.gguf_kind import why_no_model, why_unread
 
 # The longest known vocabularies, half a million merges included, make headers of about 20 MB.
 _MAX_HEADER_BYTES = 64 * 2**20
@@ -36,7 +40,6 @@ _MAX_ENTRIES = 65_536
 _FIRST_READ_BYTES = 2**20
 _MAX_DIMENSIONS = 4
 _MAX_NAME_BYTES = 63
-_VERSIONS = (2, 3)
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _NUMBERS: Mapping[int, struct.Struct] = {
@@ -56,6 +59,7 @@ _FILE_TYPES: Mapping[object, str] = {
     kind.value: kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") for kind in LlamaFileType
 }
 _GET_AGAIN = "get the file again from where it came, or make it again from its source"
+_MAGIC = b"GGUF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ class _File:
         values: Its metadata without arrays.
         layout: Where its parts are.
         tensors: Its tensors.
+        followed: Whether another GGUF file begins where its own data ends.
     """
 
     path: Path
@@ -207,6 +212,7 @@ class _File:
     values: Mapping[str, Scalar]
     layout: Layout
     tensors: tuple[Tensor, ...]
+    followed: bool
 
     @property
     def split(self) -> tuple[int, int, int]:
@@ -229,6 +235,8 @@ class _File:
 
 def _read_all(path: Path) -> tuple[_File, ...]:
     first = _read(path)
+    with _nonsense_told(path):
+        _refuse_joined(first)
     if first.whole:
         return (first,)
     with _nonsense_told(path):
@@ -260,7 +268,7 @@ def _read(path: Path) -> _File:
     with _nonsense_told(path):
         try:
             with _opened(path) as file:
-                return _parse(path, _Bytes(file, os.fstat(file.fileno()).st_size))
+                return _parse(path, _Bytes(file, path.name, os.fstat(file.fileno()).st_size))
         except FileNotFoundError as error:
             raise ModelMissing(
                 f"there is no model file {path}", "check the path; it must be on this very device"
@@ -277,7 +285,10 @@ def _nonsense_told(path: Path) -> Iterator[None]:
     try:
         yield
     except _Nonsense as error:
-        raise ModelInvalid(f"{path} is no usable GGUF file: {error}", error.remedy) from error
+        by_name = why_not_whole(path.name) if error.remedy == _GET_AGAIN else None
+        raise ModelInvalid(
+            f"{path} is no usable GGUF file: {error}", by_name or error.remedy
+        ) from error
 
 
 class _Nonsense(Exception):
@@ -294,11 +305,25 @@ class _Bytes:
     The file is read and not mapped, because a mapped file that shrinks kills the process.
     """
 
-    def __init__(self, file: BinaryIO, file_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, name: str, file_bytes: int) -> None:
         self._file = file
         self._read = b""
+        self.name = name
         self.file_bytes = file_bytes
         self.position = 0
+
+    def start(self, n_bytes: int) -> bytes:
+        """The first bytes, or all of them if there are fewer."""
+        wanted = min(n_bytes, self.file_bytes)
+        self._have(wanted)
+        return self._read[:wanted]
+
+    def has_at(self, place: int, wanted: bytes) -> bool:
+        """Whether some bytes stand at a place, anywhere in the file."""
+        self._file.seek(place)
+        found = self._file.read(len(wanted))
+        self._file.seek(len(self._read))
+        return found == wanted
 
     def take(self, n_bytes: int) -> bytes:
         """The next bytes."""
@@ -363,21 +388,24 @@ def _parse(path: Path, data: _Bytes) -> _File:
     pairs_end_bytes = data.position
     alignment = _alignment(values)
     tensors = tuple(_tensor(data) for _ in range(n_tensors))
-    _refuse_bad_layout(tensors, alignment, data)
+    end = _refuse_bad_layout(tensors, alignment, data)
     return _File(
         path=path,
         file_bytes=data.file_bytes,
         values=values,
         layout=Layout(n_pairs, pairs_end_bytes, alignment, aligned(data.position, alignment)),
         tensors=tensors,
+        followed=any(data.has_at(place, _MAGIC) for place in (end, aligned(end, alignment))),
     )
 
 
 def _header(files: Sequence[_File]) -> Header:
     values = files[0].values
     tensors = tuple(tensor for file in files for tensor in file.tensors)
+    if refused := why_no_model(values, len(tensors)):
+        raise _Nonsense(*refused)
     _refuse_wrong_number(tensors, files[0])
-    architecture = str(values.get("general.architecture", ""))
+    architecture = str(values["general.architecture"])
     return Header(
         parts=tuple(file.path for file in files),
         file_bytes=sum(file.file_bytes for file in files),
@@ -392,15 +420,10 @@ def _header(files: Sequence[_File]) -> Header:
 
 def _preamble(data: _Bytes) -> tuple[int, int]:
     """The numbers of tensors and of metadata pairs."""
-    if data.take(4) != b"GGUF":
-        raise _Nonsense("it does not start with GGUF", "name a .gguf file")
-    version = data.number(_U32)
-    if version not in _VERSIONS:
-        raise _Nonsense(
-            f"its format version is {version:#x}, and versions 2 and 3 in little-endian order can "
-            "be read",
-            "convert the model again with the converter of a current llama.cpp",
-        )
+    _refuse_other_format(data)
+    data.skip(len(_MAGIC))
+    if refused := why_unread(data.number(_U32)):
+        raise _Nonsense(*refused)
     n_tensors, n_pairs = data.number(_U64), data.number(_U64)
     if max(n_tensors, n_pairs) > _MAX_ENTRIES:
         raise _Nonsense(
@@ -408,6 +431,18 @@ def _preamble(data: _Bytes) -> tuple[int, int]:
             f"{_MAX_ENTRIES:,} are not credible"
         )
     return n_tensors, n_pairs
+
+
+def _refuse_other_format(data: _Bytes) -> None:
+    start = data.start(START_BYTES)
+    if not start:
+        raise _Nonsense("it is empty")
+    if _MAGIC.startswith(start[: len(_MAGIC)]) or start.startswith(_MAGIC):
+        return
+    kind = kind_of(start)
+    if kind:
+        raise _Nonsense(f"it does not start with GGUF: it is {kind.what}", kind.remedy)
+    raise _Nonsense("it does not start with GGUF", why_not_whole(data.name) or "name a .gguf file")
 
 
 def _pairs(data: _Bytes, count: int) -> dict[str, Scalar]:
@@ -449,19 +484,37 @@ def _number_form(kind: int, key: str) -> struct.Struct:
     return _NUMBERS[kind]
 
 
+def _refuse_joined(first: _File) -> None:
+    """Refuses files that were joined as they are, of which the first alone would count."""
+    if not first.followed:
+        return
+    _, count, _ = first.split
+    parts = "the parts of a split model were" if count > 1 else "several files were"
+    raise _Nonsense(
+        f"another GGUF file begins where its own data ends: {parts} joined with `cat`",
+        f"get the parts again and let them lie beside each other as {numbered_name('MODEL', 1, 2)} "
+        "and so on; `llama-gguf-split --merge FIRST WHOLE` makes one file of them",
+    )
+
+
 def _refuse_wrong_name(first: _File) -> None:
     """Refuses what llama.cpp would not load as the first part of a split model."""
     number, count, _ = first.split
     if number != 0:
         raise _Nonsense(
             f"it is part {number + 1} of {count} of a split model",
-            f"name its first part, such as {numbered_name('MODEL', 1, count)}",
+            f"name its first part, {_first_of(first.path.name, count)}",
         )
     if len(part_names(first.path.name)) != count:
         raise _Nonsense(
             f"it is the first of {count} parts of a split model, and its name does not say so",
             f"give the parts their names again: {numbered_name('MODEL', 1, count)} and so on",
         )
+
+
+def _first_of(name: str, count: int) -> str:
+    first = first_name(name)
+    return first if first != name else f"such as {numbered_name('MODEL', 1, count)}"
 
 
 def _refuse_wrong_number(tensors: Sequence[Tensor], first: _File) -> None:
@@ -500,17 +553,19 @@ def _type_name(number: int, tensor: str) -> str:
     try:
         return str(GGMLQuantizationType(number).name)
     except ValueError as error:
-        raise _Nonsense(
-            f"its tensor {tensor} is of the unknown type {number}",
-            "update the Python package gguf, or use a model of a known type",
-        ) from error
+        what, remedy = unknown_type.told(number)
+        raise _Nonsense(f"its tensor {tensor} is of {what}", remedy) from error
 
 
-def _refuse_bad_layout(tensors: tuple[Tensor, ...], alignment: int, data: _Bytes) -> None:
-    """Makes sure that the tensors follow one another without gap or overlap up to the end."""
+def _refuse_bad_layout(tensors: tuple[Tensor, ...], alignment: int, data: _Bytes) -> int:
+    """Makes sure that the tensors follow one another without gap or overlap.
+
+    Returns:
+        Where the last one ends.
+    """
     if len({tensor.name for tensor in tensors}) < len(tensors):
         raise _Nonsense("two of its tensors have the same name")
-    start = aligned(data.position, alignment)
+    start = end = aligned(data.position, alignment)
     offset = 0
     for tensor in tensors:
         if tensor.offset_bytes != offset:
@@ -525,10 +580,13 @@ def _refuse_bad_layout(tensors: tuple[Tensor, ...], alignment: int, data: _Bytes
                 f"byte {end:,}"
             )
         offset = aligned(offset + tensor.n_bytes, alignment)
+    return end
 
 
 def _count(values: Mapping[str, Scalar], key: str) -> int:
     value = values.get(key)
+    if value is None:
+        raise _Nonsense(f"its metadata {key[:80]!r} is missing, or is no single number")
     if type(value) is not int or not 0 < value < 2**32:
         raise _Nonsense(
             f"its metadata {key[:80]!r} is {str(value)[:80]!r}, where a number above 0 is needed"

@@ -150,7 +150,8 @@ def _sources(request: ModelRequest, cache: Cache, notes: Notes) -> set[str]:
         return _of_hub(HubFile.of(request.location), notes)
     if request.source is Source.FILE:
         path = source_of(request).locate(request, cache).path
-        return {joint_sha256(read_through(parts_of(path)))}
+        states = read_through(parts_of(path))
+        return {joint_sha256([each.sha256 for each in states])}
     return {str(source_of(request).locate(request, cache).sha256)}
 
 

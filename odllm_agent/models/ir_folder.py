@@ -4,14 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from odllm_agent.cache.checksum import listed_sha256
+from odllm_agent.cache.change import refuse_changed
+from odllm_agent.cache.checksum import folder_sha256, read_through
 from odllm_agent.contract import Format, ModelFile, ModelRequest
 from odllm_agent.errors import ModelInvalid, UsageError
-from odllm_agent.ir import MODEL, read_graph
-
-_CONFIG = "config.json"
-# What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
-_COUNTED = ("openvino_model.*", "openvino_tokenizer.*", _CONFIG)
+from odllm_agent.ir import CONFIG, MODEL, counted_files, read_graph
 
 
 def is_ir_folder(path: Path) -> bool:
@@ -27,8 +24,14 @@ def describe(request: ModelRequest, folder: Path) -> ModelFile:
     Raises:
         UsageError: It was asked for as another type.
         ModelInvalid: The graph or `config.json` is missing or makes no sense.
+        ModelChanged: A file was changed meanwhile.
     """
-    return replace(outline(request, folder), sha256=listed_sha256(_files(folder)))
+    # A folder that cannot be used is told so before all of it is read.
+    outline(request, folder)
+    files = read_through(counted_files(folder))
+    described = replace(outline(request, folder), sha256=folder_sha256(files), files=files)
+    refuse_changed(described)
+    return described
 
 
 def outline(request: ModelRequest, folder: Path) -> ModelFile:
@@ -46,7 +49,7 @@ def outline(request: ModelRequest, folder: Path) -> ModelFile:
         quantization=graph.precision,
         sha256="",
         path=str(folder),
-        file_bytes=sum(file.stat().st_size for file in _files(folder)),
+        file_bytes=sum(file.stat().st_size for file in counted_files(folder)),
         weight_bytes=graph.weight_bytes,
         n_weights=graph.n_weights,
         architecture=architecture,
@@ -58,18 +61,13 @@ def outline(request: ModelRequest, folder: Path) -> ModelFile:
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files that count."""
-    return sorted(path for pattern in _COUNTED for path in folder.glob(pattern))
-
-
 def _config(folder: Path) -> tuple[str, int]:
     """The architecture, and the longest context that the model was made for."""
     try:
-        content = json.loads((folder / _CONFIG).read_bytes())
+        content = json.loads((folder / CONFIG).read_bytes())
         return str(content["model_type"]), int(content["max_position_embeddings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelInvalid(
-            f"{folder / _CONFIG} does not tell what model this is: {error!r}",
-            f"export the model again: {_CONFIG} states model_type and max_position_embeddings",
+            f"{folder / CONFIG} does not tell what model this is: {error!r}",
+            f"export the model again: {CONFIG} states model_type and max_position_embeddings",
         ) from error

@@ -65,17 +65,18 @@ def add(parts: Sequence[Path], cache: Cache) -> CachedFile:
         DiskFull: There is no room for it.
         UsageError: The cache's folder cannot be written to.
     """
-    sha256s = read_through(parts)
+    states = read_through(parts)
     files = {
-        RemoteFile(part.name, sha256, part.stat().st_size): part
-        for part, sha256 in zip(parts, sha256s, strict=True)
+        RemoteFile(part.name, each.sha256, each.file_bytes): part
+        for part, each in zip(parts, states, strict=True)
     }
 
     def copy(file: RemoteFile, target: Path) -> None:
         with growing(target, f"copying {file.name}", file.file_bytes, cache.tell):
             shutil.copyfile(files[file], target)
 
-    return cache.fetched(Download(f"file:{parts[0]}@{joint_sha256(sha256s)}"), tuple(files), copy)
+    sha256 = joint_sha256([each.sha256 for each in states])
+    return cache.fetched(Download(f"file:{parts[0]}@{sha256}"), tuple(files), copy)
 
 
 def _elsewhere(path: Path, sha256: str, cache: Cache) -> CachedFile:

@@ -9,8 +9,9 @@ from types import ModuleType
 from typing import cast
 
 from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
-from odllm_agent.cache.checksum import joint_sha256, read_through
-from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.cache.change import refuse_changed
+from odllm_agent.cache.checksum import joint_sha256, read_through, state
+from odllm_agent.contract import FileState, ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
     ModelMissing,
@@ -71,6 +72,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
         ModelMissing: There is no such file, or a part of it is missing.
         ModelInvalid: It is not a whole GGUF file that llama.cpp can read.
         ChecksumMismatch: It is not the file that was named.
+        ModelChanged: It was changed meanwhile.
         AccessDenied: A hub does not give the file to whoever asks.
         DownloadFailed: A hub did not give all of it.
         ModelTooLarge: The file asked for does not fit in `available_bytes`.
@@ -86,17 +88,24 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
-    sha256 = _checksum(source, origin, stated)
+    sha256, files = _checksum(source, origin, stated)
+    # What it says of itself is read again: it may have become another file before it was read.
+    described = replace(_described(request, read_header(origin.path), sha256), files=files)
+    refuse_changed(described)
     if wanted is None:
-        return _described(request, source, sha256)
+        return described
 
     def check_size(file_bytes: int) -> None:
         _refuse_too_large(request, file_bytes, available_bytes)
 
-    made = _made(origin, source, sha256, wanted, cache, check_size)
+    made = _made(origin, source, described, wanted, cache, check_size)
     header = read_header(made.path)
     check_size(header.file_bytes)
-    return replace(_described(request, header, made.sha256), no_quality=origin.no_quality)
+    return replace(
+        _described(request, header, made.sha256),
+        no_quality=origin.no_quality,
+        files=(state(made.path, made.sha256),),
+    )
 
 
 def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
@@ -198,14 +207,17 @@ def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: i
         )
 
 
-def _checksum(source: Header, origin: Origin, stated: str | None) -> str:
-    """The checksum of a source, which must be each that is expected."""
+def _checksum(
+    source: Header, origin: Origin, stated: str | None
+) -> tuple[str, tuple[FileState, ...]]:
+    """The checksum of a source, which must be each that is expected, and what it was taken of."""
     if origin.fill and origin.sha256:
-        return origin.sha256
-    found = joint_sha256(read_through(source.parts))
+        return origin.sha256, ()
+    files = read_through(source.parts)
+    found = joint_sha256([file.sha256 for file in files])
     for expected in (stated, origin.sha256):
         _refuse_other_content(source.path, found, expected)
-    return found
+    return found, files
 
 
 def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
@@ -220,7 +232,7 @@ def _refuse_other_content(path: Path, found: str, expected: str | None) -> None:
 def _vouched_checksum(source: Header, origin: Origin, stated: str | None) -> str:
     """The checksum of a source that is only foreseen: as its origin has it, where that knows."""
     if origin.sha256 is None:
-        return _checksum(source, origin, stated)
+        return _checksum(source, origin, stated)[0]
     _refuse_other_content(source.path, origin.sha256, stated)
     return origin.sha256
 
@@ -228,21 +240,25 @@ def _vouched_checksum(source: Header, origin: Origin, stated: str | None) -> str
 def _made(
     origin: Origin,
     source: Header,
-    sha256: str,
+    described: ModelFile,
     quantization: Quantization,
     cache: Cache,
     check_size: Callable[[int], None],
 ) -> CachedFile:
     def make(target: Path) -> None:
         if origin.fill is None:
-            quantizer.quantize(source, target, quantization)
+            try:
+                quantizer.quantize(source, target, quantization)
+            finally:
+                # What is kept as made of this checksum must have been.
+                refuse_changed(described)
             return
         header = foresight.foresee(source, quantization, target)
         check_size(header.file_bytes)
         refuse_full_disk(target.parent, header.file_bytes)
         origin.fill(header)
 
-    derivation = Derivation(sha256, quantization, quantizer.version())
+    derivation = Derivation(described.sha256, quantization, quantizer.version())
     return cache.derived(derivation, make, quantizer.least_bytes(source, quantization))
 
 

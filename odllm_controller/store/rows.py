@@ -106,7 +106,7 @@ def of_build_tests(device: Device) -> Iterator[Row]:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format", "anatomy", "source"):
+    for unstored in ("path", "tensor_types", "format", "anatomy", "source", "files"):
         del row[unstored]
     return row
 

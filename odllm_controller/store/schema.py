@@ -31,9 +31,13 @@ def _quota(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(script("migrations/2_quota.sql"))
 
 
+def _context(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(script("migrations/4_context.sql"))
+
+
 # Released migrations never change: a file's version is the number of them that it went through.
 # Views that change alone need one too, which does nothing.
-MIGRATIONS: tuple[Migration, ...] = (_first, _quota, _builds)
+MIGRATIONS: tuple[Migration, ...] = (_first, _quota, _builds, _context)
 
 
 def migrate(

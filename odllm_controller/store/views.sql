@@ -6,6 +6,12 @@ CREATE MACRO bound_by(traffic_share, compute_share) AS CASE
     ELSE 'undecided'
 END;
 
+-- Why so many tokens of context are more than a model was made for, or NULL.
+CREATE MACRO beyond_context(tokens, made_for) AS CASE
+    WHEN tokens > made_for
+        THEN format('{:,} tokens of context, and the model was made for {:,}', tokens, made_for)
+END;
+
 -- A row per trial and phase: its floors and how long it took. A share is the part of the time that the
 -- ceiling explains; bytes that come from a cache can make it more than 1.
 CREATE VIEW shares AS
@@ -141,6 +147,7 @@ text_quality AS (
     SELECT
         device_id, model_sha256, engine, engine_build,
         any_value(subject) AS quality_text,
+        any_value(window_tokens) AS window_tokens,
         max(value) FILTER (metric = 'perplexity') AS perplexity,
         max(standard_error) FILTER (metric = 'perplexity') AS perplexity_se,
         max(nullif(reason, '')) FILTER (metric = 'perplexity') AS perplexity_reason,
@@ -248,7 +255,14 @@ of_trials AS (
         ceiled.prefill_bound,
         ceiled.decode_read_bytes,
         coalesce(summaries.no_work, ceiled.missing) AS ceiling_reason,
-        CASE WHEN stops.stopped IS NULL THEN holds.reason END AS hold_reason
+        CASE WHEN stops.stopped IS NULL THEN holds.reason END AS hold_reason,
+        models.context_tokens AS model_context_tokens,
+        beyond_context(
+            trials.prompt_tokens + trials.output_tokens + trials.depth_tokens,
+            models.context_tokens
+        ) AS context_reason,
+        beyond_context(text_quality.window_tokens, models.context_tokens)
+            AS quality_context_reason
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)

@@ -1,5 +1,7 @@
 import dataclasses
 
+import pytest
+
 from odllm_agent.contract import Failure, Forecast, ModelRequest, Quantization, Source, Workload
 from odllm_controller.estimate import Estimate, TimeBasis
 from odllm_controller.outlook import Row, Totals
@@ -56,6 +58,31 @@ def test_memory_that_an_engine_cannot_tell_is_missing_with_its_reason() -> None:
     assert (found.memory_bytes, found.fits, found.reason) == (None, True, "it cannot tell")
 
 
+def test_what_is_unknown_is_told_with_what_to_do_and_is_not_counted_as_what_can_run() -> None:
+    failure = Failure("ModelInvalid", "/m.gguf is an HTML page", "download it again")
+    page = dataclasses.replace(support.forecast(), model=None, memory=None, failure=failure)
+    found = [row(page, None), row(support.forecast()), row(too_large())]
+    totals = Totals.of(found)
+    assert (totals.trials, totals.unknown, totals.skipped) == (1, 1, 1)
+    assert [each.remedy for each in found] == ["download it again", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "depth", "beyond"),
+    [(192, 64, 0, False), (193, 64, 0, True), (128, 64, 64, False), (8, 8, 1000, True)],
+)
+def test_more_context_than_the_model_was_made_for_is_told(
+    prompt: int, output: int, depth: int, beyond: bool
+) -> None:
+    forecast = support.forecast()
+    workload = Workload("long", prompt, output, depth_tokens=depth)
+    asked = dataclasses.replace(forecast.candidate, workload=workload)
+    found = row(dataclasses.replace(forecast, candidate=asked))
+    told = f"{prompt + output + depth:,} tokens of context, and the model was made for 256"
+    assert found.fits is True
+    assert (found.model_context_tokens, found.context_reason) == (256, told if beyond else "")
+
+
 def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
     once = support.forecast()
     deep = dataclasses.replace(
@@ -73,7 +100,7 @@ def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
     )
     smaller = dataclasses.replace(other, model=support.model_file(quantization="Q2_K"))
     totals = Totals.of([row(each) for each in (once, again, other, smaller, too_large())])
-    assert (totals.trials, totals.skipped) == (4, 1)
+    assert (totals.trials, totals.unknown, totals.skipped) == (4, 0, 1)
     assert totals.download_bytes == 5
     assert totals.disk_bytes == once.disk_bytes + 2 * (7 - 5) + 5
     assert totals.estimate_s == 4 * 12.5

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from odllm_agent.contract import Forecast, to_json
+from odllm_agent.contract import Failure, Forecast, to_json
 from odllm_agent.errors import UsageError
 from odllm_controller import preview as command
 from odllm_controller.dispatch import Sighting
@@ -237,3 +237,31 @@ def test_a_file_of_what_to_do_is_for_a_device_that_is_named() -> None:
     options = Options.of(["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"])
     assert (options.device_file, options.out) == (Path("d.json"), Path("trials.json"))
     assert options.overrides == ("+experiment=sweep",)
+
+
+def test_what_is_longer_than_the_model_was_made_for_is_noted_and_stands_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    short = support.forecast()
+    workload = dataclasses.replace(short.candidate.workload, prompt_tokens=3000)
+    long = dataclasses.replace(
+        short, candidate=dataclasses.replace(short.candidate, workload=workload)
+    )
+    told, text = previewed(monkeypatch, tmp_path / "none.duckdb", short, long)
+    assert told
+    assert "3,064 of 256" in text
+    assert "note: laptop: reference-1.6M Q4_0 with the workload short: 3,064 tokens" in text
+    _, text = previewed(monkeypatch, tmp_path / "none.duckdb", short)
+    assert " of 256" not in text
+
+
+def test_what_is_unknown_is_counted_apart_and_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failure = Failure("ModelInvalid", "/m.gguf is an HTML page", "download it again")
+    page = dataclasses.replace(support.forecast(), model=None, memory=None, failure=failure)
+    told, text = previewed(monkeypatch, tmp_path / "none.duckdb", page)
+    assert not told
+    assert "0 can run, 0 cannot, of 1 nothing can be told" in text
+    assert "unknown: reference-1.6M Q4_0 with llama_cpp: /m.gguf is an HTML page" in text
+    assert "download it again" in text

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.bootstrap import interval_of
+from odllm_agent.context import Asked
 from odllm_agent.contract import (
     Energy,
     Exam,
@@ -324,6 +325,24 @@ def test_status(path: Path, rounds: int, results: list[RoundResult], status: str
     assert row["status"] == status
     assert (row["failure"] is not None) == (status == "failed")
     assert (row["decode_tok_s"] is not None) == (row["rounds"] > 0), "missing is never 0"
+
+
+@pytest.mark.parametrize(("prompt", "window"), [(192, 256), (193, 257), (3000, 4096)])
+def test_what_goes_beyond_the_context_of_its_model_says_so(
+    path: Path, prompt: int, window: int
+) -> None:
+    store, trial = stores.begun(path), support.trial()
+    trial = replace(trial, workload=replace(trial.workload, prompt_tokens=prompt, output_tokens=64))
+    reading = Reading("reference", "text", window, None, ("perplexity",))
+    check = support.quality_check(trial.model, reading=reading, engine=trial.engine)
+    store.add_round("run-1", support.round_result(of=trial))
+    store.add_quality("run-1", QualityResult(check, (Score("perplexity", 9.0, 0.1, 100),)))
+    row = only_row(path)
+    assert row["model_context_tokens"] == 256
+    asked = [Asked.of_workload(trial.model, trial.workload), Asked.of_reading(trial.model, reading)]
+    told = [each.reason or None for each in asked]
+    assert [row["context_reason"], row["quality_context_reason"]] == told
+    assert (prompt > 192) == (told[0] is not None)
 
 
 def test_a_failure_is_gone_once_a_later_attempt_worked(path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from odllm_agent.contract import (
 from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Entry, Opening, Planned, Status, Unprepared, entries
 from tests import family, support
-from tests.models import write_gguf
+from tests.models import Shape, write_gguf
 from tests.odllm_controller.crashing import crashing_at
 
 REPOSITORY = Path(__file__).parents[3]
@@ -105,6 +106,57 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, tiny: ModelRequest)
     assert last.trial == rounds(folder)[0].trial
     assert main(command) == 0
     assert [type(each) for each in found(folder)[-3:]] == [Opening, Planned, Closing]
+
+
+def test_a_model_that_is_exchanged_meanwhile_fails_by_name_and_the_others_go_on(
+    folder: Path, tiny: ModelRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_gguf(folder / "other.gguf", seed=1)
+    other = ModelRequest("other", Source.FILE, str(path))
+
+    def measured(name: str) -> list[RoundResult]:
+        if not (folder / "results.jsonl").exists():
+            return []
+        # A line that is being written is no entry yet.
+        every = [each for _, each in entries(folder / "results.jsonl")]
+        of_rounds = [each for each in every if isinstance(each, RoundResult)]
+        return [each for each in of_rounds if each.trial.model.name == name]
+
+    def exchange() -> None:
+        end = time.monotonic() + family.PATIENCE_S
+        while not measured("other"):
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+        write_gguf(folder / "new.gguf", seed=2).replace(path)
+
+    asked = support.assignment(other, tiny, rounds=4, rounds_at_most=4, deadline_s=600.0)
+    command = written(folder, asked)
+    with ThreadPoolExecutor(1) as pool:
+        exchanging = pool.submit(exchange)
+        assert main(command) == 3
+        exchanging.result()
+    assert [each.complete for each in measured("tiny")] == [True] * 4
+    *whole, last = measured("other")
+    assert all(each.complete for each in whole)
+    assert 1 <= len(whole) <= 3
+    assert last.failure is not None
+    assert last.failure.kind == "ModelChanged"
+    assert last.repeats == ()
+    assert f"{path} was replaced by another file" in capsys.readouterr().err
+
+
+def test_a_prompt_longer_than_the_model_was_made_for_is_noted(
+    folder: Path, tiny: ModelRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_gguf(folder / "short.gguf", Shape(context_tokens=8))
+    short = ModelRequest("short", Source.FILE, str(path))
+    reading = Reading("reference", "", 16, 1, ("perplexity",))
+    assert main(written(folder, support.assignment(short, tiny, rounds=1, reading=reading))) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    told = [line for line in notes if "the model was made for 8" in line]
+    assert ["short F16 with the workload" in line for line in told] == [True, False]
+    assert "with windows of the text reference: 16 tokens" in told[1]
+    assert not any("tiny" in line for line in told)
 
 
 def test_a_model_that_is_not_there_is_told_and_the_others_are_measured(

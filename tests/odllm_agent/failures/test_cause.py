@@ -66,6 +66,14 @@ def test_a_signal_tells_all_whatever_the_worker_was_at() -> None:
     assert Cause.of(other, Subject.of(made.failed(ONE))) != found
 
 
+def test_a_changed_file_is_told_as_that_whatever_ended_the_worker() -> None:
+    failure = Failure("ModelChanged", "/m/reference-1.6M.gguf became shorter", signal="SIGBUS")
+    found = Cause.of(failure, Subject.of(made.failed(ONE)))
+    assert found.told(failure.message) == failure.message
+    removed = replace(failure, message="/m/reference-1.6M.gguf was removed")
+    assert Cause.of(removed, Subject.of(made.failed(ONE))) != found
+
+
 def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() -> None:
     requests = [
         ModelRequest("mine", Source.FILE, "/a b/mine.gguf", Quantization.Q4_0),
@@ -88,6 +96,8 @@ def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() 
         (Failure("DispatchError", "the agent was lost"), False),
         (Failure("WorkerLate", "it had not ended after 60 s"), False),
         (Failure("ModelTooLarge", "it does not fit"), False),
+        (Failure("ModelChanged", "it was removed"), False),
+        (Failure("ModelChanged", "it became shorter", signal="SIGBUS"), False),
         (Failure("WorkerDied", "killed", signal="SIGKILL"), False),
     ],
 )

@@ -1,5 +1,6 @@
 """What is said of a worker that ended without an answer."""
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_engine_that_ran_is_named_with_what_it_was_at(order: Measurement, to
 
 
 @pytest.mark.parametrize("source", [None, *Source])
-@pytest.mark.parametrize("number", [4, 7, 8, 11])
+@pytest.mark.parametrize("number", [4, 8, 11])
 def test_a_crash_blames_neither_build_nor_file_while_it_is_not_known_whether_types_run(
     source: Source | None, number: int
 ) -> None:
@@ -67,6 +68,15 @@ def test_only_a_file_from_outside_may_be_hostile_and_only_if_its_types_run() -> 
 @pytest.mark.parametrize(("number", "word"), [(9, "out-of-memory"), (6, "gave up"), (15, "ended")])
 def test_other_signals_are_told_as_what_they_mostly_are(number: int, word: str) -> None:
     assert word in death(-number, deed(Source.FILE), types_run=True).remedy
+
+
+@pytest.mark.parametrize("types_run", [None, False, True])
+def test_a_page_that_could_not_be_read_is_told_as_what_it_is(types_run: bool | None) -> None:
+    remedy = death(-signal.SIGBUS, deed(Source.FILE), types_run).remedy
+    assert "became shorter" in remedy
+    assert "disk" in remedy
+    assert "something on the device" not in remedy
+    assert "hostile" not in remedy
 
 
 def test_a_crash_of_no_engine_blames_none() -> None:

@@ -88,10 +88,10 @@ def test_what_a_folder_will_be_is_told_without_reading_its_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = taken(folder)
-    monkeypatch.setattr(ir_folder, "listed_sha256", None)
+    monkeypatch.setattr(ir_folder, "read_through", None)
     request = ModelRequest("mine", Source.FILE, str(folder))
     told = foresee(request, Cache(tmp_path / "cache"), tmp_path)
-    assert told.model == dataclasses.replace(described, path="", sha256="")
+    assert told.model == dataclasses.replace(described, path="", sha256="", files=())
     assert (told.header, told.download_bytes, told.disk_bytes) == (None, 0, 0)
     with pytest.raises(UsageError, match="cannot be made Q4_0"):
         foresee(dataclasses.replace(request, quantization=Quantization.Q4_0), Cache(folder), folder)

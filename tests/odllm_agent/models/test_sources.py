@@ -2,6 +2,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -110,7 +111,8 @@ def test_a_damaged_file_of_the_cache_is_made_again(tiny: Path, cache: Cache) -> 
     content = bytearray(Path(made.path).read_bytes())
     content[-1] ^= 1
     Path(made.path).write_bytes(content)
-    assert prepare(request(tiny, Quantization.Q4_0), cache, PLENTY) == made
+    again = prepare(request(tiny, Quantization.Q4_0), cache, PLENTY)
+    assert replace(again, files=made.files) == made
     assert sha256(made.path) == made.sha256
 
 
