@@ -38,8 +38,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9/._+@=,-]+")
 _LEAST_FREE_BYTES = 64 * 2**20
 # A folder gets its owner within a moment of being made.
 _MOMENT_S = 60.0
-# XDG_RUNTIME_DIR comes behind them, since it is taken away when the user logs out, and like the last
-# it lies in memory.
+# XDG_RUNTIME_DIR comes behind them, since it is taken away when the user logs out, and lies in
+# memory like the last.
 _FIXED_ROOTS = ("/tmp", "/var/tmp")  # noqa: S108 - the folder in it is this user's alone
 _LAST_ROOTS = ("/dev/shm",)  # noqa: S108
 

@@ -72,7 +72,10 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
             if not board.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
     except KeyboardInterrupt:
-        console.print("Interrupted. What was finished is stored; the same command goes on from it.")
+        console.print(
+            "Interrupted. What was finished is stored, or kept by its device until it is; the same "
+            "command goes on from it."
+        )
         return INTERRUPTED
     table.print_results(console, experiment.store.path, recorder.run_id)
     if more:
