@@ -1,7 +1,7 @@
 """What a run has to store, in order, until the store takes it.
 
-It lasts no longer than the process. That is enough: a device keeps each result on its own disk until
-it is told that the result is stored, and what else is written here the next run works out again.
+It lasts no longer than the process. That is enough: a device keeps each result on its own disk
+until it is told that the result is stored, and the rest the next run works out again.
 """
 
 from collections import deque
