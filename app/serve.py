@@ -36,7 +36,10 @@ def explore(path: Path, port: int = PORT, *, headless: bool = False) -> int:
     _check_free(port)
     line = command(path, port, headless=headless)
     try:
-        return subprocess.run(line, check=False).returncode  # noqa: S603 - our own line
+        # Nothing is asked, so that it also starts where nobody can answer.
+        return subprocess.run(  # noqa: S603 - our own line
+            line, stdin=subprocess.DEVNULL, check=False
+        ).returncode
     except KeyboardInterrupt:
         return 0
 
@@ -47,6 +50,8 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "server.address": ADDRESS,
         "server.port": str(port),
         "server.headless": str(headless).lower(),
+        # Without it the first start of a user ends at a question for an e-mail address.
+        "server.showEmailPrompt": "false",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
