@@ -38,7 +38,7 @@ class Figure:
         limit: The bound that was set, or `None`.
         meets: Whether it meets it: `yes` if the whole interval does, `likely` if the figure does,
             `hardly` if only a part of the interval does; `None` without a limit.
-        chance: The probability that it meets it, or `None`.
+        chance: The probability that it meets it; `None` without a limit or without an interval.
     """
 
     metric: str
@@ -136,12 +136,11 @@ class Teller:
             return figure
         chance = float(self.asked.chances[limit, place])
         inside = bool(self.asked.margins[limit, place] >= 0)
-        return replace(
-            figure,
-            limit=self.asked.limits[limit].bound,
-            meets=_meets(chance, inside=inside),
-            chance=chance,
-        )
+        bound = self.asked.limits[limit].bound
+        if self.asked.is_bare(of, row):
+            # Of one repeat nobody knows what the next would be.
+            return replace(figure, limit=bound, meets=Meets.LIKELY if inside else Meets.NO)
+        return replace(figure, limit=bound, meets=_meets(chance, inside=inside), chance=chance)
 
 
 def _meets(chance: float, *, inside: bool) -> Meets:
