@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.errors import OdllmError, StoreHeld, UsageError
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
@@ -77,9 +77,13 @@ def run(experiment: config.Experiment, console: Console, *, more: bool = False) 
             "command goes on from it."
         )
         return INTERRUPTED
-    table.print_results(console, experiment.store.path, recorder.run_id)
-    if more:
-        verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+    try:
+        table.print_results(console, experiment.store.path, recorder.run_id)
+        if more:
+            verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+    except StoreHeld as held:
+        # Everything is stored, and the store's holder is no fault of the run.
+        console.print(f"note: no table: {held.message}", style="yellow", markup=False)
     return _farewell(experiment, recorder, console)
 
 

@@ -35,6 +35,8 @@ from odllm_controller.store import EntryId, Outbox, Run, Store
 
 # Bringing the view `results` up to date costs more than storing a round, of one trial or of many.
 _CATCH_UP_EVERY_S = 5.0
+# A store that is held only now.
+_END_PATIENCE_S = 60.0
 # Whoever interrupts a run does not want to wait for whoever holds its store.
 _LAST_PATIENCE_S = 1.0
 _EXPLORE = "`odllm explore` has all"
@@ -221,9 +223,12 @@ class Recorder:
             StoreError: The store cannot be written.
         """
         self.flush()
+        # Whoever waits for the devices' results has waited long enough.
+        patience_s = 0.0 if self.waiting else _END_PATIENCE_S
         self.catch_up()
         ended_at, status = now(), "failed" if self.failures or self.holds else "done"
         self._outbox.put(lambda store: store.end_run(self.run_id, ended_at, status))
+        self._outbox.wait(patience_s)
         self._outbox.check_empty()
 
     def catch_up(self) -> None:

@@ -4,15 +4,18 @@ It lasts no longer than the process. That is enough: a device keeps each result 
 until it is told that the result is stored, and the rest the next run works out again.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreHeld
 from odllm_controller.store.writer import Store
 
 # Readers need the file for a moment. Once it has turned out to be held, each look costs a moment.
 _PATIENCE_S, _LOOK_S = 2.0, 0.05
+_PAUSE_S = 0.5
 
 EntryId = tuple[str, str]
 """A device's id, and that of an entry in its journal."""
@@ -82,6 +85,16 @@ class Outbox:
         except StoreHeld as held:
             self._held = held
         return not self._waiting
+
+    def wait(self, patience_s: float) -> None:
+        """Looks again and again until nothing waits, at most for so long.
+
+        Raises:
+            StoreError: See `put`.
+        """
+        start = monotonic_ns()
+        while not self.look_again() and seconds_since(start) < patience_s:
+            time.sleep(_PAUSE_S)
 
     def has_stored(self, entry_id: EntryId) -> bool:
         """Whether an entry does not wait."""

@@ -229,6 +229,21 @@ def test_a_plan_that_cannot_be_made_ends_the_run_in_words(path: Path) -> None:
     assert statuses(path) == DONE
 
 
+def test_a_store_that_is_held_only_at_the_very_end_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder: list[Holder] = []
+
+    def let_go(_: float) -> None:
+        holder[0].let_go()
+
+    monkeypatch.setattr("odllm_controller.store.outbox.time.sleep", let_go)
+    with recording(Store.open(path), experiment()):
+        holder.append(Holder(path))
+    monkeypatch.undo()
+    assert store.read(path, "SELECT status FROM runs")["status"].tolist() == ["done"]
+
+
 def test_what_waits_is_stored_in_the_order_in_which_it_came(path: Path) -> None:
     done: list[int] = []
     waiting = Outbox(Store.open(path))
