@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,10 +238,9 @@ def test_a_store_that_is_held_only_at_the_very_end_is_waited_for(
     def let_go(_: float) -> None:
         holder[0].let_go()
 
-    monkeypatch.setattr("odllm_controller.store.outbox.time.sleep", let_go)
+    monkeypatch.setattr(outbox, "time", SimpleNamespace(sleep=let_go))
     with recording(Store.open(path), experiment()):
         holder.append(Holder(path))
-    monkeypatch.undo()
     assert store.read(path, "SELECT status FROM runs")["status"].tolist() == ["done"]
 
 
