@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics import Basis, Metric
+from odllm_controller.analysis.metrics import Basis, Metric, brief
 from odllm_controller.analysis.results import Row
 
 
@@ -77,4 +77,8 @@ def _uncertainty(results: pd.DataFrame, metric: Metric) -> str:
     if metric.uncertainty not in results:
         return ""
     shares = (results[metric.uncertainty] / results[metric.name]).dropna()
-    return f"its sensor may be off by {100 * shares.max():.2g} %" if len(shares) else ""
+    return (
+        f"its sensor may be off by {brief(float(f'{100 * shares.max():.2g}'))} %"
+        if len(shares)
+        else ""
+    )

@@ -72,7 +72,15 @@ def _navigate(body: Body) -> None:
         st.Page(functools.partial(_page, page, body), title=page.title, url_path=page.path)
         for page in PAGES
     ]
-    st.navigation(entries).run()
+    # The first page is the one without a path. Whoever types its path finds it, too.
+    first = PAGES[0]
+    typed = st.Page(
+        functools.partial(_page, first, body),
+        title=first.title,
+        url_path=first.path,
+        visibility="hidden",
+    )
+    st.navigation([*entries, typed]).run()
 
 
 def _page(page: Page, body: Body) -> None:

@@ -73,7 +73,7 @@ FILTERS = (
     Filter("device", "Device", "device", narrow_above=6),
     Filter("model", "Model", "model"),
     Filter("workload", "Workload", "workload_label", narrow_above=1),
-    Filter("engine", "Engine and threads", "configuration", narrow_above=1),
+    Filter("engine", "Engine and threads", "configuration"),
 )
 
 

@@ -1,6 +1,7 @@
 """Starting the explorer on this machine."""
 
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -35,8 +36,12 @@ def explore(path: Path, port: int = PORT, *, headless: bool = False) -> int:
     store.read(path, "SELECT 1")
     _check_free(port)
     line = command(path, port, headless=headless)
+    print(f"The explorer of {path}: http://{ADDRESS}:{port} (Ctrl-C ends it)", flush=True)
     try:
-        return subprocess.run(line, check=False).returncode  # noqa: S603 - our own line
+        # Nothing is asked, so that it also starts where nobody can answer.
+        return subprocess.run(  # noqa: S603 - our own line
+            line, env=environment(), stdin=subprocess.DEVNULL, check=False
+        ).returncode
     except KeyboardInterrupt:
         return 0
 
@@ -47,7 +52,10 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "server.address": ADDRESS,
         "server.port": str(port),
         "server.headless": str(headless).lower(),
+        # Without it the first start of a user ends at a question for an e-mail address.
+        "server.showEmailPrompt": "false",
         "server.fileWatcherType": "none",
+        "logger.hideWelcomeMessage": "true",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0072B2",
@@ -56,6 +64,11 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]
     return [sys.executable, "-m", "app.entry", "run", str(_SCRIPT), *flags, "--", *store_flag]
+
+
+def environment() -> dict[str, str]:
+    """That of the process that serves the page; Streamlit warns before it reads its options."""
+    return {**os.environ, "STREAMLIT_LOGGER_LEVEL": "error"}
 
 
 def _check_free(port: int) -> None:

@@ -19,6 +19,7 @@
     ├── DispatchError       the fleet could not be reached, or an agent was lost
     ├── JoinRefused         a fleet does not take this device: its token or its versions
     └── StoreError          the results file cannot be opened, read or written
+        ├── StoreHeld       another process has it open
         └── ValueRefused    a value is none that the results file can hold
 
 Every error names the culprit in `message` and what to do about it in `remedy`. On the way between
@@ -113,6 +114,20 @@ class JoinRefused(OdllmError):
 
 class StoreError(OdllmError):
     """The results file cannot be opened, read or written."""
+
+
+class StoreHeld(StoreError):
+    """Another process has the results file open.
+
+    Args:
+        message: What went wrong, naming the culprit.
+        remedy: What the reader can do about it.
+        holder: The other process, in words.
+    """
+
+    def __init__(self, message: str, remedy: str, holder: str) -> None:
+        super().__init__(message, remedy)
+        self.holder = holder
 
 
 class ValueRefused(StoreError):

@@ -7,9 +7,6 @@ Ray gives each of its workers a group of its own, and Windows has neither.
 
 import contextlib
 import secrets
-import sys
-import tempfile
-from pathlib import Path
 
 import psutil
 
@@ -52,15 +49,6 @@ def end(mark: str, grace_s: float = 0.0) -> int:
                 each.terminate()
         psutil.wait_procs(found, grace_s)
     return len(found) + _kill(mark, found)
-
-
-def make_ray_dir() -> Path:
-    """A new folder for Ray's sockets and logs, into which only this user may look.
-
-    Its name is short: a socket's may have some hundred bytes, of which Ray takes eighty.
-    """
-    root = tempfile.gettempdir() if sys.platform == "win32" else "/tmp"  # noqa: S108
-    return Path(tempfile.mkdtemp(prefix="odllm-", dir=root))
 
 
 def _kill(mark: str, known: list[psutil.Process]) -> int:

@@ -13,7 +13,7 @@ from rich.console import Console
 from odllm_agent.arguments import nearest
 from odllm_agent.commands import NAMES as AGENT_COMMANDS
 from odllm_agent.ending import carried_out, status_of_signal
-from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.errors import OdllmError, StoreHeld, UsageError
 from odllm_agent.visible import visible_lines
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
@@ -81,11 +81,18 @@ def run(
             if not board.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
     except KeyboardInterrupt:
-        console.print("Interrupted. What was finished is stored; the same command goes on from it.")
+        console.print(
+            "Interrupted. What was finished is stored, or kept by its device until it is; the same "
+            "command goes on from it."
+        )
         return status_of_signal()
-    table.print_results(console, experiment.store.path, recorder.run_id)
-    if more:
-        verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+    try:
+        table.print_results(console, experiment.store.path, recorder.run_id)
+        if more:
+            verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+    except StoreHeld as held:
+        # Everything is stored, and the store's holder is no fault of the run.
+        console.print(f"note: no table: {held.message}", style="yellow", markup=False)
     return _farewell(experiment, recorder, console)
 
 

@@ -1,7 +1,8 @@
 """How one device stands in a run, and how that changes: values only, with no clock and no Ray."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -25,11 +26,17 @@ class Ask:
         method: The name of the actor's method.
         arguments: What it takes.
         deadline_s: The time after which the agent counts as lost.
+        latest: Works out what it takes at the moment when it is sent, instead of `arguments`.
     """
 
     method: str
     arguments: tuple[Any, ...] = ()
     deadline_s: float = math.inf
+    latest: Callable[[], tuple[Any, ...]] | None = None
+
+    def settled(self) -> "Ask":
+        """The same with the arguments that it is sent with."""
+        return replace(self, arguments=self.latest(), latest=None) if self.latest else self
 
 
 @dataclass(frozen=True, slots=True)

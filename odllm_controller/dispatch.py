@@ -89,7 +89,11 @@ class Books(Protocol):
         """Takes that a device whose trials were held is back."""
 
     def flush(self) -> None:
-        """Stores what was taken since the last time."""
+        """Stores what was taken since the last time, unless another process holds the store."""
+
+    @property
+    def waiting(self) -> str:
+        """Who holds the store and what waits for it, in a line, or `""`."""
 
 
 class Board(Protocol):
@@ -100,6 +104,9 @@ class Board(Protocol):
 
     def moved(self, device: Device, progress: Progress) -> None:
         """Shows how far the model file is that a device prepares."""
+
+    def store_held(self, told: str) -> None:
+        """Shows who holds the store and what waits for it; `""` once nothing does."""
 
 
 @dataclass(slots=True)
@@ -124,7 +131,8 @@ class Dispatch:
 
     Each device is asked one thing at a time, and only after everything that came in before was
     written down: so nothing is stored or drawn while a fleet of one machine measures, and what an
-    agent is told is stored really is.
+    agent is told is stored really is. While another process holds the store, what came in waits,
+    and the devices keep it.
 
     Args:
         fleet: The agents.
@@ -163,6 +171,7 @@ class Dispatch:
                 self._mind(post)
             self._mind_missing()
             self._books.flush()
+            self._board.store_held(self._books.waiting)
             self._send_all()
             if self._fleet.settled and all(course.is_over for course in self._courses()):
                 return
@@ -291,7 +300,7 @@ class Dispatch:
 
     def _send(self, post: _Post, ask: Ask, at_s: float) -> None:
         if post.ticket is None and (not post.course.is_gone or at_s >= post.ask_at_s):
-            post.ticket = post.agent.ask(ask)
+            post.ticket = post.agent.ask(ask.settled())
             post.course = post.course.asked(ask, at_s)
             post.peek_at_s = at_s + TURN_S
         if ask.method == _PREPARE and post.peek is None and at_s >= post.peek_at_s:

@@ -141,6 +141,7 @@ class RunProgress(_Drawn):
         self._n_failed: Counter[str] = Counter()
         self._n_done: Counter[str] = Counter()
         self._told: dict[str, str] = {}
+        self._store_row: TaskID | None = None
 
     @property
     def n_done(self) -> int:
@@ -168,6 +169,18 @@ class RunProgress(_Drawn):
             told = f"{_TOLD[course.standing]}: {course.reason}".removesuffix(": ")
             self._bar.update(self._row(device), description=told)
 
+    def store_held(self, told: str) -> None:
+        """Shows who holds the store and what waits for it, in a row that is gone after it."""
+        if told and self._store_row is None:
+            self._store_row = self._bar.add_task(told, total=None, device="store", failed="")
+            self._note(f"{told}; the run goes on, and stores later")
+        elif told and self._store_row is not None:
+            self._bar.update(self._store_row, description=told)
+        elif self._store_row is not None:
+            self._bar.remove_task(self._store_row)
+            self._store_row = None
+            self._note("the store is held no more, and has everything")
+
     def finished(self, device: Device, result: Result, left: int) -> None:
         """Counts a result.
 
@@ -183,6 +196,11 @@ class RunProgress(_Drawn):
         self._n_done[device.id] += 1
         done = self._n_done[device.id]
         self._bar.update(row, completed=done, total=done + left)
+
+    def _note(self, line: str) -> None:
+        """Says something where rows are not drawn while it lasts."""
+        if not self._bar.console.is_terminal:
+            self._bar.console.print(f"note: {line}", markup=False, highlight=False)
 
     def _row(self, device: Device) -> TaskID:
         if device.id not in self._rows:

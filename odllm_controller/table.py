@@ -321,7 +321,7 @@ def _energy(heading: str, name: str, *, method: bool = False) -> Column:
             told = method and not pd.isna(row["energy_method"])
             return str(row["energy_method"]) if told else MISSING
         margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
-        return f"{value / metric.per_unit:.3g}{margin}"
+        return f"{metrics.brief(value / metric.per_unit)}{margin}"
 
     return Column(f"{heading} {unit}", cell, figure=True)
 

@@ -1,7 +1,7 @@
 """Everything that one device is asked in a run, from what it has kept to its last order."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from odllm_agent.agenda import Agenda, Terms
@@ -29,7 +29,7 @@ from odllm_agent.contract import (
     Tag,
     Trial,
 )
-from odllm_agent.errors import DataMissing, DispatchError, UsageError
+from odllm_agent.errors import DataMissing, DispatchError, StoreHeld, UsageError
 from odllm_controller import plan
 from odllm_controller.analysis import speeds
 from odllm_controller.config import Experiment
@@ -37,6 +37,7 @@ from odllm_controller.course import Ask, Pause
 from odllm_controller.dispatch import Agent, Work
 from odllm_controller.estimate import round_deadline_s
 from odllm_controller.fleets.admission import nobody
+from odllm_controller.receipts import Receipts
 from odllm_controller.record import Recorder
 from odllm_controller.selection import Selection, told
 from odllm_controller.store import Store
@@ -51,6 +52,8 @@ _LOOK_AGAIN_S = 30.0
 # An order that is lost is sent twice more; so is a question.
 _ATTEMPTS = 3
 _UNDERWAY = Ask("underway")
+# How often the end of a run, or its plan, looks whether whoever holds the store is gone.
+_STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
 
 class Board(Protocol):
@@ -137,7 +140,7 @@ class Job:
         store: Where results lie.
         recorder: Who writes new ones down.
         board: Where it is shown.
-        unconfirmed: What the device keeps of what was stored, until the next order tells it so.
+        receipts: What the device keeps until the next order tells it that it is stored.
     """
 
     experiment: Experiment
@@ -145,7 +148,11 @@ class Job:
     store: Store
     recorder: Recorder
     board: Board
-    unconfirmed: list[str] = field(default_factory=list)
+    receipts: Receipts = field(init=False)
+
+    def __post_init__(self) -> None:
+        receipts = Receipts(lambda entry_id: self.recorder.has_stored((self.device.id, entry_id)))
+        object.__setattr__(self, "receipts", receipts)
 
     def asks(self) -> Asking[None]:
         """All that the device is asked, one after another; see `dispatch.Work`.
@@ -166,8 +173,7 @@ class Job:
             for left_out in agenda.learn(result):
                 self.recorder.left_out(self.device, left_out)
             self.board.finished(self.device, result, len(agenda))
-        if self.unconfirmed:
-            yield from self._acknowledged(self.unconfirmed)
+        yield from self._all_stored()
 
     def _finished_before(self) -> Asking[None]:
         """Stores what the device did for an earlier run that was not there to take it."""
@@ -188,6 +194,10 @@ class Job:
         checks = plan.of_trials((yield from self._checks(files)), trials)
         lines = plan.beyond_context(trials, checks)
         self.recorder.notes += [f"{self.device.label}: {line}" for line in lines]
+        return (yield from self._read(lambda: self._agenda(trials, checks)))
+
+    def _agenda(self, trials: Sequence[Trial], checks: Sequence[QualityCheck]) -> Agenda:
+        """What is left to do by what is stored."""
         checked = self.store.finished_checks([check.id for check in checks])
         return Agenda(
             steps=self._steps(trials),
@@ -248,7 +258,7 @@ class Job:
         if self.experiment.ceilings == "never":
             return
         again = self.experiment.ceilings == "again"
-        known = () if again else self.store.known_ceilings()
+        known = () if again else (yield from self._read(self.store.known_ceilings))
         for order in plan.ceilings(self.device, trials, known):
             yield from self._carried_out(order)
 
@@ -285,12 +295,11 @@ class Job:
                 if kept is None:
                     continue
                 return kept
-            self.unconfirmed.clear()
+            self.receipts.arrived()
             if isinstance(found, Hindrance):
                 yield from self._over(found)
             else:
-                self.recorder.entry(self.device, found)
-                self.unconfirmed.append(found.id)
+                self._take([found])
                 if found.result:
                     return found.result
         gone = DispatchError(
@@ -305,8 +314,12 @@ class Job:
         """An order on its way, with what was stored since the last."""
         self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
         tag = Tag(self.recorder.store_id, self.recorder.run_id)
-        errand = Errand(order, tag, self._limits, tuple(self.unconfirmed))
-        return Ask("carry_out", (errand,), _limit_s(order))
+        errand = Errand(order, tag, self._limits)
+
+        def latest() -> tuple[Errand]:
+            return (replace(errand, stored=self.receipts.stored()),)
+
+        return Ask("carry_out", deadline_s=_limit_s(order), latest=latest)
 
     def _over(self, found: Hindrance) -> Asking[None]:
         """Waits until what keeps the device from measuring is over.
@@ -334,19 +347,50 @@ class Job:
             asked = Ask("collect", (self.recorder.store_id, after), _FETCH_TIMEOUT_S)
             collected: Collected = yield from self._sure(asked)
             self.recorder.damaged(self.device, collected.damaged)
-            yield from self._stored(collected.entries)
+            self._take(collected.entries)
+            yield from self._acknowledged()
             found += collected.entries
             if not collected.more:
                 return found
 
-    def _stored(self, entries: Sequence[Entry]) -> Asking[None]:
-        for entry in entries:
+    def _take(self, entries: Sequence[Entry]) -> None:
+        for entry in self.receipts.new(entries):
             self.recorder.entry(self.device, entry)
-        if entries:
-            yield from self._acknowledged([entry.id for entry in entries])
 
-    def _acknowledged(self, entry_ids: Sequence[str]) -> Asking[None]:
-        yield from self._sure(Ask("acknowledge", (tuple(entry_ids),), _ANSWER_TIMEOUT_S))
+    def _acknowledged(self) -> Asking[None]:
+        """Has the device forget what is stored of what came in."""
+        if self.receipts:
+            ask = Ask("acknowledge", (), _ANSWER_TIMEOUT_S, lambda: (self.receipts.stored(),))
+            yield from self._sure(ask)
+            self.receipts.arrived()
+
+    def _all_stored(self) -> Asking[None]:
+        """Has the device forget everything, once whoever holds the store is gone, if ever."""
+        yield from self._acknowledged()
+        for _ in range(_STORE_LOOKS):
+            if not self.receipts:
+                return
+            yield Pause(self.recorder.waiting, _STORE_LOOK_S)
+            self.recorder.look_again()
+            yield from self._acknowledged()
+
+    def _read(self, question: Callable[[], T]) -> Asking[T]:
+        """What the store tells, once all is in it and nobody else holds it.
+
+        Raises:
+            DispatchError: Somebody holds it on and on.
+        """
+        told = ""
+        for _ in range(_STORE_LOOKS):
+            self.recorder.look_again()
+            told = self.recorder.waiting
+            if not told:
+                try:
+                    return question()
+                except StoreHeld as held:
+                    told = f"the store is held by {held.holder}"
+            yield Pause(told, _STORE_LOOK_S)
+        raise DispatchError(f"it could not be planned: {told}", "run the same command again")
 
     def _sure(self, ask: Ask) -> Asking[Any]:
         """The answer to what does no harm when it is asked again."""

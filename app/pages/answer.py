@@ -8,11 +8,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app import symbols
 from app.empty import show_nothing_measured
 from app.figure import Figure, show
 from app.loading import Stamp
 from app.plain import plain, short
-from app.symbols import COLOURS, MARKS, Mark
+from app.symbols import Symbol, colours
 from app.tables import show_table
 from app.view import View
 from odllm_agent.errors import UsageError
@@ -67,8 +68,7 @@ _INPUTS = (
 
 def page(view: View) -> None:
     """Draws the page."""
-    # Engines and models are what is chosen from, so that no choice of them counts here.
-    rows = view.selection.rows("engine", "model")
+    rows = view.chosen
     aim_name, written = _ask(rows)
     if results.measured(rows).empty and not st.session_state.get("predict"):
         show_nothing_measured()
@@ -83,7 +83,7 @@ def page(view: View) -> None:
     facts, origins = _load(view.path, view.stamp)
     rows = with_errors(view.path, rows)
     for place, answer in enumerate(_answers(view, rows, facts, question)):
-        _show(answer, aim, place)
+        _show(view, answer, aim, place)
         _show_next(answer, _next(answer, origins, view.path))
 
 
@@ -151,7 +151,7 @@ def _next(answer: Advice, origins: Mapping[str, Origin], path: Path) -> str:
     return rerun.command(turning, origins[turning.run], path)
 
 
-def _show(answer: Advice, aim: Objective, place: int) -> None:
+def _show(view: View, answer: Advice, aim: Objective, place: int) -> None:
     marked = ", :orange-badge[predicted, not measured]" if answer.predicted else ""
     st.subheader(f"{plain(answer.device)}, {plain(answer.workload_label)}{marked}")
     if answer.choices:
@@ -160,7 +160,7 @@ def _show(answer: Advice, aim: Objective, place: int) -> None:
         st.warning(f"{plain(answer.blame, _REASON)}.")
         if answer.closest:
             st.markdown("What comes nearest:")
-    _show_choices(answer, aim, place)
+    _show_choices(view, answer, aim, place)
     _show_costs(answer, aim)
 
 
@@ -173,11 +173,11 @@ def _show_next(answer: Advice, following: str) -> None:
     _show_remarks(answer)
 
 
-def _show_choices(answer: Advice, aim: Objective, place: int) -> None:
+def _show_choices(view: View, answer: Advice, aim: Objective, place: int) -> None:
     shown = answer.choices or ((answer.closest,) if answer.closest else ())
     if shown:
         show_table(pd.DataFrame([_told(each, shown, aim) for each in shown]))
-        show(_figure(answer, shown, aim, place))
+        show(_figure(view, answer, shown, aim, place))
 
 
 def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[str, str]:
@@ -195,18 +195,26 @@ def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[s
     }
 
 
-def _figure(answer: Advice, shown: Sequence[Choice], aim: Objective, place: int) -> Figure:
-    drawn = pd.DataFrame([_drawn(each, aim) for each in shown])
-    title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
+def _figure(
+    view: View, answer: Advice, shown: Sequence[Choice], aim: Objective, place: int
+) -> Figure:
     origin = of_kind(answer.device_kind, predicted=answer.predicted)
+    drawn = pd.DataFrame([_drawn(each, aim) for each in shown]).assign(origin=str(origin))
+    title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
     bars = "bars: 95 % interval" if drawn["low"].notna().any() else "no intervals"
     return Figure(
         name=f"answer-{place + 1}",
         heading=f"**{plain(answer.objective)}**",
-        chart=_chart(drawn, title, MARKS[origin]),
-        table=drawn.rename(columns=_TITLES | {"value": title}),
-        caption=f"the first {len(drawn)} of {answer.n} that were compared · {origin} · {bars}",
+        chart=_chart(drawn, title, view.symbols),
+        table=drawn[list(_TITLES)].rename(columns=_TITLES | {"value": title}),
+        caption=f"{_compared(len(drawn), answer.n)} · {origin} · {bars}",
     )
+
+
+def _compared(n_shown: int, n: int) -> str:
+    if n == 1:
+        return "the only configuration that was measured"
+    return f"the first {n_shown} of {n} that were compared"
 
 
 def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
@@ -221,6 +229,7 @@ def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
     low, high = ends[0] if ends else (None, None)
     return {
         "name": short(choice.name),
+        "model": choice.model,
         "value": choice.merit / per_unit,
         "low": low / per_unit if low is not None else float("nan"),
         "high": high / per_unit if high is not None else float("nan"),
@@ -229,23 +238,15 @@ def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
     }
 
 
-def _chart(drawn: pd.DataFrame, title: str, mark: Mark) -> alt.LayerChart:
+def _chart(drawn: pd.DataFrame, title: str, of: Sequence[Symbol]) -> alt.LayerChart:
     base = alt.Chart(drawn).encode(
         y=alt.Y("name:N", sort=list(drawn["name"]), title=None, axis=alt.Axis(labelLimit=320))
     )
     scale = alt.Scale(zero=False, padding=12)
-    bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(
-        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title=title, scale=scale), x2="high:Q", color=colours(of)
     )
-    points = base.mark_point(
-        size=80,
-        opacity=1,
-        strokeWidth=1.8,
-        color=COLOURS[0],
-        fill=COLOURS[0],
-        fillOpacity=mark.fill,
-        strokeDash=list(mark.dash),
-    ).encode(
+    points = symbols.points(base, of).encode(
         x=alt.X("value:Q", title=title, scale=scale),
         tooltip=[alt.Tooltip(f"{name}:N", title=told) for name, told in _TITLES.items()],
     )

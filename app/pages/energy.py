@@ -19,7 +19,7 @@ from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import hardware
-from odllm_controller.analysis.metrics import metric
+from odllm_controller.analysis.metrics import brief, metric
 from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.phases import phase_powers
 from odllm_controller.analysis.standing import Standing
@@ -96,7 +96,7 @@ def _more(rows: pd.DataFrame) -> str:
     ratios = sorted(each.ratio for each in found)
     if not ratios:
         return ""
-    told = f"{ratios[0]:.3g}" if len(ratios) == 1 else f"{ratios[0]:.3g} to {ratios[-1]:.3g}"
+    told = " to ".join(dict.fromkeys(map(brief, (ratios[0], ratios[-1]))))
     surely = sum(each.standing is Standing.SUPPORTED for each in found)
     models = "model" if len(found) == 1 else "models"
     return (

@@ -7,15 +7,15 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app import symbols
 from app.captions import caption
 from app.charts import HEIGHT
 from app.empty import show_nothing_measured
 from app.figure import Figure
 from app.panels import show_in_pairs
 from app.plain import plain
-from app.symbols import COLOURS
+from app.symbols import Symbol, colours
 from app.view import View
-from odllm_controller.analysis import results
 from odllm_controller.analysis.metrics import METRICS, Metric
 from odllm_controller.analysis.origins import origins
 from odllm_controller.analysis.pareto import Place, Standing, front
@@ -23,12 +23,14 @@ from odllm_controller.analysis.tables import table
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 
-# Told by shape, and by fill where a shape is small.
-_SHAPES = {Standing.ON: "diamond", Standing.UNDECIDED: "circle", Standing.OFF: "cross"}
-_FILLS = {Standing.ON: 1.0, Standing.UNDECIDED: 0.0, Standing.OFF: 0.0}
-_COLOURS = dict(zip(_SHAPES, (COLOURS[0], COLOURS[1], "#777777"), strict=True))
+# Colour and shape are the model's, as on every page; so it is told by size, and by a name.
+_SIZES = {Standing.ON: 190.0, Standing.UNDECIDED: 75.0, Standing.OFF: 30.0}
+_OPACITIES = {Standing.ON: 1.0, Standing.UNDECIDED: 0.85, Standing.OFF: 0.4}
 _QUALITIES = ("Accuracy, mean over tasks", "Perplexity")
-_LEGEND = "◆ on the front · ○ undecided · ✚ off it: something else is surely better in both"
+_LEGEND = (
+    "large and named: on the front · middle: undecided · small and faint: off it, something else is"
+    " surely better in both"
+)
 _TITLES = {
     "model": "Model",
     "quantization": "Type",
@@ -43,8 +45,7 @@ _TITLES = {
 
 def page(view: View) -> None:
     """Draws the page."""
-    # All engines and models compete, so that no choice of them counts here.
-    measured = results.measured(view.selection.rows("engine", "model"))
+    measured = view.measured
     if measured.empty:
         show_nothing_measured()
         return
@@ -53,7 +54,7 @@ def page(view: View) -> None:
         st.info("Choose two metrics: by one alone there is a best, and no front.")
         return
     places = table(front(measured, (along, upwards)), Place)
-    show_in_pairs(list(_figures(measured, places, along, upwards)))
+    show_in_pairs(list(_figures(view, places, along, upwards)))
     _tell_not_placed(places)
     st.caption(_LEGEND)
 
@@ -74,21 +75,20 @@ def _select(label: str, key: str, labels: list[str], *preferred: str) -> str:
     return st.selectbox(label, labels, index=at, key=key, bind="query-params")
 
 
-def _figures(
-    measured: pd.DataFrame, places: pd.DataFrame, along: Metric, upwards: Metric
-) -> Iterator[Figure]:
+def _figures(view: View, places: pd.DataFrame, along: Metric, upwards: Metric) -> Iterator[Figure]:
     """A chart for every device and workload."""
+    measured = view.measured
     placed = places[places["standing"] != Standing.NOT_PLACED]
     groups = placed.groupby(["device", "workload_label"], sort=False)
     for place, ((device, workload), alike) in enumerate(groups):
         rows = measured[measured["trial_id"].isin(set(alike["trial_id"]))]
         drawn = _drawn(rows, alike, along, upwards)
         named = f" · {plain(device)}, {plain(workload)}" if len(groups) > 1 else ""
-        counts = ", ".join(f"{int((alike['standing'] == each).sum())} {each}" for each in _SHAPES)
+        counts = ", ".join(f"{int((alike['standing'] == each).sum())} {each}" for each in _SIZES)
         yield Figure(
             name=f"pareto-{place + 1}",
             heading=f"**{upwards.label} against {along.label.lower()}**{named}",
-            chart=_chart(drawn, along, upwards),
+            chart=_chart(drawn, along, upwards, view.symbols),
             table=_titled(drawn, along, upwards),
             caption=" · ".join([counts, *_captions(rows, (upwards, along))]),
         )
@@ -114,18 +114,19 @@ def _drawn(
     return drawn.drop(columns=["trial_id", "device", "workload_label"])
 
 
-def _chart(drawn: pd.DataFrame, along: Metric, upwards: Metric) -> alt.LayerChart:
+def _chart(
+    drawn: pd.DataFrame, along: Metric, upwards: Metric, of: Sequence[Symbol]
+) -> alt.LayerChart:
     base = alt.Chart(drawn).encode(
-        color=alt.Color("standing:N", scale=_scale(_COLOURS), legend=None)
+        color=colours(of),
+        opacity=alt.Opacity("standing:N", scale=_scale(_OPACITIES), legend=None),
     )
     x, y = _axis(alt.X, "x", along), _axis(alt.Y, "y", upwards)
-    bars = base.mark_rule(opacity=0.5)
-    points = base.mark_point(size=90, strokeWidth=2).encode(
+    bars = base.mark_rule()
+    points = symbols.points(base, of).encode(
         x=x,
         y=y,
-        shape=alt.Shape("standing:N", scale=_scale(_SHAPES), legend=None),
-        fill=alt.Fill("standing:N", scale=_scale(_COLOURS), legend=None),
-        fillOpacity=alt.FillOpacity("standing:N", scale=_scale(_FILLS), legend=None),
+        size=alt.Size("standing:N", scale=_scale(_SIZES), legend=None),
         tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in _TITLES.items()],
     )
     names = base.transform_filter(alt.datum.standing == str(Standing.ON)).mark_text(
@@ -148,7 +149,7 @@ def _axis(kind: type[Axis], field: str, of: Metric) -> Axis:
     return kind(f"{field}:Q", title=f"{of.title} · {of.better}", scale=alt.Scale(zero=False))
 
 
-def _scale(by_standing: Mapping[Standing, str] | Mapping[Standing, float]) -> alt.Scale:
+def _scale(by_standing: Mapping[Standing, float]) -> alt.Scale:
     return alt.Scale(domain=list(map(str, by_standing)), range=[*by_standing.values()])
 
 

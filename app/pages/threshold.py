@@ -14,7 +14,6 @@ from app.plain import plain
 from app.symbols import Symbol, colours, points
 from app.tables import show_table
 from app.view import View
-from odllm_controller.analysis import results
 from odllm_controller.analysis.claims import verdicts
 from odllm_controller.analysis.curves import Against
 from odllm_controller.analysis.duels import QUALITIES, Advantage, advantages
@@ -73,8 +72,7 @@ def page(view: View) -> None:
     st.subheader("At equal room, how much better is the larger model?")
     _show_thresholds(view, *_compared(view.measured))
     st.subheader("What the data say of the paper's five claims")
-    # One workload and one engine are chosen at first, so that charts are few; evidence is not.
-    _show_verdicts(_judged(results.measured(view.selection.rows("workload", "engine"))))
+    _show_verdicts(_judged(view.measured))
     st.subheader("Scores against the size of the file")
     show_metrics(view, [metric(name) for name in QUALITIES], view.measured, Against.BYTES)
 

@@ -16,7 +16,7 @@ from app.tables import show_table
 from app.view import View
 from odllm_controller.analysis import detail
 from odllm_controller.analysis.detail import Detail
-from odllm_controller.analysis.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics import METRICS, Metric, brief, figure
 from odllm_controller.analysis.results import Row, build_label, records
 
 _KEY = "trial"
@@ -136,7 +136,7 @@ def _show_figures(row: Row) -> None:
     headline = [metric for metric in present if metric.name in _HEADLINE]
     with st.container(horizontal=True, gap="small"):
         for metric in headline:
-            value = f"{row[metric.name] / metric.per_unit:.4g}"
+            value = figure(row[metric.name] / metric.per_unit)
             st.metric(metric.title, value, width="content")
     if present:
         with st.expander("All figures"):
@@ -246,8 +246,8 @@ def _show_conditions(row: Row) -> None:
             "Model": f"{row['model']} {row['quantization']}",
             "Checksum": row["model_sha256"],
             "Workload": row["workload_label"],
-            "File (MB)": f"{row['file_bytes'] / 1e6:.4g}",
-            "Bits per weight": f"{row['file_bpw']:.3g}",
+            "File (MB)": figure(row["file_bytes"] / 1e6),
+            "Bits per weight": brief(row["file_bpw"]),
             **{f"Setting {key}": value for key, value in _settings(row).items()},
         }
         show_table(

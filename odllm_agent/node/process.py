@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from odllm_agent import marked
+from odllm_agent import marked, ray_folder
 
 _ENTRY = "odllm_agent.node.ray_start"
 _STARTED = b"Ray runtime started."
@@ -35,7 +34,7 @@ class NodeProcess:
         self._mark = marked.new_mark()
         self._log = folder / "node.log"
         self._raylet: psutil.Process | None = None
-        ray_dir = marked.make_ray_dir()
+        ray_dir = ray_folder.make(self._mark)
         _note(folder, self._mark, ray_dir)
         self._process = _start(
             [*options, f"--temp-dir={ray_dir}"],
@@ -96,7 +95,7 @@ def clear_up(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         return 0
     left = marked.end(mark)
-    shutil.rmtree(ray_dir, ignore_errors=True)
+    ray_folder.remove(ray_dir)
     return left
 
 

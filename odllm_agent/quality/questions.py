@@ -1,4 +1,4 @@
-"""The questions of a task: a JSON-lines file, the reference ladder's own or anybody's.
+"""The questions of a task: a file of JSON, the reference ladder's own or anybody's.
 
 docs/quality.md describes the format for people.
 """
@@ -6,16 +6,19 @@ docs/quality.md describes the format for people.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from odllm_agent import text_file
 from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.models import ladder
 from odllm_agent.typed_path import typed_path
 
-SUFFIX = ".jsonl"
+SUFFIXES = (".jsonl", ".ndjson", ".json")
 REFERENCE = {f"reference-{kind}": kind for kind in ("arithmetic", "fact", "story")}
 """The tasks that ship with ODLLM, and the kind of their questions in the shipped file."""
 
@@ -68,7 +71,7 @@ Question = Choice | FreeAnswer
 
 def is_file(task: str) -> bool:
     """Whether a task's questions stand in a file: the shipped one, or one on the device."""
-    return task in REFERENCE or task.endswith(SUFFIX)
+    return task in REFERENCE or task.lower().endswith(SUFFIXES)
 
 
 def checksum(task: str) -> str:
@@ -95,7 +98,9 @@ def read_questions(task: str) -> tuple[Question, ...]:
 
 
 def parse(text: str, name: str, kind: str | None = None) -> tuple[Question, ...]:
-    """The questions in the text of a JSON-lines file; blank lines are left out.
+    """The questions in the text of a file: a JSON object a line, or all in one JSON list.
+
+    Blank lines are left out.
 
     Args:
         text: The file's text.
@@ -107,14 +112,13 @@ def parse(text: str, name: str, kind: str | None = None) -> tuple[Question, ...]
     """
     found: list[Question] = []
     wrong: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for where, read in _records(text):
         try:
-            if line.strip():
-                content = _fields(line)
-                if kind in {None, content.get("kind")}:
-                    found.append(_question(content))
+            content = _fields(read())
+            if kind in {None, content.get("kind")}:
+                found.append(_question(content))
         except _Wrong as reason:
-            wrong.append(f"line {number}: {reason}")
+            wrong.append(f"{where}: {reason}")
     if wrong:
         more = [f"and {len(wrong) - _MOST_TOLD} more"] if len(wrong) > _MOST_TOLD else []
         raise UsageError(f"{name}: {'; '.join(wrong[:_MOST_TOLD] + more)}", _SHAPES)
@@ -134,25 +138,82 @@ def _path(task: str) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = text_file.decoded(path.read_bytes())
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise DataMissing(
             f"there is no file of questions {path}",
             "check the path in quality.tasks; it must be on the device itself",
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"the file of questions {path} cannot be read: {error.strerror}", "name a text file"
+        ) from error
+    except text_file.NotText as error:
         raise UsageError(
             f"the file of questions {path} cannot be read: {error}", "save it as UTF-8 text"
         ) from error
 
 
-def _fields(line: str) -> Mapping[str, Any]:
+def _records(text: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Where each question stands, and what reads it."""
+    whole = _list(text)
+    if whole is not None:
+        for number, content in enumerate(whole, start=1):
+            yield f"question {number}", partial(_given, content)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        # Files that were joined have a byte order mark in their middle.
+        if content := line.strip().lstrip("\ufeff").strip():
+            yield f"line {number}", partial(_json, content)
+
+
+def _given(content: object) -> object:
+    return content
+
+
+def _list(text: str) -> list[object] | None:
+    """The elements of a text that is one JSON list of objects, or `None` if it is none."""
     try:
-        content = json.loads(line)
-    except ValueError as error:
-        raise _Wrong(f"it is no JSON ({error})") from error
+        content = _json(text) if text.lstrip().startswith("[") else None
+    except _Wrong:
+        return None
+    is_list = isinstance(content, list) and all(isinstance(each, dict) for each in content)
+    return content if is_list else None  # type: ignore[return-value]
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _Wrong(f"it is no JSON ({error}){_likely(text)}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Wrong(f"it has the field {twice!r} twice")
+    return content
+
+
+def _no_number(name: str) -> float:
+    raise _Wrong(f"{name} is no number in JSON")
+
+
+def _likely(line: str) -> str:
+    """What a line may be that is no JSON."""
+    if line in {"{", "["}:
+        return "; a question takes one line, or all of them are one list"
+    return "" if line.startswith(("{", "[", '"')) else "; is it CSV or plain text?"
+
+
+def _fields(content: object) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise _Wrong("it is no JSON object")
+    if not _is_whole(content):
+        raise _Wrong("it holds half a character, such as \\ud83d alone")
     unknown = sorted(content.keys() - _FIELDS)
     if unknown:
         raise _Wrong(f"it has the unknown field {unknown[0]!r}")
@@ -191,8 +252,9 @@ def _pattern(content: Mapping[str, Any]) -> re.Pattern[str]:
     if not isinstance(pattern, str) or not pattern:
         raise _Wrong("its answer or pattern is no text")
     try:
-        return re.compile(pattern)
-    except re.error as error:
+        with warnings.catch_warnings(action="ignore"):
+            return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         raise _Wrong(f"its pattern is no regular expression ({error})") from error
 
 
@@ -209,6 +271,18 @@ def _max_tokens(content: Mapping[str, Any]) -> int:
     if type(wanted) is not int or wanted < 1:
         raise _Wrong(f"its max_tokens is {wanted!r}, which is no number above 0")
     return wanted
+
+
+def _is_whole(content: object) -> bool:
+    """Whether every text in it can be written, and so be read by a model."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except RecursionError:
+        # So many lists in one another are refused as no text.
+        return True
+    return True
 
 
 def _is_texts(value: object) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
+from odllm_agent import text_file
 from odllm_agent.errors import UsageError
 from odllm_agent.quality import wikitext
 from odllm_agent.typed_path import typed_path
@@ -18,7 +19,7 @@ def read_text(name: str, sha256: str | None = None) -> str:
         sha256: The checksum that it must have, or `None`.
 
     Raises:
-        UsageError: There is no such text, it is not UTF-8, or it is not the one that was meant.
+        UsageError: There is no such text, it is none, or it is not the one that was meant.
         DataMissing: It cannot be fetched.
     """
     text = _TEXTS[name]() if name in _TEXTS else _read_file(name)
@@ -34,7 +35,7 @@ def text_sha256(name: str) -> str:
     """The checksum of a text's UTF-8 bytes; a text from the hub is fetched for it.
 
     Raises:
-        UsageError: There is no such text, or it is not UTF-8.
+        UsageError: There is no such text, or it is none.
         DataMissing: It cannot be fetched.
     """
     return _digest(read_text(name))
@@ -55,7 +56,7 @@ def _read_file(name: str) -> str:
     path = typed_path(name)
     try:
         # Line ends are kept as they are: a text is what its bytes say.
-        return path.read_bytes().decode("utf-8")
+        return text_file.decoded(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no text named {name!r}, nor a file of that name on this device",
@@ -65,10 +66,9 @@ def _read_file(name: str) -> str:
         raise UsageError(
             f"the text file {path} cannot be read: {error.strerror}", "name a text file"
         ) from error
-    except UnicodeDecodeError as error:
+    except text_file.NotText as error:
         raise UsageError(
-            f"the text file {path} is not UTF-8: byte {error.start:,} cannot be read",
-            "save it as UTF-8",
+            f"the text file {path} cannot be read: {error}", "save it as UTF-8"
         ) from error
 
 

@@ -127,6 +127,18 @@ class Candidates:
         """The row at a place."""
         return {str(name): value for name, value in self.rows.iloc[place].items()}
 
+    def is_ranked(self, place: int) -> bool:
+        """Whether it can be told how likely one of them is the best."""
+        row = self.row(place)
+        return len(self.rows) > 1 and not any(
+            self.is_bare(metric, row) for metric in self.objective.metrics
+        )
+
+    @staticmethod
+    def is_bare(metric: Metric, row: Row) -> bool:
+        """Whether a figure that differs from repeat to repeat has no interval in a row."""
+        return metric.basis is Basis.REPEATS and bool(pd.isna(row.get(metric.low)))
+
     def merit(self, place: int) -> float:
         """How good one is: the metric's value, or its mean ratio to the best figures there are."""
         if self.objective.single:

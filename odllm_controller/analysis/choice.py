@@ -38,7 +38,7 @@ class Figure:
         limit: The bound that was set, or `None`.
         meets: Whether it meets it: `yes` if the whole interval does, `likely` if the figure does,
             `hardly` if only a part of the interval does; `None` without a limit.
-        chance: The probability that it meets it, or `None`.
+        chance: The probability that it meets it; `None` without a limit or without an interval.
     """
 
     metric: str
@@ -62,8 +62,10 @@ class Choice:
         merit: How good it is by the objective: the metric's value; of a weighted objective, the
             weighted geometric mean of its ratios to the best figures there are, from 0 to 1.
         figures: What was measured, with the limits that were set.
-        best: The probability that it is the best one that meets all limits.
-        meets: The probability that it meets all of them.
+        best: The probability that it is the best one that meets all limits; `None` where there is
+            no other to be better than, or where what it is best by has no interval.
+        meets: The probability that it meets all of them; `None` where one is set to a figure
+            without an interval.
         energy_method: How its energy figures were obtained.
         flags: What disturbed its repeats.
         prediction: What its figures were worked out from, or `""` where they were measured.
@@ -75,8 +77,8 @@ class Choice:
     configuration: str
     merit: float
     figures: tuple[Figure, ...]
-    best: float
-    meets: float
+    best: float | None
+    meets: float | None
     energy_method: str
     flags: str
     prediction: str = ""
@@ -109,12 +111,17 @@ class Teller:
             configuration=row["configuration"],
             merit=self.asked.merit(place),
             figures=tuple(self._figures(place, row)),
-            best=float(self.wins[place]),
-            meets=float(self.asked.chances[:, place].prod()),
+            best=float(self.wins[place]) if self.asked.is_ranked(place) else None,
+            meets=self._meets_all(place, row),
             energy_method=_text(row["energy_method"]),
             flags=_text(row["flags"]),
             prediction=_text(row.get("prediction")),
         )
+
+    def _meets_all(self, place: int, row: Row) -> float | None:
+        if any(self.asked.is_bare(limit.metric, row) for limit in self.asked.limits):
+            return None
+        return float(self.asked.chances[:, place].prod())
 
     def _figures(self, place: int, row: Row) -> Iterator[Figure]:
         asked = [each.name for each in self.asked.metrics]
@@ -129,12 +136,11 @@ class Teller:
             return figure
         chance = float(self.asked.chances[limit, place])
         inside = bool(self.asked.margins[limit, place] >= 0)
-        return replace(
-            figure,
-            limit=self.asked.limits[limit].bound,
-            meets=_meets(chance, inside=inside),
-            chance=chance,
-        )
+        bound = self.asked.limits[limit].bound
+        if self.asked.is_bare(of, row):
+            # Of one repeat nobody knows what the next would be.
+            return replace(figure, limit=bound, meets=Meets.LIKELY if inside else Meets.NO)
+        return replace(figure, limit=bound, meets=_meets(chance, inside=inside), chance=chance)
 
 
 def _meets(chance: float, *, inside: bool) -> Meets:

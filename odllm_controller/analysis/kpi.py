@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from odllm_agent.errors import UsageError
+from odllm_agent.text_file import NotText, decoded
 from odllm_controller.analysis.metrics import Metric, metric
 
 FOLDER = Path(__file__).parents[2] / "conf" / "kpi"
@@ -32,10 +33,10 @@ def load(path: Path) -> Mapping[Metric, float]:
         UsageError: It cannot be read, names no metric, or has a weight that is not positive.
     """
     try:
-        weights = _WEIGHTS.validate_python(yaml.safe_load(path.read_text("utf-8")))
+        weights = _WEIGHTS.validate_python(yaml.safe_load(decoded(path.read_bytes())))
     except OSError as error:
         raise UsageError(f"the KPI {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+    except (yaml.YAMLError, NotText, ValidationError, RecursionError) as error:
         raise UsageError(
             f"{path} is no KPI: {_first_line(error)}",
             "write a metric and a positive weight on each line, such as `decode_tok_s: 3`",

@@ -238,3 +238,9 @@ def figure(value: float) -> str:
     rounded = float(f"{value:.{3 if abs(value) < 1000 else 4}g}")
     before = math.floor(math.log10(abs(rounded))) + 1 if rounded else 1
     return f"{rounded:,.{max(0, 3 - before)}f}"
+
+
+def brief(value: float) -> str:
+    """The same without zeros behind the point, for ratios and for narrow tables."""
+    whole, point, behind = figure(value).partition(".")
+    return f"{whole}{point}{behind}".rstrip("0").rstrip(".") if point else whole

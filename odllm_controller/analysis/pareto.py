@@ -120,6 +120,10 @@ def dominations(judged: Sequence[Goodness]) -> Floats:
 def _of_group(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[Place]:
     reasons = pd.DataFrame({each.name: why_not(rows, each) for each in metrics})
     placed = (reasons == "").all(axis=1)
+    # Of one alone it says nothing that nothing beats it.
+    if placed.sum() == 1:
+        reasons.loc[placed] = "there is nothing else to compare it with"
+        placed[:] = False
     standings = iter(_standings(rows[placed], metrics))
     for is_placed, row, why in zip(placed, records(rows), records(reasons), strict=True):
         if is_placed:

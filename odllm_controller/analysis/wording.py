@@ -2,7 +2,7 @@
 
 from odllm_controller.analysis.advice import Advice
 from odllm_controller.analysis.choice import Choice, Figure, Meets
-from odllm_controller.analysis.metrics import metric
+from odllm_controller.analysis.metrics import brief, metric
 from odllm_controller.analysis.objective import Objective
 from odllm_controller.analysis.relaxing import Cost, Relaxed
 from odllm_controller.analysis.turning import Turning
@@ -31,11 +31,13 @@ def measured(found: Figure) -> str:
 def merit(choice: Choice, objective: Objective) -> str:
     """How good a choice is by the objective."""
     single = objective.single
-    return single.shown(choice.merit) if single else f"{choice.merit:.3g} of 1"
+    return single.shown(choice.merit) if single else f"{brief(choice.merit)} of 1"
 
 
-def percent(chance: float) -> str:
+def percent(chance: float | None) -> str:
     """A probability; what lies near the ends is known no better than by a hundredth."""
+    if chance is None:
+        return "-"
     if chance < 0.01:
         return "< 1 %"
     return "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
@@ -46,10 +48,26 @@ def sureness(advice: Advice) -> str:
     if not advice.choices:
         return ""
     first = advice.choices[0]
-    told = f"The first is the best of {advice.n} with a chance of {percent(first.best)}"
+    told = _rank(advice, first)
     if not advice.limits:
         return f"{told}."
-    return f"{told}, and meets {_all(len(advice.limits))} with {percent(first.meets)}."
+    if first.meets is None:
+        return f"{told}. It meets {_all(len(advice.limits))} by figures without an interval."
+    joined = ", and" if first.best is not None else ". It"
+    return f"{told}{joined} meets {_all(len(advice.limits))} with {percent(first.meets)}."
+
+
+def _rank(advice: Advice, first: Choice) -> str:
+    """How the first choice stands among what was compared; of one there is nothing to say."""
+    if advice.n == 1:
+        known = "predicted" if advice.predicted else "measured"
+        return f"There was nothing to choose from: only this configuration was {known}"
+    if first.best is None:
+        return (
+            f"The first has the best figure of {advice.n}; how sure that is cannot be told, "
+            "because it has no interval"
+        )
+    return f"The first is the best of {advice.n} with a chance of {percent(first.best)}"
 
 
 def cost(found: Cost, objective: Objective) -> str:
@@ -74,8 +92,8 @@ def turn(found: Turning) -> str:
 
 def _relaxed(of: Cost, found: Relaxed, objective: Objective) -> str:
     bound = metric(of.metric).shown(found.bound)
-    factor = f" (x{found.factor:.3g})" if found.factor is not None else ""
-    gain = f", x{found.gain:.3g} as good" if found.gain is not None else ""
+    factor = f" (x{brief(found.factor)})" if found.factor is not None else ""
+    gain = f", x{brief(found.gain)} as good" if found.gain is not None else ""
     return f"{bound}{factor} gives {found.choice.name} with {merit(found.choice, objective)}{gain}"
 
 

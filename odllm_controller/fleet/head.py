@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import psutil
 
-from odllm_agent import marked
+from odllm_agent import marked, ray_folder
 from odllm_agent.address import Address
 from odllm_agent.errors import DispatchError
 from odllm_agent.ray_environment import ray_environment
@@ -137,7 +136,7 @@ class Head:
             How many processes there were.
         """
         ended = marked.end(self.mark, _ENDING_S)
-        shutil.rmtree(self.ray_dir, ignore_errors=True)
+        ray_folder.remove(Path(self.ray_dir))
         (self.folder / "head.json").unlink(missing_ok=True)
         return ended
 

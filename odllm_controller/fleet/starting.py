@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from odllm_agent import marked
+from odllm_agent import marked, ray_folder
 from odllm_agent.address import Address
 from odllm_agent.clock import now
 from odllm_agent.errors import DispatchError
@@ -40,7 +40,8 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
     last = Head.last()
     if last:
         last.end()
-    folder, mark, ray_dir = fleet_root(), marked.new_mark(), marked.make_ray_dir()
+    folder, mark = fleet_root(), marked.new_mark()
+    ray_dir = ray_folder.make(mark)
     token = token_file(folder)
     tls_dir = _own_certificate(folder, address.host) if tls else None
     environment = child_environment(
@@ -50,7 +51,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
         _run(_options(address, ports, ray_dir), environment, folder / "head.log")
     except DispatchError:
         marked.end(mark)
-        shutil.rmtree(ray_dir, ignore_errors=True)
+        ray_folder.remove(ray_dir)
         raise
     head = Head(
         folder,

@@ -5,10 +5,12 @@ import logging
 import subprocess
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import ray
 
+from odllm_agent import ray_folder
 from odllm_agent.actor import AgentActor
 from odllm_agent.ending import heeding_signals
 from odllm_agent.errors import DispatchError
@@ -69,27 +71,30 @@ def started() -> Iterator[None]:
     Raises:
         DispatchError: Ray does not start.
     """
+    folder = ray_folder.make()
     try:
         with heeding_signals():
-            _start_ray()
+            _start_ray(folder)
         yield
     finally:
         _end_ray()
+    ray_folder.remove(folder)
 
 
-def _start_ray() -> None:
+def _start_ray(folder: Path) -> None:
     try:
         ray.init(
             address="local",
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            _temp_dir=str(folder),
             object_store_memory=_OBJECT_STORE_BYTES,
         )
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise DispatchError(
             f"Ray did not start on this machine: {error}",
-            "its logs are in the newest session folder of Ray's temporary folder",
+            f"Ray's logs lie in {folder} until the next start",
         ) from error
 
 

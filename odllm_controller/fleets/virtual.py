@@ -4,11 +4,11 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from odllm_agent import ray_folder
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.state import cpus
 from odllm_controller.fleet import Head
@@ -28,21 +28,22 @@ def started(n_devices: int) -> Iterator[Head]:
         DispatchError: One does not start.
         UsageError: There are fewer CPUs than devices.
     """
-    with tempfile.TemporaryDirectory(prefix="odllm-virtual-") as folder:
-        command = [sys.executable, "-m", _HOST, *shares(cpus(), n_devices)]
-        host = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            command,
-            env={**os.environ, VARIABLE: folder},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Ctrl-C is for this process, which then has the devices end in order.
-            start_new_session=True,
-        )
-        try:
-            yield _ready(host, Path(folder))
-        finally:
-            _end(host)
+    command = [sys.executable, "-m", _HOST, *shares(cpus(), n_devices)]
+    folder = ray_folder.make()
+    host = subprocess.Popen(  # noqa: S603 - our own module, no shell
+        command,
+        env={**os.environ, VARIABLE: str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C is for this process, which then has the devices end in order.
+        start_new_session=True,
+    )
+    try:
+        yield _ready(host, folder)
+    finally:
+        _end(host)
+        ray_folder.remove(folder)
 
 
 def shares(numbers: list[int], n_devices: int) -> list[str]:

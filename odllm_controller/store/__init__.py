@@ -2,7 +2,8 @@
 
 from odllm_controller.store.control import controlling
 from odllm_controller.store.database import read, read_table
+from odllm_controller.store.outbox import EntryId, Outbox
 from odllm_controller.store.run import Run
 from odllm_controller.store.writer import Speeds, Store
 
-__all__ = ["Run", "Speeds", "Store", "controlling", "read", "read_table"]
+__all__ = ["EntryId", "Outbox", "Run", "Speeds", "Store", "controlling", "read", "read_table"]

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from odllm_agent.clock import monotonic_ns, seconds_since
-from odllm_agent.errors import StoreError, ValueRefused
+from odllm_agent.errors import StoreError, StoreHeld, ValueRefused
 from odllm_controller.overrides import line
 from odllm_controller.store import schema
 
@@ -54,8 +54,8 @@ def read(
         A row per row of the answer.
 
     Raises:
-        StoreError: There is no such file, it is no store of this version, or a writer kept it
-            locked for seconds.
+        StoreError: There is no such file, or it is no store of this version.
+        StoreHeld: A writer kept it open for seconds.
     """
     with _reading(path) as connection:
         return connection.execute(sql, parameters or None).df()
@@ -77,14 +77,20 @@ def read_table(path: Path, sql: str, parameters: Mapping[str, object]) -> pa.Tab
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def writing(path: Path, patience_s: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection inside one transaction, committed at the end and rolled back on an error.
 
+    Args:
+        path: The store.
+        patience_s: How long to wait for another process that has it open; some seconds unless told.
+
     Raises:
-        StoreError: The file cannot be written, or another process kept it locked for seconds.
+        StoreError: The file cannot be written.
+        StoreHeld: Another process kept it open for as long.
         ValueRefused: Something in the transaction is no value of its column.
     """
-    with _opened(path, read_only=False) as connection:
+    patience_s = WRITE_PATIENCE_S if patience_s is None else patience_s
+    with _opened(path, patience_s, read_only=False) as connection:
         connection.begin()
         try:
             yield connection
@@ -134,15 +140,17 @@ def check_file(path: Path) -> None:
 @contextmanager
 def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     check_file(path)
-    with _opened(path, read_only=True) as connection:
+    with _opened(path, READ_PATIENCE_S, read_only=True) as connection:
         schema.check_current(connection, path)
         yield connection
 
 
 @contextmanager
-def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(
+    path: Path, patience_s: float, *, read_only: bool
+) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
-        with _ENGINE.attached(path, read_only=read_only) as connection:
+        with _ENGINE.attached(path, patience_s, read_only=read_only) as connection:
             yield connection
     except duckdb.Error as error:
         if isinstance(error, _BROKEN) or _is_damaged(error):
@@ -167,13 +175,15 @@ class _Engine:
         self._let_go_ns = 0
 
     @contextmanager
-    def attached(self, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def attached(
+        self, path: Path, patience_s: float, *, read_only: bool
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection whose tables are those of a file."""
         with self._turn:
             connection = self._own().cursor()
             time.sleep(max(0.0, _LONGEST_PAUSE_S - seconds_since(self._let_go_ns)))
             try:
-                _attach(connection, path, read_only=read_only)
+                _attach(connection, path, patience_s, read_only=read_only)
                 yield connection
                 connection.execute(_DETACH)
             except BaseException:
@@ -200,13 +210,16 @@ _ENGINE = _Engine()
 # DuckDB puts this in the place of what a signal's handler has raised while it was at work.
 _INTERRUPTED = "Query interrupted"
 _DETACH = "USE memory; DETACH store"
+# What DuckDB says of it on Linux and macOS, and what Windows does.
+_TAKEN = ("Could not set lock", "being used by another process")
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+def _attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, patience_s: float, *, read_only: bool
+) -> None:
     literal = str(path.absolute()).replace("'", "''")
     mode = "READ_ONLY" if read_only else "READ_WRITE"
     statement = f"ATTACH '{literal}' AS store (TYPE duckdb, {mode}); USE store"
-    patience_s = READ_PATIENCE_S if read_only else WRITE_PATIENCE_S
     start = monotonic_ns()
     while True:
         try:
@@ -220,7 +233,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: boo
 
 def _is_taken(error: duckdb.Error) -> bool:
     """Whether another process holds the file."""
-    return "Could not set lock" in str(error)
+    return any(told in str(error) for told in _TAKEN)
 
 
 def _is_damaged(error: duckdb.Error) -> bool:
@@ -231,9 +244,11 @@ def _is_damaged(error: duckdb.Error) -> bool:
 def _explained(path: Path, error: duckdb.Error) -> StoreError:
     text = str(error)
     if _is_taken(error):
-        return StoreError(
-            f"the store {path} is locked by {_holder(text)}",
+        holder = _holder(text)
+        return StoreHeld(
+            f"the store {path} is held by {holder}",
             "Wait for it or end it, then run the same command again.",
+            holder,
         )
     if "No space left" in text:
         return StoreError(
@@ -257,8 +272,12 @@ def _explained(path: Path, error: duckdb.Error) -> StoreError:
 
 
 def _holder(text: str) -> str:
-    found = re.search(r"held in (\S+) \(PID (\d+)\)", text)
-    return f"process {found[2]} ({found[1]})" if found else "another process"
+    """The other process: its id and the program, without the folders that this lies in."""
+    found = re.search(r"(?:held in|open in) (.+?) \(PID (\d+)\)", text, re.DOTALL)
+    if not found:
+        return "another process"
+    program = re.split(r"[/\\]", found[1].strip())[-1]
+    return f"PID {found[2]} ({program})"
 
 
 def _reason(text: str) -> str:

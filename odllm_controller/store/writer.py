@@ -134,14 +134,16 @@ class Store:
     """A results file, written by one controller in short transactions.
 
     Every method opens the file, does its work in one transaction and closes the file, so that
-    readers get in between. Each raises `StoreError` if the file has vanished, cannot be written,
-    or is kept locked by another process.
+    readers get in between. Each raises `StoreError` if the file has vanished or cannot be written,
+    and `StoreHeld` if another process keeps it open.
 
     Attributes:
         path: The file.
+        patience_s: How long a transaction waits for another process; some seconds unless told.
     """
 
     path: Path
+    patience_s: float | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -149,7 +151,7 @@ class Store:
 
         Raises:
             StoreError: The path is a directory, cannot be written, is not a DuckDB file, is of
-                a newer schema version, or is kept locked by another process.
+                a newer schema version, or is kept open by another process.
         """
         path = typed_path(path).absolute()
         _make_folder(path)
@@ -400,7 +402,7 @@ class Store:
                 f"the store {self.path} has vanished while it was in use",
                 "Put it back, or run the same command again to begin a new one.",
             )
-        return database.writing(self.path)
+        return database.writing(self.path, self.patience_s)
 
 
 def _remove_torso(path: Path) -> None:

@@ -94,11 +94,11 @@ def test_a_store_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) 
     one_trial(path)
 
     def locked(_: Path) -> None:
-        raise StoreError("the store is locked by process 7", "Wait for it or end it.")
+        raise StoreError("the store is held by PID 7 (python3)", "Wait for it or end it.")
 
     monkeypatch.setattr("odllm_controller.analysis.results.load", locked)
     told = texts(page())
-    assert "locked by process 7" in told
+    assert "held by PID 7 (python3)" in told
     assert "Wait for it" in told
 
 

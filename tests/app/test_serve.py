@@ -1,9 +1,13 @@
 """Starting the explorer: what is checked first, and what it is started with."""
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from app.__main__ import main
 from app.serve import ADDRESS, command, explore
 from odllm_agent.errors import StoreError, UsageError
-from tests import stores
+from tests import family, stores
 
 
 @pytest.fixture
@@ -61,3 +65,49 @@ def test_help_has_examples() -> None:
         [sys.executable, "-m", "app", "--help"], capture_output=True, text=True, check=True
     )
     assert "odllm explore --store" in done.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((ADDRESS, 0))
+        return int(found.getsockname()[1])
+
+
+def _answered(address: str) -> bytes:
+    """What an address answers, once something does."""
+    start = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return bytes(answer.read())
+        except OSError:
+            assert time.monotonic() - start < family.PATIENCE_S
+            time.sleep(0.2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the processes are ended as a group")
+@pytest.mark.parametrize("home", ["empty", "/proc/none"])
+def test_it_starts_without_asking_anything_in_a_home_that_never_saw_it(
+    path: Path, tmp_path: Path, home: str
+) -> None:
+    own = tmp_path / "empty"
+    own.mkdir()
+    port = _free_port()
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "--store", str(path), "--port", str(port)],
+            env={**os.environ, "HOME": str(own) if home == "empty" else home, "BROWSER": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with process:
+        try:
+            assert b"<html" in _answered(f"http://{ADDRESS}:{port}/answer")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    told = log.read_text()
+    assert f"http://{ADDRESS}:{port}" in told
+    assert not re.search("e-?mail|warning|streamlit", told, re.IGNORECASE), told

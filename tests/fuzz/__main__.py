@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: mutated GGUF files, read by everything of the agent that reads them."""
+"""`python -m tests.fuzz`: mutated files, read by everything of the agent that reads them."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from tests.fuzz import questions
 from tests.fuzz.campaign import Tally
 from tests.fuzz.sandbox import run_apart
 
@@ -46,7 +47,8 @@ def main() -> int:
             for breach in part.breaches:
                 print(breach, flush=True)
     _print(tally, peak_bytes)
-    return 1 if tally.breaches or peak_bytes > _MOST_BYTES else 0
+    wrong = [] if options.only is not None else questions.broken(seed)
+    return 1 if tally.breaches or wrong or peak_bytes > _MOST_BYTES else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,3 +34,21 @@ def test_a_missing_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").touch(mode=0o600)
     with pytest.raises(UsageError, match="is empty"):
         checked_token_file(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfsecret",
+        "secret\r\n".encode("utf-16"),
+        b"two words",
+        b"s\xc3\xa9cret",
+        b"a\nb",
+    ],
+)
+def test_what_a_shell_made_of_a_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(UsageError, match="something else than a token") as raised:
+        checked_token_file(tmp_path / "token")
+    assert "cret" not in str(raised.value)

@@ -223,7 +223,7 @@ def test_a_file_that_another_process_keeps_locked(
         ):
             with pytest.raises(StoreError) as locked:
                 attempt()
-            say(locked, str(path), "locked", str(holder.pid))
+            say(locked, str(path), "held by PID", str(holder.pid))
         assert holder.stdin
         holder.stdin.close()
     store.add_round("run-1", support.round_result())

@@ -178,11 +178,13 @@ class Books:
     holds: dict[str, str] = field(default_factory=dict)
     taken: list[Result] = field(default_factory=list)
     whole: set[tuple[str, int]] = field(default_factory=set)
+    unstored: set[tuple[str, str]] = field(default_factory=set)
 
     def event(self, event: Event) -> None:
         self.events.append(event)
 
-    def entry(self, _: Device, entry: Entry) -> None:
+    def entry(self, device: Device, entry: Entry) -> None:
+        self.unstored.add((device.id, entry.id))
         if entry.result:
             self.result(entry.result)
 
@@ -207,6 +209,17 @@ class Books:
             if not result.failure:
                 self.whole.add(key)
         self.taken = []
+        self.unstored.clear()
+
+    @property
+    def waiting(self) -> str:
+        return ""
+
+    def look_again(self) -> None:
+        pass
+
+    def has_stored(self, entry_id: tuple[str, str]) -> bool:
+        return entry_id not in self.unstored
 
     def rounds(self) -> list[Any]:
         return list(self.stored)
@@ -222,6 +235,9 @@ class Board:
         self.courses.append(course)
 
     def moved(self, *_: object) -> None:
+        pass
+
+    def store_held(self, _: str) -> None:
         pass
 
     def started(self, *_: object) -> None:

@@ -15,6 +15,7 @@ from odllm_agent.quality.questions import (
     parse,
     read_questions,
 )
+from tests.fuzz import questions as fuzzed
 
 GOOD = '{"prompt": "2 + 2 =", "answer": "4"}'
 
@@ -132,7 +133,7 @@ def test_a_file_that_is_not_there_is_missing_data(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=r"none\.jsonl"):
         read_questions(str(tmp_path / "none.jsonl"))
     path = tmp_path / "binary.jsonl"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\xfa")
     with pytest.raises(UsageError, match=r"binary\.jsonl cannot be read"):
         read_questions(str(path))
 
@@ -141,3 +142,73 @@ def test_what_is_a_file_of_questions_and_what_a_name_of_lm_eval() -> None:
     assert is_file("reference-fact")
     assert is_file("/tasks/mine.jsonl")
     assert not is_file("gsm8k")
+
+
+TWO = f"{GOOD}\n{GOOD}"
+
+
+def written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TWO.encode("utf-8-sig"),
+        TWO.encode("utf-16"),
+        b"\xfe\xff" + TWO.encode("utf-16-be"),
+        TWO.encode("utf-16-le"),
+        TWO.encode("utf-32"),
+        TWO.replace("\n", "\r\n").encode("utf-16"),
+        f"{GOOD}\r\n\r\n{GOOD}\r\n  \r\n".encode(),
+        f"\n\n{TWO}\n\n\n".encode(),
+        f"{GOOD}\n\ufeff{GOOD}\n".encode("utf-8-sig"),
+        f"[{GOOD}, {GOOD}]".encode(),
+        f"[\n  {GOOD},\n  {GOOD}\n]\n".encode("utf-8-sig"),
+    ],
+)
+def test_a_file_is_read_in_whichever_encoding_and_with_whichever_line_ends_it_is_written(
+    tmp_path: Path, content: bytes
+) -> None:
+    assert read_questions(written(tmp_path / "mine.jsonl", content)) == parse(TWO, "f")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"prompt,answer\n2 + 2 =,4\n", "line 1: it is no JSON .*is it CSV"),
+        (b"[\n" + GOOD.encode() + b",\n", "line 1: it is no JSON .*a question takes one line"),
+        (GOOD.encode() + b"\n[" + GOOD.encode() + b"]", "line 2: it is no JSON object"),
+        (GOOD.encode() + b"\n\xff\n", "line 2: byte 37 is no UTF-8"),
+        (GOOD.encode() + b"\n\0\n", "line 2: it holds a zero byte"),
+        (b"\xff\xfe" + TWO.encode("utf-16-le")[:-1], "line 2: byte .* is no UTF-16-LE"),
+        (
+            b'{"prompt": "p", "prompt": "q", "answer": "4"}',
+            "line 1: it has the field 'prompt' twice",
+        ),
+        (b'{"prompt": "\\ud83d", "answer": "4"}', "line 1: it holds half a character"),
+        (b"[" * 100_000, "line 1: it is no JSON"),
+        (b'{"prompt": "p", "pattern": "a{99999999999}"}', "line 1: its pattern is no regular"),
+        (b'{"prompt": "p", "answer": "4", "max_tokens": NaN}', "line 1: NaN is no number"),
+        (b"[" + GOOD.encode() + b', {"answer": "4"}]', "question 2: it has no prompt"),
+        (b"", "holds 0 questions"),
+        (b"\xef\xbb\xbf\r\n", "holds 0 questions"),
+    ],
+)
+def test_what_is_no_file_of_questions_is_refused_by_name_with_its_line(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    name = written(tmp_path / "mine.jsonl", content)
+    with pytest.raises(UsageError, match=told) as refused:
+        read_questions(name)
+    assert name in refused.value.message
+
+
+def test_files_are_known_by_their_ends() -> None:
+    assert all(map(is_file, ("a.jsonl", "B.JSONL", "a.ndjson", "a.json", "reference-fact")))
+    assert not is_file("arc_easy")
+
+
+def test_of_mutated_files_no_question_is_lost_without_being_told() -> None:
+    assert fuzzed.broken(seed=1, files=200) == []

@@ -32,10 +32,19 @@ def test_an_unknown_text_is_refused_with_the_known_ones() -> None:
 def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF\xff\xfe")
-    with pytest.raises(UsageError, match=r"model\.gguf is not UTF-8: byte 4"):
+    with pytest.raises(UsageError, match=r"model\.gguf cannot be read: line 1: byte 4"):
         read_text(str(path))
     with pytest.raises(UsageError, match="cannot be read"):
         read_text(str(tmp_path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_text_is_read_in_the_encoding_that_it_is_written_in(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_bytes("Füße\r\nand more\n".encode(encoding))
+    assert read_text(str(path)) == "Füße\r\nand more\n"
 
 
 def test_a_text_that_is_not_the_one_meant_is_refused(tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ def test_a_file_that_is_no_kpi_is_refused(tmp_path: Path, text: str, why: str) -
         parse(str(path), ROWS)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_kpi_is_read_in_the_encoding_that_it_is_written_in(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("decode_tok_s: 3\r\nttft_s: 1\r\n".encode(encoding))
+    assert [weight for _, weight in kpi.load(path).items()] == [3.0, 1.0]
+
+
 def test_a_kpi_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.yaml cannot be read"):
         parse(str(tmp_path / "none.yaml"), ROWS)

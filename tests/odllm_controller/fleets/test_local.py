@@ -59,6 +59,14 @@ def errand(number: int = 0) -> Errand:
     return Errand(Rest("id-of-laptop", number, (), 1.0), TAG, Limits())
 
 
+@pytest.fixture(autouse=True)
+def _awkward_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket can lie in it, by its length and by its letters."""
+    folder = tmp_path / "t ü" / "of-a-user"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
+
+
 @contextmanager
 def local_fleet(meters: Sequence[str] = ()) -> Iterator[tuple[Fleet, Agent]]:
     with opened(ASKED.fleet, meters) as fleet:

@@ -32,8 +32,12 @@ def test_more_devices_than_cpus_are_refused() -> None:
 @pytest.mark.ray
 @pytest.mark.skipif(len(cpus()) < 2, reason="each of two devices needs a CPU of its own")
 def test_a_virtual_fleet_measures_each_device_marks_it_and_leaves_nothing_running(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Wherever temporary files lie: no socket can lie in such a folder.
+    folder = tmp_path / "t ü" / "of-a-user"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
     bench = Bench(tmp_path)
     ended = bench.run("fleet=virtual", "rounds=1", "power=none")
     assert ended.status == 0, ended.out + ended.err
