@@ -24,6 +24,7 @@ from odllm_agent.control_groups import (
     throttle_count,
     tightest,
 )
+from odllm_agent.power_supply import Supplies
 from odllm_agent.small_files import read_int, read_ints, read_text, read_word
 
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
@@ -138,22 +139,18 @@ class Sensors:
         frequencies: Each CPU's frequency in kHz.
         temperatures: CPU temperatures in thousandths of a degree Celsius.
         throttle_counts: Thermal throttle events, each core and each package once.
-        mains: Whether each mains adapter is plugged in, 0 or 1.
-        battery_status: What each of the device's own batteries does, such as `Discharging`.
         power_profile: What the firmware is set to save or spend.
         energy_preference: What the first CPU is told to prefer.
-        battery_levels: How full each of the device's own batteries is, in percent.
+        supplies: The device's own batteries, and its adapters.
     """
 
     governor: Path
     frequencies: tuple[Path, ...]
     temperatures: tuple[Path, ...]
     throttle_counts: tuple[Path, ...]
-    mains: tuple[Path, ...]
-    battery_status: tuple[Path, ...]
     power_profile: Path
     energy_preference: Path
-    battery_levels: tuple[Path, ...]
+    supplies: Supplies
 
     @classmethod
     def find(cls, root: Path = Path("/")) -> "Sensors":
@@ -163,17 +160,14 @@ class Sensors:
             root: Where the system's files are.
         """
         cpus = root / "sys/devices/system/cpu"
-        supplies = sorted((root / "sys/class/power_supply").glob("*"))
         return cls(
             governor=cpus / "cpu0/cpufreq/scaling_governor",
             frequencies=tuple(sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))),
             temperatures=_cpu_temperatures(root / "sys/class"),
             throttle_counts=_throttle_counts(cpus),
-            mains=tuple(s / "online" for s in supplies if _is_supply(s, "Mains")),
-            battery_status=tuple(s / "status" for s in supplies if _is_supply(s, "Battery")),
             power_profile=root / "sys/firmware/acpi/platform_profile",
             energy_preference=cpus / "cpu0/cpufreq/energy_performance_preference",
-            battery_levels=tuple(s / "capacity" for s in supplies if _is_supply(s, "Battery")),
+            supplies=Supplies.find(root),
         )
 
     def frequencies_hz(self) -> list[float]:
@@ -182,8 +176,7 @@ class Sensors:
 
     def battery_percent(self) -> float | None:
         """How full the batteries are, each counting alike."""
-        levels = read_ints(self.battery_levels)
-        return statistics.fmean(levels) if levels else None
+        return self.supplies.percent()
 
     def temperature_c(self) -> float | None:
         """The hottest of the CPU's sensors."""
@@ -195,19 +188,8 @@ class Sensors:
         return sum(counts) if counts else None
 
     def on_battery(self) -> bool | None:
-        """Whether the battery feeds the device; `None` where there is no battery."""
-        if not self.battery_status:
-            return None
-        # The adapter is asked first: a battery's status goes through slow firmware.
-        online = read_ints(self.mains)
-        if online:
-            return not any(online)
-        states = [read_word(path) for path in self.battery_status]
-        return "Discharging" in states if any(states) else None
-
-
-def _is_supply(supply: Path, kind: str) -> bool:
-    return read_word(supply / "type") == kind and read_word(supply / "scope") != "Device"
+        """Whether a battery feeds the device; `None` where there is none, or none tells."""
+        return self.supplies.on_battery()
 
 
 def _cpu_temperatures(classes: Path) -> tuple[Path, ...]:

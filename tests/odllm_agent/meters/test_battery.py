@@ -7,7 +7,7 @@ import pytest
 from odllm_agent.contract import Energy, Phase
 from odllm_agent.meters import battery, counter, energies, integral
 from odllm_agent.meters.base import Meter
-from odllm_agent.meters.battery import discharge_w, held_j
+from odllm_agent.meters.discharge import discharge_w, held_j
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
 
@@ -107,7 +107,7 @@ def test_a_charger_that_is_plugged_in_spoils_the_window_and_no_other(
     (adapter / "online").write_text("0\n")
     clock.advance(30.0)
     (spoilt,) = energies(Phase.DECODE, (meter,), (before,), (meter.read(),))
-    assert (spoilt.energy_j, spoilt.reason) == (None, battery.PLUGGED_IN)
+    assert (spoilt.energy_j, spoilt.reason) == (None, f"AC {battery.PLUGGED_IN_TOO}")
     assert told(meter, clock).energy_j == pytest.approx(300.0)
 
 
@@ -134,7 +134,7 @@ def test_a_window_shorter_than_ten_of_its_periods_is_none(root: Path, clock: Han
     [
         (1, {"status": "Charging", "power_now": 1}, battery.PLUGGED_IN),
         (0, {"status": "Unknown", "power_now": 1}, "no battery discharges: Unknown"),
-        (0, {"status": "Discharging"}, "a battery tells neither its power nor what it holds"),
+        (0, {"status": "Discharging"}, "BAT0 does not tell its power, nor what it holds"),
     ],
 )
 def test_a_battery_that_cannot_be_metered_says_why(
