@@ -25,7 +25,7 @@ from odllm_agent.control_groups import (
     tightest,
 )
 from odllm_agent.power_supply import Supplies
-from odllm_agent.small_files import read_int, read_ints, read_text, read_word
+from odllm_agent.small_files import list_folder, read_int, read_ints, read_text, read_word
 
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
@@ -88,6 +88,26 @@ def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
         for cpu in cpus
     }
     return len(siblings - {None})
+
+
+def sockets(root: Path = Path("/")) -> frozenset[int]:
+    """The numbers of the processor sockets that have a CPU which is on, as far as they tell.
+
+    Args:
+        root: Where the system's files are.
+    """
+    cpus = [cpu for cpu in cpu_folders(root) if read_int(cpu / "online") != 0]
+    told = read_ints(cpu / "topology/physical_package_id" for cpu in cpus)
+    return frozenset(number for number in told if number >= 0)
+
+
+def cpu_folders(root: Path = Path("/")) -> list[Path]:
+    """The folder of each CPU, in the order of their numbers.
+
+    Args:
+        root: Where the system's files are.
+    """
+    return list_folder(root / "sys/devices/system/cpu", "cpu[0-9]+")
 
 
 def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
