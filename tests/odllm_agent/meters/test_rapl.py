@@ -11,7 +11,7 @@ from odllm_agent.meters.zones import Zone
 from odllm_agent.small_files import read_int
 from tests import small_files
 from tests.odllm_agent.meters import powercap
-from tests.odllm_agent.meters.test_zones import SPOILT, spoil
+from tests.small_files import SPOILT, spoil
 
 RAPL = Request.parse("rapl")
 

@@ -5,6 +5,7 @@ import pytest
 from odllm_agent.meters.zones import Zones, find_zones
 from tests import small_files
 from tests.odllm_agent.meters import powercap
+from tests.small_files import SPOILT, spoil
 
 
 def found_in(tree: Path, sockets: int = 0) -> Zones:
@@ -18,25 +19,6 @@ def zones_of(tree: Path, sockets: int = 0) -> dict[str, list[tuple[str, int]]]:
         domain: [(zone.energy_file.parent.name, zone.socket) for zone in zones]
         for domain, zones in found_in(tree, sockets).by_domain.items()
     }
-
-
-def spoil(path: Path, how: str) -> None:
-    """Makes a small file one that does not tell."""
-    path.unlink(missing_ok=True)
-    match how:
-        case "gone":
-            pass
-        case "folder":
-            path.mkdir()
-        case "looped":
-            path.symlink_to(path)
-        case "unreadable":
-            path.symlink_to("/proc/self/mem")
-        case _:
-            path.write_bytes(how.encode("latin-1"))
-
-
-SPOILT = ("gone", "folder", "looped", "unreadable", "", "\n", "\xff\xfe\x00")
 
 
 def test_every_domain_has_a_zone_per_socket_and_psys_one(tmp_path: Path) -> None:
