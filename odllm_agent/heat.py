@@ -16,6 +16,8 @@ from odllm_agent.small_files import list_folder, read_int, read_ints, read_word
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 CPU_ZONES = ("x86_pkg_temp", "cpu")
+# A thousand events a second for a month.
+_COUNTS = range(2**32)
 _CPUS = re.compile(r"[0-9][0-9,-]*")
 
 # No processor is made for less than -40 C, and above 125 C each switches itself off. Within a
@@ -107,7 +109,7 @@ def throttle_count(counters: Iterable[Sequence[Path]]) -> int | None:
     Args:
         counters: Files that repeat each other, by what they count.
     """
-    told = [[count for count in read_ints(each) if count >= 0] for each in counters]
+    told = [[count for count in read_ints(each) if count in _COUNTS] for each in counters]
     counts = [repeated[0] for repeated in told if repeated]
     return sum(counts) if counts else None
 

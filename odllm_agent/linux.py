@@ -31,6 +31,8 @@ from odllm_agent.small_files import list_folder, read_int, read_ints, read_text,
 
 # No processor has ever run at 10 GHz; one that is off may tell 0.
 _FREQUENCIES_KHZ = range(1, 10_000_000)
+# A processor that was never on has -1 or 65535 (Documentation/arch/x86/topology.rst).
+_SOCKETS = range(2**15)
 # By the kernel's scale the fastest core has 1024 (SCHED_CAPACITY_SCALE).
 _CAPACITIES = range(1, 1025)
 # Below five digits each: no kernel knows as many CPUs, and nothing is made of a list without end.
@@ -101,7 +103,7 @@ def sockets(root: Path = Path("/")) -> frozenset[int]:
     """
     cpus = [cpu for cpu in cpu_folders(root) if read_int(cpu / "online") != 0]
     told = read_ints(cpu / "topology/physical_package_id" for cpu in cpus)
-    return frozenset(number for number in told if number >= 0)
+    return frozenset(number for number in told if number in _SOCKETS)
 
 
 def cpu_folders(root: Path = Path("/")) -> list[Path]:

@@ -30,6 +30,7 @@ _ATTACHED = re.compile(
 )
 _MAINS = "mains"
 _ADAPTERS = (_MAINS, "usb", "wireless", "brickid")
+_KINDS = ("battery", "ups", *_ADAPTERS)
 # Off; on at a fixed voltage; on at one that was agreed upon.
 _ONLINE = (0, 1, 2)
 
@@ -143,9 +144,7 @@ class Supplies:
         if Status.CHARGING in states or Status.UNKNOWN not in states:
             return False
         plugged_in = _told(self.adapters)
-        if plugged_in:
-            return not any(plugged_in)
-        return None if states == {Status.UNKNOWN} else False
+        return not any(plugged_in) if plugged_in else None
 
     def percent(self) -> float | None:
         """How full the batteries are, each counting alike."""
@@ -182,7 +181,7 @@ def _is_adapter(folder: Path) -> bool:
 def _is_own_battery(folder: Path) -> bool:
     kind, named = _kind(folder), _OWN_NAME.fullmatch(folder.name) is not None
     # Should it not tell its type, its name and its status do.
-    untold = not kind and named and read_word(folder / "status") is not None
+    untold = not kind.startswith(_KINDS) and named and read_word(folder / "status") is not None
     if not (kind == "battery" or untold):
         return False
     if named or _scope(folder) == "system":

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import math
 import sys
 import warnings
 import weakref
@@ -15,6 +14,8 @@ from types import ModuleType
 from typing import Any, Literal, Protocol
 
 UJ_PER_J = 1_000_000
+# A counter of 32 bits whose step is the largest there is, 1 J.
+MOST_UJ = 2**32 * UJ_PER_J
 
 Api = Literal["PkgAPI", "DramAPI"]
 
@@ -71,7 +72,7 @@ def counted_j(value_uj: float) -> float:
     Raises:
         ValueError: No counter shows such a number.
     """
-    if not (value_uj >= 0 and math.isfinite(value_uj)):
+    if not 0 <= value_uj <= MOST_UJ:
         raise ValueError(f"a counter shows {value_uj:.6g} uJ")
     return value_uj / UJ_PER_J
 

@@ -20,7 +20,7 @@ from odllm_agent.meters import pyrapl
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.kernel_file import NumberFile
-from odllm_agent.meters.pyrapl import UJ_PER_J
+from odllm_agent.meters.pyrapl import MOST_UJ, UJ_PER_J
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, Zones, find_zones
@@ -101,7 +101,7 @@ def _values_j(domain: str, zones: Sequence[Zone]) -> list[Callable[[], float]]:
         # pyRAPL refuses machines whose files are sound: a processor that is off stops it, and so
         # does a package of several dies.
         files = [(zone.socket, zone.energy_file) for zone in zones]
-        with contextlib.suppress(LookupError):
+        with contextlib.suppress(LookupError, ValueError):
             counters = pyrapl.counters(THROUGH_PYRAPL[domain], files)
             return [pyrapl.socket_value_j(counters, zone.socket) for zone in zones]
     return [_value_j(zone) for zone in zones]
@@ -109,7 +109,14 @@ def _values_j(domain: str, zones: Sequence[Zone]) -> list[Callable[[], float]]:
 
 def _value_j(zone: Zone) -> Callable[[], float]:
     file = NumberFile(zone.energy_file)
-    return lambda: file.read() / UJ_PER_J
+
+    def value_j() -> float:
+        value_uj = file.read()
+        if value_uj > MOST_UJ:
+            raise ValueError(f"{zone.energy_file} is beyond any counter: {value_uj}")
+        return value_uj / UJ_PER_J
+
+    return value_j
 
 
 def _obstacle(error: Exception) -> tuple[str, str]:

@@ -108,7 +108,7 @@ def count(folders: list[Path]) -> int | None:
     return heat.throttle_count(heat.throttle_counters(folders))
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "-1\n", "often\n"])
+@pytest.mark.parametrize("how", [*SPOILT, "-1\n", "often\n", f"{2**63}\n"])
 @pytest.mark.parametrize("of", ["core", "package"])
 def test_a_sibling_tells_what_a_counter_does_not(tmp_path: Path, of: str, how: str) -> None:
     folders = cpus(tmp_path, "0-1", "0-1", "2-3", "2-3")

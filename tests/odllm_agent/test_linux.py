@@ -117,7 +117,7 @@ def test_a_core_whose_siblings_are_not_told_keeps_none_from_being_counted(
     assert linux.physical_cores([0, 1, 2], tmp_path) == 2
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "many\n"])
+@pytest.mark.parametrize("how", [*SPOILT, "many\n", "-1\n", "65535\n", f"{2**63}\n"])
 def test_sockets_are_those_of_cpus_that_are_on(tmp_path: Path, how: str) -> None:
     cpus = tmp_path / "sys/devices/system/cpu"
     for cpu, package in enumerate((0, 0, 3, 7, 65535)):

@@ -40,7 +40,7 @@ def supplies(root: Path, tree: Tree) -> Supplies:
         ({"BAT0": BATTERY, "BAT1": battery("Charging"), "AC": OFF}, True),
         ({"BAT0": battery("Unknown"), "BAT1": battery("Charging"), "AC": OFF}, False),
         ({"BAT0": battery("Unknown"), "BAT1": battery("Full"), "AC": OFF}, True),
-        ({"BAT0": battery("Unknown"), "BAT1": battery("Full")}, False),
+        ({"BAT0": battery("Unknown"), "BAT1": battery("Full")}, None),
         ({"AC": OFF}, None),
         ({"ups": {**MOUSE, "type": "UPS"}, "AC": OFF}, None),
         ({"ups": {**BATTERY, "type": "UPS"}, "BAT0": battery("Full"), "AC": ON}, False),
@@ -93,6 +93,7 @@ def test_a_battery_of_an_interface_device_is_known_by_where_it_lies(tmp_path: Pa
         ("macsmc-battery", {"type": "Battery", "status": "Discharging", "current_now": -1}),
         ("rk817", {"type": "Battery", "status": "Discharging", "scope": "System"}),
         ("BATC", {"type": "", "status": "Discharging"}),
+        ("BAT0", {"type": "9999", "status": "Discharging"}),
     ],
 )
 def test_a_battery_of_the_device_is_known_by_its_name_or_by_what_it_tells(

@@ -110,7 +110,7 @@ def test_every_socket_counts(monkeypatch: pytest.MonkeyPatch, tree: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "-5\n", "many\n", "nan\n"])
+@pytest.mark.parametrize("how", [*SPOILT, "-5\n", "many\n", "nan\n", f"{2**63}\n"])
 @pytest.mark.parametrize(
     ("zone", "domain"), [((0,), "package"), ((1,), "package"), ((1, 1), "dram"), ((2,), "psys")]
 )
