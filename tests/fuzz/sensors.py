@@ -34,7 +34,7 @@ _STEP_UJ = 250_000
 Check = Callable[[Tree, Reader], Iterator[str]]
 
 
-def broken(seed: int, machines: int = MACHINES) -> list[str]:
+def misread(seed: int, machines: int = MACHINES) -> list[str]:
     """Prints how machines with spoilt sensors were read, and returns what was read wrongly."""
     ways: Counter[str] = Counter()
     found = []
@@ -61,7 +61,7 @@ def read_one(seed: int, which: int, root: Path) -> tuple[Tree, list[str]]:
     tree = grow(root, random.Random(f"{seed}/{which}"))
     with _taken_for_this_machine(root), _bounded():
         reader = Reader(tree)
-        wrong = [told for check in _CHECKS for told in _outcome(check, tree, reader)]
+        wrong = [told for check in CHECKS for told in _outcome(check, tree, reader)]
     shutil.rmtree(root)
     return tree, wrong
 
@@ -155,7 +155,7 @@ def _reasons(meter: Meter) -> Iterator[str]:
             yield f"{each.domain} gives no reason"
 
 
-_CHECKS: tuple[Check, ...] = (_state, _processors, _battery, _rapl, _graphics)
+CHECKS: tuple[Check, ...] = (_state, _processors, _battery, _rapl, _graphics)
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="another one every time unless told")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
-    return 1 if broken(seed, options.machines) else 0
+    return 1 if misread(seed, options.machines) else 0
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def grow(root: Path, chance: random.Random) -> Tree:
     spoilt = {}
     for path in sorted(files):
         if chance.random() < chance.choice((0.0, 0.02, 0.1)):
-            spoilt[path] = _spoil(root / path, chance, _OF_FILES)
+            spoilt[path] = _spoil(root / path, chance, WAYS)
     for folder in sorted(folders):
         if (root / folder).is_dir() and chance.random() < 0.01:
             spoilt[folder] = _spoil(root / folder, chance, _OF_FOLDERS)
@@ -246,7 +246,7 @@ def _file(path: Path, chance: random.Random) -> None:
     path.write_text("1\n")
 
 
-_OF_FILES = {
+WAYS = {
     "missing": _missing,
     "empty": _empty,
     "unreadable": _unreadable,

@@ -1,12 +1,15 @@
 """Linux's files, as bytes captured from a virtual machine and as the kernel documents them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from odllm_agent import linux
 from odllm_agent.linux import Sensors
 from odllm_agent.small_files import read_word
+from tests.power_supplies import OFF, USB_ON, battery, build
 from tests.small_files import SPOILT, spoil, write
 
 STAT = """cpu  89286 12691 8954 153172 308 5 79 63 400 40
@@ -277,3 +280,14 @@ def test_throttle_events_are_counted_once_per_core_and_package(tmp_path: Path) -
             thermal_throttle__package_throttle_count="100\n",
         )
     assert Sensors.find(tmp_path).throttle_count() == 111
+
+
+def test_the_kernels_files_are_asked_and_not_psutil(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, {"BAT0": battery("Charging", capacity=80), "AC": OFF, "ucsi": USB_ON})
+    monkeypatch.setattr(linux, "_sensors", lambda: Sensors.find(tmp_path))
+    discharging = SimpleNamespace(power_plugged=False, percent=3.0)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: discharging)
+    told = linux.read_state()
+    assert (told.on_battery, told.battery_percent) == (False, 80.0)
