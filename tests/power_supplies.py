@@ -23,7 +23,7 @@ USB_OFF: Mapping[str, object] = {"type": "USB", "online": 0}
 USB_ON: Mapping[str, object] = {"type": "USB", "online": 1}
 
 
-def battery(status: str = "Discharging", **files: object) -> Mapping[str, object]:
+def battery(status: object = "Discharging", **files: object) -> Mapping[str, object]:
     """A battery of 40 Wh, half full, which gives 9 W unless told otherwise; `None` is no file."""
     told = {**BATTERY, "status": status, **files}
     return {name: value for name, value in told.items() if value is not None}

@@ -20,7 +20,7 @@ def test_a_spoilt_file_neither_hides_nor_falsifies_what_the_others_tell(tmp_path
 
 
 def _crash(tree: Tree, reader: Reader) -> Iterator[str]:
-    yield str({}["energy_uj"])
+    yield dict[str, str]()["energy_uj"]
 
 
 def _misread(tree: Tree, reader: Reader) -> Iterator[str]:
