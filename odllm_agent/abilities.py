@@ -76,7 +76,7 @@ def _sensors(state: DeviceState) -> tuple[_Sensor, ...]:
     unsteered = "the kernel does not steer the frequency", "let the firmware leave it to the system"
     no_driver = "no driver of the sensor is loaded", "sudo modprobe coretemp  # AMD: k10temp"
     no_preference = "this frequency driver knows none", "use intel_pstate or amd_pstate"
-    no_battery = "there is no battery"
+    no_battery = "there is no battery that tells it"
     return (
         _Sensor("temperature", "hwmon", state.temperature_c, *no_driver),
         _Sensor("frequency", "cpufreq", state.frequency_hz, *unsteered),

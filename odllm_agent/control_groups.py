@@ -4,6 +4,7 @@ Formats: man 5 proc_pid_mountinfo, man 7 cgroups, and the kernel's admin-guide/c
 admin-guide/cgroup-v1/memory.rst and scheduler/sched-bwc.rst.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,12 @@ from odllm_agent.small_files import read_int, read_text
 
 # Version 1 control groups without a limit say 2**63 rounded down to a page.
 UNLIMITED_BYTES = 2**62
+
+# What does not look so is passed over. Of /proc/PID/cgroup: the controllers, none in version 2, and
+# the group.
+_CGROUP = re.compile(r"^\d+:([^:\n]*):(/.*)$", re.M)
+# Of /proc/PID/mountinfo: what is mounted and where; behind the dash its file system and options.
+_MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (/\S*) \S+ (?:\S+ )*?- (\S+) \S* (\S*)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Membership:
     def here(cls) -> "Membership":
         """That of this process; of nothing on a system without /proc."""
         own = Path("/proc/self")
-        return cls(read_text(own / "cgroup") or "", read_text(own / "mountinfo") or "")
+        return cls(_read_paths(own / "cgroup"), _read_paths(own / "mountinfo"))
 
     def groups(self, controller: str) -> Iterator[tuple[int, Path]]:
         """The version and folder of the groups that bind the process: its own and all above it.
@@ -41,8 +48,7 @@ class Membership:
         Args:
             controller: What they share out, such as `cpu`.
         """
-        for line in self.cgroup.splitlines():
-            _, controllers, path = line.split(":", 2)
+        for controllers, path in _CGROUP.findall(self.cgroup):
             version = 1 if controllers else 2
             if version == 2 or controller in controllers.split(","):
                 mounts = _mounts(self.mountinfo, version, controller)
@@ -53,16 +59,21 @@ class Membership:
 def _mounts(mountinfo: str, version: int, controller: str) -> Mapping[PurePosixPath, PurePosixPath]:
     """Where a hierarchy is mounted, with the group that is seen there as its root."""
     found = {}
-    for line in mountinfo.splitlines():
-        place, _, kind = line.partition(" - ")
-        if _is_of(kind, version, controller):
-            top, point = (PurePosixPath(_unescaped(part)) for part in place.split()[3:5])
-            found[point] = top
+    for top, point, system, options in _MOUNT.findall(mountinfo):
+        if _is_of(system, options, version, controller):
+            found[PurePosixPath(_unescaped(point))] = PurePosixPath(_unescaped(top))
     return found
 
 
-def _is_of(kind: str, version: int, controller: str) -> bool:
-    system, _, options = kind.split(" ", 2)
+def _read_paths(path: Path) -> str:
+    """A file in which the kernel lists paths, whose names need not be UTF-8."""
+    try:
+        return os.fsdecode(path.read_bytes())
+    except OSError:
+        return ""
+
+
+def _is_of(system: str, options: str, version: int, controller: str) -> bool:
     if version == 2:
         return system == "cgroup2"
     return system == "cgroup" and controller in options.split(",")
@@ -107,12 +118,11 @@ class MemoryGroup:
         Cached files count as free, for the kernel drops them before it refuses memory.
         """
         limit = read_int(self.limit)
-        if limit is None or limit >= UNLIMITED_BYTES:
-            return None
         usage = read_int(self.usage)
-        if usage is None:
+        if limit is None or usage is None or not 0 <= limit < UNLIMITED_BYTES:
             return None
-        return max(0, limit - usage + cached_bytes(read_text(self.stat) or ""))
+        in_use = max(0, usage - cached_bytes(read_text(self.stat) or ""))
+        return max(0, limit - in_use)
 
 
 def cached_bytes(memory_stat: str) -> int:
@@ -121,7 +131,7 @@ def cached_bytes(memory_stat: str) -> int:
     Version 1 tells the group's own as `inactive_file` and those below it too as
     `total_inactive_file`; version 2 has only the first name, for the second meaning.
     """
-    fields = dict(line.split() for line in memory_stat.splitlines())
+    fields = dict(re.findall(r"^(\w+) (\d+)$", memory_stat, re.M | re.A))
     prefix = "total_" if "total_inactive_file" in fields else ""
     return sum(int(fields.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
 
@@ -136,7 +146,7 @@ def memory_groups(of: Membership) -> tuple[MemoryGroup, ...]:
         MemoryGroup(*(folder / name for name in files[version]))
         for version, folder in of.groups("memory")
     )
-    return tuple(group for group in groups if group.limit.exists())
+    return tuple(group for group in groups if read_text(group.limit) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +189,7 @@ def quota_cores(limit: str) -> float | None:
 
     Version 2 tells both in cpu.max, version 1 in a file each; `max` and `-1` are no quota.
     """
-    found = re.fullmatch(r"\s*(\d+)\s+(\d+)\s*", limit)
+    found = re.fullmatch(r"\s*(\d+)\s+(\d*[1-9]\d*)\s*", limit, re.A)
     return int(found[1]) / int(found[2]) if found else None
 
 

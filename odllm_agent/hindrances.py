@@ -242,8 +242,11 @@ def of_offline(online_cpus: int | None, present_cpus: int | None) -> Iterator[Fi
 def of_supply(now: DeviceState) -> Finding:
     """Whether the device runs on its battery."""
     charge = "" if now.battery_percent is None else f" at {now.battery_percent:.0f} %"
+    if now.on_battery is None and not charge:
+        return Finding("supply", Verdict.FINE, "no battery that tells anything")
     if now.on_battery is None:
-        return Finding("supply", Verdict.FINE, "no battery")
+        told = f"a battery{charge} does not tell whether it feeds the device"
+        return Finding("supply", Verdict.NOTE, told)
     if now.on_battery:
         return Finding(
             "supply",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+from odllm_agent import heat
 from odllm_agent.contract import DeviceState
 from odllm_agent.control_groups import (
     CpuGroup,
@@ -24,11 +25,18 @@ from odllm_agent.control_groups import (
     throttle_count,
     tightest,
 )
-from odllm_agent.small_files import read_int, read_ints, read_text, read_word
+from odllm_agent.heat import Thermometers
+from odllm_agent.power_supply import Supplies
+from odllm_agent.small_files import list_folder, read_int, read_ints, read_text, read_word
 
-# Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
-CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
-CPU_ZONES = ("x86_pkg_temp", "cpu")
+# No processor has ever run at 10 GHz; one that is off may tell 0.
+_FREQUENCIES_KHZ = range(1, 10_000_000)
+# A processor that was never on has -1 or 65535 (Documentation/arch/x86/topology.rst).
+_SOCKETS = range(2**15)
+# By the kernel's scale the fastest core has 1024 (SCHED_CAPACITY_SCALE).
+_CAPACITIES = range(1, 1025)
+# Below five digits each: no kernel knows as many CPUs, and nothing is made of a list without end.
+_CPU_LIST = re.compile(r"(?:\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)?", re.A)
 
 
 def busy_ticks(stat: str) -> int:
@@ -82,11 +90,29 @@ def physical_cores(cpus: Iterable[int], root: Path = Path("/")) -> int:
         cpus: Numbers of logical CPUs.
         root: Where the system's files are.
     """
-    siblings = {
-        read_text(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        for cpu in cpus
-    }
-    return len(siblings - {None})
+    folders = (root / f"sys/devices/system/cpu/cpu{cpu}/topology" for cpu in cpus)
+    siblings = {frozenset(read_cpus(folder / "thread_siblings_list")) for folder in folders}
+    return len(siblings - {frozenset()})
+
+
+def sockets(root: Path = Path("/")) -> frozenset[int]:
+    """The numbers of the processor sockets that have a CPU which is on, as far as they tell.
+
+    Args:
+        root: Where the system's files are.
+    """
+    cpus = [cpu for cpu in cpu_folders(root) if read_int(cpu / "online") != 0]
+    told = read_ints(cpu / "topology/physical_package_id" for cpu in cpus)
+    return frozenset(number for number in told if number in _SOCKETS)
+
+
+def cpu_folders(root: Path = Path("/")) -> list[Path]:
+    """The folder of each CPU, in the order of their numbers.
+
+    Args:
+        root: Where the system's files are.
+    """
+    return list_folder(root / "sys/devices/system/cpu", "cpu[0-9]+")
 
 
 def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
@@ -100,26 +126,35 @@ def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
         root: Where the system's files are.
     """
     counters = {"performance": "cpu_core", "efficiency": "cpu_atom"}
-    texts = {
-        name: read_word(root / f"sys/devices/{counter}/cpus") for name, counter in counters.items()
+    found = {
+        name: read_cpus(root / f"sys/devices/{counter}/cpus") for name, counter in counters.items()
     }
-    if all(texts.values()):
-        return {name: cpu_list(text or "") for name, text in texts.items()}
-    return _types_by_capacity(root / "sys/devices/system/cpu")
+    return found if all(found.values()) else _types_by_capacity(root)
+
+
+def read_cpus(path: Path) -> tuple[int, ...]:
+    """The numbers in a file that lists CPUs; none where it tells none, or what is no such list."""
+    try:
+        return cpu_list(read_text(path) or "")
+    except ValueError:
+        return ()
 
 
 def cpu_list(text: str) -> tuple[int, ...]:
-    """The numbers in a list of CPUs as the kernel writes it, such as `0-3,8`."""
+    """The numbers in a list of CPUs as the kernel writes it, such as `0-3,8`.
+
+    Raises:
+        ValueError: It is no such list.
+    """
+    if not _CPU_LIST.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is no list of CPUs")
     ranges = (part.split("-") for part in text.strip().split(",") if part)
     return tuple(cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1))
 
 
-def _types_by_capacity(cpus: Path) -> dict[str, tuple[int, ...]]:
-    found = {
-        int(path.parent.name.removeprefix("cpu")): read_int(path)
-        for path in cpus.glob("cpu[0-9]*/cpu_capacity")
-    }
-    told = {cpu: capacity for cpu, capacity in sorted(found.items()) if capacity is not None}
+def _types_by_capacity(root: Path) -> dict[str, tuple[int, ...]]:
+    found = {_number(cpu): read_int(cpu / "cpu_capacity") or 0 for cpu in cpu_folders(root)}
+    told = {cpu: capacity for cpu, capacity in found.items() if capacity in _CAPACITIES}
     if len(set(told.values())) < 2:
         return {}
     least = min(told.values())
@@ -129,31 +164,31 @@ def _types_by_capacity(cpus: Path) -> dict[str, tuple[int, ...]]:
     }
 
 
+def _number(cpu: Path) -> int:
+    return int(cpu.name.removeprefix("cpu"))
+
+
 @dataclass(frozen=True, slots=True)
 class Sensors:
     """The files that tell the state of a device, found once because looking costs more.
 
     Attributes:
-        governor: The first CPU's frequency governor.
+        governor: The frequency governor of the first CPU that has one.
         frequencies: Each CPU's frequency in kHz.
-        temperatures: CPU temperatures in thousandths of a degree Celsius.
-        throttle_counts: Thermal throttle events, each core and each package once.
-        mains: Whether each mains adapter is plugged in, 0 or 1.
-        battery_status: What each of the device's own batteries does, such as `Discharging`.
+        thermometers: The CPU's temperature.
+        throttle_counters: Thermal throttle events of each core and each package.
         power_profile: What the firmware is set to save or spend.
-        energy_preference: What the first CPU is told to prefer.
-        battery_levels: How full each of the device's own batteries is, in percent.
+        energy_preference: What the first CPU that has one is told to prefer.
+        supplies: The device's own batteries, and its adapters.
     """
 
     governor: Path
     frequencies: tuple[Path, ...]
-    temperatures: tuple[Path, ...]
-    throttle_counts: tuple[Path, ...]
-    mains: tuple[Path, ...]
-    battery_status: tuple[Path, ...]
+    thermometers: Thermometers
+    throttle_counters: tuple[tuple[Path, ...], ...]
     power_profile: Path
     energy_preference: Path
-    battery_levels: tuple[Path, ...]
+    supplies: Supplies
 
     @classmethod
     def find(cls, root: Path = Path("/")) -> "Sensors":
@@ -162,101 +197,43 @@ class Sensors:
         Args:
             root: Where the system's files are.
         """
-        cpus = root / "sys/devices/system/cpu"
-        supplies = sorted((root / "sys/class/power_supply").glob("*"))
+        # The first CPU may be off.
+        cpus = cpu_folders(root) or [root / "sys/devices/system/cpu/cpu0"]
         return cls(
-            governor=cpus / "cpu0/cpufreq/scaling_governor",
-            frequencies=tuple(sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))),
-            temperatures=_cpu_temperatures(root / "sys/class"),
-            throttle_counts=_throttle_counts(cpus),
-            mains=tuple(s / "online" for s in supplies if _is_supply(s, "Mains")),
-            battery_status=tuple(s / "status" for s in supplies if _is_supply(s, "Battery")),
+            governor=_first_told(cpus, "cpufreq/scaling_governor"),
+            frequencies=tuple(cpu / "cpufreq/scaling_cur_freq" for cpu in cpus),
+            thermometers=Thermometers.find(root / "sys/class"),
+            throttle_counters=heat.throttle_counters(cpus),
             power_profile=root / "sys/firmware/acpi/platform_profile",
-            energy_preference=cpus / "cpu0/cpufreq/energy_performance_preference",
-            battery_levels=tuple(s / "capacity" for s in supplies if _is_supply(s, "Battery")),
+            energy_preference=_first_told(cpus, "cpufreq/energy_performance_preference"),
+            supplies=Supplies.find(root),
         )
 
     def frequencies_hz(self) -> list[float]:
-        """The frequencies of the CPUs."""
-        return [1000.0 * khz for khz in read_ints(self.frequencies)]
+        """The frequencies of the CPUs that run."""
+        return [1000.0 * khz for khz in read_ints(self.frequencies) if khz in _FREQUENCIES_KHZ]
 
     def battery_percent(self) -> float | None:
         """How full the batteries are, each counting alike."""
-        levels = read_ints(self.battery_levels)
-        return statistics.fmean(levels) if levels else None
+        return self.supplies.percent()
 
     def temperature_c(self) -> float | None:
         """The hottest of the CPU's sensors."""
-        return max((value / 1000 for value in read_ints(self.temperatures)), default=None)
+        return self.thermometers.temperature_c()
 
     def throttle_count(self) -> int | None:
         """Thermal throttle events of all cores and packages since boot."""
-        counts = read_ints(self.throttle_counts)
-        return sum(counts) if counts else None
+        return heat.throttle_count(self.throttle_counters)
 
     def on_battery(self) -> bool | None:
-        """Whether the battery feeds the device; `None` where there is no battery."""
-        if not self.battery_status:
-            return None
-        # The adapter is asked first: a battery's status goes through slow firmware.
-        online = read_ints(self.mains)
-        if online:
-            return not any(online)
-        states = [read_word(path) for path in self.battery_status]
-        return "Discharging" in states if any(states) else None
+        """Whether a battery feeds the device; `None` where there is none, or none tells."""
+        return self.supplies.on_battery()
 
 
-def _is_supply(supply: Path, kind: str) -> bool:
-    return read_word(supply / "type") == kind and read_word(supply / "scope") != "Device"
-
-
-def _cpu_temperatures(classes: Path) -> tuple[Path, ...]:
-    chips = [
-        chip
-        for chip in sorted(classes.glob("hwmon/hwmon*"))
-        if read_word(chip / "name") in CPU_CHIPS
-    ]
-    inputs = [path for chip in chips for path in hottest_inputs(_labelled_inputs(chip))]
-    zones = [
-        zone / "temp"
-        for zone in sorted(classes.glob("thermal/thermal_zone*"))
-        if (read_text(zone / "type") or "").startswith(CPU_ZONES)
-    ]
-    return tuple(inputs or zones)
-
-
-def _labelled_inputs(chip: Path) -> list[tuple[str, Path]]:
-    inputs = sorted(chip.glob("temp*_input"))
-    labels = [path.with_name(path.name.replace("_input", "_label")) for path in inputs]
-    texts = [(read_text(label) or "").strip() for label in labels]
-    return list(zip(texts, inputs, strict=True))
-
-
-def hottest_inputs(labelled: Sequence[tuple[str, Path]]) -> list[Path]:
-    """Of a chip's sensors those that hold its highest temperature.
-
-    Intel's package sensor is the highest of its cores'; AMD's Tctl may carry an offset for the
-    fan, which Tdie does not (Documentation/hwmon/coretemp.rst, k10temp.rst).
-    """
-    for wanted in ("Package id", "Tdie"):
-        found = [path for label, path in labelled if label.startswith(wanted)]
-        if found:
-            return found
-    return [path for _, path in labelled]
-
-
-def _throttle_counts(cpus: Path) -> tuple[Path, ...]:
-    # Hyper-threads repeat their core's count, and cores their package's.
-    cores: dict[str | None, Path] = {}
-    packages: dict[str | None, Path] = {}
-    for cpu in sorted(cpus.glob("cpu[0-9]*/thermal_throttle")):
-        topology = cpu.parent / "topology"
-        cores.setdefault(read_text(topology / "thread_siblings_list"), cpu)
-        packages.setdefault(read_text(topology / "physical_package_id"), cpu)
-    return (
-        *(cpu / "core_throttle_count" for cpu in cores.values()),
-        *(cpu / "package_throttle_count" for cpu in packages.values()),
-    )
+def _first_told(cpus: Sequence[Path], name: str) -> Path:
+    """The file of that name of the first CPU in which it tells something."""
+    paths = [cpu / name for cpu in cpus]
+    return next((path for path in paths if read_word(path)), paths[0])
 
 
 def read_state() -> DeviceState:
@@ -314,7 +291,7 @@ def present_cpus(root: Path = Path("/")) -> int | None:
 
 
 def _count(cpus: Path) -> int | None:
-    return len(cpu_list(read_text(cpus) or "")) or None
+    return len(read_cpus(cpus)) or None
 
 
 def quota() -> Quota | None:

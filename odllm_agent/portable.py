@@ -29,8 +29,14 @@ def read_state() -> DeviceState:
         swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
         busy_s=busy_s(),
         own_cpu_s=process_time(),
-        battery_percent=getattr(battery, "percent", None),
+        battery_percent=_percent(battery),
     )
+
+
+def _percent(battery: object) -> float | None:
+    """How full a battery is; Windows says 255 where it does not know."""
+    told = getattr(battery, "percent", None)
+    return told if told is not None and 0 <= told <= 100 else None
 
 
 def busy_s() -> float:

@@ -1,5 +1,6 @@
 """The small files by which Linux tells its state, read as text, a word or a number."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,3 +30,23 @@ def read_int(path: Path) -> int | None:
 def read_ints(paths: Iterable[Path]) -> list[int]:
     """The numbers of those of the files that hold one."""
     return [value for value in map(read_int, paths) if value is not None]
+
+
+def list_folder(folder: Path, pattern: str = ".*") -> list[Path]:
+    """What is in a folder by the order of the numbers in its names; nothing if it cannot be listed.
+
+    Args:
+        folder: The folder.
+        pattern: A regular expression that the whole of a name must match.
+    """
+    try:
+        paths = [path for path in folder.iterdir() if re.fullmatch(pattern, path.name)]
+    except OSError:
+        return []
+    return sorted(paths, key=lambda path: _in_order(path.name))
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """A key by which `cpu2` comes before `cpu10`."""
+    parts = enumerate(re.split(r"([0-9]+)", name))
+    return [(int(part), "") if place % 2 else (0, part) for place, part in parts]

@@ -1,5 +1,7 @@
 """What the battery gives, which is what the whole device draws while it is unplugged.
 
+Of several batteries those count that discharge; one that charges gives nothing.
+
 Source: Linux, Documentation/ABI/testing/sysfs-class-power. psutil tells a battery's percentage and
 not its power, so other systems have no such meter.
 """
@@ -10,14 +12,13 @@ from pathlib import Path
 from odllm_agent import linux
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.discharge import MICRO, MOST_W, S_PER_H, Doubt, discharge_w, held_j
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import INTEGRATED, Sensor, open_sensors
-from odllm_agent.small_files import read_int, read_word
+from odllm_agent.power_supply import Battery, Status
 
 ROOT = Path("/")
-MICRO = 1_000_000
-S_PER_H = 3600
 
 # The kernel asks the firmware at most once a second (drivers/acpi/battery.c, cache_time); that the
 # firmware measures half as often is assumed.
@@ -28,35 +29,24 @@ PERIOD_S = 2.0
 HELD_STEP_J = 0.01 * S_PER_H
 HELD_SHORTEST_S = 60.0
 
-# USB power delivery ends at 240 W; no laptop draws more for long.
-MOST_W = 300.0
-
 DOMAIN = "battery"
 INTEGRATED_LIMITS = Limits.of_period(PERIOD_S, MOST_W, 1 / MICRO)
 HELD = "what the battery holds"
 HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)
 PLUGGED_IN = "the mains is plugged in, so the battery does not feed the device"
+OTHER = "use another meter"
+PLUGGED_IN_TOO = "is plugged in too, so the battery may give only a part of what the device draws"
 
 
 @dataclass(frozen=True, slots=True)
 class Batteries:
-    """The batteries that feed a device, as directories of the kernel's.
+    """The batteries that feed a device.
 
     Attributes:
-        supplies: Its batteries and mains adapters.
+        sensors: Those of the device.
     """
 
-    supplies: linux.Sensors
-
-    @property
-    def directories(self) -> list[Path]:
-        """One per battery."""
-        return [status.parent for status in self.supplies.battery_status]
-
-    @property
-    def tell_power(self) -> bool:
-        """Whether each tells its power, or current and voltage."""
-        return all(discharge_w(battery) is not None for battery in self.directories)
+    sensors: linux.Sensors
 
     def power_w(self) -> float:
         """What all of them give.
@@ -64,7 +54,10 @@ class Batteries:
         Raises:
             LookupError: They do not feed the device, or one does not tell.
         """
-        return sum(_told(discharge_w(battery)) for battery in self._feeding())
+        given_w = sum(_power_w(battery, status) for battery, status in self._feeding())
+        if given_w == 0:
+            raise LookupError("a battery discharges and says that it gives 0 W")
+        return given_w
 
     def given_j(self) -> float:
         """What all of them gave, less what they once held.
@@ -72,69 +65,77 @@ class Batteries:
         Raises:
             LookupError: They do not feed the device, or one does not tell.
         """
-        return -sum(_told(held_j(battery)) for battery in self._feeding())
+        return -sum(_held_j(battery, status) for battery, status in self._feeding())
 
-    def _feeding(self) -> list[Path]:
-        states = [read_word(path) or "" for path in self.supplies.battery_status]
-        if not self.supplies.on_battery():
-            raise LookupError(PLUGGED_IN)
-        if "Discharging" not in states:
-            raise LookupError(f"no battery discharges: {', '.join(states)}")
-        return self.directories
-
-
-def discharge_w(battery: Path) -> float | None:
-    """What a battery gives, or `None` where it does not tell.
-
-    The sign tells charging from discharging on some drivers only, and its status does on all.
-    """
-    power_uw = read_int(battery / "power_now")
-    if power_uw is not None:
-        return abs(power_uw) / MICRO
-    current_ua = read_int(battery / "current_now")
-    voltage_uv = read_int(battery / "voltage_now")
-    if current_ua is None or voltage_uv is None:
-        return None
-    return abs(current_ua) / MICRO * voltage_uv / MICRO
-
-
-def held_j(battery: Path) -> float | None:
-    """What a battery holds, or `None` where it does not tell.
-
-    A charge counts at the voltage that the battery was made for, for the present one sags under
-    load.
-    """
-    energy_uwh = read_int(battery / "energy_now")
-    if energy_uwh is not None:
-        return energy_uwh / MICRO * S_PER_H
-    charge_uah = read_int(battery / "charge_now")
-    voltage_uv = read_int(battery / "voltage_min_design")
-    if charge_uah is None or voltage_uv is None:
-        return None
-    return charge_uah / MICRO * voltage_uv / MICRO * S_PER_H
+    def _feeding(self) -> list[tuple[Battery, Status]]:
+        """The batteries that may give something, with what they say that they do."""
+        told = [(battery, battery.status()) for battery in self.sensors.supplies.batteries()]
+        states = [status for _, status in told]
+        adapter = self.sensors.supplies.plugged_in()
+        if Status.DISCHARGING not in states:
+            names = ", ".join(status.capitalize() for status in states)
+            raise LookupError(PLUGGED_IN if adapter else f"no battery discharges: {names}")
+        if adapter:
+            raise LookupError(f"{adapter.folder.name} {PLUGGED_IN_TOO}")
+        return [(battery, status) for battery, status in told if status is not Status.CHARGING]
 
 
 def open_meter(request: Request) -> Meter:
     """The meter of this device's batteries, or one that says why there is none."""
     batteries = Batteries(linux.Sensors.find(ROOT))
-    if not batteries.directories:
-        return Unavailable(request.text, DOMAIN, "this device has no battery", "use another meter")
-    integrated = batteries.tell_power
-    means, limits = (INTEGRATED, INTEGRATED_LIMITS) if integrated else (HELD, HELD_LIMITS)
+    if not batteries.sensors.supplies.batteries():
+        return Unavailable(request.text, DOMAIN, "this device has no battery", OTHER)
     try:
-        sensors = {DOMAIN: _sensor(batteries, integrated=integrated)}
+        means, limits, sensor = _open(batteries)
+    except Doubt as doubt:
+        return Unavailable(request.text, DOMAIN, str(doubt), OTHER)
     except LookupError as error:
         return Unavailable(request.text, DOMAIN, str(error), "unplug the device before the run")
-    return open_sensors(request.text, means, limits, sensors)
+    return open_sensors(request.text, means, limits, {DOMAIN: sensor})
 
 
-def _sensor(batteries: Batteries, *, integrated: bool) -> Sensor:
-    if integrated:
-        return Integral(batteries.power_w, PERIOD_S)
-    return Counter(batteries.given_j, Bounds(MOST_W, PERIOD_S))
+def _open(batteries: Batteries) -> tuple[str, Limits, Sensor]:
+    """By power or, where a battery does not tell it, by what they hold."""
+    try:
+        return INTEGRATED, INTEGRATED_LIMITS, Integral(batteries.power_w, PERIOD_S)
+    except Doubt:
+        # What else a driver tells that counts in other units is not believed either.
+        raise
+    except LookupError:
+        return HELD, HELD_LIMITS, Counter(batteries.given_j, Bounds(MOST_W, PERIOD_S))
 
 
-def _told(value: float | None) -> float:
+def _power_w(battery: Battery, status: Status) -> float:
+    if status is Status.DISCHARGING:
+        return _told(discharge_w(battery.folder), battery, "its power")
+    _check_rest(battery, status)
+    return 0.0
+
+
+def _held_j(battery: Battery, status: Status) -> float:
+    if status is Status.DISCHARGING:
+        return _told(held_j(battery.folder), battery, "its power, nor what it holds")
+    _check_rest(battery, status)
+    try:
+        return held_j(battery.folder) or 0.0
+    except Doubt:
+        return 0.0
+
+
+def _check_rest(battery: Battery, status: Status) -> None:
+    """Whether a battery that does not discharge gives nothing.
+
+    Raises:
+        LookupError: It has something to give and does not say what it does.
+    """
+    if status is not Status.UNKNOWN:
+        return
+    given_w = discharge_w(battery.folder)
+    if given_w or (given_w is None and held_j(battery.folder)):
+        raise LookupError(f"{battery.name} does not tell whether it discharges")
+
+
+def _told(value: float | None, battery: Battery, what: str) -> float:
     if value is None:
-        raise LookupError("a battery tells neither its power nor what it holds")
+        raise LookupError(f"{battery.name} does not tell {what}")
     return value

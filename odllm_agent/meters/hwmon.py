@@ -1,25 +1,27 @@
 """AMD's and Intel's graphics chips through the kernel's hardware monitors.
 
-An energy counter is preferred to power, which is integrated. A chip that is built into the
-processor is part of the package too: never add the two. Some AMD chips of this kind tell the power
-of the whole processor here.
+Chips are added up; one that cannot be read is told apart, as if it were another domain. An energy
+counter is preferred to power, which is integrated. A chip that is built into the processor is part
+of the package too: never add the two. Some AMD chips of this kind tell the power of the whole
+processor here.
 
 Source: Linux, Documentation/hwmon/sysfs-interface.rst; Documentation/ABI/testing/
 sysfs-driver-intel-i915-hwmon and sysfs-driver-intel-xe-hwmon; Documentation/gpu/amdgpu/thermal.rst.
 """
 
+import os
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
-from odllm_agent.small_files import read_word
+from odllm_agent.small_files import list_folder, read_int, read_word
 
 HWMON = Path("/sys/class/hwmon")
 CHIPS = ("amdgpu", "i915", "xe")
@@ -63,7 +65,7 @@ class Chip:
         if self.counts:
             # Its period is not documented, so standing still is taken for no fault by itself.
             return Counter(lambda: number.read() / MICRO, Bounds(MOST_W, PERIOD_S))
-        return Integral(lambda: number.read() / MICRO, PERIOD_S)
+        return Integral(lambda: _believed_w(number.read() / MICRO, self.file), PERIOD_S)
 
 
 def open_meter(request: Request) -> Meter:
@@ -72,13 +74,14 @@ def open_meter(request: Request) -> Meter:
     if not chips:
         reason = f"no graphics chip of {', '.join(CHIPS)} shows energy or power in {HWMON}"
         return Unavailable(request.text, DOMAIN, reason, "nothing: the kernel's driver decides")
-    means = COUNTED if all(chip.counts for chip in chips) else INTEGRATED
-    limits = Limits.of_period(PERIOD_S, MOST_W * len(chips), STEP_J)
-    try:
-        sensors = {DOMAIN: Sum([chip.open() for chip in chips])}
-    except (OSError, ValueError) as error:
-        return Unavailable(request.text, DOMAIN, *_obstacle(error))
-    return open_sensors(request.text, means, limits, sensors)
+    opened = {chip: _open(chip) for chip in chips}
+    parts = [sensor for sensor in opened.values() if not isinstance(sensor, MissingDomain)]
+    missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
+    if not parts:
+        return Unavailable(request.text, DOMAIN, missing[0].reason, missing[0].remedy)
+    means = COUNTED if all(isinstance(part, Counter) for part in parts) else INTEGRATED
+    limits = Limits.of_period(PERIOD_S, MOST_W * len(parts), STEP_J)
+    return open_sensors(request.text, means, limits, {DOMAIN: Sum(parts)}, missing=missing)
 
 
 def find_chips(hwmon: Path) -> list[Chip]:
@@ -88,18 +91,43 @@ def find_chips(hwmon: Path) -> list[Chip]:
         hwmon: The kernel's directory of hardware monitors.
     """
     monitors = [
-        monitor for monitor in sorted(hwmon.glob("hwmon*")) if read_word(monitor / "name") in CHIPS
+        monitor
+        for monitor in list_folder(hwmon, "hwmon[0-9]+")
+        if read_word(monitor / "name") in CHIPS
     ]
-    found = [
-        _chip([monitor / name for name in ENERGY_FILES], counts=True)
-        or _chip([monitor / name for name in POWER_FILES], counts=False)
-        for monitor in monitors
-    ]
-    return [chip for chip in found if chip]
+    return [chip for monitor in monitors if (chip := _chip(monitor))]
 
 
-def _chip(files: Sequence[Path], *, counts: bool) -> Chip | None:
-    return next((Chip(file, counts) for file in files if file.exists()), None)
+def _chip(monitor: Path) -> Chip | None:
+    """By the first of its files that can be read or, if none can, by the first that is there.
+
+    The second energy counter stands in only for one that is not there: it is of a part.
+    """
+    energy, power = (
+        [monitor / name for name in names if os.path.lexists(monitor / name)]
+        for names in (ENERGY_FILES, POWER_FILES)
+    )
+    shown = [Chip(file, counts=file in energy) for file in (*energy[:1], *power)]
+    return next((chip for chip in shown if _is_told(chip.file)), next(iter(shown), None))
+
+
+def _believed_w(watts: float, file: Path) -> float:
+    if watts > MOST_W:
+        raise ValueError(f"{file} tells {watts:.3g} W, which no chip draws")
+    return watts
+
+
+def _is_told(file: Path) -> bool:
+    value = read_int(file)
+    return value is not None and value >= 0
+
+
+def _open(chip: Chip) -> Sensor | MissingDomain:
+    """A chip's sensor or, since chips are devices of their own, that only this one is missing."""
+    try:
+        return chip.open()
+    except (OSError, ValueError) as error:
+        return MissingDomain(f"{DOMAIN} of {chip.file.parent.name}", *_obstacle(error))
 
 
 def _obstacle(error: Exception) -> tuple[str, str]:

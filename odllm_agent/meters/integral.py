@@ -45,7 +45,7 @@ class Integral:
                 watts = self._power_w()
             except Exception as error:  # noqa: BLE001 - the failure becomes data
                 self._last = None
-                return self._tally.failure(at_ns, str(error))
+                return self._tally.failure(at_ns, str(error) or type(error).__name__)
             self._add(at_ns, watts)
             return self._tally.reading(at_ns)
 

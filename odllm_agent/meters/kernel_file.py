@@ -1,4 +1,4 @@
-"""A file of the kernel's that holds one number."""
+"""A file of the kernel's that holds one number, such as an energy or a power."""
 
 import os
 import weakref
@@ -19,6 +19,7 @@ class NumberFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -27,7 +28,18 @@ class NumberFile:
 
         Raises:
             OSError: The file can no longer be read.
-            ValueError: It holds no number.
+            ValueError: It holds no number, or one below 0.
         """
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        return int(os.read(self._descriptor, _LONGEST_BYTES))
+        try:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            text = os.read(self._descriptor, _LONGEST_BYTES)
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"{self._path} holds no number: {text!r}") from None
+        if number < 0:
+            raise ValueError(f"{self._path} is below 0: {number}")
+        return number

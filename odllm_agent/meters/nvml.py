@@ -1,7 +1,8 @@
 """NVIDIA graphics cards through their driver's library (NVML).
 
-Cards since Volta count their energy in millijoules. Of earlier ones the power is read again and
-again and integrated, and the report says so.
+Cards are added up; one that tells nothing is told apart, as if it were another domain. Cards since
+Volta count their energy in millijoules. Of earlier ones the power is read again and again and
+integrated, and the report says so.
 
 Source: NVIDIA, NVML API reference, nvmlDeviceGetTotalEnergyConsumption, nvmlDeviceGetPowerUsage;
 Yang et al. 2024, "Part-time Power Measurements: nvidia-smi's Lack of Attention".
@@ -12,6 +13,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.integral import Integral
@@ -53,16 +55,29 @@ def open_meter(request: Request) -> Meter:
 
 def _open_cards(name: str, nvml: Any) -> Meter:
     try:
-        cards = [
-            nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())
-        ]
-        if not cards:
-            return Unavailable(name, DOMAIN, "NVIDIA's driver finds no card", NO_CARD)
-        sensors = [open_card(nvml, card) for card in cards]
+        n_cards = nvml.nvmlDeviceGetCount()
+    except nvml.NVMLError as error:
+        return Unavailable(name, DOMAIN, *_why_no_driver(nvml, error))
+    if not n_cards:
+        return Unavailable(name, DOMAIN, "NVIDIA's driver finds no card", NO_CARD)
+    opened = [_open(nvml, index) for index in range(n_cards)]
+    sensors = [sensor for sensor in opened if not isinstance(sensor, MissingDomain)]
+    missing = [lost for lost in opened if isinstance(lost, MissingDomain)]
+    if not sensors:
+        return Unavailable(name, DOMAIN, missing[0].reason, missing[0].remedy)
+    told = {DOMAIN: Sum(sensors)}
+    return open_sensors(name, means(sensors), limits(len(sensors)), told, missing=missing)
+
+
+def _open(nvml: Any, index: int) -> Sensor | MissingDomain:
+    """A card's sensor, or that only this card is missing."""
+    try:
+        return open_card(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
     except nvml.NVMLError as error:
         reason = f"the card tells neither energy nor power: {error}"
-        return Unavailable(name, DOMAIN, reason, "nothing: the card has no such sensor")
-    return open_sensors(name, means(sensors), limits(len(cards)), {DOMAIN: Sum(sensors)})
+        return MissingDomain(
+            f"{DOMAIN} of card {index}", reason, "nothing: the card has no such sensor"
+        )
 
 
 def open_card(nvml: Any, card: object) -> Sensor:

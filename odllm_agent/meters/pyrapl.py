@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 UJ_PER_J = 1_000_000
+# A counter of 32 bits whose step is the largest there is, 1 J.
+MOST_UJ = 2**32 * UJ_PER_J
 
 Api = Literal["PkgAPI", "DramAPI"]
 
@@ -24,27 +27,31 @@ class Counters(Protocol):
         """Micro-joules by socket number, -1 where there is no such socket."""
 
 
-def counters(name: Api) -> Counters:
+def counters(name: Api, files: Sequence[tuple[int, Path]]) -> Counters:
     """One of pyRAPL's sensors.
 
+    Args:
+        name: Which.
+        files: What it is to read: the number of each socket and its counter.
+
     Raises:
-        ModuleNotFoundError: pyRAPL is not installed.
-        OSError: A counter cannot be read.
-        LookupError: pyRAPL does not find one zone per socket.
+        LookupError: pyRAPL does not read just these files, or is not installed.
     """
     with _quiet():
-        pyrapl = importlib.import_module("pyRAPL")
         try:
-            found: Counters = getattr(pyrapl, name)()
-        except pyrapl.PyRAPLException as error:
-            raise LookupError("pyRAPL finds not one package zone per processor socket") from error
-        except OSError as error:
+            found: Any = getattr(importlib.import_module("pyRAPL"), name)()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it does not read them
             # The traceback holds files that pyRAPL did not close, which is told when they are.
-            raise error.with_traceback(None) from None
+            told = f"pyRAPL finds no counters: {error.with_traceback(None)!r}"
+            raise LookupError(told) from None
     # pyRAPL keeps its files open and has no way to close them.
-    for file in found._sys_files:  # type: ignore[attr-defined]  # noqa: SLF001
+    for file in found._sys_files:  # noqa: SLF001
         weakref.finalize(found, file.close)
-    return found
+    opened = [Path(file.name) for file in found._sys_files]  # noqa: SLF001
+    if list(zip(found._socket_ids, opened, strict=True)) != sorted(files):  # noqa: SLF001
+        raise LookupError(f"pyRAPL reads {opened}")
+    counters: Counters = found
+    return counters
 
 
 def socket_value_j(counters: Counters, socket: int) -> Callable[[], float]:
@@ -56,7 +63,18 @@ def socket_value_j(counters: Counters, socket: int) -> Callable[[], float]:
     """
     if dict(enumerate(counters.energy())).get(socket, -1) < 0:
         raise LookupError(f"pyRAPL reads nothing of package {socket}")
-    return lambda: counters.energy()[socket] / UJ_PER_J
+    return lambda: counted_j(counters.energy()[socket])
+
+
+def counted_j(value_uj: float) -> float:
+    """A counter's joules.
+
+    Raises:
+        ValueError: No counter shows such a number.
+    """
+    if not 0 <= value_uj <= MOST_UJ:
+        raise ValueError(f"a counter shows {value_uj:.6g} uJ")
+    return value_uj / UJ_PER_J
 
 
 class _Without(MetaPathFinder):

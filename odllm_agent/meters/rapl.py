@@ -1,13 +1,15 @@
 """The processor's own energy counters (RAPL).
 
-Package and DRAM come through pyRAPL's sensors; cores, built-in graphics (uncore) and the whole
-platform (psys) beside them. The platform holds the package, and the package its cores and graphics:
+Package and DRAM come through pyRAPL's sensors where it finds the same counters, and else from the
+kernel's files themselves; cores, built-in graphics (uncore) and the whole platform (psys) beside
+them. The platform holds the package, and the package its cores and graphics:
 they are told apart and never added up.
 
 Source of the counters' behaviour: Linux, Documentation/power/powercap/powercap.rst; Intel SDM
 volume 3B, "Running Average Power Limit".
 """
 
+import contextlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,13 +20,14 @@ from odllm_agent.meters import pyrapl
 from odllm_agent.meters.base import Limits, Meter, Unavailable
 from odllm_agent.meters.counter import Bounds, Counter
 from odllm_agent.meters.kernel_file import NumberFile
-from odllm_agent.meters.pyrapl import UJ_PER_J
+from odllm_agent.meters.pyrapl import MOST_UJ, UJ_PER_J
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
-from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, find_zones
+from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, Zones, find_zones
 from odllm_agent.small_files import read_text
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
+ROOT = Path("/")
 
 # The counter moves about once a millisecond (Intel SDM 3B; Haehnel et al. 2012, "Measuring energy
 # consumption for short code paths using RAPL").
@@ -37,6 +40,10 @@ STEP_J = 2.0**-14
 # The largest thermal design power of an x86 package on sale is 500 W (AMD EPYC 9965): no package
 # sustains more over a window, and none wraps its counter sooner.
 MOST_W = 500.0
+
+# The least energy after which a counter of 32 bits starts over: 2**32 steps of 2**-16 J, for those
+# that do not tell.
+LEAST_RANGE_J = 2.0**16
 
 # Hundreds of updates: no processor that runs draws nothing for as long. Cores that sleep and
 # built-in graphics that nothing is shown on may, so theirs may stand still.
@@ -52,66 +59,68 @@ def open_meter(request: Request) -> Meter:
     """The meter of this device, or one that says why there is none."""
     if not POWERCAP.is_dir():
         return Unavailable(request.text, PACKAGE, *_why_absent_here())
-    try:
-        zones = find_zones(POWERCAP)
-        opened = {domain: _open(domain, zones.get(domain, ())) for domain in DOMAINS}
-    except (LookupError, OSError, ValueError) as error:
-        return Unavailable(request.text, PACKAGE, *_obstacle(error))
+    zones = find_zones(POWERCAP, len(linux.sockets(ROOT)))
+    opened = {domain: _open(domain, zones) for domain in DOMAINS}
     sensors = {
         domain: sensor for domain, sensor in opened.items() if not isinstance(sensor, MissingDomain)
     }
     missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
-    return open_sensors(request.text, COUNTED, limits(zones), sensors, missing=missing)
+    return open_sensors(request.text, COUNTED, limits(zones.by_domain), sensors, missing=missing)
 
 
 def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:
     """The windows in which none of the zones may wrap twice."""
-    ranges_j = [zone.range_j for parts in zones.values() for zone in parts]
+    ranges_j = [zone.range_j or LEAST_RANGE_J for parts in zones.values() for zone in parts]
     return Limits.of_period(
         PERIOD_S,
-        most_w=MOST_W * len(zones[PACKAGE]),
+        most_w=MOST_W * max((len(parts) for parts in zones.values()), default=1),
         step_j=STEP_J,
-        longest_s=min(ranges_j) / MOST_W,
+        longest_s=min(ranges_j, default=LEAST_RANGE_J) / MOST_W,
     )
 
 
-def _open(domain: str, zones: Sequence[Zone]) -> Sensor | MissingDomain:
-    if not zones:
-        return MissingDomain(domain, f"this machine shows no {domain} counter")
+def _open(domain: str, zones: Zones) -> Sensor | MissingDomain:
+    if domain in zones.lost:
+        return MissingDomain(domain, zones.lost[domain])
+    parts = zones.by_domain[domain]
     stalled_s = None if domain in MAY_STAND_STILL else STALLED_S
     try:
         return Sum(
             [
                 Counter(value_j, Bounds(MOST_W, PERIOD_S, zone.range_j, stalled_s))
-                for zone, value_j in zip(zones, _values_j(domain, zones), strict=True)
+                for zone, value_j in zip(parts, _values_j(domain, parts), strict=True)
             ]
         )
-    except LookupError as error:
-        # Without one package per socket the packages' parts would be too few as well.
-        if domain == PACKAGE:
-            raise
-        return MissingDomain(domain, *_obstacle(error))
-    except (ModuleNotFoundError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return MissingDomain(domain, *_obstacle(error))
 
 
 def _values_j(domain: str, zones: Sequence[Zone]) -> list[Callable[[], float]]:
     """What reads each zone's counter, in joules."""
     if domain in THROUGH_PYRAPL:
-        counters = pyrapl.counters(THROUGH_PYRAPL[domain])
-        return [pyrapl.socket_value_j(counters, zone.socket) for zone in zones]
+        # pyRAPL refuses machines whose files are sound: a processor that is off stops it, and so
+        # does a package of several dies.
+        files = [(zone.socket, zone.energy_file) for zone in zones]
+        with contextlib.suppress(LookupError, ValueError):
+            counters = pyrapl.counters(THROUGH_PYRAPL[domain], files)
+            return [pyrapl.socket_value_j(counters, zone.socket) for zone in zones]
     return [_value_j(zone) for zone in zones]
 
 
 def _value_j(zone: Zone) -> Callable[[], float]:
     file = NumberFile(zone.energy_file)
-    return lambda: file.read() / UJ_PER_J
+
+    def value_j() -> float:
+        value_uj = file.read()
+        if value_uj > MOST_UJ:
+            raise ValueError(f"{zone.energy_file} is beyond any counter: {value_uj}")
+        return value_uj / UJ_PER_J
+
+    return value_j
 
 
 def _obstacle(error: Exception) -> tuple[str, str]:
     """Why a counter is not read, and what to do about it."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed", 'pip install "odllm[agent]"'
     if isinstance(error, PermissionError):
         return f"this user may not read {error.filename}", ALLOW_READING
     return f"the energy counters cannot be read: {error}", "see docs/energy.md"

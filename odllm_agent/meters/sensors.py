@@ -41,9 +41,9 @@ def added(readings: Sequence[Reading]) -> Reading:
     at_ns = max(reading.at_ns for reading in readings)
     latest = max(readings, key=lambda reading: reading.fault_ns)
     energies_j = [reading.energy_j for reading in readings if reading.energy_j is not None]
-    reason = next((reading.reason for reading in readings if reading.energy_j is None), "")
-    total_j = None if reason else sum(energies_j)
-    return Reading(at_ns, total_j, reason, latest.fault_ns, latest.fault)
+    reasons = [reading.reason for reading in readings if reading.energy_j is None]
+    total_j = None if reasons else sum(energies_j)
+    return Reading(at_ns, total_j, "; ".join(reasons[:1]), latest.fault_ns, latest.fault)
 
 
 class SensorMeter:

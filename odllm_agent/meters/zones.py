@@ -1,5 +1,9 @@
 """The kernel's RAPL zones: what they are called, and where each starts over.
 
+Each zone stands for itself: one that tells no name or no range takes from the others only what
+would be wrong without it. The same packages under `intel-rapl-mmio` are never looked at, and the
+platform (psys) is never added to them.
+
 Source: Linux, Documentation/power/powercap/powercap.rst. AMD's zones are under `intel-rapl` too.
 """
 
@@ -9,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odllm_agent.meters.pyrapl import UJ_PER_J
+from odllm_agent.small_files import list_folder, read_int, read_word
 
 PACKAGE = "package"
 PSYS = "psys"
 IN_PACKAGE = ("core", "uncore", "dram")
 DOMAINS = (PACKAGE, *IN_PACKAGE, PSYS)
+
+_PACKAGE_NAME = re.compile(r"package-([0-9]+)(-die-[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,61 +29,113 @@ class Zone:
 
     Attributes:
         energy_file: The file of its counter, in micro-joules.
-        range_j: The value after which it starts over.
+        range_j: The value after which it starts over, or `None` where it does not tell.
         socket: The number of the processor socket that it is of; 0 for the platform.
     """
 
     energy_file: Path
-    range_j: float
+    range_j: float | None
     socket: int
 
     @classmethod
     def read(cls, directory: Path, socket: int) -> "Zone":
-        """The zone of a directory.
-
-        Raises:
-            OSError: Its range cannot be read.
-            ValueError: Its range is no number.
-        """
-        range_uj = int((directory / "max_energy_range_uj").read_text())
-        return cls(directory / "energy_uj", range_uj / UJ_PER_J, socket)
+        """The zone of a directory."""
+        energy_file = directory / "energy_uj"
+        range_uj = read_int(directory / "max_energy_range_uj") or 0
+        # A counter that is beyond its range has another one.
+        believed = range_uj > max(0, read_int(energy_file) or 0)
+        return cls(energy_file, range_uj / UJ_PER_J if believed else None, socket)
 
 
-def find_zones(powercap: Path) -> Mapping[str, Sequence[Zone]]:
-    """The zones of each domain, one per socket; psys has one.
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """The zones of a machine.
 
-    A domain that only some of the sockets show is left out, for its sum would be too small.
+    Attributes:
+        by_domain: One per package, or per die of it; psys has one. A domain that only some of the
+            packages show is left out, for its sum would be too small.
+        lost: Why each of the other domains is not told.
+    """
+
+    by_domain: Mapping[str, Sequence[Zone]]
+    lost: Mapping[str, str]
+
+
+def find_zones(powercap: Path, sockets: int = 0) -> Zones:
+    """The zones of each domain.
 
     Args:
         powercap: The kernel's directory of RAPL zones.
-
-    Raises:
-        OSError: A zone cannot be read.
-        LookupError: There is no package zone, or one that pyRAPL cannot tell apart.
+        sockets: How many processor sockets are on, or 0 where the system does not tell.
     """
-    packages = {name: path for path, name in _names(powercap, "intel-rapl") if "package" in name}
-    if not packages or not all(re.fullmatch(r"package-\d+", name) for name in packages):
-        names = sorted(name for _, name in _names(powercap, "intel-rapl"))
-        raise LookupError(f"pyRAPL needs zones like package-0 and found {names}")
-    found = {PACKAGE: [Zone.read(path, _socket(name)) for name, path in packages.items()]}
-    for domain in IN_PACKAGE:
-        parts = [
-            Zone.read(path, _socket(package))
-            for package, directory in packages.items()
-            for path, name in _names(directory, directory.name)
-            if name == domain
-        ]
-        if len(parts) == len(packages):
-            found[domain] = parts
-    platform = [Zone.read(path, 0) for path, name in _names(powercap, "intel-rapl") if name == PSYS]
-    return found | ({PSYS: platform} if platform else {})
+    named, nameless = _names(powercap)
+    packages = {name: path for name, path in named if _PACKAGE_NAME.fullmatch(name)}
+    found: dict[str, Sequence[Zone]] = {}
+    lost: dict[str, str] = {}
+    incomplete = _why_incomplete(packages, nameless, sockets)
+    for domain in (PACKAGE, *IN_PACKAGE):
+        parts, reason = _parts(domain, packages)
+        reason = incomplete or reason
+        found |= {} if reason else {domain: parts}
+        lost |= {domain: reason} if reason else {}
+    platform = [Zone.read(path, 0) for name, path in named if name == PSYS][:1]
+    found |= {PSYS: platform} if platform else {}
+    lost |= {} if platform else {PSYS: _why_not_shown(PSYS, nameless)}
+    return Zones(found, lost)
 
 
-def _names(directory: Path, prefix: str) -> list[tuple[Path, str]]:
-    """The zones right below a directory, with what the kernel calls them."""
-    paths = sorted(directory.glob(f"{prefix}:*"))
-    return [(path, (path / "name").read_text().strip()) for path in paths]
+def _names(directory: Path) -> tuple[list[tuple[str, Path]], list[str]]:
+    """The zones right below a directory by what the kernel calls them, and those without a name.
+
+    The first of two with the same name counts: it is the same zone.
+    """
+    paths = list_folder(directory, r"intel-rapl(:[0-9]+)+")
+    told = [(read_word(path / "name"), path) for path in paths]
+    named: dict[str, Path] = {}
+    for name, path in told:
+        if name is not None:
+            named.setdefault(name, path)
+    return list(named.items()), [path.name for name, path in told if name is None]
+
+
+def _why_incomplete(packages: Mapping[str, Path], nameless: Sequence[str], sockets: int) -> str:
+    """Why the sum of the packages would be too small, or nothing."""
+    shown = {_socket(name) for name in packages}
+    if not packages:
+        return _why_not_shown(PACKAGE, nameless)
+    if len(shown) < sockets:
+        return f"{sockets} processor sockets are on, and only {_listed(packages)} has a counter"
+    of_dies = any("die" in name for name in packages)
+    if nameless and (of_dies or not sockets):
+        return f"{_listed(nameless)} tells no name and may be a package beside {_listed(packages)}"
+    return ""
+
+
+def _parts(domain: str, packages: Mapping[str, Path]) -> tuple[list[Zone], str]:
+    """The zones of a domain, one per package, or why there are too few."""
+    if domain == PACKAGE:
+        return [Zone.read(path, _socket(name)) for name, path in packages.items()], ""
+    parts, nameless = [], []
+    for package, directory in packages.items():
+        named, untold = _names(directory)
+        parts += [Zone.read(path, _socket(package)) for name, path in named if name == domain]
+        nameless += untold
+    if not parts:
+        return [], _why_not_shown(domain, nameless)
+    if len(parts) < len(packages):
+        return [], f"only {len(parts)} of {len(packages)} packages show a {domain} counter"
+    return parts, ""
+
+
+def _why_not_shown(domain: str, nameless: Sequence[str]) -> str:
+    told = f"this machine shows no {domain} counter"
+    return f"{told}, but {_listed(nameless)} tells no name" if nameless else told
+
+
+def _listed(names: Sequence[str] | Mapping[str, Path]) -> str:
+    return ", ".join(names)
 
 
 def _socket(package: str) -> int:
-    return int(package.removeprefix("package-"))
+    found = _PACKAGE_NAME.fullmatch(package)
+    return int(found[1]) if found else 0

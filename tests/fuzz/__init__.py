@@ -1,1 +1,1 @@
-"""Mutated GGUF files, and everything of the agent that reads such files."""
+"""Mutated GGUF files and spoilt sensors, and everything of the agent that reads such files."""

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: mutated files, read by everything of the agent that reads them."""
+"""`python -m tests.fuzz`: mutated files and spoilt sensors, read by everything that reads them."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tests.fuzz import questions
+from tests.fuzz import questions, sensors
 from tests.fuzz.campaign import Tally
 from tests.fuzz.sandbox import run_apart
 
@@ -17,6 +17,7 @@ _EXAMPLES = """\
 examples:
   python -m tests.fuzz                              10,000 mutations, one in 50 in all processes
   python -m tests.fuzz --seed 7 --only 1234         one of them again
+  python -m tests.fuzz.sensors                      2,000 machines with spoilt sensors alone
 
 Exit status: 0 nothing broke, 1 something did.
 """
@@ -47,7 +48,9 @@ def main() -> int:
             for breach in part.breaches:
                 print(breach, flush=True)
     _print(tally, peak_bytes)
-    wrong = [] if options.only is not None else questions.broken(seed)
+    if options.only is not None:
+        return 1 if tally.breaches or peak_bytes > _MOST_BYTES else 0
+    wrong = [*questions.broken(seed), *sensors.misread(seed)]
     return 1 if tally.breaches or wrong or peak_bytes > _MOST_BYTES else 0
 
 

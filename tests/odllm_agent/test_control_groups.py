@@ -6,7 +6,7 @@ import pytest
 
 from odllm_agent import control_groups
 from odllm_agent.control_groups import Membership, Quota, cpu_groups, memory_groups, tightest
-from tests.small_files import write
+from tests.small_files import SPOILT, spoil, write
 
 CGROUP = "4:memory:/process_api/9969\n3:cpuset:/\n2:cpu,cpuacct:/\n0::/\n"
 # Of a virtual machine with both versions, mounted where systemd mounts them.
@@ -33,6 +33,9 @@ def quota(of: Membership) -> Quota | None:
         ("20000\n 50000\n", 0.4),
         ("max 100000\n", None),
         ("-1\n 100000\n", None),
+        ("100000 0\n", None),
+        ("100000\n", None),
+        ("much 100000\n", None),
         (" ", None),
     ],
 )
@@ -145,3 +148,59 @@ def test_a_container_that_sees_its_group_as_the_root_is_bound_by_it(tmp_path: Pa
     )
     groups = memory_groups(Membership("0::/docker/abc\n", UNIFIED, tmp_path))
     assert [group.available_bytes() for group in groups] == [0]
+
+
+ODD = "\n\nodd\n1:2\n: :\n0:\n0::relative\n9:cpu\n"
+
+
+def test_lines_that_are_not_understood_hide_no_group(tmp_path: Path) -> None:
+    top = write(tmp_path / "sys/fs/cgroup", **{"a__cpu.max": "50000 100000\n"})
+    odd_mounts = "1 2\n- cgroup2\n1 2 3 / relative rw - cgroup2 x rw\n30 23 0:26 / /sys\n - - -\n"
+    inside = Membership(ODD + "0::/a\n" + ODD, odd_mounts + UNIFIED + odd_mounts, tmp_path)
+    assert quota(inside) == Quota(0.5, top / "a")
+
+
+def test_a_mount_whose_path_is_no_text_hides_no_group(tmp_path: Path) -> None:
+    mount = b"99 23 0:26 / /media/caf\xe9 rw - ext4 /dev/sdb rw\n"
+    (tmp_path / "cgroup").write_bytes(b"0::/a\xe9\n")
+    (tmp_path / "mountinfo").write_bytes(mount + UNIFIED.encode())
+    own = Membership(
+        control_groups._read_paths(tmp_path / "cgroup"),
+        control_groups._read_paths(tmp_path / "mountinfo"),
+        tmp_path,
+    )
+    assert [version for version, _ in own.groups("cpu")] == [2, 2]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_group_that_does_not_tell_leaves_those_above_it(tmp_path: Path, how: str) -> None:
+    files = {"memory.max": "5000\n", "memory.current": "1000\n", "memory.stat": "anon 1\n"}
+    top = write(tmp_path / "sys/fs/cgroup/a", **files)
+    inner = write(top / "b", **files, **{"cpu.max": "1 1\n"})
+    write(top, **{"cpu.max": "50000 100000\n"})
+    for name in ("memory.max", "cpu.max"):
+        spoil(inner / name, how)
+    inside = Membership("0::/a/b\n", UNIFIED, tmp_path)
+    assert quota(inside) == Quota(0.5, top)
+    told = [group.available_bytes() for group in memory_groups(inside)]
+    assert [available for available in told if available is not None] == [4000]
+
+
+@pytest.mark.parametrize(
+    ("limit", "usage", "stat", "available"),
+    [
+        ("5000", "1000", "inactive_file 300\nodd\nodd line of words\nfile -1\n", 4300),
+        ("5000", "1000", "inactive_file 9000\n", 5000),
+        ("5000", "9000", "", 0),
+        ("-1", "1000", "", None),
+        ("many", "1000", "", None),
+        ("5000", "", "", None),
+    ],
+)
+def test_memory_is_told_as_far_as_it_can_be(
+    tmp_path: Path, limit: str, usage: str, stat: str, available: int | None
+) -> None:
+    files = {"memory.max": limit, "memory.current": usage, "memory.stat": stat}
+    write(tmp_path / "sys/fs/cgroup/a", **files)
+    (group, *_) = memory_groups(Membership("0::/a\n", UNIFIED, tmp_path))
+    assert group.available_bytes() == available

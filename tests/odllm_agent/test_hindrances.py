@@ -137,7 +137,8 @@ def test_hardware_threads_that_are_off_are_told() -> None:
 @pytest.mark.parametrize(
     ("on_battery", "percent", "verdict", "told"),
     [
-        (None, None, FINE, "no battery"),
+        (None, None, FINE, "no battery that tells anything"),
+        (None, 50.0, NOTE, "a battery at 50 % does not tell whether it feeds the device"),
         (False, 80.0, FINE, "on mains, the battery at 80 %"),
         (True, 43.4, DISTURBS, "on battery at 43 %"),
         (True, None, DISTURBS, "on battery"),

@@ -1,13 +1,16 @@
 """Linux's files, as bytes captured from a virtual machine and as the kernel documents them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from odllm_agent import linux
 from odllm_agent.linux import Sensors
 from odllm_agent.small_files import read_word
-from tests.small_files import write
+from tests.power_supplies import OFF, USB_ON, battery, build
+from tests.small_files import SPOILT, spoil, write
 
 STAT = """cpu  89286 12691 8954 153172 308 5 79 63 400 40
 cpu0 41462 6389 3736 80571 26 0 17 26 0 0
@@ -97,6 +100,57 @@ def test_lists_of_cpus_are_read_as_the_kernel_writes_them(text: str, cpus: tuple
     assert linux.cpu_list(text) == cpus
 
 
+@pytest.mark.parametrize("text", ["0-", "-3", "0-3;5", "all", "0-99999999999", "0,,1", "1 2"])
+def test_what_is_no_list_of_cpus_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="no list of CPUs"):
+        linux.cpu_list(text)
+    cpus = write(tmp_path / "sys/devices/system/cpu", online=text, present="0-3\n")
+    assert (linux.online_cpus(tmp_path), linux.present_cpus(tmp_path)) == (None, 4)
+    assert linux.read_cpus(cpus / "online") == ()
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "0-99999999999\n", "many\n"])
+def test_a_core_whose_siblings_are_not_told_keeps_none_from_being_counted(
+    tmp_path: Path, how: str
+) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu in (0, 1, 2):
+        write(cpus / f"cpu{cpu}", topology__thread_siblings_list=f"{cpu}\n")
+    spoil(cpus / "cpu2/topology/thread_siblings_list", how)
+    assert linux.physical_cores([0, 1, 2], tmp_path) == 2
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "many\n", "-1\n", "65535\n", f"{2**63}\n"])
+def test_sockets_are_those_of_cpus_that_are_on(tmp_path: Path, how: str) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu, package in enumerate((0, 0, 3, 7, 65535)):
+        write(cpus / f"cpu{cpu}", topology__physical_package_id=f"{package}\n", online="1\n")
+    write(cpus / "cpu4", online="0\n")
+    spoil(cpus / "cpu3/topology/physical_package_id", how)
+    assert linux.sockets(tmp_path) == {0, 3}
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "0-3;\n"])
+def test_a_counter_that_does_not_tell_its_cores_leaves_their_capacities(
+    tmp_path: Path, how: str
+) -> None:
+    devices = write(tmp_path / "sys/devices", cpu_core__cpus="0-1\n", cpu_atom__cpus="2-3\n")
+    for cpu, capacity in enumerate((1024, 1024, 512, 512)):
+        write(devices / f"system/cpu/cpu{cpu}", cpu_capacity=f"{capacity}\n")
+    spoil(devices / "cpu_atom/cpus", how)
+    assert linux.core_types(tmp_path) == {"performance": (0, 1), "efficiency": (2, 3)}
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-5\n", "1000000\n", "much\n"])
+def test_a_capacity_that_cannot_be_makes_no_type_of_core(tmp_path: Path, how: str) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu in range(4):
+        write(cpus / f"cpu{cpu}", cpu_capacity="1024\n")
+    write(cpus, cpu0x__cpu_capacity="1\n", cpuidle__cpu_capacity="2\n")
+    spoil(cpus / "cpu3/cpu_capacity", how)
+    assert linux.core_types(tmp_path) == {}
+
+
 def test_intels_types_of_cores_are_those_of_its_counters(tmp_path: Path) -> None:
     write(tmp_path / "sys/devices", cpu_core__cpus="0-3\n", cpu_atom__cpus="4-11\n")
     found = linux.core_types(tmp_path)
@@ -130,6 +184,31 @@ def test_a_device_without_sensors_tells_nothing_rather_than_zero(tmp_path: Path)
     assert sensors.on_battery() is None
 
 
+@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-1\n", f"{2**31}\n", "<unknown>\n"])
+def test_a_cpu_that_does_not_tell_its_frequency_hides_no_other(tmp_path: Path, how: str) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu, ghz in ((0, 1), (1, 2), (2, 3), (10, 4)):
+        write(cpus / f"cpu{cpu}", cpufreq__scaling_cur_freq=f"{ghz}000000\n")
+    spoil(cpus / "cpu1/cpufreq/scaling_cur_freq", how)
+    assert Sensors.find(tmp_path).frequencies_hz() == [1.0e9, 3.0e9, 4.0e9]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_the_first_cpu_that_tells_stands_for_one_that_is_off(tmp_path: Path, how: str) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu, governor in ((0, "none"), (2, "powersave"), (10, "performance")):
+        write(
+            cpus / f"cpu{cpu}/cpufreq",
+            scaling_governor=f"{governor}\n",
+            energy_performance_preference=f"{governor}\n",
+        )
+    spoil(cpus / "cpu0/cpufreq/scaling_governor", how)
+    spoil(cpus / "cpu0/cpufreq/energy_performance_preference", how)
+    sensors = Sensors.find(tmp_path)
+    assert read_word(sensors.governor) == "powersave"
+    assert read_word(sensors.energy_preference) == "powersave"
+
+
 def test_every_cpu_tells_its_frequency_and_the_first_what_it_is_told_to_do(tmp_path: Path) -> None:
     for cpu, khz in enumerate((1_000_000, 3_000_000)):
         write(
@@ -159,7 +238,6 @@ def test_the_temperature_is_the_cpus_and_not_the_disks(tmp_path: Path) -> None:
     )
     sensors = Sensors.find(tmp_path)
     assert sensors.temperature_c() == 71.0
-    assert len(sensors.temperatures) == 1
 
 
 def test_amds_own_die_sensor_is_preferred_to_the_one_with_an_offset(tmp_path: Path) -> None:
@@ -188,7 +266,7 @@ def test_thermal_zones_stand_in_for_a_missing_chip(tmp_path: Path) -> None:
 def test_a_sensor_that_goes_away_is_missing(tmp_path: Path) -> None:
     write(tmp_path / "sys/class/thermal/thermal_zone0", type="x86_pkg_temp\n", temp="55000\n")
     sensors = Sensors.find(tmp_path)
-    sensors.temperatures[0].unlink()
+    (tmp_path / "sys/class/thermal/thermal_zone0/temp").unlink()
     assert sensors.temperature_c() is None
 
 
@@ -204,32 +282,12 @@ def test_throttle_events_are_counted_once_per_core_and_package(tmp_path: Path) -
     assert Sensors.find(tmp_path).throttle_count() == 111
 
 
-@pytest.mark.parametrize(
-    ("online", "status", "on_battery"),
-    [
-        ("1\n", "Charging\n", False),
-        ("0\n", "Discharging\n", True),
-        (None, "Discharging\n", True),
-        (None, "Full\n", False),
-        ("1\n", None, None),
-        (None, "", None),
-    ],
-)
-def test_a_laptop_is_on_battery_when_no_adapter_is_plugged_in(
-    tmp_path: Path, online: str | None, status: str | None, on_battery: bool | None
+def test_the_kernels_files_are_asked_and_not_psutil(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supplies = tmp_path / "sys/class/power_supply"
-    write(supplies, mouse__type="Battery\n", mouse__scope="Device\n", mouse__status="Discharging\n")
-    if online is not None:
-        write(supplies, AC__type="Mains\n", AC__online=online)
-    if status is not None:
-        write(supplies, BAT0__type="Battery\n", BAT0__status=status)
-    assert Sensors.find(tmp_path).on_battery() is on_battery
-
-
-def test_batteries_count_alike_and_those_of_a_mouse_do_not(tmp_path: Path) -> None:
-    supplies = tmp_path / "sys/class/power_supply"
-    write(supplies, mouse__type="Battery\n", mouse__scope="Device\n", mouse__capacity="5\n")
-    write(supplies, BAT0__type="Battery\n", BAT0__capacity="80\n")
-    write(supplies, BAT1__type="Battery\n", BAT1__capacity="40\n")
-    assert Sensors.find(tmp_path).battery_percent() == 60.0
+    build(tmp_path, {"BAT0": battery("Charging", capacity=80), "AC": OFF, "ucsi": USB_ON})
+    monkeypatch.setattr(linux, "_sensors", lambda: Sensors.find(tmp_path))
+    discharging = SimpleNamespace(power_plugged=False, percent=3.0)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: discharging)
+    told = linux.read_state()
+    assert (told.on_battery, told.battery_percent) == (False, 80.0)

@@ -62,9 +62,18 @@ def write_uj(path: Path, value_uj: float) -> None:
     os.close(descriptor)
 
 
-def above(tree: Path, *arguments: str, sockets: int = 1) -> dict[str, object]:
-    """What one of the scenarios below answers that runs where the tree is the system's."""
-    mounts = []
+def above(
+    tree: Path, *arguments: str, sockets: int = 1, cpus: Path | None = None
+) -> dict[str, object]:
+    """What one of the scenarios below answers that runs where the tree is the system's.
+
+    Args:
+        tree: The tree.
+        arguments: The scenario, and what it takes.
+        sockets: How many processors are to be sockets of their own.
+        cpus: What the system is to tell of its processors, or `None` for what it does.
+    """
+    mounts = [] if cpus is None else [f"mount --bind '{cpus}' /sys/devices/system/cpu"]
     for socket in range(1, sockets):
         number = tree.with_name(f"socket-{socket}")
         number.write_text(f"{socket}\n")

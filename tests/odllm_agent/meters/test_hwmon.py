@@ -10,6 +10,7 @@ from odllm_agent.meters.base import Meter
 from odllm_agent.meters.hwmon import find_chips
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import set_in
+from tests.small_files import SPOILT, spoil
 
 HWMON = Request.parse("hwmon")
 
@@ -106,6 +107,43 @@ def test_a_chip_that_this_user_may_not_read_gives_the_command(
 def test_a_chip_whose_sensor_holds_no_number_is_a_reason(root: Path) -> None:
     (monitor(root, 0, "i915", energy1_input=1) / "energy1_input").write_text("\n")
     assert "sensor cannot be read" in open_chips().report().reason
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "-1\n", "many\n"])
+def test_a_chip_that_cannot_be_read_is_told_apart_and_takes_nothing_from_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    clock = set_in(monkeypatch, counter)
+    bad = monitor(root, 0, "i915", energy1_input=1) / "energy1_input"
+    spoil(bad, how)
+    directory = monitor(root, 1, "xe", energy1_input=5_000_000_000)
+    meter = open_chips()
+    before = meter.read()
+    clock.advance(2.0)
+    (directory / "energy1_input").write_text("5060500000\n")
+    told = {
+        each.domain: each for each in energies(Phase.DECODE, (meter,), (before,), (meter.read(),))
+    }
+    assert told["gpu"].energy_j == pytest.approx(60.5)
+    assert how == "gone" or str(bad) in told["gpu of hwmon0"].reason
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "-1\n"])
+def test_power_stands_in_for_energy_that_cannot_be_read_and_its_part_does_not(
+    root: Path, how: str
+) -> None:
+    spoil(monitor(root, 0, "xe", energy2_input=2, power1_input=3) / "energy1_input", how)
+    spoil(monitor(root, 1, "amdgpu", power1_input=3) / "power1_average", how)
+    first = ("hwmon0/energy2_input", True) if how == "gone" else ("hwmon0/power1_input", False)
+    assert chosen(root) == [first, ("hwmon1/power1_input", False)]
+
+
+def test_a_power_that_no_chip_draws_is_a_reason(root: Path) -> None:
+    monitor(root, 0, "amdgpu", power1_average=10**13)
+    monitor(root, 1, "amdgpu", power1_average=9_000_000)
+    report = open_chips().report()
+    assert report.domains == ("gpu",)
+    assert "hwmon0/power1_average tells 1e+07 W, which no chip draws" in report.missing[0].reason
 
 
 def test_a_device_without_such_a_chip_says_so(root: Path) -> None:

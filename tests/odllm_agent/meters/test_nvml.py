@@ -114,6 +114,23 @@ def test_a_card_that_falls_off_the_bus_gives_its_reason(driver: Driver) -> None:
     assert "GPU is lost" in reading.reason
 
 
+def test_a_card_that_tells_nothing_is_told_apart_and_hides_no_other(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = set_in(monkeypatch, counter)
+    driver.energy_mj, driver.power_mw = [None, 170_123_456_789], [None, 65_432]
+    meter = nvml.open_meter(NVML)
+    before = meter.read()
+    clock.advance(2.0)
+    driver.energy_mj[1] = 170_123_456_789 + 130_864
+    told = {
+        each.domain: each for each in energies(Phase.DECODE, (meter,), (before,), (meter.read(),))
+    }
+    assert told["gpu"].energy_j == pytest.approx(130.864)
+    assert "neither energy nor power" in told["gpu of card 0"].reason
+    assert meter.limits.most_w == nvml.MOST_W
+
+
 @pytest.mark.parametrize(("cards", "reason"), [([], "finds no card"), ([None], "neither energy")])
 def test_a_driver_without_a_card_that_tells_says_so(
     driver: Driver, cards: list[int | None], reason: str

@@ -12,6 +12,7 @@ import pytest
 
 from odllm_agent.contract import Energy, MeterReport, Method, from_json
 from odllm_agent.meters import rapl
+from tests import small_files
 from tests.odllm_agent.meters import powercap
 
 
@@ -41,6 +42,15 @@ def told(answer: dict[str, object]) -> list[dict[str, Energy]]:
     assert isinstance(lines, list)
     windows = [[from_json(Energy, line) for line in window] for window in lines]
     return [{energy.domain: energy for energy in window} for window in windows]
+
+
+# Two joules of the package, one of its cores, a half of its DRAM, four of the platform.
+STEPS = json.dumps(
+    [
+        {"0": 1e6, "0:0": 1e6, "0:1": 1e6, "1": 1e6},
+        {"0": 3e6, "0:0": 2e6, "0:1": 1.5e6, "1": 5e6},
+    ]
+)
 
 
 def run(tree: Path, *steps: Mapping[str, float | None]) -> list[dict[str, Energy]]:
@@ -181,24 +191,65 @@ def test_one_counter_that_this_user_may_not_read_is_a_missing_domain(tmp_path: P
 @needs_two_processors
 def test_a_socket_without_a_zone_is_a_reason(tmp_path: Path) -> None:
     answer = powercap.above(powercap.build(tmp_path / "class"), "report", sockets=2)
-    assert "not one package zone per processor socket" in reported(answer).reason
+    lost = {each.domain: each.reason for each in reported(answer).missing}
+    assert lost["package"] == "2 processor sockets are on, and only package-0 has a counter"
+    assert reported(answer).domains == ("psys",)
 
 
-def test_a_zone_that_pyrapl_passes_over_is_a_reason(tmp_path: Path) -> None:
-    answer = powercap.above(powercap.build(tmp_path / "class", packages=2), "report")
-    assert "pyRAPL reads nothing of package 1" in reported(answer).reason
+def test_packages_that_pyrapl_passes_over_are_read_all_the_same(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path / "class", packages=2)
+    first, last = {"0": 1e6, "1": 1e6, "0:1": 1e6, "1:1": 1e6}, {"0": 3e6, "1": 4e6, "0:1": 2e6}
+    window, _ = run(tree, first, last)
+    assert (window["package"].energy_j, window["dram"].energy_j) == (5.0, 1.0)
 
 
-def test_a_tree_without_a_package_is_a_reason(tmp_path: Path) -> None:
-    answer = powercap.above(powercap.build(tmp_path / "class", packages=0), "report")
-    assert reported(answer).method is Method.UNAVAILABLE
-    assert reported(answer).reason
+@pytest.mark.parametrize(
+    "cpus",
+    [
+        {"present": "0-1\n", "cpu0__topology__physical_package_id": "0\n", "cpu1__online": "0\n"},
+        {"present": "0-3\n", "cpu0__topology__physical_package_id": "0\n"},
+        {"cpu0__topology__physical_package_id": "0\n"},
+        {
+            "present": "0-1\n",
+            "cpu0__topology__physical_package_id": "0\n",
+            "cpu1__topology__physical_package_id": "",
+        },
+        {"present": "none\n"},
+    ],
+    ids=["SMT is off", "folders are missing", "none are listed", "one is empty", "none tells"],
+)
+def test_a_processor_that_is_off_costs_no_energy(tmp_path: Path, cpus: dict[str, str]) -> None:
+    tree = powercap.build(tmp_path / "class")
+    small_files.write(tmp_path / "cpu", **cpus)
+    answer = powercap.above(tree, "scripted", STEPS, cpus=tmp_path / "cpu")
+    window, _ = told(answer)
+    energies_j = {domain: energy.energy_j for domain, energy in window.items()}
+    assert energies_j == {"package": 2.0, "core": 1.0, "dram": 0.5, "psys": 4.0, "uncore": None}
 
 
-def test_a_zone_without_its_range_is_a_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["dram\n", "package\n", "package-x\n", "", "psys"])
+def test_a_zone_of_an_odd_name_takes_nothing_from_the_others(tmp_path: Path, text: str) -> None:
+    tree = powercap.build(tmp_path / "class")
+    odd = small_files.write(tree / "powercap/intel-rapl/intel-rapl:2", name=text, energy_uj="1\n")
+    assert odd.is_dir()
+    small_files.write(tmp_path / "cpu", present="0\n", cpu0__topology__physical_package_id="0\n")
+    window, _ = told(powercap.above(tree, "scripted", STEPS, cpus=tmp_path / "cpu"))
+    assert [window[domain].energy_j for domain in ("package", "dram", "psys")] == [2.0, 0.5, 4.0]
+
+
+def test_a_tree_without_a_package_tells_why_and_what_there_is(tmp_path: Path) -> None:
+    report = reported(powercap.above(powercap.build(tmp_path / "class", packages=0), "report"))
+    assert report.domains == ("psys",)
+    assert report.missing[0].reason == "this machine shows no package counter"
+
+
+def test_a_zone_without_its_range_is_read_until_it_starts_over(tmp_path: Path) -> None:
     tree = powercap.build(tmp_path / "class")
     powercap.counter(tree).with_name("max_energy_range_uj").unlink()
-    assert "max_energy_range_uj" in reported(powercap.above(tree, "report")).reason
+    good, over, _ = run(tree, {"0": 9e6}, {"0": 9.5e6}, {"0": 1e6})
+    assert good["package"].energy_j == 0.5
+    assert over["package"].energy_j is None
+    assert "jumped" in over["package"].reason or "went back" in over["package"].reason
 
 
 def test_a_directory_that_a_container_hides_is_a_reason(tmp_path: Path) -> None:

@@ -2,16 +2,22 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.meters.zones import find_zones
+from odllm_agent.meters.zones import Zones, find_zones
+from tests import small_files
 from tests.odllm_agent.meters import powercap
+from tests.small_files import SPOILT, spoil
 
 
-def zones_of(tree: Path) -> dict[str, list[tuple[str, int]]]:
+def found_in(tree: Path, sockets: int = 0) -> Zones:
+    """The zones of a tree."""
+    return find_zones(tree / "powercap/intel-rapl", sockets)
+
+
+def zones_of(tree: Path, sockets: int = 0) -> dict[str, list[tuple[str, int]]]:
     """The directories and sockets of a tree's zones, by domain."""
-    found = find_zones(tree / "powercap/intel-rapl")
     return {
         domain: [(zone.energy_file.parent.name, zone.socket) for zone in zones]
-        for domain, zones in found.items()
+        for domain, zones in found_in(tree, sockets).by_domain.items()
     }
 
 
@@ -39,15 +45,85 @@ def test_a_domain_that_only_some_sockets_show_is_left_out(tmp_path: Path) -> Non
 
 
 def test_the_range_is_in_joules(tmp_path: Path) -> None:
-    found = find_zones(powercap.build(tmp_path) / "powercap/intel-rapl")
+    found = found_in(powercap.build(tmp_path)).by_domain
     assert found["dram"][0].range_j == pytest.approx(262_143.32885)
 
 
-@pytest.mark.parametrize("names", [[], ["package-0-die-0", "package-0-die-1"]])
-def test_zones_that_pyrapl_cannot_tell_apart_are_named(tmp_path: Path, names: list[str]) -> None:
-    tree = powercap.build(tmp_path, packages=len(names))
-    for number, name in enumerate(names):
-        powercap.counter(tree, number).with_name("name").write_text(f"{name}\n")
-    with pytest.raises(LookupError, match="zones like package-0") as caught:
-        zones_of(tree)
-    assert str(sorted([*names, "psys"])) in str(caught.value)
+@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-1\n", "1000\n", "many\n"])
+def test_a_range_that_cannot_be_is_none_and_takes_nothing_from_the_others(
+    tmp_path: Path, how: str
+) -> None:
+    tree = powercap.build(tmp_path, packages=2)
+    spoil(powercap.counter(tree, 1).with_name("max_energy_range_uj"), how)
+    found = found_in(tree, 2).by_domain
+    assert set(found) == {"package", "core", "dram", "psys"}
+    assert [zone.range_j is None for zone in found["package"]] == [False, True]
+
+
+def test_several_dies_of_a_package_are_counted_each(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path, packages=2, inner=("dram",))
+    for number in (0, 1):
+        name = powercap.counter(tree, number).with_name("name")
+        name.write_text(f"package-0-die-{number}\n")
+    assert zones_of(tree, 1) == {
+        "package": [("intel-rapl:0", 0), ("intel-rapl:1", 0)],
+        "dram": [("intel-rapl:0:0", 0), ("intel-rapl:1:0", 0)],
+        "psys": [("intel-rapl:2", 0)],
+    }
+
+
+def test_without_a_package_the_platform_is_told_all_the_same(tmp_path: Path) -> None:
+    found = found_in(powercap.build(tmp_path, packages=0))
+    assert set(found.by_domain) == {"psys"}
+    assert found.lost["package"] == "this machine shows no package counter"
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_part_without_a_name_takes_only_its_own_domain(tmp_path: Path, how: str) -> None:
+    tree = powercap.build(tmp_path, inner=("core", "uncore", "dram"))
+    spoil(powercap.counter(tree, 0, 1).with_name("name"), how)
+    found = found_in(tree, 1)
+    assert set(found.by_domain) == {"package", "core", "dram", "psys"}
+    assert "intel-rapl:0:1 tells no name" in found.lost["uncore"]
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_nameless_zone_is_no_package_where_every_socket_has_one(tmp_path: Path, how: str) -> None:
+    tree = powercap.build(tmp_path, packages=2)
+    spoil(powercap.counter(tree, 2).with_name("name"), how)
+    assert set(zones_of(tree, 2)) == {"package", "core", "dram"}
+    assert "intel-rapl:2 tells no name" in found_in(tree, 2).lost["psys"]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "told"),
+    [(2, "2 processor sockets are on, and only package-0"), (0, "intel-rapl:1 tells no name")],
+)
+def test_packages_that_may_be_too_few_are_not_added_up(
+    tmp_path: Path, sockets: int, told: str
+) -> None:
+    tree = powercap.build(tmp_path, packages=2)
+    powercap.counter(tree, 1).with_name("name").unlink()
+    found = found_in(tree, sockets)
+    assert set(found.by_domain) == {"psys"}
+    assert all(told in found.lost[domain] for domain in ("package", "core", "dram"))
+
+
+def test_a_package_that_is_shown_twice_counts_once(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path, packages=2, inner=("core",))
+    powercap.counter(tree, 1).with_name("name").write_text("package-0\n")
+    mmio = tree / "powercap/intel-rapl-mmio/intel-rapl-mmio:0"
+    small_files.write(mmio, name="package-0\n", energy_uj="5\n", max_energy_range_uj="9\n")
+    assert zones_of(tree, 1)["package"] == [("intel-rapl:0", 0)]
+
+
+def test_the_order_of_zones_is_that_of_their_numbers(tmp_path: Path) -> None:
+    found = zones_of(powercap.build(tmp_path, packages=11, inner=()), 11)
+    assert found["package"] == [(f"intel-rapl:{number}", number) for number in range(11)]
+
+
+def test_what_is_no_zone_is_passed_over(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path, inner=())
+    for name in ("intel-rapl:x", "intel-rapl-mmio:0", "enabled", "power", "intel-rapl:0:"):
+        (tree / "powercap/intel-rapl" / name).mkdir()
+    assert set(zones_of(tree)) == {"package", "psys"}
