@@ -114,7 +114,7 @@ def mutated(seed: int, number: int) -> Mutated:
     return Mutated(f"{form}, {encoding}: {', '.join(done) or 'as it is'}", content, encoding)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory(Store):
     """A store that keeps only what can be asked of it here: the real one takes a second a file."""
 
@@ -160,7 +160,7 @@ def run(seed: int, numbers: Iterable[int], real_every: int = 0) -> Tally:
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="odllm-fuzz-") as folder:
         real = Store.open(Path(folder, "odllm.duckdb"))
-        memory = Memory(real.path, real.imported_types())
+        memory = Memory(real.path, types=real.imported_types())
         for number in numbers:
             case = mutated(seed, number)
             store = real if real_every and number % real_every == 0 else memory

@@ -438,8 +438,12 @@ def test_a_name_reaches_the_terminal_without_its_codes(
 def started(kept: Store, *paths: str) -> subprocess.Popen[bytes]:
     """The command on what can be read only once."""
     command = [sys.executable, "-m", "odllm_controller", "import", *paths]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*command, "--store", str(kept.path)], **pipes)
+    return subprocess.Popen(
+        [*command, "--store", str(kept.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])
@@ -458,6 +462,7 @@ def test_a_pipe_into_which_nobody_writes_is_left_with_ctrl_c(tmp_path: Path, kep
         writer = eventually(lambda: opened_for_writing(pipe))
         process.send_signal(signal.SIGINT)
         told = process.communicate()
+        assert writer
         os.close(writer)
     assert (process.returncode, told) == (130, (b"", b""))
 

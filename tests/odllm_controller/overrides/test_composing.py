@@ -22,10 +22,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def jobs(*words: str) -> dict[int, tuple[Mapping[str, object], list[str]]]:
     """The jobs of a line by their seeds: their configs, and the lines that compose them alone."""
-    found = {}
+    found: dict[int, tuple[Mapping[str, object], list[str]]] = {}
 
     def job(config: DictConfig, alone: Asked) -> None:
-        found[config.seed] = (dict(config), line.words(line.joined(alone.words)))
+        found[config.seed] = (
+            {str(name): value for name, value in config.items()},
+            line.words(line.joined(alone.words)),
+        )
 
     composed(Asked.of(words, "odllm run"), job)
     return found
