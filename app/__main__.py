@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.serve import PORT, explore
 from odllm_agent.errors import OdllmError
+from odllm_agent.visible import visible_lines
 
 _EXAMPLES = """\
 examples:
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return explore(chosen.store, chosen.port, headless=chosen.headless)
     except OdllmError as error:
-        print(f"odllm explore: {error}", file=sys.stderr)
+        print(f"odllm explore: {visible_lines(str(error))}", file=sys.stderr)
         return 2
 
 

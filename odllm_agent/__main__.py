@@ -21,6 +21,7 @@ from odllm_agent.commands import (
 )
 from odllm_agent.contract import to_json
 from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.visible import visible_lines
 
 _EXAMPLES = """\
 examples:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.command(options)
     except OdllmError as error:
-        sys.stderr.write(f"odllm-agent: {error}\n")
+        sys.stderr.write(f"odllm-agent: {visible_lines(str(error))}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
     except KeyboardInterrupt:
         sys.stderr.write("odllm-agent: interrupted\n")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.visible import visible_lines
 from odllm_controller import config, table, verbose
 from odllm_controller.commands import fleet_models
 from odllm_controller.dispatch import Dispatch
@@ -173,7 +174,7 @@ def _guarded(action: Callable[[], int]) -> int:
     except OdllmError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        sys.stderr.write(f"odllm: {error}\n")
+        sys.stderr.write(f"odllm: {visible_lines(str(error))}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
 
 
@@ -224,7 +225,7 @@ def _export(arguments: list[str]) -> int:
     options = exporting.Options.of(arguments)
 
     def told() -> int:
-        exporting.export(options, Console(stderr=True))
+        exporting.export(options, table.console(stderr=True))
         return DONE
 
     return _guarded(told)

@@ -4,18 +4,20 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from odllm_agent.bootstrap import Interval
 from odllm_agent.contract import Method, Phase
+from odllm_agent.visible import visible
 from odllm_controller.analysis import comparison, drift, metrics, results
 from odllm_controller.analysis.comparison import Comparison
 from odllm_controller.analysis.curves import PREFILL_TOKEN
@@ -55,15 +57,36 @@ class Column:
     key: bool = False
     figure: bool = False
 
+    def text_of(self, row: Row) -> str:
+        """What stands in a row: one line, and nothing that steers a terminal."""
+        return visible(self.cell(row))
+
     def width(self, rows: Sequence[Row]) -> int:
         """The cells that it takes on a terminal."""
-        return max(cell_len(text) for text in (self.heading, *map(self.cell, rows)))
+        return max(cell_len(text) for text in (self.heading, *map(self.text_of, rows)))
 
 
-def console() -> Console:
-    """Standard output; a pipe or a file has no width that a table would have to fit."""
-    terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if terminal else _PIPE_WIDTH)
+class PlainConsole(Console):
+    """A console on which a name is a name: neither markup nor emoji, and no code for a terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Renders as Rich does, with every character spelt out that cannot be seen."""
+        for segment in super().render(renderable, options):
+            is_code = segment.control is not None
+            yield segment if is_code else Segment(visible(segment.text, "\n"), segment.style)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """An output of the process; a pipe or a file has no width that a table would have to fit.
+
+    Args:
+        stderr: Whether it is the one for what is told besides results.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return PlainConsole(width=width, stderr=stderr, markup=False, emoji=False)
 
 
 def print_results(console: Console, path: Path, run: str) -> None:
@@ -179,7 +202,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
         table.add_column(column.heading, justify="left" if column.text else "right", no_wrap=True)
     for row in rows:
         # What a store says is text, and no markup.
-        table.add_row(*(Text(column.cell(row)) for column in columns))
+        table.add_row(*(Text(column.text_of(row)) for column in columns))
     return table
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.report.page import render
 from odllm_agent.errors import OdllmError, UsageError
+from odllm_agent.visible import visible_lines
 from odllm_controller.analysis import account, results
 
 _STORE = Path("results/odllm.duckdb")
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = render(account.load(options.store, run), results.load(options.store, run))
         _write(options.out, page)
     except OdllmError as error:
-        print(f"odllm report: {error}", file=sys.stderr)
+        print(f"odllm report: {visible_lines(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     print(f"{options.out}: run {run}")
     return 0

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from odllm_agent.clock import now
 from odllm_agent.contract import DeviceKind
+from odllm_agent.visible import visible
 from odllm_controller import store
 from odllm_controller.analysis.metrics import METRICS, Basis
 
@@ -40,6 +41,7 @@ HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAM
 
 # What a figure is of, but for the versions of the engine and the file.
 _CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+_NAMES = ("device", "model", "quantization", "engine", "engine_version", "workload", "origin")
 OWN = "odllm"
 """The origin of what runs of this store measured."""
 
@@ -90,7 +92,7 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
     """
     found = store.read_table(path, _RESULTS, {"run": run})
     # Texts stay as they are in Arrow: an object for each takes longer than all numbers together.
-    results: pd.DataFrame = found.to_pandas(types_mapper=_TEXTS.get)
+    results: pd.DataFrame = _with_visible_names(found.to_pandas(types_mapper=_TEXTS.get))
     return results.assign(
         **_quality_intervals(results),
         device=_unique_devices(results),
@@ -152,6 +154,16 @@ def skipped(results: pd.DataFrame) -> pd.DataFrame:
 def held(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of what a run left, because their device was not there or their like failed."""
     return results[results["status"] == "held"]
+
+
+def _with_visible_names(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows with names that can be shown; an imported one is whatever its file said."""
+    for column in _NAMES:
+        spelt = {name: visible(name) for name in results[column].dropna().unique()}
+        changed = {name: text for name, text in spelt.items() if text != name}
+        if changed:
+            results[column] = results[column].replace(changed)
+    return results
 
 
 def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
