@@ -7,7 +7,7 @@ killed, with a `Closing`. Every entry is on the disk before the next order begin
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -159,12 +159,25 @@ def entries(path: Path) -> Iterator[tuple[int, Entry | Damage]]:
     """
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, _entry(line, path)
+            yield from entries_of(file, path)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", "name a file of `odllm-agent run`"
         ) from error
+
+
+def entries_of(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, Entry | Damage]]:
+    """The same of a file that is open.
+
+    Args:
+        lines: Its lines.
+        path: What it is called.
+
+    Raises:
+        UsageError: It is of another format.
+    """
+    for number, line in enumerate(lines, start=1):
+        yield number, _entry(line, path)
 
 
 class Logbook:

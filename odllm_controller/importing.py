@@ -4,10 +4,12 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -23,10 +25,15 @@ from odllm_agent.contract import (
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
-from odllm_controller.exchange.figures import Figures
-from odllm_controller.exchange.kind import Kind, kind_of
+from odllm_agent.visible import visible_lines
+from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures
+from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.reading import taken
+from odllm_controller.exchange.sessions import placed
+from odllm_controller.exchange.source import Source, opened
 from odllm_controller.store import Run, Store
+
+T = TypeVar("T")
 
 _STORE = Path("results/odllm.duckdb")
 _SHOWN = 10
@@ -37,13 +44,16 @@ examples:
   odllm import laptop-*.jsonl --store fleet.duckdb
   odllm import laptop.parquet                       what `odllm export` wrote
   odllm import bench.jsonl --device "Kitchen PC"    what llama-bench timed there
+  odllm import bench.md --device "Kitchen PC"       a table, which does not name its processor
+  llama-bench -o jsonl | odllm import -             from a pipe
   odllm import results.jsonl --json                 what was stored and refused, for a script
 
 The files are those of `odllm-agent run`, of `odllm export` (Parquet, CSV, JSON lines) and of
-llama-bench (-o json, jsonl or sql); which, is told by what is in them. To import one again changes
-nothing; one that has grown meanwhile brings what is new. A line that is damaged is refused by its
-number, the rest is kept. What is imported as figures is marked in the column `origin` of `results`.
-Exit status: 0 done, 1 something was refused, 2 wrong usage.
+llama-bench (-o json, jsonl, sql, csv or md); which, is told by what is in them. To import one again
+changes nothing; one that has grown meanwhile brings what is new. A line that is damaged, or no
+record, such as a message of a tool, is told by its number; the rest is kept. What is imported as
+figures is marked in the column `origin` of `results`.
+Exit status: 0 done, 1 something was not understood or there was nothing, 2 wrong usage.
 """
 
 
@@ -73,7 +83,9 @@ class Options:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        parser.add_argument("paths", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument(
+            "paths", nargs="+", type=Path, metavar="FILE", help="a file, a pipe, or - for the input"
+        )
         parser.add_argument("--store", type=Path, default=_STORE, help=f"{_STORE} unless told")
         parser.add_argument("--json", action="store_true", help="answer as JSON")
         parser.add_argument(
@@ -93,6 +105,7 @@ class Imported:
         results: How many results of it are in the store.
         refused: What is not, by the number of its line, with the reason.
         reason: Why the rest of the file was not read, or `""`.
+        notes: What should be known of what is stored.
     """
 
     path: str
@@ -100,6 +113,7 @@ class Imported:
     results: int
     refused: Mapping[int, str]
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -127,7 +141,7 @@ def import_files(options: Options, console: Console) -> bool:
     else:
         for each in found:
             for line in _lines(each):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(visible_lines(line), markup=False, highlight=False, soft_wrap=True)
     return all(each.whole for each in found)
 
 
@@ -143,20 +157,22 @@ def import_file(path: Path, store: Store, device: str | None = None) -> Imported
         StoreError: The store cannot be written.
     """
     try:
-        kind = kind_of(path)
+        with opened(path) as source:
+            if source.kind is Kind.RUN:
+                return _import_run(source, store, device)
+            return _Figures(source, store).take_all(device)
     except UsageError as error:
         return Imported(str(path), (), 0, {}, str(error))
-    if kind is Kind.RUN:
-        return _import_run(path, store)
-    return _import_figures(path, kind, store, device)
 
 
-def _import_run(path: Path, store: Store) -> Imported:
+def _import_run(source: Source, store: Store, device: str | None) -> Imported:
+    if device:
+        raise UsageError(f"{source.path} names its device itself", "leave out --device for it")
     importer = _Importer(store)
     refused: dict[int, str] = {}
     reason = ""
     try:
-        for number, entry in logbook.entries(path):
+        for number, entry in logbook.entries_of(source.file, source.path):
             try:
                 importer.take(entry)
             except (ValueError, ValueRefused) as error:
@@ -164,44 +180,118 @@ def _import_run(path: Path, store: Store) -> Imported:
     except UsageError as error:
         reason = str(error)
     importer.end()
-    return Imported(str(path), tuple(importer.runs), importer.n_results, refused, reason)
+    found = tuple(importer.runs), importer.n_results
+    return Imported(str(source.path), *found, refused, reason)
 
 
-def _import_figures(path: Path, kind: Kind, store: Store, device: str | None) -> Imported:
-    refused: dict[int, str] = {}
-    pending: list[tuple[int, Figures]] = []
-    n_results, reason = 0, ""
-    try:
-        for number, found in taken(path, kind, store.imported_types(), device):
+class _Figures:
+    """Stores the figures of a file.
+
+    Args:
+        source: The file.
+        store: Where they go.
+    """
+
+    def __init__(self, source: Source, store: Store) -> None:
+        self._source = source
+        self._store = store
+        self._n_results = 0
+        self._refused: dict[int, tuple[str, int]] = {}
+
+    def take_all(self, device: str | None) -> Imported:
+        """Stores what can be, and tells what became of all of it.
+
+        Args:
+            device: What to call the device of llama-bench's tests, if not by its processor.
+        """
+        starts: list[tuple[int, Figures]] = []
+        reason = ""
+        try:
+            for found in _in_batches(self._taken(device), _AT_ONCE):
+                starts += [each for each in found if each[1].start]
+                self._add([each for each in found if not each[1].start])
+        except UsageError as error:
+            reason = str(error)
+        notes = self._add_starts(starts)
+        refused = {number: _of_line(*told) for number, told in self._refused.items()}
+        if not (self._n_results or refused or reason):
+            reason = _nothing(self._source)
+        return Imported(str(self._source.path), (), self._n_results, refused, reason, notes)
+
+    def _taken(self, device: str | None) -> Iterator[tuple[int, Figures]]:
+        """What is understood, in its order; what is not is noted."""
+        for number, found in taken(self._source, self._store.imported_types(), device):
             if isinstance(found, Damage):
-                refused[number] = found.reason
-                continue
-            pending.append((number, found))
-            if len(pending) == _AT_ONCE:
-                n_results += _store(pending, store, refused)
-                pending = []
-    except UsageError as error:
-        reason = str(error)
-    n_results += _store(pending, store, refused)
-    return Imported(str(path), (), n_results, refused, reason)
+                self._refuse(number, found.reason)
+            else:
+                yield number, found
 
+    def _add_starts(self, found: Sequence[tuple[int, Figures]]) -> tuple[str, ...]:
+        """Stores the starts of llama-bench in their rows, and notes what is to be known."""
+        starts = [each.start for _, each in found if each.start]
+        known = self._store.imported_rounds({start.id for start in starts})
+        in_rows = placed(found, known)
+        for number in in_rows.contradicted:
+            self._refuse(number, "its averages are those of a test before, and its samples are not")
+        self._n_results += in_rows.n_known
+        for batch in _in_batches(in_rows.figures, _AT_ONCE):
+            self._add(batch)
+        rows = {str(each.row["row_id"]) for _, each in in_rows.figures}
+        n_apart = self._store.imported_akin(rows, SUBJECT_CHARACTERS) if rows else 0
+        return tuple(_notes(n_apart, in_rows.n_joined))
 
-def _store(found: Sequence[tuple[int, Figures]], store: Store, refused: dict[int, str]) -> int:
-    """Stores what can be, notes why the rest cannot, and tells how many were stored."""
-    try:
-        _add([each for _, each in found], store)
-    except ValueRefused as error:
-        if len(found) > 1:
+    def _add(self, found: Sequence[tuple[int, Figures]]) -> None:
+        """Stores what can be, and notes why the rest cannot."""
+        if not found:
+            return
+        try:
+            self._store.add_imported(
+                [each.row for _, each in found],
+                [sample for _, each in found for sample in each.samples],
+                [place for _, each in found for place in each.moved_from],
+            )
+        except ValueRefused as error:
+            if len(found) == 1:
+                self._refuse(found[0][0], str(error))
+                return
             # One of them is to blame: each gets a transaction of its own.
-            return sum(_store([each], store, refused) for each in found)
-        refused[found[0][0]] = str(error)
-        return 0
-    return len(found)
+            for each in found:
+                self._add([each])
+        else:
+            self._n_results += len(found)
+
+    def _refuse(self, number: int, reason: str) -> None:
+        first, n_more = self._refused.get(number, (reason, -1))
+        self._refused[number] = first, n_more + 1
 
 
-def _add(found: Sequence[Figures], store: Store) -> None:
-    samples = [sample for each in found for sample in each.samples]
-    store.add_imported([each.row for each in found], samples)
+def _in_batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(found)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _of_line(reason: str, n_more: int) -> str:
+    return f"{reason}; and {n_more} more in this line" if n_more else reason
+
+
+def _nothing(source: Source) -> str:
+    source.file.seek(0)
+    return "there is no record in it" if source.file.read(1) else "it is empty"
+
+
+def _notes(n_apart: int, n_joined: int) -> Iterator[str]:
+    if n_apart:
+        yield (
+            f"{_counted(n_apart, 'row')} kept apart from rows of other files with the same build, "
+            "machine, model and settings, since builds of one commit look alike: name what differs "
+            "with --device; what belongs together becomes rounds of one row if it is in one file"
+        )
+    if n_joined:
+        yield (
+            f"{_counted(n_joined, 'row')} of other files became rounds of rows of this one, which "
+            "holds both; if they are of different builds or machines, import each with --device"
+        )
 
 
 class _Importer:
@@ -323,6 +413,8 @@ def _lines(done: Imported) -> Iterator[str]:
         yield f"  and {_counted(len(done.refused) - _SHOWN, 'more line')}"
     if done.reason:
         yield f"  refused: {done.reason}"
+    for note in done.notes:
+        yield f"  note: {note}"
 
 
 def _counted(n: int, what: str) -> str:

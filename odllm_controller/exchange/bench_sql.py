@@ -7,72 +7,70 @@ and putting plain values into it is denied: no ATTACH, no PRAGMA, no function, n
 
 import re
 import sqlite3
-from collections.abc import Iterator
 
 from odllm_agent.logbook import Damage
-from odllm_controller.exchange.lines import Numbered
+
+BEGINNING = re.compile(r"\s*(?:CREATE TABLE|INSERT INTO) ", re.IGNORECASE)
+"""How a line begins on which a statement of llama-bench's does."""
+
+MOST_LINES = 1000
+MOST_CHARACTERS = 100_000
+"""How long a statement may be."""
 
 # `test` until 2025; forks number theirs.
 _TABLE = re.compile(r"(llama_bench|test)(_v\d+)?")
-_INSERT = "INSERT INTO "
 _SCHEMA = "sqlite_master"
-_MOST_STATEMENT_CHARACTERS = 100_000
 _PLAIN = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_INSERT})
 _OF_SCHEMA = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE})
 _REFUSED = (sqlite3.Error, sqlite3.Warning, ValueError)
 
 
-def sql_rows(text: str) -> Numbered:
-    """The rows that a file of SQL puts into llama-bench's table, with the line of each statement.
+class Tables:
+    """llama-bench's tables, and who may write into them; to be closed at the end."""
 
-    Args:
-        text: The file.
-    """
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    try:
-        for number, statement in _statements(text):
-            yield from ((number, row) for row in _taken(connection, statement))
-    finally:
-        connection.close()
+    def __init__(self) -> None:
+        self._opened: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Forgets all of it."""
+        if self._opened:
+            self._opened.close()
+
+    def taken(self, statement: str) -> list[object]:
+        """The rows that a statement brings, or the damage that it is."""
+        self._connection.set_authorizer(_allowed)
+        try:
+            self._connection.execute(statement)
+        except _REFUSED as error:
+            return [Damage(f"SQLite says: {error}")]
+        finally:
+            self._connection.set_authorizer(None)
+        return self._moved_out()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """Opened once there is SQL, which most files have none of."""
+        if self._opened is None:
+            self._opened = sqlite3.connect(":memory:", isolation_level=None)
+            self._opened.row_factory = sqlite3.Row
+        return self._opened
+
+    def _moved_out(self) -> list[object]:
+        """All rows that are there, each only once."""
+        kept = self._connection
+        tables = kept.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        found: list[object] = []
+        for (name,) in tables:
+            found += map(dict, kept.execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608 - a name that `_TABLE` allows
+            kept.execute(f"DELETE FROM {name}")  # noqa: S608 - the same
+        return found
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Statements with the number of the line on which each begins.
-
-    The last one is what is left, or what is so long that the rest is not read.
-    """
-    begun, pending = 1, ""
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if pending.strip() and line.startswith(_INSERT):
-            # llama-bench does not double a quote inside a name, and what follows would be lost too.
-            yield begun, pending
-            pending = ""
-        if not pending.strip():
-            begun, pending = number, ""
-        pending += line
-        if len(pending) > _MOST_STATEMENT_CHARACTERS:
-            break
-        if sqlite3.complete_statement(pending):
-            yield begun, pending
-            pending = ""
-    if pending.strip():
-        yield begun, pending
-
-
-def _taken(connection: sqlite3.Connection, statement: str) -> list[object]:
-    """The rows of a statement, or the damage that it is."""
-    if len(statement) > _MOST_STATEMENT_CHARACTERS:
-        told = f"the statement is longer than {_MOST_STATEMENT_CHARACTERS} characters"
-        return [Damage(f"{told}; the rest is not read")]
-    connection.set_authorizer(_allowed)
-    try:
-        connection.execute(statement)
-    except _REFUSED as error:
-        return [Damage(f"SQLite says: {error}")]
-    finally:
-        connection.set_authorizer(None)
-    return _moved_out(connection)
+def is_whole(statement: str) -> bool:
+    """Whether a statement ends with these lines."""
+    # What SQLite cannot be told ends nothing.
+    plain = statement.encode("utf-8", "replace").decode().replace("\0", "?")
+    return plain.rstrip().endswith(";") and sqlite3.complete_statement(plain)
 
 
 def _allowed(
@@ -83,13 +81,3 @@ def _allowed(
     if action in _PLAIN and _TABLE.fullmatch(first or ""):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
-
-
-def _moved_out(connection: sqlite3.Connection) -> list[object]:
-    """All rows that are there, each only once."""
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    found: list[object] = []
-    for (name,) in tables:
-        found += map(dict, connection.execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608 - a name that `_TABLE` allows
-        connection.execute(f"DELETE FROM {name}")  # noqa: S608 - the same
-    return found

@@ -20,8 +20,31 @@ def _as_stored(moment: datetime) -> datetime:
         raise ValueError("no such time in UTC") from error
 
 
+SUBJECT_CHARACTERS = 16
+"""How much of the id of a row is the same for all starts of a test."""
+
 Moment: TypeAlias = Annotated[datetime, AfterValidator(_as_stored)]
 """A time as the store keeps it: in UTC, without saying so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a tool that timed a test.
+
+    Attributes:
+        subject: What all starts of that test have in common.
+        id: What tells this start from all others.
+        earlier: The row and the round that were its place while rows were named otherwise.
+    """
+
+    subject: str
+    id: str
+    earlier: tuple[str, str]
+
+    @property
+    def row_id(self) -> str:
+        """The row of this start and those that follow it."""
+        return f"{self.subject}{self.id[: len(self.subject)]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +54,14 @@ class Figures:
     Attributes:
         row: Of the table `imported`.
         samples: Rows of the table `imported_samples`; none where only figures were told.
+        start: Of a row that other starts may join, what tells it from them.
+        moved_from: Rows and rounds that are left for this one; of a row without samples, no round.
     """
 
     row: Row
     samples: tuple[Row, ...] = ()
+    start: Start | None = None
+    moved_from: tuple[tuple[str, str], ...] = ()
 
 
 def digest(told: Mapping[str, object]) -> str:

@@ -1,57 +1,56 @@
-"""Files of figures, of any kind, row by row."""
+"""What is imported as figures, record by record, whatever each of them is."""
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from odllm_agent.errors import UsageError
 from odllm_agent.logbook import Damage
 from odllm_controller.exchange import bench_test
-from odllm_controller.exchange.bench_sql import sql_rows
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind
-from odllm_controller.exchange.lines import Numbered, json_array, json_lines, text_of
-from odllm_controller.exchange.result_files import csv_rows, parquet_rows
+from odllm_controller.exchange.records import records
+from odllm_controller.exchange.result_files import parquet_rows
 from odllm_controller.exchange.result_row import ResultRows, Types
+from odllm_controller.exchange.source import Source
 
-_READERS: Mapping[Kind, Callable[[Path], Numbered]] = {
-    Kind.PARQUET: parquet_rows,
-    Kind.CSV: csv_rows,
-    Kind.JSON_LINES: json_lines,
-    Kind.BENCH_JSON: lambda path: json_array(text_of(path)),
-    Kind.BENCH_JSON_LINES: json_lines,
-    Kind.BENCH_SQL: lambda path: sql_rows(text_of(path)),
-}
+_OF_BENCH = frozenset({"n_prompt", "n_gen", "avg_ts", "samples_ns", "build_commit"})
+_OF_RESULTS = frozenset({"device", "device_kind", "model", "trial_id", "status"})
 
 Taken: TypeAlias = Iterator[tuple[int, Figures | Damage]]
 """Rows, or what is wrong with them, with the number of the line; of Parquet, of the row."""
 
 
-def taken(path: Path, kind: Kind, types: Types, device: str | None = None) -> Taken:
+def taken(source: Source, types: Types, device: str | None = None) -> Taken:
     """What a file of figures holds.
 
     Args:
-        path: The file.
-        kind: What it holds; not a run of its own.
+        source: The file; not a run of its own.
         types: The columns of the store's table `imported`.
         device: What to call the device of llama-bench's tests, if not by its processor.
 
     Raises:
         UsageError: The rest of it cannot be read, or it names its devices itself.
     """
-    if device and not kind.of_llama_bench:
-        raise UsageError(f"{path} names its devices itself", "leave out --device for it")
-    rows = ResultRows(types, path.name)
-    for number, told in _READERS[kind](path):
-        yield number, told if isinstance(told, Damage) else _checked(told, kind, rows, path, device)
+    rows = ResultRows(types, source.name)
+    parquet = source.kind is Kind.PARQUET
+    for number, told in parquet_rows(source) if parquet else records(source.text()):
+        if isinstance(told, Damage):
+            yield number, told
+        else:
+            yield number, _checked(told, rows, source, device)
 
 
 def _checked(
-    told: object, kind: Kind, rows: ResultRows, path: Path, device: str | None
+    told: object, rows: ResultRows, source: Source, device: str | None
 ) -> Figures | Damage:
+    names = told.keys() if isinstance(told, Mapping) else frozenset()
     try:
-        if kind.of_llama_bench:
-            return bench_test.figures(told, path.name, device)
+        if names & _OF_BENCH:
+            return bench_test.figures(told, source.name, device)
+        if not names & _OF_RESULTS:
+            return Damage("it is neither a test of llama-bench nor a row of `results`")
+        if device:
+            raise UsageError(f"{source.path} names its devices itself", "leave out --device for it")
         return rows.figures(told)
     except ValueError as error:
         return Damage(str(error))

@@ -1,9 +1,7 @@
 """The view `results` in files: Parquet, CSV and JSON lines, written and read."""
 
-import csv
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -11,8 +9,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from odllm_agent.errors import UsageError
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange.lines import Numbered
+from odllm_controller.exchange.records import Numbered
+from odllm_controller.exchange.source import Source
 
 _JSON = ("settings", "accuracies")
 
@@ -35,44 +33,19 @@ def write_json_lines(rows: pa.Table, file: BinaryIO) -> None:
             file.write(json.dumps(plain, default=str).encode() + b"\n")
 
 
-def parquet_rows(path: Path) -> Numbered:
+def parquet_rows(source: Source) -> Numbered:
     """The rows of a Parquet file, with the number of each.
 
     Raises:
         UsageError: It is damaged.
     """
     try:
-        with pa_parquet.ParquetFile(path) as file:
+        with pa_parquet.ParquetFile(source.file) as file:
             yield from enumerate(_rows(file), start=1)
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is damaged: {error}", "export it again") from error
-
-
-def csv_rows(path: Path) -> Numbered:
-    """The rows of a CSV file, with the number of the line on which each ends.
-
-    Raises:
-        UsageError: It is damaged, or no text.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            heading = next(reader, [])
-            for cells in reader:
-                yield reader.line_num, _row(heading, cells)
-    except (csv.Error, ValueError, OSError) as error:
-        raise UsageError(f"{path} is damaged: {error}", "export it again") from error
+        raise UsageError(f"{source.path} is damaged: {error}", "export it again") from error
 
 
 def _rows(file: pa_parquet.ParquetFile) -> Iterator[dict[str, object]]:
     for batch in file.iter_batches(batch_size=1000):
         yield from batch.to_pylist()
-
-
-def _row(heading: list[str], cells: list[str]) -> object:
-    if len(cells) != len(heading):
-        return Damage(f"it has {len(cells)} cells, and the heading has {len(heading)}")
-    row = {name: cell or None for name, cell in zip(heading, cells, strict=True)}
-    # A text that is empty and one that is missing look alike in CSV.
-    without_flags = not row.get("flags") and row.get("repeats") not in {None, "0"}
-    return row | {"flags": ""} if without_flags else row

@@ -1,6 +1,7 @@
 """A row of the view `results` as another store exported it, checked before it is taken."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias
@@ -23,6 +24,11 @@ _NEEDED = ("device", "model", "status", "repeats", "rounds")
 _SIZES = ("prompt_tokens", "output_tokens", "depth_tokens")
 # What has a logarithm or is divided by.
 _POSITIVE = ("_tok_s", "ttft_s", "tpot_s", "_bpw")
+# What is a difference, or an estimate that may fall short of 0.
+_ANY_SIGN = re.compile(r"delta_p|kld|\w+_net_j(_per_token)?")
+_END = re.compile(r"_(low|high|mean)$")
+_NUMBERS = frozenset({"DOUBLE", "BIGINT", "INTEGER"})
+_AT_LEAST_ONE = frozenset({"threads"})
 
 Types: TypeAlias = Mapping[str, str]
 """DuckDB's types by the names of the columns."""
@@ -79,9 +85,19 @@ class ResultRows:
 
 def _field(name: str, duckdb_type: str) -> tuple[Any, Any]:
     kind = _KINDS[duckdb_type]
-    if name.removesuffix("_low").removesuffix("_high").removesuffix("_mean").endswith(_POSITIVE):
-        kind = Annotated[kind, Field(gt=0)]
+    if duckdb_type in _NUMBERS:
+        kind = Annotated[kind, _bound(name)]
     return (kind, ...) if name in _NEEDED else (kind | None, None)
+
+
+def _bound(name: str) -> Any:
+    """What a number of this name cannot be less than."""
+    figure = _END.sub("", name)
+    if figure.endswith(_POSITIVE):
+        return Field(gt=0)
+    if _ANY_SIGN.fullmatch(figure):
+        return Field()
+    return Field(ge=1 if name in _AT_LEAST_ONE else 0)
 
 
 def _check(row: Row) -> None:

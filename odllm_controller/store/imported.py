@@ -22,18 +22,62 @@ JOIN imported USING (row_id)
 GROUP BY row_id, prompt_tokens, output_tokens
 """
 
+_LEAVE = """
+DELETE FROM imported_samples
+WHERE (row_id, round) IN (SELECT (unnest($row_ids), unnest($rounds)))
+"""
+_EMPTY = """
+DELETE FROM imported
+WHERE row_id IN (SELECT unnest(?)) AND row_id NOT IN (SELECT row_id FROM imported_samples)
+"""
+KNOWN = """
+SELECT round, min(row_id) AS row_id
+FROM imported_samples
+WHERE round IN (SELECT unnest(?))
+GROUP BY round
+"""
+"""Of rounds, the rows that hold their samples."""
+
+AKIN = """
+SELECT count(DISTINCT wanted.row_id) AS n
+FROM (SELECT unnest($row_ids) AS row_id) AS wanted
+JOIN imported ON starts_with(imported.row_id, left(wanted.row_id, $n_common))
+WHERE imported.row_id NOT IN (SELECT unnest($row_ids))
+"""
+"""How many rows have others beside them whose ids begin alike."""
+
+Place: TypeAlias = tuple[str, str]
+"""A row, and a round of it."""
+
 Speeds: TypeAlias = Mapping[str, Rounds]
 """Of each metric the values of its repeats, by round."""
 
 
-def add(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], samples: Sequence[Row]) -> None:
-    """Adds rows and samples, each in the place of one with the same key, and works out speeds."""
+def add(
+    connection: duckdb.DuckDBPyConnection,
+    rows: Sequence[Row],
+    samples: Sequence[Row],
+    left: Sequence[Place] = (),
+) -> None:
+    """Adds rows and samples, each in the place of one with the same key, and works out speeds.
+
+    Args:
+        connection: Where to.
+        rows: Rows of the table `imported`.
+        samples: Rows of the table `imported_samples`.
+        left: Where some of them were until now; a row goes with the last of its samples.
+    """
     for alike in _by_columns(rows):
         upsert(connection, "imported", {row["row_id"]: row for row in alike}.values())
     keyed = {(row["row_id"], row["round"], row["repeat"]): row for row in samples}
     upsert(connection, "imported_samples", keyed.values())
-    if keyed:
-        _work_out(connection, {str(row["row_id"]) for row in keyed.values()})
+    left_rows = [row_id for row_id, _ in left]
+    if left:
+        rounds = [round_ for _, round_ in left]
+        connection.execute(_LEAVE, {"row_ids": left_rows, "rounds": rounds})
+        connection.execute(_EMPTY, [left_rows])
+    if keyed or left:
+        _work_out(connection, {*(str(row["row_id"]) for row in keyed.values()), *left_rows})
 
 
 def _by_columns(rows: Sequence[Row]) -> Collection[list[Row]]:

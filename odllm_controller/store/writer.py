@@ -326,18 +326,36 @@ class Store:
             if not _count(connection, _HAS_UNPREPARED, {"run_id": run_id, **key}):
                 insert(connection, "failures", [rows.of_failure(failure, run_id) | subject])
 
-    def add_imported(self, found: Sequence[Row], samples: Sequence[Row]) -> None:
+    def add_imported(
+        self, found: Sequence[Row], samples: Sequence[Row], left: Sequence[imported.Place] = ()
+    ) -> None:
         """Stores figures of elsewhere, each in the place of what was told of it before.
 
         Args:
             found: Rows of the table `imported`.
             samples: Rows of the table `imported_samples`, which their speeds are worked out from.
+            left: Rows and rounds where some of them were until now.
 
         Raises:
             ValueRefused: One of them is no value of its column; then nothing is stored.
         """
         with self._writing() as connection:
-            imported.add(connection, found, samples)
+            imported.add(connection, found, samples, left)
+
+    def imported_rounds(self, rounds: Collection[str]) -> dict[str, str]:
+        """Of those rounds that are stored with their samples, the rows that they are of."""
+        found = database.read(self.path, imported.KNOWN, [list(rounds)])
+        return dict(zip(found["round"], found["row_id"], strict=True))
+
+    def imported_akin(self, row_ids: Collection[str], n_common: int) -> int:
+        """How many of these rows have others beside them whose ids begin alike.
+
+        Args:
+            row_ids: Rows of the table `imported`.
+            n_common: How much of an id is alike.
+        """
+        parameters = {"row_ids": list(row_ids), "n_common": n_common}
+        return int(database.read(self.path, imported.AKIN, parameters)["n"].iloc[0])
 
     def imported_types(self) -> dict[str, str]:
         """The columns of the table `imported`, and DuckDB's types of them."""

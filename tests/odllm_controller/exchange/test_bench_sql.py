@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.logbook import Damage
-from odllm_controller.exchange.bench_sql import sql_rows
+from odllm_controller.exchange.records import records as sql_rows
 from tests.odllm_controller.exchange.told import DATA
 
 TABLE = "CREATE TABLE IF NOT EXISTS test (\n  a TEXT,\n  n INTEGER\n);\n"
@@ -57,18 +57,40 @@ def test_a_statement_that_does_anything_else_is_refused_and_the_next_is_read(
 ) -> None:
     place = tmp_path / "written"
     text = f"{TABLE}{hostile.format(place=place)}\nINSERT INTO test (a) VALUES ('kept');\n"
-    (refused, damage), (number, row) = sql_rows(text)
-    assert (refused, number) == (5, 6)
-    assert isinstance(damage, Damage)
-    assert row == {"a": "kept", "n": None}
+    *refused, (number, row) = sql_rows(text)
+    assert {line for line, _ in refused} == {5}
+    assert {type(found) for _, found in refused} == {Damage}
+    assert (number, row) == (6, {"a": "kept", "n": None})
     assert not place.exists()
 
 
 def test_a_statement_without_an_end_is_not_read_for_ever() -> None:
-    ((number, damage),) = sql_rows(TABLE + "INSERT INTO test (a) VALUES ('\n" + ";\n" * 200_000)
-    assert number == 5
-    assert isinstance(damage, Damage)
-    assert "longer than" in damage.reason
+    text = TABLE + "INSERT INTO test (a) VALUES ('\n" + ";\n" * 20_000
+    found = list(sql_rows(text))
+    assert found[0][0] == 5
+    assert {type(each) for _, each in found} == {Damage}
+
+
+def test_a_statement_longer_than_any_of_llama_bench_is_refused_and_the_next_is_read() -> None:
+    long = "INSERT INTO test (a) VALUES ('" + "x\n" * 6_000 + "');\n"
+    *refused, (_, row) = sql_rows(TABLE + long + "INSERT INTO test (a) VALUES ('kept');\n")
+    assert {type(found) for _, found in refused} == {Damage}
+    assert row == {"a": "kept", "n": None}
+
+
+def test_a_message_between_statements_costs_neither() -> None:
+    text = f"log one\n{TABLE}log two;\nINSERT INTO test (a) VALUES ('kept');\nlog 'three\n"
+    found = list(sql_rows(text + "INSERT INTO test (n) VALUES ('7');\n"))
+    assert [row for _, row in found if isinstance(row, dict)] == [
+        {"a": "kept", "n": None},
+        {"a": None, "n": 7},
+    ]
+    assert [number for number, row in found if isinstance(row, Damage)] == [1, 6, 8]
+
+
+def test_a_statement_may_be_continued_by_a_value_of_several_lines() -> None:
+    text = f"{TABLE}INSERT INTO test (a) VALUES ('one\ntwo;\n');\n"
+    assert list(sql_rows(text)) == [(5, {"a": "one\ntwo;\n", "n": None})]
 
 
 def test_what_was_cut_off_is_damage() -> None:
@@ -81,7 +103,7 @@ def test_what_was_cut_off_is_damage() -> None:
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8")))
 def test_any_text_gives_rows_or_damage(text: str) -> None:
-    for number, found in sql_rows(TABLE + text):
+    for number, found in sql_rows(f"{TABLE}INSERT INTO test (a) VALUES ('{text}');"):
         assert number >= 5
         assert isinstance(found, Damage | dict)
 

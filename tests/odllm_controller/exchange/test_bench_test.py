@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_controller.exchange.bench_test import figures
-from odllm_controller.exchange.figures import Figures
-from odllm_controller.exchange.lines import json_lines
-from tests.odllm_controller.exchange.told import DATA, OLD, entry
+from odllm_controller.exchange.figures import Figures, Start
+from odllm_controller.exchange.records import records
+from tests.odllm_controller.exchange.told import DATA, FORMS, OLD, entry, start_of
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -19,7 +19,7 @@ def row(**changes: object) -> dict[str, object]:
 
 def captured() -> list[Figures]:
     """What the captured lines hold but for those that time both in one."""
-    values = [value for _, value in json_lines(DATA / "llama-bench-0c1e570.jsonl")]
+    values = [value for _, value in records((DATA / "llama-bench-0c1e570.jsonl").read_text())]
     found = [value for value in values if isinstance(value, dict)]
     single = [value for value in found if not (value["n_prompt"] and value["n_gen"])]
     return [figures(value, "bench.jsonl") for value in single]
@@ -38,29 +38,88 @@ def test_an_old_version_is_read_by_the_names_that_it_had() -> None:
 
 
 def test_settings_have_our_names_where_we_have_them_and_its_own_elsewhere() -> None:
-    found = row(flash_attn=1, n_ubatch=256, lazy_mode="auto", peak_mem=3.5, tensor_split=[1])
+    found = row(flash_attn=1, n_ubatch=256, lazy_mode="auto", mla_attn=3, tensor_split=[1])
     settings = json.loads(str(found["settings"]))
     assert found["threads"] == settings["threads"] == 4
     assert (settings["ubatch_tokens"], settings["flash_attention"]) == (256, "on")
     assert (settings["f16_kv"], settings["lazy_mode"]) == (True, "auto")
-    assert settings.keys().isdisjoint({"peak_mem", "tensor_split", "samples_ts", "cuda"})
+    assert (settings["mla_attn"], settings["cuda"]) == (3, False), "not known, and told"
+    assert settings.keys().isdisjoint({"tensor_split", "samples_ts", "avg_ts", "n_prompt"})
 
 
-def test_samples_are_seconds_and_two_starts_of_one_test_are_rounds_of_one_trial() -> None:
+def start(**changes: object) -> Start:
+    found = figures(entry(**changes), "f").start
+    assert found
+    return found
+
+
+def test_two_starts_of_one_test_have_their_subject_in_common_and_samples_in_seconds() -> None:
     first, second = (figures(entry(test_time=f"2023-09-23T12:0{n}:00Z"), "f") for n in (1, 2))
     assert [sample["window_s"] for sample in first.samples] == [1, 2, 4]
-    assert first.row["row_id"] == second.row["row_id"]
-    rounds = [each["round"] for each in (*first.samples, *second.samples)]
-    assert len(set(rounds[:3])) == len(set(rounds[3:])) == 1
-    assert rounds[0] != rounds[3]
+    assert first.start
+    assert second.start
+    assert first.start.subject == second.start.subject
+    assert first.start.id != second.start.id
+    assert {sample["round"] for sample in first.samples} == {first.start.id}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "changes", [{}, {"flash_attn": -1, "repack": False}, {"fit_target": 7, "build_commit": "12e45"}]
+)
+def test_one_test_is_the_same_in_every_form_that_tells_all_of_it(
+    form: str, changes: dict[str, object]
+) -> None:
+    told = start_of(**changes)
+    ((_, value),) = records(FORMS[form](told))
+    found, first = figures(value, "f", "PC"), figures(told, "f", "PC")
+    assert found.start
+    assert first.start
+    if form == "md":
+        assert found.start.subject != first.start.subject, "it tells too little"
+        return
+    assert found.start.subject == first.start.subject
+    assert found.start.id == first.start.id
+    assert found.row["settings"] == first.row["settings"]
+    assert found.row["engine_version"] == first.row["engine_version"]
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"n_threads": 5}, {"build_number": 1201}, {"n_prompt": 256}, {"cpu_info": "other"}],
+    [
+        {"n_threads": 5},
+        {"build_number": 1201},
+        {"n_prompt": 256},
+        {"cpu_info": "other"},
+        {"vulkan": True},
+        {"cuda": True},
+        {"mla_attn": 3},
+        {"test_kind": "gp"},
+        {"tensor_split": [1, 2]},
+        {"rope": {"scale": 0.5}},
+        {"build_commit": "abc1235"},
+    ],
 )
-def test_what_differs_in_anything_is_another_trial(changes: dict[str, object]) -> None:
-    assert row(**changes)["row_id"] != row()["row_id"]
+def test_what_differs_in_anything_is_another_test(changes: dict[str, object]) -> None:
+    assert start(**changes).subject != start().subject
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"avg_ts": 274.0},
+        {"stddev_ns": 1},
+        {"samples_ns": [5]},
+        {"test_time": "2023-09-24T00:00:00Z"},
+        {"started": "2023-09-24T00:00:00Z"},
+        {"samples_j": [0.5]},
+        {"gpu_info": None},
+    ],
+)
+def test_figures_times_and_samples_are_of_a_start_and_not_of_a_test(
+    changes: dict[str, object],
+) -> None:
+    assert start(**changes).subject == start().subject
 
 
 def test_averages_alone_are_told_as_such_and_never_taken_together() -> None:
@@ -80,7 +139,8 @@ def test_what_is_captured_is_read_whole() -> None:
     assert {each.row["quantization"] for each in found} == {"F16", "Q4_K_M"}
     assert {each.row["model"] for each in found} == {"reference-1.6M", "reference-7.6M"}
     assert {len(each.samples) for each in found} == {3}
-    assert len({each.row["row_id"] for each in found}) == 4, "each test was started twice"
+    subjects = {each.start.subject for each in found if each.start}
+    assert len(subjects) == 4, "each test was started twice"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +203,21 @@ def test_graphics_cards_are_a_part_of_the_device_and_a_name_that_is_told_is_take
         ({"test_time": "0001-01-01T00:00:00+14:00"}, "test_time"),
         ({"cpu_info": ...}, "--device"),
         ({"cpu_info": "a\0b"}, "cpu_info"),
+        ({"cpu_info": "a\ud800"}, "cpu_info: .* no character"),
+        ({"fork_name": "a\0b"}, "fork_name"),
+        ({"n_threads": -1}, "n_threads"),
+        ({"n_threads": 0}, "n_threads"),
+        ({"n_threads": "many"}, "n_threads"),
+        ({"n_threads": 2**40}, "n_threads"),
+        ({"n_batch": -512}, "n_batch"),
+        ({"n_gpu_layers": "all"}, "n_gpu_layers"),
+        ({"n_depth": -1}, "n_depth"),
+        ({"model_size": -1}, "model_size"),
+        ({"model_n_params": -1}, "model_n_params"),
+        ({"build_number": -1}, "build_number"),
+        ({"avg_ns": -1}, "avg_ns"),
+        ({"stddev_ts": -0.5}, "stddev_ts"),
+        ({"samples_ts": [1.0, -1.0]}, "samples_ts.1"),
         ({"n_gen": 16}, "512 tokens of prompt and 16 of output in one"),
         ({"n_prompt": 0}, "0 tokens of prompt and 0 of output"),
     ],
@@ -152,6 +227,11 @@ def test_what_is_missing_or_mistyped_is_refused_by_name(
 ) -> None:
     with pytest.raises(ValueError, match=told):
         figures(entry(**changes), "f")
+
+
+@pytest.mark.parametrize("layers", [-1, 0, 99])
+def test_a_number_of_layers_may_be_left_to_llama_cpp(layers: int) -> None:
+    assert json.loads(str(row(n_gpu_layers=layers)["settings"]))["gpu_layers"] == layers
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats())

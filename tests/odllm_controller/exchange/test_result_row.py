@@ -28,6 +28,10 @@ TYPES = {
     "decode_tok_s": "DOUBLE",
     "decode_tok_s_low": "DOUBLE",
     "delta_p": "DOUBLE",
+    "delta_p_se": "DOUBLE",
+    "decode_net_j_low": "DOUBLE",
+    "energy_j_low": "DOUBLE",
+    "peak_rss_bytes": "DOUBLE",
     "run_started_at": "TIMESTAMP",
 }
 TOLD: dict[str, object] = {
@@ -58,6 +62,11 @@ def test_values_are_of_the_types_of_their_columns_also_from_text() -> None:
         assert json.loads(row["settings"]) == {"threads": 2}
         assert row["run_started_at"] == datetime(2026, 11, 1, 12)  # noqa: DTZ001 - as stored
         assert (row["threads"], row["decode_tok_s_low"]) == (None, None)
+
+
+def test_a_difference_may_be_negative() -> None:
+    row = ROWS.figures(TOLD | {"delta_p": -0.5, "decode_net_j_low": -2.0}).row
+    assert (row["delta_p"], row["decode_net_j_low"]) == (-0.5, -2.0)
 
 
 def test_a_time_of_another_zone_is_kept_in_utc() -> None:
@@ -99,6 +108,11 @@ def test_columns_of_a_newer_version_are_left_aside() -> None:
         ({"decode_tok_s": float("inf")}, "decode_tok_s"),
         ({"decode_tok_s": 0}, "decode_tok_s"),
         ({"decode_tok_s_low": -1.0}, "decode_tok_s_low"),
+        ({"peak_rss_bytes": -1}, "peak_rss_bytes"),
+        ({"energy_j_low": -0.5}, "energy_j_low"),
+        ({"delta_p_se": -0.1}, "delta_p_se"),
+        ({"threads": 0}, "threads"),
+        ({"threads": -1}, "threads"),
         ({"device_kind": "imagined"}, "device_kind: 'imagined' is none of real"),
         ({"depth_tokens": None}, "depth_tokens is missing"),
         ({"settings": "[1]"}, "settings"),
