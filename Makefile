@@ -15,7 +15,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make check     linter, formatter, types, layers"
 	@echo "make bench     compare with llama-bench, built from the same source"
-	@echo "make fuzz      10,000 mutated model files, read by everything that reads them"
+	@echo "make fuzz      10,000 mutated model files, and as many of llama-bench, read by all that reads them"
 	@echo "make chaos     strike a fleet in network namespaces with 50 faults (ARGS='--seed 7'; needs root)"
 	@echo "make machines  the smoke experiment on emulated processors and builds of several compilers (needs root)"
 	@echo "make lock      resolve the pinned versions anew (needs uv)"
@@ -60,6 +60,7 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.figures $(ARGS)
 
 chaos: $(STAMP)
 	$(BIN)/python -m pytest -m chaos tests/fleet
