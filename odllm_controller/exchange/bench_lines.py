@@ -2,7 +2,8 @@
 
 A line is one test: a round's repeats of the prompt, or of the output behind that prompt. It has
 every field that llama-bench writes, since llama.cpp's own scripts refuse a line without one; what
-ODLLM does not know of a field is null.
+ODLLM does not know of a field is null. Those scripts leave out what they do not know, and so one
+field more tells apart builds of one commit.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind
-from odllm_controller.exchange.bench_test import ENGINE, FLASH_ATTENTION, SETTINGS
+from odllm_controller.exchange.bench_test import BUILD, ENGINE, FLASH_ATTENTION, SETTINGS
 
 Row: TypeAlias = Mapping[str, Any]
 """The values of a row of `results` by the names of its columns."""
@@ -75,6 +76,7 @@ def _build(row: Row) -> Row:
     return {
         "build_commit": found["commit"] if found else None,
         "build_number": int(found["number"]) if found and found["number"] else None,
+        BUILD: row.get("engine_build"),
         # Tools tell machines apart by this alone.
         "cpu_info": row["device"] if is_machine else f"{row['device']} ({row['device_kind']})",
         "gpu_info": "",

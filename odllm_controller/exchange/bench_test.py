@@ -43,12 +43,15 @@ SETTINGS: Mapping[str, str] = {
     "use_mmap": "mmap",
     "repack": "repack",
 }
+BUILD = "engine_build"
+"""The field for ODLLM's id of a build, which tells apart what is of one commit."""
+
 FLASH_ATTENTION: Mapping[object, str] = {-1: "auto", 0: "off", 1: "on"}
 
 # What says of which build, machine, model and size a test is, and not how it was run.
 _OF_SUBJECT = frozenset(
     {
-        *("build_commit", "build_number", "cpu_info", "gpu_info"),
+        *("build_commit", "build_number", BUILD, "cpu_info", "gpu_info"),
         *("model_filename", "model_type", "model_size", "model_n_params"),
         *("n_prompt", "n_gen", "n_depth"),
     }
@@ -81,6 +84,7 @@ class Test(BaseModel):
     Attributes:
         build_commit: The commit of llama.cpp.
         build_number: The number of that commit.
+        engine_build: How ODLLM knows the build, in what ODLLM itself has written.
         cpu_info: The name of the processor.
         gpu_info: The name of the graphics cards.
         model_filename: The path of the model.
@@ -112,6 +116,7 @@ class Test(BaseModel):
 
     build_commit: str = ""
     build_number: Count | None = None
+    engine_build: str | None = None
     cpu_info: str = ""
     gpu_info: str = ""
     model_filename: Annotated[str, Field(min_length=1)]
@@ -294,6 +299,7 @@ def _described(test: Test, file: str, device: str, settings: Row) -> Row:
         "device_kind": str(DeviceKind.REAL),
         "engine": ENGINE,
         "engine_version": version or None,
+        "engine_build": test.engine_build,
         "model": test.model,
         "quantization": test.quantization,
         "n_weights": test.model_n_params,

@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 
 from odllm_controller.exchange.bench_lines import Windows, is_of_llama_cpp, line
+from odllm_controller.exchange.bench_test import figures
 
 AT = datetime(2026, 11, 1, 12)  # noqa: DTZ001 - as stored
 DECODE = Windows("decode", AT, (0.5, 1.0, 2.0))
@@ -61,6 +62,13 @@ def test_the_version_is_told_as_far_as_it_is_known(
 ) -> None:
     found = told(engine_version=version)
     assert (found["build_commit"], found["build_number"]) == (commit, number)
+
+
+def test_builds_of_one_version_stay_two_tests_when_they_are_read_again() -> None:
+    found = [figures(told(engine_build=build), "b.jsonl") for build in ("a1", "b2", None)]
+    assert [each.row["engine_build"] for each in found] == ["a1", "b2", None]
+    assert len({each.row["row_id"] for each in found}) == 3
+    assert all("engine_build" not in each.row["settings"] for each in found)
 
 
 def test_settings_have_its_names() -> None:
