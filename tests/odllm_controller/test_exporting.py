@@ -16,6 +16,7 @@ from odllm_agent.errors import UsageError
 from odllm_controller import store
 from odllm_controller.__main__ import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.analysis import results
+from odllm_controller.exchange.bench_test import BUILD
 from odllm_controller.exporting import Format, Options, export
 from odllm_controller.importing import import_file
 from odllm_controller.store import Store
@@ -23,12 +24,6 @@ from tests import stores, support
 from tests.odllm_controller.exchange.told import DATA
 
 CAPTURED = DATA / "llama-bench-0c1e570.jsonl"
-_EXPORTING = """
-import sys
-from rich.console import Console
-from odllm_controller.exporting import Options, export
-export(Options.of(sys.argv[1:]), Console(stderr=True, quiet=True))
-"""
 HOSTILE = "<b>\"quoted\", 'too'\n" + "x" * 10_000
 
 
@@ -120,7 +115,7 @@ def test_a_line_has_the_fields_that_llama_bench_writes(full: Store, tmp_path: Pa
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     line = next(each for each in lines if each["n_gen"] == 64)
     assert {type(line[name]) for name in ("n_prompt", "n_depth", "avg_ns", "model_size")} == {int}
-    assert list(line) == list(real)
+    assert list(line) == [*real, BUILD]
     assert line["poll"] is None, "ODLLM does not know it"
     assert line["build_commit"] == "abc1234"
     assert line["build_number"] is None, "ODLLM does not know it"
@@ -192,7 +187,8 @@ def test_the_output_holds_results_alone(
 def test_an_output_that_nobody_reads_any_more_ends_it_quietly(full: Store) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-c", _EXPORTING, "-", "--format=csv", f"--store={full.path}"]
+    command = [sys.executable, "-m", "odllm_controller", "export", "-", "--format=csv"]
+    command.append(f"--store={full.path}")
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")
