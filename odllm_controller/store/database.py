@@ -144,6 +144,11 @@ def _opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnectio
     try:
         with _ENGINE.attached(path, read_only=read_only) as connection:
             yield connection
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if isinstance(error, duckdb.Error) or "Query interrupted" in str(error):
+            # What DuckDB makes of an interrupt that reaches it while it works.
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.Error as error:
         if isinstance(error, _BROKEN) or _is_damaged(error):
             raise _explained(path, error) from error

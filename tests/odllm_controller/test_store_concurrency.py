@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -137,3 +138,21 @@ def test_explorers_that_load_everything_again_and_again_stop_no_writer(store: St
     for of_one in zip(*seen, strict=True):
         assert list(of_one) == sorted(of_one), "an explorer saw a round vanish"
     assert len({each for looks in seen for each in looks}) > 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_a_signal_that_comes_while_duckdb_works_is_the_interrupt_that_it_was(store: Store) -> None:
+    # A minute and more of work, which nothing but the signal ends.
+    endless = (
+        "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range = b.range + 0.5"
+    )
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            read(store.path, endless)
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGUSR1, before)
+    assert n_rounds(store) == 0
