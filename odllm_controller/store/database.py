@@ -152,13 +152,13 @@ def _opened(
     try:
         with _ENGINE.attached(path, patience_s, read_only=read_only) as connection:
             yield connection
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if isinstance(error, duckdb.InterruptException) or str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.Error as error:
         if isinstance(error, _BROKEN) or _is_damaged(error):
             raise _explained(path, error) from error
-        raise
-    except RuntimeError as error:
-        if str(error) == _INTERRUPTED:
-            raise KeyboardInterrupt from error
         raise
 
 
