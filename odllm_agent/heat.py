@@ -6,19 +6,17 @@ Source: Linux, Documentation/hwmon/sysfs-interface.rst, coretemp.rst, k10temp.rs
 Documentation/driver-api/thermal/sysfs-api.rst.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from odllm_agent.small_files import list_folder, read_int, read_ints, read_word
+from odllm_agent.small_files import list_folder, read_cpus, read_int, read_ints, read_word
 
 # Drivers of CPU temperature sensors: Intel, AMD, AMD out of tree, ARM boards.
 CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 CPU_ZONES = ("x86_pkg_temp", "cpu")
 # A thousand events a second for a month.
 _COUNTS = range(2**32)
-_CPUS = re.compile(r"[0-9][0-9,-]*")
 
 # No processor is made for less than -40 C, and above 125 C each switches itself off. Within a
 # degree of 0 C are sensors that are dead, and those that count in whole degrees.
@@ -80,22 +78,23 @@ def ranked(labelled: Mapping[Path, str]) -> tuple[tuple[Path, ...], ...]:
     return (tuple(labelled),)
 
 
-def throttle_counters(cpus: Iterable[Path]) -> tuple[tuple[Path, ...], ...]:
+def throttle_counters(cpus: Sequence[Path]) -> tuple[tuple[Path, ...], ...]:
     """The counters of thermal throttle events: of each core and each package, all that repeat it.
 
     Hyper-threads repeat their core's count, and cores their package's. A CPU that does not tell its
-    core is taken for one; one that does not tell its package, for a part of those that do.
+    core is of the one that names it, or else taken for one; one that does not tell its package, for
+    a part of those that do.
 
     Args:
         cpus: The folder of each CPU.
     """
-    cores: dict[str, list[Path]] = {}
+    told = {cpu.name: read_cpus(cpu / "topology/thread_siblings_list") for cpu in cpus}
+    named = {f"cpu{number}": siblings for siblings in told.values() for number in siblings}
+    cores: dict[object, list[Path]] = {}
     packages: dict[int | None, list[Path]] = {}
     for cpu in cpus:
-        topology, counts = cpu / "topology", cpu / "thermal_throttle"
-        siblings = read_word(topology / "thread_siblings_list") or ""
-        core = siblings if _CPUS.fullmatch(siblings) else cpu.name
-        package = read_int(topology / "physical_package_id")
+        counts, core = cpu / "thermal_throttle", named.get(cpu.name, cpu.name)
+        package = read_int(cpu / "topology/physical_package_id")
         cores.setdefault(core, []).append(counts / "core_throttle_count")
         packages.setdefault(package, []).append(counts / "package_throttle_count")
     if len(packages) > 1:

@@ -27,7 +27,7 @@ from odllm_agent.control_groups import (
 )
 from odllm_agent.heat import Thermometers
 from odllm_agent.power_supply import Supplies
-from odllm_agent.small_files import list_folder, read_int, read_ints, read_text, read_word
+from odllm_agent.small_files import list_folder, read_cpus, read_int, read_ints, read_word
 
 # No processor has ever run at 10 GHz; one that is off may tell 0.
 _FREQUENCIES_KHZ = range(1, 10_000_000)
@@ -35,8 +35,6 @@ _FREQUENCIES_KHZ = range(1, 10_000_000)
 _SOCKETS = range(2**15)
 # By the kernel's scale the fastest core has 1024 (SCHED_CAPACITY_SCALE).
 _CAPACITIES = range(1, 1025)
-# Below five digits each: no kernel knows as many CPUs, and nothing is made of a list without end.
-_CPU_LIST = re.compile(r"(?:\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)?", re.A)
 
 
 def busy_ticks(stat: str) -> int:
@@ -130,26 +128,6 @@ def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
         name: read_cpus(root / f"sys/devices/{counter}/cpus") for name, counter in counters.items()
     }
     return found if all(found.values()) else _types_by_capacity(root)
-
-
-def read_cpus(path: Path) -> tuple[int, ...]:
-    """The numbers in a file that lists CPUs; none where it tells none, or what is no such list."""
-    try:
-        return cpu_list(read_text(path) or "")
-    except ValueError:
-        return ()
-
-
-def cpu_list(text: str) -> tuple[int, ...]:
-    """The numbers in a list of CPUs as the kernel writes it, such as `0-3,8`.
-
-    Raises:
-        ValueError: It is no such list.
-    """
-    if not _CPU_LIST.fullmatch(text.strip()):
-        raise ValueError(f"{text!r} is no list of CPUs")
-    ranges = (part.split("-") for part in text.strip().split(",") if part)
-    return tuple(cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1))
 
 
 def _types_by_capacity(root: Path) -> dict[str, tuple[int, ...]]:

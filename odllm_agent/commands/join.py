@@ -17,11 +17,11 @@ from odllm_agent.contract import Device
 from odllm_agent.ending import heed_signals
 from odllm_agent.errors import UsageError
 from odllm_agent.fleet_token import checked_token_file
-from odllm_agent.linux import cpu_list
 from odllm_agent.node import Membership, Supervisor
 from odllm_agent.place import VIRTUAL_VARIABLE, state_root
 from odllm_agent.ports import Ports
 from odllm_agent.ray_environment import AUTHORITY, CERTIFICATE, KEY
+from odllm_agent.small_files import cpu_list
 from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\

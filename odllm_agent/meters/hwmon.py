@@ -119,7 +119,7 @@ def _believed_w(watts: float, file: Path) -> float:
 
 def _is_told(file: Path) -> bool:
     value = read_int(file)
-    return value is not None and value >= 0
+    return value is not None and 0 <= value < 2**64
 
 
 def _open(chip: Chip) -> Sensor | MissingDomain:

@@ -28,7 +28,7 @@ class NumberFile:
 
         Raises:
             OSError: The file can no longer be read.
-            ValueError: It holds no number, or one below 0.
+            ValueError: It holds no number, or none that 64 bits can count.
         """
         try:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -40,6 +40,6 @@ class NumberFile:
             number = int(text)
         except ValueError:
             raise ValueError(f"{self._path} holds no number: {text!r}") from None
-        if number < 0:
-            raise ValueError(f"{self._path} is below 0: {number}")
+        if not 0 <= number < 2**64:
+            raise ValueError(f"{self._path} is no count of 64 bits: {number}")
         return number

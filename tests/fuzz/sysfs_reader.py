@@ -166,7 +166,7 @@ class Reader:
         cores: dict[str, list[int]] = {}
         packages: dict[int, list[int]] = {}
         for cpu in self._cpus():
-            if not (cpu / "topology").is_dir():
+            if not (cpu / "thermal_throttle").is_dir():
                 continue
             core = text(cpu / "topology/thread_siblings_list")
             package = number(cpu / "topology/physical_package_id")
@@ -222,8 +222,8 @@ class Reader:
     def chips(self) -> list[Path]:
         """The folders of the graphics chips that must be told."""
         files = {
-            "i915": ("energy1_input", 10**31),
-            "xe": ("energy1_input", 10**31),
+            "i915": ("energy1_input", 2**64 - 1),
+            "xe": ("energy1_input", 2**64 - 1),
             "amdgpu": ("power1_average", 1400 * 10**6),
         }
         chips = entries(self._root / HWMON, "hwmon[0-9]+")

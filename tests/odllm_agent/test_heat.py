@@ -123,6 +123,16 @@ def test_a_processor_that_is_off_hides_no_events(tmp_path: Path) -> None:
     assert count([off]) is None
 
 
+@pytest.mark.parametrize("how", [*SPOILT, "???\n"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_processor_that_does_not_tell_its_core_is_of_the_one_that_names_it(
+    tmp_path: Path, which: int, how: str
+) -> None:
+    folders = cpus(tmp_path, "0-1", "0-1", "2,3", "2,3")
+    spoil(folders[which] / "topology/thread_siblings_list", how)
+    assert count(folders) == 120
+
+
 @pytest.mark.parametrize("listed", [None, "", "???"])
 def test_a_processor_that_does_not_tell_its_core_is_one(tmp_path: Path, listed: str | None) -> None:
     assert count(cpus(tmp_path, listed, listed, package=None)) == 120
@@ -131,5 +141,6 @@ def test_a_processor_that_does_not_tell_its_core_is_one(tmp_path: Path, listed: 
 def test_a_processor_that_does_not_tell_its_package_is_part_of_those_that_do(
     tmp_path: Path,
 ) -> None:
-    folders = [*cpus(tmp_path / "a", "0", "1"), *cpus(tmp_path / "b", "2", package=None)]
+    folders = cpus(tmp_path, "0", "1", "2")
+    (folders[2] / "topology/physical_package_id").unlink()
     assert count(folders) == 130

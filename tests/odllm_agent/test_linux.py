@@ -8,7 +8,7 @@ import pytest
 
 from odllm_agent import linux
 from odllm_agent.linux import Sensors
-from odllm_agent.small_files import read_word
+from odllm_agent.small_files import cpu_list, read_cpus, read_word
 from tests.power_supplies import OFF, USB_ON, battery, build
 from tests.small_files import SPOILT, spoil, write
 
@@ -94,19 +94,25 @@ def test_cpus_that_are_there_are_counted_apart_from_those_that_are_on(
 
 @pytest.mark.parametrize(
     ("text", "cpus"),
-    [("0-3,8\n", (0, 1, 2, 3, 8)), ("5", (5,)), ("0,2-3", (0, 2, 3)), ("\n", ())],
+    [
+        ("0-3,8\n", (0, 1, 2, 3, 8)),
+        ("5", (5,)),
+        ("0,2-3", (0, 2, 3)),
+        ("0, 2-3", (0, 2, 3)),
+        ("\n", ()),
+    ],
 )
 def test_lists_of_cpus_are_read_as_the_kernel_writes_them(text: str, cpus: tuple[int, ...]) -> None:
-    assert linux.cpu_list(text) == cpus
+    assert cpu_list(text) == cpus
 
 
 @pytest.mark.parametrize("text", ["0-", "-3", "0-3;5", "all", "0-99999999999", "0,,1", "1 2"])
 def test_what_is_no_list_of_cpus_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="no list of CPUs"):
-        linux.cpu_list(text)
+        cpu_list(text)
     cpus = write(tmp_path / "sys/devices/system/cpu", online=text, present="0-3\n")
     assert (linux.online_cpus(tmp_path), linux.present_cpus(tmp_path)) == (None, 4)
-    assert linux.read_cpus(cpus / "online") == ()
+    assert read_cpus(cpus / "online") == ()
 
 
 @pytest.mark.parametrize("how", [*SPOILT, "0-99999999999\n", "many\n"])

@@ -109,7 +109,7 @@ def test_a_chip_whose_sensor_holds_no_number_is_a_reason(root: Path) -> None:
     assert "sensor cannot be read" in open_chips().report().reason
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "-1\n", "many\n"])
+@pytest.mark.parametrize("how", [*SPOILT, "-1\n", "many\n", f"{10**40}\n"])
 def test_a_chip_that_cannot_be_read_is_told_apart_and_takes_nothing_from_another(
     root: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
