@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from odllm_agent.contract import Entry
 from odllm_agent.errors import StoreError, StoreHeld
 from odllm_controller import store, work
 from odllm_controller.dispatch import Dispatch
@@ -18,7 +20,6 @@ from odllm_controller.record import Recorder, recording
 from odllm_controller.store import Outbox, Store, outbox
 from odllm_controller.work import Desk
 from tests import support
-from tests.odllm_controller import test_work
 from tests.odllm_controller.configs import experiment
 from tests.odllm_controller.test_work import ASKED, PlanningAgent, agent, statuses
 from tests.odllm_controller.world import Board, World
@@ -121,7 +122,7 @@ def run(path: Path, world: World, board: Shown | None = None) -> Shown:
     """Runs an experiment over agents, as the command does."""
     opened, wanted, board = Store.open(path), experiment(*ASKED), board or Shown()
     with recording(opened, wanted) as recorder:
-        desk = Desk(wanted, opened, recorder, board)  # type: ignore[arg-type]
+        desk = Desk(wanted, opened, recorder, board)
         Dispatch(world, desk.work, recorder, board, 600.0).run()
         desk.check()
     return board
@@ -246,10 +247,15 @@ def test_a_store_that_is_held_only_at_the_very_end_is_waited_for(
 
 def test_what_waits_is_stored_in_the_order_in_which_it_came(path: Path) -> None:
     done: list[int] = []
+
+    def write(number: int, into: Store) -> None:
+        into.catch_up()
+        done.append(number)
+
     waiting = Outbox(Store.open(path))
     with held(path):
         for number in range(3):
-            assert not waiting.put(lambda s, number=number: done.append((s.catch_up(), number)[1]))
+            assert not waiting.put(partial(write, number))
     assert done == []
     assert waiting.look_again()
     assert done == [0, 1, 2]
@@ -266,7 +272,7 @@ def test_what_is_wrong_for_another_reason_ends_the_run_as_before(path: Path) -> 
 def test_an_entry_counts_as_stored_only_once_it_is(path: Path) -> None:
     recorder = Recorder(Store.open(path), experiment(*ASKED))
     laptop = support.device()
-    kept = test_work.Entry.of("e-1", support.round_result(), None)
+    kept = Entry.of("e-1", support.round_result(), None)
     with held(path):
         recorder.entry(laptop, kept)
         assert not recorder.has_stored((laptop.id, "e-1"))
