@@ -72,15 +72,15 @@ def _navigate(body: Body) -> None:
         st.Page(functools.partial(_page, page, body), title=page.title, url_path=page.path)
         for page in PAGES
     ]
-    # The first page is the one without a path. Whoever types its path finds it, too.
-    first = PAGES[0]
-    typed = st.Page(
-        functools.partial(_page, first, body),
-        title=first.title,
-        url_path=first.path,
+    # What is shown without a path is not found under one: so it is a page of its own.
+    home = st.Page(
+        functools.partial(_page, PAGES[0], body),
+        title=PAGES[0].title,
+        url_path="home",
+        default=True,
         visibility="hidden",
     )
-    st.navigation([*entries, typed]).run()
+    st.navigation([home, *entries]).run()
 
 
 def _page(page: Page, body: Body) -> None:

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,20 +245,17 @@ def test_a_store_that_is_held_only_at_the_very_end_is_waited_for(
     assert store.read(path, "SELECT status FROM runs")["status"].tolist() == ["done"]
 
 
-def noting(done: list[int], number: int) -> Callable[[Store], None]:
-    def write(store: Store) -> None:
-        store.catch_up()
-        done.append(number)
-
-    return write
-
-
 def test_what_waits_is_stored_in_the_order_in_which_it_came(path: Path) -> None:
     done: list[int] = []
+
+    def write(number: int, into: Store) -> None:
+        into.catch_up()
+        done.append(number)
+
     waiting = Outbox(Store.open(path))
     with held(path):
         for number in range(3):
-            assert not waiting.put(noting(done, number))
+            assert not waiting.put(partial(write, number))
     assert done == []
     assert waiting.look_again()
     assert done == [0, 1, 2]
