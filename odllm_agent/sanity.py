@@ -16,6 +16,7 @@ from odllm_agent.contract import (
     Device,
     Energy,
     Engine,
+    FileState,
     ModelFile,
     Repeat,
     RoundResult,
@@ -48,7 +49,10 @@ def _parts(value: object) -> Iterator[object]:
 
 
 def _inside(value: object) -> Iterator[object]:
-    if dataclasses.is_dataclass(value):
+    if isinstance(value, FileState):
+        # Its numbers are 64 bits of a file system: compared, and never computed with.
+        yield from (value.path, value.sha256)
+    elif dataclasses.is_dataclass(value):
         yield from (getattr(value, field.name) for field in dataclasses.fields(value))
     elif isinstance(value, Mapping):
         yield from value

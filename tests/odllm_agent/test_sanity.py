@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from odllm_agent import sanity
-from odllm_agent.contract import Engine, Phase
+from odllm_agent.contract import Engine, FileState, Phase
 from tests import support
 
 
@@ -38,6 +38,7 @@ def with_settings(name: str, **settings: int | str) -> object:
         support.device(),
         model(name="n" * 10_000),
         model(path="../../../etc/passwd"),
+        model(files=(FileState("m.gguf", "0" * 64, 2**64 - 1, 2**64 - 1, 1, -(2**63), 2**63 - 1),)),
     ],
 )
 def test_what_was_measured_passes(value: object) -> None:
