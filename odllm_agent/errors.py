@@ -125,8 +125,10 @@ class StoreHeld(StoreError):
         holder: The other process, in words.
     """
 
-    def __init__(self, message: str, remedy: str, holder: str) -> None:
+    def __init__(self, message: str, remedy: str = "", holder: str = "another process") -> None:
         super().__init__(message, remedy)
+        # Pickling hands these on.
+        self.args = (message, remedy, holder)
         self.holder = holder
 
 

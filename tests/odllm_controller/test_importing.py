@@ -464,7 +464,7 @@ def test_a_pipe_into_which_nobody_writes_is_left_with_ctrl_c(tmp_path: Path, kep
         told = process.communicate()
         assert writer
         os.close(writer)
-    assert (process.returncode, told) == (130, (b"", b""))
+    assert (process.returncode, told) == (130, (b"", b"odllm: interrupted\n"))
 
 
 def opened_for_writing(pipe: Path) -> int | None:

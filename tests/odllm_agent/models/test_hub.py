@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -563,7 +564,7 @@ def test_of_a_model_in_parts_only_what_is_missing_or_damaged_is_fetched(
     second = Path(made.path.replace("-00001-of", "-00002-of"))
     second.write_bytes(b"damaged")
     hub.stored.clear()
-    assert get(cache, file=parts[0].name) == made
+    assert replace(get(cache, file=parts[0].name), files=made.files) == made
     assert [asked.path.strip("/") for asked in hub.stored] == fetched[:1]
 
 

@@ -180,7 +180,8 @@ def test_what_was_made_once_is_not_made_again(
 def test_a_cache_that_was_emptied_meanwhile_is_filled_again(cache: Cache, tmp_path: Path) -> None:
     first = prepare(request(), cache, PLENTY)
     cache.root.rename(tmp_path / "away")
-    assert prepare(request(), cache, PLENTY) == first
+    again = prepare(request(), cache, PLENTY)
+    assert replace(again, files=first.files) == first
 
 
 @pytest.mark.parametrize("changed", ["quantizer", "recipe", "architecture"])
