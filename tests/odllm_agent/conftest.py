@@ -9,10 +9,17 @@ import pytest
 from huggingface_hub import close_session, constants
 
 import odllm_agent.models.hub_client  # noqa: F401 - sets the client up, before a test does
+from odllm_agent.builds import builds
 from odllm_agent.cache import Cache
 from odllm_agent.fleet_key import ADDRESS_VARIABLE
 from tests import hub_server
 from tests.models import write_gguf
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tried(_known_builds: None) -> None:
+    """Has what these processes load of llama.cpp tried first, as it is before a worker loads it."""
+    builds()
 
 
 @pytest.fixture(scope="session")
