@@ -1,8 +1,8 @@
 """What Hydra composes of what was asked: real Hydra, real conf."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
@@ -20,13 +20,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def jobs(*words: str) -> dict[int, tuple[Mapping[str, object], list[str]]]:
+def jobs(*words: str) -> dict[int, tuple[dict[str, Any], list[str]]]:
     """The jobs of a line by their seeds: their configs, and the lines that compose them alone."""
-    found: dict[int, tuple[Mapping[str, object], list[str]]] = {}
+    found: dict[int, tuple[dict[str, Any], list[str]]] = {}
 
     def job(config: DictConfig, alone: Asked) -> None:
         found[config.seed] = (
-            {str(name): value for name, value in config.items()},
+            {str(key): value for key, value in config.items()},
             line.words(line.joined(alone.words)),
         )
 
@@ -55,10 +55,10 @@ def test_each_job_of_several_is_what_its_own_line_composes(words: tuple[str, ...
 def test_a_hard_path_is_in_the_line_of_every_job(path: str) -> None:
     words = ("+experiment=smoke", "model=[file]", override("models.file.path", path))
     (config, alone) = jobs(*words)[0]
-    assert config["models"]["file"]["path"] == path  # type: ignore[index]
+    assert config["models"]["file"]["path"] == path
     assert jobs(*alone)[0] == (config, alone)
     several = jobs(*words, "--multirun", "seed=1,2")
-    assert {seed: each["models"]["file"]["path"] for seed, (each, _) in several.items()} == {  # type: ignore[index]
+    assert {seed: each["models"]["file"]["path"] for seed, (each, _) in several.items()} == {
         1: path,
         2: path,
     }
