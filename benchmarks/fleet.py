@@ -126,6 +126,9 @@ class Tape:
     def moved(self, device: Device, progress: Progress) -> None:
         """Shows nothing."""
 
+    def store_held(self, told: str) -> None:
+        """Shows nothing."""
+
     def finished(self, device: Device, result: Result, left: int) -> None:  # noqa: ARG002
         """Counts a result."""
         self._n += 1
