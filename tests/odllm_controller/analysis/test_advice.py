@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odllm_controller.analysis import limits, objective
+from odllm_controller.analysis import limits, objective, wording
 from odllm_controller.analysis.advice import Advice, Question, advise
 from odllm_controller.analysis.choice import Figure
 from odllm_controller.analysis.limits import Limit
@@ -296,7 +296,7 @@ def test_the_first_is_the_best_as_often_as_it_is_said_to_be() -> None:
 def test_of_equals_none_is_said_to_be_surely_the_best() -> None:
     equals = [{"decode_tok_s": 50.0}] * 5
     told = [answer(noisy(equals, 0.05, seed), aim="speed").choices[0].best for seed in range(100)]
-    assert np.mean([chance is not None and chance > 0.95 for chance in told]) <= 0.05
+    assert np.mean([chance is None or chance > 0.95 for chance in told]) <= 0.05
 
 
 def test_the_same_question_gets_the_same_answer() -> None:
@@ -339,3 +339,42 @@ def test_a_limit_relaxed_as_told_gives_what_was_told(data: st.DataObject) -> Non
     assert then.choices[0].merit >= memory.nearest.choice.merit
     if found.choices:
         assert then.choices[0].merit > found.choices[0].merit
+
+
+def test_of_one_there_was_nothing_to_choose_from() -> None:
+    alone = offers(offer("only", decode_tok_s=(50, 0.01), peak_rss_bytes=1e9))
+    found = answer(alone, aim="speed")
+    assert models(found) == ["only"]
+    assert found.choices[0].best is None
+    told = wording.sureness(found)
+    assert told == "There was nothing to choose from: only this configuration was measured."
+    limited = wording.sureness(answer(alone, aim="speed", speed="40"))
+    assert limited == f"{told} It meets the limit with > 99 %."
+    assert wording.percent(found.choices[0].best) == "-"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_of_figures_without_an_interval_no_probability_is_told(n: int) -> None:
+    rows = offers(*(offer(f"m{each}", decode_tok_s=100.0 - each) for each in range(n)))
+    found = answer(rows, aim="speed", speed="40")
+    first = found.choices[0]
+    assert (first.model, first.best, first.meets) == ("m0", None, None)
+    assert figure(found, "decode_tok_s").meets == "likely"
+    assert figure(found, "decode_tok_s").chance is None
+    told = wording.sureness(found)
+    assert "%" not in told
+    assert "by figures without an interval" in told
+    assert ("cannot be told" if n > 1 else "nothing to choose from") in told
+
+
+def test_without_rows_there_is_no_answer() -> None:
+    assert advise(ROWS.iloc[:0], question(ROWS)) == ()
+
+
+def test_with_one_that_meets_no_limit_nothing_is_called_best() -> None:
+    alone = offers(offer("only", decode_tok_s=(50, 0.01)))
+    found = answer(alone, aim="speed", speed="1000")
+    assert found.choices == ()
+    assert found.closest
+    assert found.closest.best is None
+    assert wording.sureness(found) == ""

@@ -14,7 +14,7 @@ from tests.odllm_controller.analysis.offers import alike, noisy, offer, offers, 
 SPEED, MEMORY, PERPLEXITY = map(metric, ("decode_tok_s", "peak_rss_bytes", "perplexity"))
 Figures = tuple[float, float, float]
 KNOWN = st.lists(
-    st.tuples(st.floats(1, 100), st.floats(1, 100), st.floats(1, 100)), min_size=1, max_size=12
+    st.tuples(st.floats(1, 100), st.floats(1, 100), st.floats(1, 100)), min_size=2, max_size=12
 )
 
 
@@ -49,6 +49,18 @@ def test_what_may_be_better_or_worse_is_undecided() -> None:
     assert b.dominated == pytest.approx(0.645, abs=0.01), "z = ln(50 / 45) / (0.2 sqrt 2)"
 
 
+def test_one_alone_has_no_place_on_a_front() -> None:
+    unplaced = offer("b", decode_tok_s=40.0)
+    for rows in (offers(offer("a", decode_tok_s=50.0, peak_rss_bytes=1e9)),):
+        (place,) = front(rows, (SPEED, MEMORY))
+        assert place.standing is Standing.NOT_PLACED
+        assert place.reason == "there is nothing else to compare it with"
+    both = front(
+        offers(offer("a", decode_tok_s=50.0, peak_rss_bytes=1e9), unplaced), (SPEED, MEMORY)
+    )
+    assert {place.standing for place in both} == {Standing.NOT_PLACED}
+
+
 def test_equals_do_not_push_each_other_off() -> None:
     alike = {"decode_tok_s": 50.0, "peak_rss_bytes": 1e9}
     assert standings(offers(offer("a", **alike), offer("b", **alike))) == ["on", "on"]
@@ -77,8 +89,8 @@ def test_a_missing_figure_has_no_place_but_a_reason() -> None:
         offer("b", decode_tok_s=60.0, energy_reason="no meter"),
         offer("c", decode_tok_s=40.0, mean_w=20.0, energy_method="measured"),
     )
-    a, b, _ = front(rows, (SPEED, metric("mean_w")))
-    assert a.standing is Standing.ON
+    a, b, c = front(rows, (SPEED, metric("mean_w")))
+    assert (a.standing, c.standing) == (Standing.ON, Standing.OFF)
     assert (b.standing, b.reason) == (Standing.NOT_PLACED, "Mean power: no meter")
 
 
@@ -105,18 +117,17 @@ def test_devices_and_workloads_have_fronts_of_their_own() -> None:
         offer("b", device="other", **worse),
         offer("c", workload_label="long", **worse),
         offer("d", **worse),
+        offer("e", device="other", **worse),
+        offer("f", workload_label="long", **worse),
     )
     found = {place.model: place.standing for place in front(rows, (SPEED, MEMORY))}
-    assert found == {"a": "on", "b": "not placed", "c": "not placed", "d": "off"}
+    assert found == {"a": "on", "b": "on", "c": "on", "d": "off", "e": "on", "f": "on"}
 
 
 def test_figures_without_spread_are_told() -> None:
-    rows = offers(
-        offer("a", decode_tok_s=(5, 0.1), peak_rss_bytes=1.0),
-        offer("b", decode_tok_s=(4, 0.1), peak_rss_bytes=2.0),
-    )
-    place, _ = front(rows, (SPEED, MEMORY))
-    assert place.reason == "taken as known, without spread: peak memory"
+    figures = {"decode_tok_s": (5, 0.1), "peak_rss_bytes": 1.0}
+    places = front(offers(offer("a", **figures), offer("b", **figures)), (SPEED, MEMORY))
+    assert {place.reason for place in places} == {"taken as known, without spread: peak memory"}
 
 
 @pytest.mark.parametrize("metrics", [(), (SPEED,), (SPEED, SPEED)])
@@ -131,10 +142,8 @@ def test_known_figures_give_the_front_of_the_definition(
     figures: list[Figures],
 ) -> None:
     found = front(_rows(figures), (SPEED, MEMORY, PERPLEXITY))
-    # One alone has no place.
     assert [place.standing is Standing.ON for place in found] == [
-        len(figures) > 1 and not any(_dominates(other, each) for other in figures)
-        for each in figures
+        not any(_dominates(other, each) for other in figures) for each in figures
     ]
 
 
