@@ -1,7 +1,6 @@
 """Starting the explorer on this machine."""
 
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
@@ -39,9 +38,7 @@ def explore(path: Path, port: int = PORT, *, headless: bool = False) -> int:
     print(f"The explorer of {path}: http://{ADDRESS}:{port} (Ctrl-C ends it)", flush=True)
     try:
         # Nothing is asked, so that it also starts where nobody can answer.
-        return subprocess.run(  # noqa: S603 - our own line
-            line, env=environment(), stdin=subprocess.DEVNULL, check=False
-        ).returncode
+        return subprocess.run(line, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 - our own line
     except KeyboardInterrupt:
         return 0
 
@@ -56,6 +53,7 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "server.showEmailPrompt": "false",
         "server.fileWatcherType": "none",
         "logger.hideWelcomeMessage": "true",
+        "logger.level": "error",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0072B2",
@@ -64,11 +62,6 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]
     return [sys.executable, "-m", "app.entry", "run", str(_SCRIPT), *flags, "--", *store_flag]
-
-
-def environment() -> dict[str, str]:
-    """That of the process that serves the page; Streamlit warns before it reads its options."""
-    return {**os.environ, "STREAMLIT_LOGGER_LEVEL": "error"}
 
 
 def _check_free(port: int) -> None:

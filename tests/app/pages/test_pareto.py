@@ -12,11 +12,11 @@ def test_every_device_has_a_front(showcased: Path) -> None:
     assert "**Perplexity against decode speed** · desktop" in headings(test)[0]
 
 
-def test_where_each_stands_is_told_by_shape_and_in_the_table(showcased: Path) -> None:
+def test_where_each_stands_is_told_by_size_and_in_the_table(showcased: Path) -> None:
     test = page("pareto", device="laptop", x="Peak memory", y="Decode speed")
     (spec,) = charts(test)
     (points,) = (layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
-    assert points["encoding"]["shape"]["scale"]["range"] == ["diamond", "circle", "cross"]
+    assert points["encoding"]["size"]["scale"]["range"] == [190, 75, 30]
     rows = table(test, "Front").set_index(["Model", "Type"])
     assert rows.loc[("qwen-0.5B", "Q2_K"), "Front"] == "on"
     assert rows.loc[("qwen-3B", "F16"), "Front"] == "off", "larger and slower than all others"
