@@ -152,7 +152,7 @@ path = Path(sys.argv[1])
 Store.open(path)
 threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
-    store.read(path, "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a <> b")
+    store.read(path, "SELECT sum(range % 7) FROM range(1000000000000)")
 except KeyboardInterrupt:
     print("interrupted")
 """
