@@ -8,9 +8,16 @@ from types import FrameType
 
 from odllm_agent import streams
 
+Handler = Callable[[int, FrameType | None], object]
+
 _FAULT = 1
 _SIGNALED = 128
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# Windows has not all of them.
+_SIGNALS = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+)
 # An exception cannot tell: Ray raises another `KeyboardInterrupt` in its place.
 _heeded: list[int] = []
 
@@ -50,9 +57,15 @@ def heed_signals(leave: Callable[[], None] | None = None) -> None:
     Args:
         leave: What to do in place of raising `KeyboardInterrupt`, as often as a signal comes.
     """
-    for number in _numbers():
+    for number in _SIGNALS:
         if signal.getsignal(number) not in {signal.SIG_IGN, _ignore}:
             signal.signal(number, _stop if leave is None else lambda *_: leave())
+
+
+def handlers() -> dict[signal.Signals, Handler]:
+    """What is called at each signal that asks this process to end, unless it is not heeded."""
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    return {each: do for each, do in found.items() if callable(do) and do is not _ignore}
 
 
 @contextlib.contextmanager
@@ -85,13 +98,8 @@ def _exit_status(end: SystemExit) -> int:
     return _FAULT
 
 
-def _numbers() -> Iterator[signal.Signals]:
-    """Windows has not all of them."""
-    yield from (signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__)
-
-
 def _stop(number: int, _: FrameType | None) -> None:
-    for each in _numbers():
+    for each in _SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _ignore)
     _heeded.append(number)

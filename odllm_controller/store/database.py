@@ -21,6 +21,7 @@ from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreError, StoreHeld, ValueRefused
 from odllm_controller.overrides import line
 from odllm_controller.store import schema
+from odllm_controller.store.interrupting import heeding_signals
 
 READ_PATIENCE_S = 5.0
 WRITE_PATIENCE_S = 10.0
@@ -152,10 +153,6 @@ def _opened(
     try:
         with _ENGINE.attached(path, patience_s, read_only=read_only) as connection:
             yield connection
-    except (RuntimeError, duckdb.InterruptException) as error:
-        if isinstance(error, duckdb.InterruptException) or str(error) == _INTERRUPTED:
-            raise KeyboardInterrupt from error
-        raise
     except duckdb.Error as error:
         if isinstance(error, _BROKEN) or _is_damaged(error):
             raise _explained(path, error) from error
@@ -184,8 +181,9 @@ class _Engine:
             time.sleep(max(0.0, _LONGEST_PAUSE_S - seconds_since(self._let_go_ns)))
             try:
                 _attach(connection, path, patience_s, read_only=read_only)
-                yield connection
-                connection.execute(_DETACH)
+                with heeding_signals(connection):
+                    yield connection
+                    connection.execute(_DETACH)
             except BaseException:
                 # What it held is let go with it, even after an error that leaves it unusable.
                 self._stop()
@@ -207,8 +205,6 @@ class _Engine:
 
 
 _ENGINE = _Engine()
-# DuckDB puts this in the place of what a signal's handler has raised while it was at work.
-_INTERRUPTED = "Query interrupted"
 _DETACH = "USE memory; DETACH store"
 # What DuckDB says of it on Linux and macOS, and what Windows does.
 _TAKEN = ("Could not set lock", "being used by another process")
@@ -223,7 +219,8 @@ def _attach(
     start = monotonic_ns()
     while True:
         try:
-            connection.execute(statement)
+            with heeding_signals(connection):
+                connection.execute(statement)
             return
         except duckdb.IOException as error:
             if not _is_taken(error) or seconds_since(start) > patience_s:

@@ -12,7 +12,6 @@ import pytest
 
 from odllm_controller.store import Store, read
 from tests import stores, support
-from tests.family import PATIENCE_S
 
 ROUNDS = 40
 WRITER = f"""
@@ -138,27 +137,3 @@ def test_explorers_that_load_everything_again_and_again_stop_no_writer(store: St
     for of_one in zip(*seen, strict=True):
         assert list(of_one) == sorted(of_one), "an explorer saw a round vanish"
     assert len({each for looks in seen for each in looks}) > 5
-
-
-_INTERRUPTED = """
-import os, signal, sys, threading
-from pathlib import Path
-from odllm_controller import store
-from odllm_controller.store import Store
-
-# A shell has what it starts in the background ignore the signal.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-path = Path(sys.argv[1])
-Store.open(path)
-threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-try:
-    store.read(path, "SELECT sum(range % 7) FROM range(1000000000000)")
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-
-
-def test_ctrl_c_in_a_query_is_what_it_is_elsewhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _INTERRUPTED, str(tmp_path / "s.duckdb")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert ended.stdout == "interrupted\n", ended.stderr
