@@ -56,7 +56,7 @@ def make(connection: duckdb.DuckDBPyConnection) -> None:
 
 def refresh_all(connection: duckdb.DuckDBPyConnection) -> None:
     """Works out the summaries of all trials."""
-    make(connection)
+    connection.execute("DELETE FROM summaries")
     _refresh(connection, [trial_id for (trial_id,) in connection.execute(_MEASURED).fetchall()])
 
 
