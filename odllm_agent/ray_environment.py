@@ -10,12 +10,14 @@ CERTIFICATE, KEY, AUTHORITY = "node.pem", "node.key", "ca.pem"
 # Ray runs its workers at niceness 15 unless told otherwise, and what a benchmark measures must not
 # yield to everything else on the machine. Its memory monitor would end the agent for the memory of
 # the model that is being measured. It would have every machine run the same patch of Python, and
-# what has to agree is said in `versions`.
+# what has to agree is said in `versions`. A worker that it starts beforehand for a driver would lie
+# idle beside what is measured, with 90 MB.
 COMMON = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_worker_niceness": "0",
 }
 """What every Ray of ODLLM is told, whoever may enter it."""

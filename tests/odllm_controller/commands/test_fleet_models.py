@@ -281,7 +281,7 @@ class Command:
             check=False,
             cwd=self.model.parent,
         )
-        assert ended.returncode == 0, ended.stderr
+        assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
 
