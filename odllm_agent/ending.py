@@ -13,11 +13,13 @@ Handler = Callable[[int, FrameType | None], object]
 _FAULT = 1
 _SIGNALED = 128
 # Windows has not all of them.
-_SIGNALS = tuple(
+SIGNALS = tuple(
     signal.Signals[name]
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if name in signal.Signals.__members__
 )
+"""Those that ask a process to end."""
+
 # An exception cannot tell: Ray raises another `KeyboardInterrupt` in its place.
 _heeded: list[int] = []
 
@@ -57,14 +59,14 @@ def heed_signals(leave: Callable[[], None] | None = None) -> None:
     Args:
         leave: What to do in place of raising `KeyboardInterrupt`, as often as a signal comes.
     """
-    for number in _SIGNALS:
+    for number in SIGNALS:
         if signal.getsignal(number) not in {signal.SIG_IGN, _ignore}:
             signal.signal(number, _stop if leave is None else lambda *_: leave())
 
 
 def handlers() -> dict[signal.Signals, Handler]:
     """What is called at each signal that asks this process to end, unless it is not heeded."""
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    found = {number: signal.getsignal(number) for number in SIGNALS}
     return {each: do for each, do in found.items() if callable(do) and do is not _ignore}
 
 
@@ -99,7 +101,7 @@ def _exit_status(end: SystemExit) -> int:
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    for each in _SIGNALS:
+    for each in SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _ignore)
     _heeded.append(number)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from odllm_agent import ending
+
 # How fast a shared machine makes up examples says nothing about the code.
 settings.register_profile("odllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("odllm")
@@ -29,6 +31,15 @@ def pytest_collection_finish() -> None:
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device can be measured on by one agent only, and tests run several at once."""
     monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path / "agent-state"))
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    """A command that a test runs in this process heeds signals from then on."""
+    before = {number: signal.getsignal(number) for number in ending.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _handlers_stay() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    assert signal.getsignal(signal.SIGINT) is before
+def _as_in_a_new_process() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def notes(path: Path) -> list[str]:
@@ -75,6 +72,7 @@ def test_a_query_that_writes_is_rolled_back(path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written()
     assert notes(path) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_between_two_queries_what_was_begun_is_finished_first(path: Path) -> None:
@@ -94,18 +92,11 @@ def test_a_signal_that_is_not_heeded_any_more_interrupts_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ending, "_heeded", [])
-    before = {each: signal.getsignal(each) for each in ending.handlers()}
-    try:
-        ending.heed_signals()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-        soon(signal.SIGTERM)
-        counted = store.read(path, "SELECT max(range % 7) AS n FROM range(300000000)")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    ending.heed_signals()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    soon(signal.SIGTERM)
+    counted = store.read(path, "SELECT max(range % 7) AS n FROM range(300000000)")
     assert counted["n"].tolist() == [6]
 
 
