@@ -27,10 +27,14 @@ PATIENCE_S = family.PATIENCE_S
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port of loopback that nobody uses now, nor the next, where a head's models are served."""
+    while True:
+        with socket.socket() as found, socket.socket() as next_one:
+            found.bind(("127.0.0.1", 0))
+            port = int(found.getsockname()[1])
+            with contextlib.suppress(OSError):
+                next_one.bind(("127.0.0.1", port + 1))
+                return port
 
 
 def eventually(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:

@@ -49,6 +49,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
     )
     try:
         _run(_options(address, ports, ray_dir), environment, folder / "head.log")
+        serving = model_server.start(address, token, tls_dir, environment)
     except DispatchError:
         marked.end(mark)
         ray_folder.remove(ray_dir)
@@ -60,7 +61,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
         mark=mark,
         pid=_server_pid(mark),
         ray_dir=str(ray_dir),
-        model_server=model_server.start(address, token, tls_dir, environment),
+        model_server=serving,
         started_at=now().isoformat(timespec="seconds"),
         versions=Versions.here(),
     )

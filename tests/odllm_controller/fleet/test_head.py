@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -201,3 +202,16 @@ def _content(path: Path) -> list[bytes]:
         return [path.read_bytes()] if path.is_file() else []
     except OSError:
         return []
+
+
+def test_a_port_of_the_model_server_that_is_taken_is_told_and_no_head_stays(
+    tmp_path: Path,
+) -> None:
+    with (
+        fleet_in(tmp_path / "fleet") as address,
+        socket.create_server((address.host, address.port + 1)),
+    ):
+        with pytest.raises(DispatchError, match="model server does not start") as told:
+            starting.start(address)
+        assert str(address.port + 1) in told.value.message
+        assert Head.last() is None
