@@ -589,7 +589,8 @@ def _count(values: Mapping[str, Scalar], key: str) -> int:
         raise _Nonsense(f"its metadata {key[:80]!r} is missing, or is no single number")
     if type(value) is not int or not 0 < value < 2**32:
         raise _Nonsense(
-            f"its metadata {key[:80]!r} is {str(value)[:80]!r}, where a number above 0 is needed"
+            f"its metadata {key[:80]!r} is {str(value)[:80]!r}, where a number from 1 to "
+            f"{2**32 - 1:,} is needed"
         )
     return value
 
