@@ -48,8 +48,10 @@ def notes(path: Path) -> list[str]:
     return [str(each) for each in store.read(path, "SELECT note FROM kept")["note"]]
 
 
-def soon(number: signal.Signals) -> None:
-    threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+def soon(number: signal.Signals) -> threading.Timer:
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+    timer.start()
+    return timer
 
 
 @pytest.mark.parametrize("attempt", range(4))
@@ -95,8 +97,10 @@ def test_a_signal_that_is_not_heeded_any_more_interrupts_nothing(
     ending.heed_signals()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
-    soon(signal.SIGTERM)
+    sent = soon(signal.SIGTERM)
     counted = store.read(path, "SELECT max(range % 7) AS n FROM range(300000000)")
+    # The handlers of this test must be there still when it comes.
+    sent.join()
     assert counted["n"].tolist() == [6]
 
 
