@@ -21,7 +21,7 @@ from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import StoreError, StoreHeld, ValueRefused
 from odllm_controller.overrides import line
 from odllm_controller.store import schema
-from odllm_controller.store.interrupting import heeding_signals
+from odllm_controller.store.interrupting import interruptible
 
 READ_PATIENCE_S = 5.0
 WRITE_PATIENCE_S = 10.0
@@ -181,7 +181,7 @@ class _Engine:
             time.sleep(max(0.0, _LONGEST_PAUSE_S - seconds_since(self._let_go_ns)))
             try:
                 _attach(connection, path, patience_s, read_only=read_only)
-                with heeding_signals(connection):
+                with interruptible(connection):
                     yield connection
                     connection.execute(_DETACH)
             except BaseException:
@@ -219,7 +219,7 @@ def _attach(
     start = monotonic_ns()
     while True:
         try:
-            with heeding_signals(connection):
+            with interruptible(connection):
                 connection.execute(statement)
             return
         except duckdb.IOException as error:

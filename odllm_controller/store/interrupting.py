@@ -17,7 +17,7 @@ from odllm_agent import ending
 
 
 @contextmanager
-def heeding_signals(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Has a signal that asks this process to end interrupt a connection's query.
 
     Its handler is called once the context is left, whether or not there was a query to interrupt.
