@@ -234,7 +234,9 @@ def decoding(run: subprocess.Popen[str]) -> list[psutil.Process]:
     ("sent", "to_all"),
     [
         ((signal.SIGINT,), True),
-        ((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), False),
+        ((signal.SIGTERM,), True),
+        ((signal.SIGTERM,), False),
+        ((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), True),
     ],
 )
 def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
@@ -312,8 +314,8 @@ def test_a_wrong_word_on_the_command_line_is_wrong_usage(
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["quality=reference", "quality.text=nonsense"], "nonsense"),
-        (["quality=reference", "quality.tasks=[humaneval]"], "allow_code_execution=[humaneval]"),
+        (["quality.text=nonsense", "quality=reference"], "nonsense"),
+        (["quality.tasks=[humaneval]"], "allow_code_execution=[humaneval]"),
     ],
 )
 def test_what_only_a_device_knows_to_be_wrong_is_wrong_usage(
