@@ -7,6 +7,7 @@ agent sleeps in the kernel, and no one shares the cores that are being measured.
 """
 
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -15,7 +16,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Any
 
 from odllm_agent import baseline, cooldown, engines, fallback, state
@@ -202,22 +202,29 @@ def _told_with(changed: Failure, ended: Ended, deed: Deed) -> Failure:
 
 
 def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
-    with tempfile.TemporaryDirectory(prefix="odllm-worker-") as folder:
-        answers, log = Path(folder, "answers.jsonl"), Path(folder, "log.txt")
-        with answers.open("wb") as out, log.open("wb") as err:
-            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [sys.executable, "-m", "odllm_agent.worker", task],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-            )
-            status, late = _wait(process, order, deadline_s)
-        told = tuple(_parse(answers.read_text("utf-8")))
-        said = log.read_text("utf-8", "replace")
+    # Files without a name: whatever ends this process meanwhile, nothing stays behind.
+    with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", "odllm_agent.worker", task],
+            stdin=subprocess.PIPE,
+            stdout=answers,
+            stderr=log,
+        )
+        status, late = _wait(process, order, deadline_s)
+        told = tuple(_parse(_read(answers, "strict")))
+        said = _read(log, "replace")
     last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
     failure = _answered(told) or (lateness(deadline_s, deed) if late else _death(status, deed))
-    return Ended(kept, replace(failure, log=last_lines) if failure else None, said)
+    failure = failure and replace(failure, log=failure.log or last_lines)
+    return Ended(kept, failure, said)
+
+
+def _read(file: IO[bytes], errors: str) -> str:
+    """All that a worker wrote into a file, in universal newlines."""
+    file.seek(0)
+    with io.TextIOWrapper(file, "utf-8", errors) as text:
+        return text.read()
 
 
 def _wait(process: subprocess.Popen[bytes], order: str, deadline_s: float) -> tuple[int, bool]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from odllm_agent.context import Asked
 from odllm_agent.contract import Device, Forecast, Scalar
+from odllm_agent.failures import last_words
 from odllm_controller import plan
 from odllm_controller.estimate import Estimate
 
@@ -24,6 +25,7 @@ class Row:
         fits: Whether it can run; `None` if nothing can be told.
         reason: Why it cannot, or why something is not known.
         remedy: What to do about it, where that is known.
+        last_words: The last lines of the engine's log where it failed.
         context_reason: What of it goes beyond the context that the model was made for, or `""`.
         workload: The workload's name.
         prompt_tokens: Tokens handed over in one go.
@@ -50,6 +52,7 @@ class Row:
     fits: bool | None
     reason: str
     remedy: str
+    last_words: tuple[str, ...]
     context_reason: str
     workload: str
     prompt_tokens: int
@@ -82,6 +85,7 @@ class Row:
             fits=False if obstacle else None if failure else True,
             reason=obstacle or (failure.message if failure else forecast.reason),
             remedy=failure.remedy if failure and not obstacle else "",
+            last_words=tuple(last_words(failure)) if failure and not obstacle else (),
             context_reason=Asked.of_workload(model, workload).reason if model else "",
             workload=workload.name,
             prompt_tokens=workload.prompt_tokens,

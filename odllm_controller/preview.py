@@ -208,7 +208,7 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
 
 
 def _why(row: Row) -> str:
-    return f"{row.reason}\n    {row.remedy}" if row.remedy else row.reason
+    return "\n    ".join(filter(None, (row.reason, row.remedy, *row.last_words)))
 
 
 def _summary(name: str, rows: Sequence[Row]) -> str:

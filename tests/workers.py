@@ -6,6 +6,8 @@ import psutil
 
 from tests import family
 
+_UNNAMED = "(deleted)"
+
 
 def workers(of: psutil.Process) -> list[psutil.Process]:
     """The workers that measure among what a process and its children have started."""
@@ -14,9 +16,13 @@ def workers(of: psutil.Process) -> list[psutil.Process]:
 
 def answers(worker: psutil.Process) -> str:
     """What a worker has answered so far, where /proc tells; nothing once it has ended."""
-    # Its own stdout is turned to its log once it runs; the answers lie beside it.
+    # Its stderr is its log, and once it runs so is its stdout; the other nameless file is asked for.
     try:
-        log = Path(f"/proc/{worker.pid}/fd/1").readlink()
-        return log.with_name("answers.jsonl").read_text()
-    except OSError:
+        open_files = {each: str(each.readlink()) for each in Path(f"/proc/{worker.pid}/fd").iterdir()}
+        log = open_files[Path(f"/proc/{worker.pid}/fd/2")]
+        nameless = [
+            each for each, file in open_files.items() if file.endswith(_UNNAMED) and file != log
+        ]
+        return nameless[0].read_text("utf-8") if nameless else ""
+    except (OSError, KeyError):
         return ""

@@ -35,4 +35,6 @@ class Failure:
             message=error.message if isinstance(error, OdllmError) else str(error) or kind,
             remedy=error.remedy if isinstance(error, OdllmError) else "",
             traceback="".join(traceback.format_exception(error)),
+            # What a child said before it failed is noted on the error.
+            log="\n".join(getattr(error, "__notes__", ())),
         )

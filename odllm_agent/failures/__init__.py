@@ -3,7 +3,7 @@
 What can be told at once is `alike`; what is not worth trying any more, `Streaks`.
 """
 
-from odllm_agent.failures.alike import Alike, Failed, alike, counted, told
+from odllm_agent.failures.alike import Alike, Failed, alike, counted, last_words, told
 from odllm_agent.failures.cause import Cause
 from odllm_agent.failures.death import Deed, death
 from odllm_agent.failures.left_out import LeftOut, merged
@@ -24,6 +24,7 @@ __all__ = [
     "alike",
     "counted",
     "death",
+    "last_words",
     "merged",
     "told",
 ]

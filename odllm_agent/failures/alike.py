@@ -74,9 +74,7 @@ class Alike:
         """The head, what to do about it, and the last words of the first; see `head`."""
         failure = self.first.failure
         remedy = " ".join(failure.remedy.split())
-        log = [line for line in failure.log.splitlines() if line.strip()][-_MOST_LOG_LINES:]
-        said = (_clipped(line, _MOST_LOG_LETTERS) for line in log)
-        return [line for line in (self.head(more), remedy, *said) if line]
+        return [line for line in (self.head(more), remedy, *last_words(failure)) if line]
 
     def _where(self) -> str:
         """At which types, and on how many devices if on several."""
@@ -97,6 +95,12 @@ def alike(found: Iterable[Failed]) -> list[Alike]:
 def told(found: Iterable[Failed], more: str = "") -> list[str]:
     """What went wrong, a text of a few lines per cause; see `Alike.lines`."""
     return ["\n    ".join(each.lines(more)) for each in alike(found)]
+
+
+def last_words(failure: Failure) -> list[str]:
+    """The last few lines of the log of what failed, each cut to what a screen bears."""
+    log = [line for line in failure.log.splitlines() if line.strip()][-_MOST_LOG_LINES:]
+    return [_clipped(line, _MOST_LOG_LETTERS) for line in log]
 
 
 def named(names: Iterable[str]) -> str:

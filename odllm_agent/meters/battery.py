@@ -35,6 +35,7 @@ HELD = "what the battery holds"
 HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)
 PLUGGED_IN = "the mains is plugged in, so the battery does not feed the device"
 OTHER = "use another meter"
+UNPLUG = "unplug the device before the run"
 PLUGGED_IN_TOO = "is plugged in too, so the battery may give only a part of what the device draws"
 
 
@@ -90,8 +91,15 @@ def open_meter(request: Request) -> Meter:
     except Doubt as doubt:
         return Unavailable(request.text, DOMAIN, str(doubt), OTHER)
     except LookupError as error:
-        return Unavailable(request.text, DOMAIN, str(error), "unplug the device before the run")
+        return Unavailable(request.text, DOMAIN, str(error), _remedy(batteries))
     return open_sensors(request.text, means, limits, {DOMAIN: sensor})
+
+
+def _remedy(batteries: Batteries) -> str:
+    """What may help where a battery cannot be metered; one that feeds alone is unplugged."""
+    supplies = batteries.sensors.supplies
+    feeds_alone = supplies.on_battery() and not supplies.plugged_in()
+    return OTHER if feeds_alone else UNPLUG
 
 
 def _open(batteries: Batteries) -> tuple[str, Limits, Sensor]:

@@ -15,7 +15,7 @@ from odllm_controller.analysis.metrics import Metric
 from odllm_controller.analysis.objective import Objective
 from odllm_controller.analysis.prediction import PREDICTED
 from odllm_controller.analysis.relaxing import Cost, cost
-from odllm_controller.analysis.results import failed, notes, skipped
+from odllm_controller.analysis.results import failed, notes, skipped, told_apart
 from odllm_controller.analysis.tasks import with_tasks
 from odllm_controller.analysis.turning import Turning, turning
 
@@ -112,6 +112,7 @@ def advise(results: pd.DataFrame, question: Question) -> tuple[Advice, ...]:
 
 def _of_group(rows: pd.DataFrame, question: Question) -> Advice:
     there = _with_figures(rows)
+    there = there.assign(configuration=told_apart(there))
     able, asides = _able(there, question)
     first = rows.iloc[0]
     bare = Advice(

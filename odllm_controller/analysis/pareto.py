@@ -20,7 +20,7 @@ from odllm_agent.errors import UsageError
 from odllm_controller.analysis.comparable import why_not
 from odllm_controller.analysis.goodness import Goodness, goodness, probability
 from odllm_controller.analysis.metrics import Metric
-from odllm_controller.analysis.results import Row, measured, records
+from odllm_controller.analysis.results import Row, measured, records, told_apart
 from odllm_controller.analysis.tasks import with_tasks
 
 _DOUBT = 0.05
@@ -82,7 +82,9 @@ def front(results: pd.DataFrame, metrics: Sequence[Metric]) -> tuple[Place, ...]
     """
     if len({each.name for each in metrics}) < 2:
         raise UsageError("a front needs two metrics", "name another one, such as peak_rss_bytes")
-    rows = _needed(with_tasks(measured(results), metrics), metrics)
+    found = measured(results)
+    found = found.assign(configuration=told_apart(found))
+    rows = _needed(with_tasks(found, metrics), metrics)
     return tuple(
         place
         for _, alike in rows.groupby(_GROUP, sort=False)

@@ -17,7 +17,7 @@ from odllm_controller import store
 from odllm_controller.analysis.metrics import METRICS, Basis
 
 _RESULTS = r"""
-SELECT * FROM results
+SELECT * FROM results LEFT JOIN (SELECT trial_id, seed FROM trials) USING (trial_id)
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
     OR (status = 'skipped' AND run = $run)
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, engine, threads,
@@ -41,6 +41,11 @@ HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAM
 
 # What a figure is of, but for the versions of the engine and the file.
 _CELL = ["device", "model", "quantization", "workload_label", "configuration"]
+_APART: Mapping[str, Callable[[Any], str]] = {
+    "engine_version": ", {}".format,
+    "model_sha256": ", file {:.8}".format,
+    "seed": ", seed {:.0f}".format,
+}
 _NAMES = ("device", "model", "quantization", "engine", "engine_version", "workload", "origin")
 OWN = "odllm"
 """The origin of what runs of this store measured."""
@@ -83,9 +88,9 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
         run: The run whose trials to load, measured in it or before; all rows unless told.
 
     Returns:
-        The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
-        (unique, and marked if it is no machine or its figures were imported), `workload_label`
-        and `configuration` (the engine with its settings).
+        The columns of `results`; `_low` and `_high` of every quality metric; `seed`, from which the
+        token ids were drawn; and as text `device` (unique, and marked if it is no machine or its
+        figures were imported), `workload_label` and `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.
@@ -139,6 +144,21 @@ def latest(results: pd.DataFrame) -> pd.DataFrame:
     cells = rows[[*_CELL, "run_started_at"]].reset_index(drop=True)
     in_time = cells.sort_values("run_started_at", kind="stable", na_position="first")
     return rows.iloc[in_time.drop_duplicates(_CELL, keep="last").index.sort_values()]
+
+
+def told_apart(results: pd.DataFrame) -> pd.Series:
+    """The configuration of each row, with what tells it from others that otherwise look alike.
+
+    That is the version of the engine, the file or the seed, where rows of one cell differ in it.
+    """
+    configuration = results["configuration"]
+    cells = results.groupby(_CELL, dropna=False)
+    for column, tell in _APART.items():
+        if column in results:
+            told = results[column].map(tell, na_action="ignore").astype("str").fillna("")
+            several = cells[column].transform("nunique", dropna=False) > 1
+            configuration = configuration + told.where(several, "")
+    return configuration
 
 
 def failed(results: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,10 @@ from odllm_controller.exchange.cells import Table
 
 # What may stand between the objects of a JSON text, on one line.
 _GAP = re.compile(r"[ \t\r\f\v\ufeff,\[\]}]*")
+_CLOSING = {
+    "]": "the array that ends here has no beginning: more may be missing",
+    "}": "the object that ends here has no beginning: more may be missing",
+}
 # Where the next record may begin behind one that is damaged.
 _NEXT = re.compile(r'\n|\{\s*"')
 # A line inside a JSON object, which belongs to what is damaged above it.
@@ -51,7 +55,7 @@ class _Reader:
         self._table: Table | None = None
         self._place, self._number = 0, 1
         self._arrays: list[int] = []
-        self._is_torn, self._torn_to = False, 0
+        self._is_torn, self._was_torn, self._torn_to = False, False, 0
         self._in_vain = 0
 
     @property
@@ -64,10 +68,10 @@ class _Reader:
         gap = _GAP.match(self._text, self._place)
         end = gap.end() if gap else self._place
         if end == len(self._text) or self._text[end] == "\n":
-            self._count_arrays(end)
+            yield from self._brackets(end)
             self._go(end + 1)
         elif self._text[end] == "{":
-            self._count_arrays(end)
+            yield from self._brackets(end)
             self._go(end)
             yield from self._object()
         elif self._place and self._text[self._place - 1] != "\n":
@@ -116,6 +120,7 @@ class _Reader:
             yield number, found.value
             return
         yield number, found.value
+        self._was_torn = True
         self._in_vain += found.n_read
         if self._in_vain > _MOST_IN_VAIN:
             yield number, Damage("too much is damaged: the rest is not read")
@@ -172,12 +177,16 @@ class _Reader:
             row = self._text[start : self._place].rstrip("\n")
         table.take(number, row)
 
-    def _count_arrays(self, end: int) -> None:
+    def _brackets(self, end: int) -> Numbered:
+        """Counts the brackets up to a place on this line; one that closes nothing is told."""
         for sign in self._text[self._place : end]:
             if sign == "[":
                 self._arrays.append(self._number)
             elif sign == "]" and self._arrays:
                 self._arrays.pop()
+            # What closes may be of an object that is torn, which is told already.
+            elif sign in _CLOSING and not self._was_torn:
+                yield self._number, Damage(_CLOSING[sign])
 
     def _whole_line(self) -> str:
         return self._text[self._place : self._line_end()].removesuffix("\r").lstrip("\ufeff")

@@ -87,7 +87,8 @@ def _start_ray(folder: Path) -> None:
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            # What matters is raised, and told in our words.
+            logging_level=logging.CRITICAL,
             _temp_dir=str(folder),
             object_store_memory=_OBJECT_STORE_BYTES,
         )

@@ -258,10 +258,12 @@ def test_what_is_longer_than_the_model_was_made_for_is_noted_and_stands_in_the_t
 def test_what_is_unknown_is_counted_apart_and_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    failure = Failure("ModelInvalid", "/m.gguf is an HTML page", "download it again")
+    failure = Failure(
+        "ModelInvalid", "/m.gguf is an HTML page", "download it again", log="one\ntwo\n\nlast words\n"
+    )
     page = dataclasses.replace(support.forecast(), model=None, memory=None, failure=failure)
     told, text = previewed(monkeypatch, tmp_path / "none.duckdb", page)
     assert not told
     assert "0 can run, 0 cannot, of 1 nothing can be told" in text
     assert "unknown: reference-1.6M Q4_0 with llama_cpp: /m.gguf is an HTML page" in text
-    assert "download it again" in text
+    assert "    download it again\n    one\n    two\n    last words\n" in text

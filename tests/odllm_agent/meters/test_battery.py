@@ -133,21 +133,28 @@ def test_a_window_shorter_than_ten_of_its_periods_is_none(root: Path, clock: Han
 
 
 @pytest.mark.parametrize(
-    ("online", "files", "reason"),
+    ("online", "files", "reason", "remedy"),
     [
-        (1, {"status": "Charging", "power_now": 1}, battery.PLUGGED_IN),
-        (0, {"status": "Unknown", "power_now": 1}, "no battery discharges: Unknown"),
-        (0, {"status": "Discharging"}, "BAT0 does not tell its power, nor what it holds"),
+        (1, {"status": "Charging", "power_now": 1}, battery.PLUGGED_IN, battery.UNPLUG),
+        (1, {"status": "Unknown", "power_now": 1}, battery.PLUGGED_IN, battery.UNPLUG),
+        (0, {"status": "Full", "power_now": 1}, "no battery discharges: Full", battery.UNPLUG),
+        (0, {"status": "Unknown", "power_now": 1}, "no battery discharges: Unknown", battery.OTHER),
+        (0, {"power_now": 1}, "no battery discharges: Unknown", battery.OTHER),
+        (
+            0,
+            {"status": "Discharging"},
+            "BAT0 does not tell its power, nor what it holds",
+            battery.OTHER,
+        ),
     ],
 )
-def test_a_battery_that_cannot_be_metered_says_why(
-    root: Path, online: int, files: dict[str, object], reason: str
+def test_a_battery_that_cannot_be_metered_says_why_and_what_to_do(
+    root: Path, online: int, files: dict[str, object], reason: str, remedy: str
 ) -> None:
     mains(root, online)
     supply(root, "BAT0", "Battery", **files)
     report = battery.open_meter(REQUEST).report()
-    assert (report.domains, report.reason) == ((), reason)
-    assert report.remedy
+    assert (report.domains, report.reason, report.remedy) == ((), reason, remedy)
 
 
 def test_a_mouse_has_a_battery_and_the_device_none(root: Path) -> None:

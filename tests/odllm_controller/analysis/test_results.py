@@ -10,6 +10,8 @@ from odllm_agent.contract import DeviceKind, Engine, Failure, ModelRequest, Sour
 from odllm_controller.analysis import drift, results
 from tests import stores, support
 
+TRIAL = support.trial()
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -141,6 +143,34 @@ def test_a_build_is_in_no_label_where_each_device_has_used_one(path: Path) -> No
     store.add_plan("run-1", trials, 1)
     store.add_results("run-1", [support.round_result(each) for each in trials])
     assert set(results.load(path)["configuration"]) == {"llama_cpp, 2 threads"}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (replace(TRIAL, workload=replace(TRIAL.workload, seed=7)), {", seed 0", ", seed 7"}),
+        (
+            replace(TRIAL, engine=replace(TRIAL.engine, version="0.4.0")),
+            {f", {TRIAL.engine.version}", ", 0.4.0"},
+        ),
+        (
+            replace(TRIAL, model=replace(TRIAL.model, sha256="f" * 64)),
+            {f", file {TRIAL.model.sha256[:8]}", ", file ffffffff"},
+        ),
+        (replace(TRIAL, model=replace(TRIAL.model, name="other")), {""}),
+        (
+            replace(TRIAL, workload=Workload("deep", prompt_tokens=1, output_tokens=8, seed=7)),
+            {""},
+        ),
+    ],
+)
+def test_rows_that_look_alike_are_told_apart_by_what_differs(
+    path: Path, other: Trial, told: set[str]
+) -> None:
+    stores.measured(path, support.round_result(TRIAL), support.round_result(other))
+    loaded = results.load(path)
+    assert set(loaded["configuration"]) == {"llama_cpp, 2 threads"}
+    assert set(results.told_apart(loaded)) == {f"llama_cpp, 2 threads{each}" for each in told}
 
 
 def of_build(build: str) -> Trial:

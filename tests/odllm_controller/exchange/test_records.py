@@ -69,6 +69,23 @@ def test_a_line_that_is_no_record_costs_nothing_but_a_word(text: str, numbers: l
     assert list(told(text)) == numbers
 
 
+@pytest.mark.parametrize(
+    ("text", "number", "what"),
+    [
+        (f"{ONE},\n{TWO}\n]\n", 3, "array"),
+        (f"[{ONE}]]\n[{TWO}]\n", 1, "array"),
+        (f"[{ONE}]\n]\n[{TWO}]\n", 2, "array"),
+        (f"{WIDE_A}\n}}\n{TWO}", 8, "object"),
+        (f"}}, {ONE}, {TWO}", 1, "object"),
+    ],
+)
+def test_a_bracket_that_closes_nothing_is_told(text: str, number: int, what: str) -> None:
+    assert whole(text) == [A, B]
+    assert told(text) == {
+        number: f"the {what} that ends here has no beginning: more may be missing"
+    }
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_of_every_form_a_message_before_between_and_behind_is_told(form: str) -> None:
     lines = FORMS[form](start_of(), start_of(1, n_prompt=0, n_gen=128)).splitlines()
