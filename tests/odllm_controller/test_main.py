@@ -242,7 +242,9 @@ def decoding(run: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
     bench: Bench, sent: tuple[signal.Signals, ...], to_all: bool
 ) -> None:
-    with bench.started("rounds=40", "quality=none") as process:
+    scratch = bench.folder / "tmp"
+    scratch.mkdir()
+    with bench.started("rounds=40", "quality=none", TMPDIR=str(scratch)) as process:
         eventually(bench.store.exists)
         eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
         started = family.descendants(psutil.Process(process.pid))
@@ -256,6 +258,7 @@ def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
     assert len(bench.query("SELECT * FROM rounds WHERE complete")) >= 3
     assert bench.query("SELECT status FROM runs")["status"].tolist() == ["interrupted"]
     eventually(lambda: not any(map(family.lives, started)))
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_full_disk_in_the_cache_fails_what_must_be_made_and_nothing_else(
