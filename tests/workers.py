@@ -18,7 +18,9 @@ def answers(worker: psutil.Process) -> str:
     """What a worker has answered so far, where /proc tells; nothing once it has ended."""
     # Its stderr is its log, and once it runs so is its stdout; the other nameless file is asked for.
     try:
-        open_files = {each: str(each.readlink()) for each in Path(f"/proc/{worker.pid}/fd").iterdir()}
+        open_files = {
+            each: str(each.readlink()) for each in Path(f"/proc/{worker.pid}/fd").iterdir()
+        }
         log = open_files[Path(f"/proc/{worker.pid}/fd/2")]
         nameless = [
             each for each, file in open_files.items() if file.endswith(_UNNAMED) and file != log

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import family
 from tests.fleet.fleet import Fleet, step_clock
 from tests.fleet.host import Host
 from tests.fleet.process import Role
 from tests.fleet.waiting import wait_until
 
-_PROCESS_TIMEOUT_S = 60
-_REFUSAL_TIMEOUT_S = 60
 _AN_HOUR_S = 3600
 
 
@@ -103,7 +102,7 @@ def _kill_on_device(role: Role) -> Act:
             scene.check()
             return bool(scene.device.kill(role))
 
-        wait_until(is_done, _PROCESS_TIMEOUT_S, f"{role} to kill")
+        wait_until(is_done, family.PATIENCE_S, f"{role} to kill")
 
     return kill
 
@@ -119,7 +118,7 @@ def _kill_head(scene: Scene) -> None:
 def _second_controller(scene: Scene) -> None:
     """Starts the same command beside the first; it must be refused, and say so."""
     second = scene.fleet.sweep(scene.store)
-    status = second.wait(_REFUSAL_TIMEOUT_S)
+    status = second.wait(family.PATIENCE_S)
     said = scene.fleet.desk.said(second)
     scene.check()
     assert status not in {0, 3}, f"a second controller was let in: {said}"

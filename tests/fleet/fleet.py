@@ -10,13 +10,12 @@ from pathlib import Path
 
 import libfaketime
 
+from tests import family
 from tests.fleet.host import Host
 from tests.fleet.network import Network
 from tests.fleet.process import Role
 from tests.fleet.waiting import wait_until
 
-_JOIN_TIMEOUT_S = 90
-_LEAVE_TIMEOUT_S = 60
 _TYPES = ("Q8_0", "Q4_0", "Q2_K")
 _SWEEP = (
     "+experiment=smoke",
@@ -88,7 +87,7 @@ class Fleet:
         begun = device.start(*driven, *command, "--token-file", str(token), "--name", device.name)
         wait_until(
             lambda: bool(re.search(r"\bjoined\b", device.said(begun))),
-            _JOIN_TIMEOUT_S,
+            family.PATIENCE_S,
             f"{device.name} joins",
         )
 
@@ -104,7 +103,7 @@ class Fleet:
         """Lets a device leave, and waits until nothing of the fleet runs on it."""
         for agent in device.processes(Role.AGENT):
             agent.signal(signal.SIGTERM)
-        wait_until(lambda: not device.processes(), _LEAVE_TIMEOUT_S, f"{device.name} leaves")
+        wait_until(lambda: not device.processes(), family.PATIENCE_S, f"{device.name} leaves")
 
     def down(self) -> None:
         """Ends the head."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from odllm_agent.place import builds_root
+from tests import family
 from tests.fleet.namespace import Namespace
 from tests.fleet.process import Process, Role
 from tests.fleet.waiting import wait_until
@@ -28,7 +29,6 @@ _MOUNT = """
     mount -t tmpfs tmpfs /dev/shm
     mount --bind "$1/machine-id" /etc/machine-id
 """
-_STOPPED_WITHIN_S = 100.0
 
 
 class Switch(Protocol):
@@ -113,7 +113,7 @@ class Host:
         """What a started command has said so far."""
         return (self.folder / "logs" / f"{self.started.index(begun)}.txt").read_text()
 
-    def run(self, *command: str, timeout_s: float = 120) -> str:
+    def run(self, *command: str, timeout_s: float = family.PATIENCE_S) -> str:
         """Runs a command to its end.
 
         Returns:
@@ -154,7 +154,7 @@ class Host:
 
     def sleep(self) -> None:
         """Stops every process until all stand still; unlike on a closed laptop clocks go on."""
-        wait_until(self._stands_still, _STOPPED_WITHIN_S, f"{self.name} stands still")
+        wait_until(self._stands_still, family.PATIENCE_S, f"{self.name} stands still")
 
     def _stands_still(self) -> bool:
         moving = [each for each in self.processes() if not each.stands_still()]

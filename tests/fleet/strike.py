@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from odllm_agent.contract import Entry, from_json
+from tests import family
 from tests.fleet.books import Books
 from tests.fleet.faults import FAULTS, Draw, Fault, Missed, Scene, happen
 from tests.fleet.fleet import Fleet
@@ -18,7 +19,6 @@ from tests.fleet.waiting import wait_until
 DONE, SOME_FAILED = 0, 3
 
 _SWEEP_TIMEOUT_S = 600
-_SETTLE_TIMEOUT_S = 150
 _MOST_STARTS = 5
 _MOST_MISSES, _SOONER = 9, 0.6
 
@@ -103,7 +103,7 @@ def settle(fleet: Fleet) -> None:
             return fleet.has_all()
         return False
 
-    wait_until(are_back, _SETTLE_TIMEOUT_S, "every device is back")
+    wait_until(are_back, family.PATIENCE_S, "every device is back")
 
 
 def leftovers(fleet: Fleet) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import family
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
 from tests.fleet.network import network, why_not
@@ -15,7 +16,6 @@ from tests.fleet.network import network, why_not
 # Ray itself takes 20 s and more to give up.
 pytestmark = pytest.mark.chaos
 
-_TIMEOUT_S = 150
 _JOIN = ("-m", "odllm_agent", "join")
 _NODE = ("-m", "ray.scripts.scripts", "start", "--block")
 _DRIVER = "import ray, sys; ray.init(address=sys.argv[1])"
@@ -103,5 +103,5 @@ def _refused(fleet: Fleet, token: Path | None, *command: object) -> str:
     """What a command of eve's says that has to fail."""
     entry = ["RAY_AUTH_MODE=token", f"RAY_AUTH_TOKEN_PATH={token}"] if token else []
     begun = _eve(fleet).start("env", *entry, sys.executable, *map(str, command))
-    assert begun.wait(_TIMEOUT_S) != 0, _eve(fleet).said(begun)
+    assert begun.wait(family.PATIENCE_S) != 0, _eve(fleet).said(begun)
     return _eve(fleet).said(begun)

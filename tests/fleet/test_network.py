@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import family
 from tests.fleet.host import REPOSITORY, Host
 from tests.fleet.network import Network, why_not
 from tests.fleet.waiting import wait_until
 
-_TIMEOUT_S = 100.0
 _GET = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 1)"
 _SERVE = "import signal, socket; kept = socket.create_server(('', 7000)); signal.pause()"
 _COUNT = "import time\nwhile True: print('.', flush=True); time.sleep(0.01)"
@@ -43,7 +43,7 @@ def _python(code: str, *arguments: str) -> list[str]:
 
 
 def _reaches(host: Host, other: Host) -> bool:
-    return host.start(*_python(_GET, other.address)).wait(_TIMEOUT_S) == 0
+    return host.start(*_python(_GET, other.address)).wait(family.PATIENCE_S) == 0
 
 
 def _commands(host: Host) -> list[str]:
@@ -59,18 +59,18 @@ def test_hosts_have_names_addresses_and_machine_ids_of_their_own(ada: Host, bob:
 
 def test_a_host_reaches_another_only_while_both_links_are_up(ada: Host, bob: Host) -> None:
     bob.start(*_python(_SERVE))
-    wait_until(lambda: _reaches(ada, bob), _TIMEOUT_S, "bob answers")
+    wait_until(lambda: _reaches(ada, bob), family.PATIENCE_S, "bob answers")
 
     bob.link_down()
     assert not _reaches(ada, bob)
 
     bob.link_up()
-    wait_until(lambda: _reaches(ada, bob), _TIMEOUT_S, "bob answers again")
+    wait_until(lambda: _reaches(ada, bob), family.PATIENCE_S, "bob answers again")
 
 
 def test_a_sleeping_host_does_nothing_until_it_wakes(ada: Host) -> None:
     counting = ada.start(*_python(_COUNT))
-    wait_until(lambda: bool(ada.said(counting)), _TIMEOUT_S, "it counts")
+    wait_until(lambda: bool(ada.said(counting)), family.PATIENCE_S, "it counts")
 
     ada.sleep()
     before = len(ada.said(counting))
@@ -78,7 +78,7 @@ def test_a_sleeping_host_does_nothing_until_it_wakes(ada: Host) -> None:
     assert len(ada.said(counting)) == before
 
     ada.wake()
-    wait_until(lambda: len(ada.said(counting)) > before, _TIMEOUT_S, "it counts again")
+    wait_until(lambda: len(ada.said(counting)) > before, family.PATIENCE_S, "it counts again")
 
 
 def test_a_full_disk_is_full_only_on_its_host_and_until_it_is_cleared(ada: Host) -> None:
@@ -98,7 +98,9 @@ def test_a_host_without_power_has_no_process_left(ada: Host, bob: Host) -> None:
     for host in (ada, bob):
         host.start("sleep", "infinity")
     wait_until(
-        lambda: _commands(ada) == _commands(bob) == ["sleep infinity"], _TIMEOUT_S, "both run"
+        lambda: _commands(ada) == _commands(bob) == ["sleep infinity"],
+        family.PATIENCE_S,
+        "both run",
     )
 
     ada.end()
@@ -109,7 +111,7 @@ def test_a_host_without_power_has_no_process_left(ada: Host, bob: Host) -> None:
 
 def test_a_host_that_sleeps_can_lose_its_power(ada: Host) -> None:
     asleep = ada.start("sleep", "infinity")
-    wait_until(lambda: _commands(ada) == ["sleep infinity"], _TIMEOUT_S, "it runs")
+    wait_until(lambda: _commands(ada) == ["sleep infinity"], family.PATIENCE_S, "it runs")
     ada.sleep()
 
     ada.end()
@@ -129,10 +131,12 @@ def test_hosts_end_with_the_process_that_made_them() -> None:
         first = int(maker.stdout.readline())
         os.kill(maker.pid, signal.SIGKILL)
 
-        wait_until(lambda: not Path(f"/proc/{first}").exists(), _TIMEOUT_S, "the host is gone")
+        wait_until(
+            lambda: not Path(f"/proc/{first}").exists(), family.PATIENCE_S, "the host is gone"
+        )
 
 
 def test_an_orphan_that_ends_leaves_no_zombie(ada: Host) -> None:
     ada.run("sh", "-c", "sleep 0.1 & exit 0")
 
-    wait_until(lambda: "sleep" not in ada.run("ps", "-e"), _TIMEOUT_S, "it is reaped")
+    wait_until(lambda: "sleep" not in ada.run("ps", "-e"), family.PATIENCE_S, "it is reaped")

@@ -259,7 +259,10 @@ def test_what_is_unknown_is_counted_apart_and_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     failure = Failure(
-        "ModelInvalid", "/m.gguf is an HTML page", "download it again", log="one\ntwo\n\nlast words\n"
+        "ModelInvalid",
+        "/m.gguf is an HTML page",
+        "download it again",
+        log="one\ntwo\n\nlast words\n",
     )
     page = dataclasses.replace(support.forecast(), model=None, memory=None, failure=failure)
     told, text = previewed(monkeypatch, tmp_path / "none.duckdb", page)
