@@ -6,8 +6,6 @@ import psutil
 
 from tests import family
 
-_UNNAMED = "(deleted)"
-
 
 def workers(of: psutil.Process) -> list[psutil.Process]:
     """The workers that measure among what a process and its children have started."""
@@ -16,15 +14,11 @@ def workers(of: psutil.Process) -> list[psutil.Process]:
 
 def answers(worker: psutil.Process) -> str:
     """What a worker has answered so far, where /proc tells; nothing once it has ended."""
-    # Its stderr is its log, and once it runs so is its stdout; the other nameless file is asked for.
+    folder = Path(f"/proc/{worker.pid}/fd")
     try:
-        open_files = {
-            each: str(each.readlink()) for each in Path(f"/proc/{worker.pid}/fd").iterdir()
-        }
-        log = open_files[Path(f"/proc/{worker.pid}/fd/2")]
-        nameless = [
-            each for each, file in open_files.items() if file.endswith(_UNNAMED) and file != log
-        ]
-        return nameless[0].read_text("utf-8") if nameless else ""
-    except (OSError, KeyError):
+        # Its stderr goes to its log, and so does its stdout once it runs.
+        log = (folder / "2").readlink()
+        nameless = (each for each in folder.iterdir() if each.readlink().name.endswith("(deleted)"))
+        return next((each.read_text() for each in nameless if each.readlink() != log), "")
+    except OSError:
         return ""
