@@ -176,7 +176,7 @@ class AgentActor:
                 return ""
         except OSError as error:
             return f"{state_root()} cannot be used: {error.strerror or error}"
-        return f"{self._claim.holder} measures on this device for another fleet"
+        return f"{self._claim.holder} measures on this device for another run: wait for it"
 
     def _own_cache(self) -> models.Cache:
         """This device's cache, kept because it remembers which models it has given out.

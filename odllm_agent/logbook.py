@@ -177,7 +177,8 @@ def entries_of(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, Entry 
         UsageError: It is of another format.
     """
     for number, line in enumerate(lines, start=1):
-        yield number, _entry(line, path)
+        if line.strip():
+            yield number, _entry(line, path)
 
 
 class Logbook:
@@ -276,14 +277,23 @@ def _whole_bytes(content: bytes) -> int:
 def _entry(line: bytes, path: Path) -> Entry | Damage:
     try:
         return _parsed(line, path)
+    except json.JSONDecodeError:
+        # Each line was written whole, or its end was not.
+        told = "it was cut off" if not line.endswith(b"\n") else f"it is no entry: {_shown(line)}"
+        return Damage(told)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         return Damage(str(error))
 
 
+def _shown(line: bytes) -> str:
+    return repr(line.decode("utf-8", "replace").strip()[:60])
+
+
 def _parsed(line: bytes, path: Path) -> Entry:
-    if not line.endswith(b"\n"):
-        raise ValueError("it was cut off")
-    ((name, plain),) = json.loads(line, parse_constant=_refuse_constant).items()
+    told = json.loads(line, parse_constant=_refuse_constant)
+    if not isinstance(told, dict) or len(told) != 1:
+        raise ValueError(f"it is no entry: {_shown(line)}")
+    ((name, plain),) = told.items()
     if name not in _KINDS:
         raise ValueError(f"there is no entry named {name!r:.80}")
     if name == Opening.__name__:

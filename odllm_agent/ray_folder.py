@@ -27,8 +27,9 @@ from odllm_agent.errors import DispatchError
 
 _PREFIX = "odllm-ray-"
 _OWNER = "owner.json"
+_OF_RAY = "r"
 # The longest that Ray makes, with a process id of the most digits.
-_SOCKET = "session_2026-11-24_11-39-16_751060_4194304/sockets/plasma_store_1"
+_SOCKET = f"{_OF_RAY}/session_2026-11-24_11-39-16_751060_4194304/sockets/plasma_store_1"
 _SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 _RANDOM = 8
 _LONGEST_BYTES = _SOCKET_BYTES - len(f"/{_PREFIX}/{_SOCKET}") - _RANDOM
@@ -93,6 +94,11 @@ def make(mark: str = "") -> Path:
         "set TMPDIR to a folder that this user may write to, with a name of at most "
         f"{_LONGEST_BYTES} plain letters",
     )
+
+
+def temp_dir(folder: Path) -> Path:
+    """The one in it that is for Ray, which lets everybody into what it is given."""
+    return folder / _OF_RAY
 
 
 def remove(folder: Path) -> None:

@@ -70,6 +70,6 @@ def _refuse_added(model: ModelFile) -> None:
 def _changed(what: str) -> ModelChanged:
     return ModelChanged(
         f"{what} since the model's checksum was taken",
-        "nothing of this attempt counts; leave model files alone while a run goes on, and run the "
-        "command again: it takes the file for the model that it is by then",
+        "nothing of this attempt counts; leave model files alone while a run goes on. Put the file "
+        "back, or run the command again for what lies there by then",
     )

@@ -37,7 +37,7 @@ class NodeProcess:
         ray_dir = ray_folder.make(self._mark)
         _note(folder, self._mark, ray_dir)
         self._process = _start(
-            [*options, f"--temp-dir={ray_dir}"],
+            [*options, f"--temp-dir={ray_folder.temp_dir(ray_dir)}"],
             {**environment, **marked.marking(self._mark)},
             self._log,
         )

@@ -14,8 +14,9 @@ from odllm_agent.logbook import Damage
 from odllm_controller.exchange import bench_markdown, bench_sql, cells, json_record
 from odllm_controller.exchange.cells import Table
 
-# What may stand between the objects of a JSON text, on one line.
-_GAP = re.compile(r"[ \t\r\f\v\ufeff,\[\]}]*")
+# What may stand between the objects of a JSON text, on one line: RFC 7464 has a character 30 there,
+# which counts as a space, and old editors end a file with a 26.
+_GAP = re.compile(r"(?:[^\S\n]|[\ufeff\x1a,\[\]}])*")
 _CLOSING = {
     "]": "the array that ends here has no beginning: more may be missing",
     "}": "the object that ends here has no beginning: more may be missing",

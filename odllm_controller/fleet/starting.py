@@ -75,7 +75,7 @@ def _options(address: Address, ports: Ports | None, ray_dir: Path) -> list[str]:
         f"--port={address.port}",
         *(() if address.is_loopback else (f"--node-ip-address={address.host}",)),
         f"--labels={labels.ROLE}={labels.HEAD},{labels.VERSION}={metadata.version('odllm')}",
-        f"--temp-dir={ray_dir}",
+        f"--temp-dir={ray_folder.temp_dir(ray_dir)}",
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
         "--num-cpus=0",
         "--num-gpus=0",

@@ -89,7 +89,7 @@ def _start_ray(folder: Path) -> None:
             log_to_driver=False,
             # What matters is raised, and told in our words.
             logging_level=logging.CRITICAL,
-            _temp_dir=str(folder),
+            _temp_dir=str(ray_folder.temp_dir(folder)),
             object_store_memory=_OBJECT_STORE_BYTES,
         )
     except (OSError, RuntimeError) as error:

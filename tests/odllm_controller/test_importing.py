@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,11 +138,32 @@ def test_what_a_failed_check_missed_is_stored_when_a_later_run_of_the_file_has_i
 
 
 @pytest.mark.parametrize(
+    "change", [lambda text: text[:-1], lambda text: b"\n" + text.replace(b"\n", b"\r\n \n\n")]
+)
+def test_empty_lines_and_a_last_one_without_an_end_cost_nothing(
+    path: Path, kept: Store, change: Callable[[bytes], bytes]
+) -> None:
+    write(path, *ENTRIES)
+    path.write_bytes(change(path.read_bytes()))
+    done = import_file(path, kept)
+    assert (done.refused, done.results) == ({}, 5)
+
+
+def test_a_last_line_that_was_cut_off_is_told(path: Path, kept: Store) -> None:
+    n_lines = len(write(path, *ENTRIES).splitlines())
+    path.write_bytes(path.read_bytes()[:-2])
+    assert import_file(path, kept).refused == {n_lines: "it was cut off"}
+
+
+@pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda line: line[:-2] + b"\n", "Expecting"),
+        (lambda line: line[:-2] + b"\n", "it is no entry: '{\"RoundResult\""),
+        (lambda _: b"log: \x1b[31mhello\n", "it is no entry: 'log: \\x1b[31mhello'"),
+        (lambda line: line[:-1] + line, "it is no entry"),
+        (lambda line: b"[" + line[:-1] + b"]\n", "it is no entry"),
         (lambda line: b"\xff" + line, "decode"),
-        (lambda line: b"{}\n", "not enough values"),
+        (lambda line: b"{}\n", "it is no entry: '{}'"),
         (lambda line: b"[" * 100_000 + b"\n", ""),
         (lambda line: line.replace(b"RoundResult", b"__import__"), "no entry named"),
         (lambda line: line.replace(b'"ttft_s":', b'"ttft_s":NaN,"_":'), "NaN"),

@@ -45,6 +45,8 @@ def told(text: str) -> dict[int, str]:
         f"[{WIDE_A}\n]\n[\n{WIDE_B}]\n",
         f"\ufeff[{ONE}]\r\n\ufeff[{TWO}]\r\n",
         f"[]\n[{ONE}]\n[]{TWO}",
+        f"\x1e{ONE}\n\x1e{TWO}\n",
+        f"{ONE}\n\xa0\u2003\n{TWO}\n\x1a",
     ],
 )
 def test_objects_are_found_however_they_were_put_together(text: str) -> None:
