@@ -15,11 +15,13 @@ from odllm_controller.analysis import account, results
 
 _STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")
+_STDOUT = Path("-")
 _NAME = "odllm report"
 _EXAMPLES = """\
 examples:
   odllm report                                      the latest run, into report.html
   odllm report 20261124T143000-4fa2c1 --out sweep.html --store results/laptops.duckdb
+  odllm report --out - > report.html                to standard output
 
 The page holds everything: the answer, the charts, the figures, what failed, the method and the
 devices. It can be sent, printed and kept. Exit status: 0 done, 1 no readable store, 2 wrong usage.
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OdllmError as error:
         print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    print(f"{options.out}: run {run}")
+    print(f"{options.out}: run {run}", file=sys.stderr if options.out == _STDOUT else sys.stdout)
     return 0
 
 
@@ -64,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(out: Path, page: str) -> None:
+    if out == _STDOUT:
+        sys.stdout.write(page)
+        return
     try:
         out.write_text(page, "utf-8")
     except OSError as error:

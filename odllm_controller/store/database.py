@@ -134,7 +134,7 @@ def check_file(path: Path) -> None:
     if start[_MAGIC] != b"DUCK":
         raise StoreError(
             f"{path} is not a DuckDB file",
-            "Name another file with store.path, or move this one away.",
+            "Name another file with --store or store.path, or move this one away.",
         )
 
 
@@ -255,7 +255,8 @@ def _explained(path: Path, error: duckdb.Error) -> StoreError:
     if "Read-only file system" in text or "Permission denied" in text or "not permitted" in text:
         return StoreError(
             f"the store {path} cannot be written: {_reason(text)}",
-            "Allow this user to write the file and its folder, or name another with store.path.",
+            "Allow this user to write the file and its folder, or name another with --store or "
+            "store.path.",
         )
     if "version number" in text:
         return StoreError(

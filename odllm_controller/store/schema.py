@@ -104,7 +104,7 @@ def _refuse_newer(version: int, newest: int, path: Path) -> None:
     if version > newest:
         raise StoreError(
             f"the store {path} has schema version {version}, newer than this ODLLM's {newest}",
-            "Update ODLLM, or name another file with store.path.",
+            "Update ODLLM, or name another file with --store or store.path.",
         )
 
 
@@ -117,7 +117,7 @@ def _refuse_foreign(
     if foreign:
         raise StoreError(
             f"{path} is a DuckDB file of something else: it holds the table {min(foreign)}",
-            "Name another file with store.path.",
+            "Name another file with --store or store.path.",
         )
 
 

@@ -158,7 +158,7 @@ def test_a_last_line_that_was_cut_off_is_told(path: Path, kept: Store) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda line: line[:-2] + b"\n", "it is no entry: '{\"RoundResult\""),
+        (lambda line: line[:-2] + b"\n", 'it is no entry: \'{"RoundResult"'),
         (lambda _: b"log: \x1b[31mhello\n", "it is no entry: 'log: \\x1b[31mhello'"),
         (lambda line: line[:-1] + line, "it is no entry"),
         (lambda line: b"[" + line[:-1] + b"]\n", "it is no entry"),

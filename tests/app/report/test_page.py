@@ -154,6 +154,18 @@ def test_a_run_of_nothing_still_has_a_page(tmp_path: Path) -> None:
     assert "Nothing failed" in text
 
 
+def test_it_is_written_to_standard_output_and_nothing_else_is(
+    kept: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--store", str(kept.path), "--out", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("<!doctype html>")
+    assert out.rstrip().endswith("</html>")
+    assert err.startswith("-: run ")
+    assert not (tmp_path / "-").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
