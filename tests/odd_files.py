@@ -19,7 +19,7 @@ _FORMS = {U16: "H", U32: "I", F32: "f", U64: "Q"}
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 4: (32, 18), 20: (32, 18), 31: (32, 18), 32: (32, 18),
     33: (32, 18), 34: (256, 54), 36: (32, 18), 37: (32, 18), 38: (32, 18), 39: (32, 17),
-    42: (64, 18), 137: (32, 20), 202: (32, 18), 1000: (32, 18),
+    42: (64, 18), 95: (32, 18), 137: (32, 20), 202: (32, 18), 1000: (32, 18),
 }  # fmt: skip
 
 Pair = tuple[str | bytes, int, Any]
@@ -30,6 +30,9 @@ TENSORS: tuple[Tensor, ...] = (
     ("blk.0.attn_q.weight", (256, 256), 2),
     ("output_norm.weight", (256,), 0),
 )
+
+UNEVEN: tuple[Tensor, ...] = (*TENSORS[:2], ("output_norm.weight", (250,), 0))
+"""The last is of 1,000 bytes, which is no multiple of an alignment."""
 
 
 def pairs(architecture: str = "llama", **changes: Pair | None) -> list[Pair]:
@@ -142,7 +145,11 @@ SOUND: dict[str, bytes] = {
     "with spaces ü=1,2.gguf": GOOD,
     "version-2.gguf": gguf(pairs(), version=2),
     "aligned-64.gguf": gguf(pairs(alignment=("general.alignment", U32, 64)), alignment=64),
-    "no-pad-end.gguf": gguf(pairs(), TENSORS[:2], pads_end=False),
+    "no-pad-end.gguf": gguf(pairs(), UNEVEN, pads_end=False),
+    "rows-of-250.gguf": gguf(pairs(), UNEVEN),
+    "vast-context.gguf": gguf(
+        pairs(rope=("llama.rope.scaling.original_context_length", U64, 2**40))
+    ),
     "trailing-junk.gguf": GOOD + b"x" * 100,
     "heads-per-block.gguf": gguf(
         pairs(head_count=("llama.attention.head_count", ARRAY, (U32, [4, 4])))
@@ -289,6 +296,19 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "image-model.gguf": (
         gguf(pairs("flux", context_length=None)), "flux.context_length", "of a language model"
     ),
+    "no-pad-end-short.gguf": (
+        gguf(pairs(), UNEVEN, pads_end=False)[:-1], "cut off after", "get the file again"
+    ),
+    "context-vast.gguf": (
+        gguf(pairs(context_length=("llama.context_length", U64, 2**40))),
+        r"'1099511627776'.*from 1 to 4,294,967,295",
+        "get the file again",
+    ),
+    "context-zero.gguf": (
+        gguf(pairs(context_length=("llama.context_length", U32, 0))),
+        "from 1 to 4,294,967,295",
+        "get the file again",
+    ),
     "context-list.gguf": (
         gguf(pairs(context_length=("llama.context_length", ARRAY, (U32, [512])))),
         "llama.context_length",
@@ -305,6 +325,8 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "iq4_nl_4_4.gguf": (typed(36), "IQ4_NL_4_4", "as IQ4_NL"),
     "iq4_nl_8_8.gguf": (typed(38), "IQ4_NL_8_8", "bitnet.cpp"),
     "q4_2.gguf": (typed(4), "Q4_2", "another type"),
+    "q2_0.gguf": (typed(42), "unknown type 42\n", "update the Python packages gguf and llama-cpp"),
+    "newer.gguf": (typed(95), "unknown type 95\n", "update the Python packages gguf and llama-cpp"),
     "fork.gguf": (typed(137), "unknown type 137, as a fork", "the fork that made it"),
     "fork-rows.gguf": (typed(202), "unknown type 202, as a fork", "odllm import"),
     "version-1.gguf": (gguf(pairs(), version=1), "format version is 1, older", "convert it again"),

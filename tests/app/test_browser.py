@@ -111,11 +111,12 @@ def shown(
         yield Shown(driver, address, path, downloads)
 
 
-@pytest.mark.parametrize("page", [each.path for each in PAGES[1:]] + [""])
+@pytest.mark.parametrize("page", [*(each.path for each in PAGES), ""])
 def test_a_page_draws_and_asks_nobody_else(shown: Shown, page: str) -> None:
     shown.open(f"{page}?device=laptop")
     assert shown.count(MARKS) > 0
     assert shown.count('[data-testid="stException"]') == 0
+    assert "Page not found" not in shown.text()
     assert shown.hosts() == {"127.0.0.1"}
     # Streamlit looks for its own server below the path of a page first.
     told = [entry["message"] for entry in shown.log("browser") if entry["level"] == "SEVERE"]

@@ -1,6 +1,7 @@
 """The frame of all pages: store, selection and address, and what may be wrong with them."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +207,39 @@ def test_kinds_of_devices_and_marks_are_explained(showcased: Path) -> None:
     (marks,) = (each.proto.body for each in test.sidebar.get("html") if "hollow" in each.proto.body)
     assert "virtual: hollow" in marks
     assert "measured" not in marks
+
+
+@pytest.mark.parametrize("place", ["", "pareto", "trade-offs"])
+def test_only_the_engine_that_is_chosen_is_on_a_page(path: Path, place: str) -> None:
+    stores.measured(
+        path,
+        *(
+            support.round_result(support.trial(support.model_file(quantization=kind), threads=n))
+            for n in (2, 8)
+            for kind in ("Q4_0", "Q8_0")
+        ),
+    )
+    test = page(place, engine="llama_cpp, 8 threads", objective="speed")
+    told = texts(test) + "".join(each.value.to_csv() for each in test.dataframe)
+    assert "8 threads" in told
+    assert "2 threads" not in told
+    assert "of 4" not in told
+
+
+@pytest.mark.parametrize("place", ["", "pareto"])
+def test_only_the_model_that_is_chosen_is_on_a_page_in_its_colour_of_the_legend(
+    showcased: Path, place: str
+) -> None:
+    test = page(place, device="laptop", model="qwen-3B", objective="speed")
+    models = {model for each in test.dataframe for model in each.value.get("Model", ())}
+    assert models == {"qwen-3B"}
+    everything = page(place, device="laptop", objective="speed")
+    html = "".join(each.proto.body for each in everything.get("html"))
+    legend = dict(re.findall(r'color:(#\w+)">[^<]*</span> ([^<]+)<', html))
+    assert "qwen-3B" in legend.values()
+    for spec in (*charts(test), *charts(everything)):
+        (points,) = (layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
+        colour = points["encoding"]["color"]
+        assert colour["field"] == "model"
+        drawn_in = dict(zip(colour["scale"]["domain"], colour["scale"]["range"], strict=True))
+        assert all(drawn_in[model] == told for told, model in legend.items())

@@ -35,6 +35,7 @@ def supplies(root: Path, tree: Tree) -> Supplies:
         ({"BAT0": battery("Unknown"), "AC": ON}, False),
         ({"BAT0": battery("Unknown"), "AC": OFF, "ucsi": {"type": "USB_C", "online": 2}}, False),
         ({"BAT0": battery("Unknown")}, None),
+        ({"BAT0": {"type": "Battery", "status": "", "capacity": "", "power_now": ""}}, None),
         ({"BAT0": battery("???"), "AC": {"type": "Mains", "online": "yes"}}, None),
         ({"BAT0": BATTERY, "BAT1": battery("Not charging", power_now=0), "AC": OFF}, True),
         ({"BAT0": BATTERY, "BAT1": battery("Charging"), "AC": OFF}, True),
@@ -140,6 +141,16 @@ def test_a_level_that_is_not_told_is_worked_out(
     tmp_path: Path, files: dict[str, object], percent: float | None
 ) -> None:
     assert supplies(tmp_path, {"BAT0": battery(**files)}).percent() == percent
+
+
+@pytest.mark.parametrize("other", [{"type": "Battery", "present": 0}, {**MOUSE, "type": "UPS"}])
+def test_an_empty_slot_and_a_ups_have_no_part_in_the_level(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    found = supplies(tmp_path / "beside", {"BAT0": BATTERY, "BAT1": other})
+    assert (found.on_battery(), found.percent()) == (True, 50.0)
+    alone = supplies(tmp_path / "alone", {"BAT1": other})
+    assert (alone.on_battery(), alone.percent()) == (None, None)
 
 
 def test_levels_count_alike(tmp_path: Path) -> None:

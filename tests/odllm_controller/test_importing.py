@@ -337,6 +337,32 @@ def test_each_form_of_llama_bench_is_read_with_messages_around_it(kept: Store, f
     assert found["prefill_tok_s"].dropna().to_list() == [pytest.approx(512)]
 
 
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_what_a_shell_made_of_a_file_costs_nothing(
+    kept: Store, form: str, encoding: str, line_end: str
+) -> None:
+    path = kept.path.with_name(f"bench.{form}")
+    text = FORMS[form](start_of(), start_of(1, n_prompt=0, n_gen=128, avg_ts=32.0))
+    path.write_bytes(text.replace("\n", line_end).encode(encoding))
+    done = import_file(path, kept)
+    assert (done.results, done.refused, done.whole) == (2, {}, True)
+    (speed, _), *_ = speeds(kept)
+    assert speed == pytest.approx(512)
+
+
+def test_of_an_array_that_was_cut_off_whole_records_are_stored_and_the_rest_is_told(
+    kept: Store,
+) -> None:
+    text = json.dumps([start_of(), start_of(1, n_prompt=0, n_gen=128, avg_ts=32.0)], indent=1)
+    done = imported(kept, "no-end.json", text.removesuffix("]"))
+    assert (done.results, list(done.refused), done.whole) == (2, [1], False)
+    assert "has no end" in done.refused[1]
+    done = imported(kept, "cut.json", text[:-40])
+    assert (done.results, len(done.refused), done.whole) == (1, 1, False)
+
+
 def test_outputs_that_were_appended_in_different_forms_are_all_read(kept: Store) -> None:
     text = "".join(write(start_of(n)) for n, write in enumerate(FORMS.values()))
     done = imported(kept, "bench.txt", text, "PC")

@@ -221,3 +221,15 @@ def test_a_run_without_a_device_says_why(
     with pytest.raises((DispatchError, UsageError)) as caught:
         run(path, *agents, asked=asked)
     assert told in str(caught.value)
+
+
+def test_what_is_longer_than_the_model_was_made_for_is_measured_and_noted(path: Path) -> None:
+    long = (*ASKED, "workloads.short.prompt_tokens=3000")
+    desk = run(path, agent(), asked=long)
+    assert {status for _, _, status in statuses(path)} == {"done"}
+    (note,) = desk.recorder.notes
+    assert note.startswith("laptop: ")
+    assert " tokens of context" in note
+    assert "was made for 256" in note
+    again = run(path.with_name("other.duckdb"), agent())
+    assert not again.recorder.notes

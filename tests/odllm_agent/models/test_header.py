@@ -191,6 +191,10 @@ def test_a_changed_header_is_read_or_refused(
         (file_of(tensors=(tensor(type_number=4),)), "type Q4_2 .4., which llama.cpp has removed"),
         (file_of(tensors=(tensor(offset=2**63),)), "said to start"),
         (file_of(tensors=(tensor("a"), tensor("b"))), "said to start"),
+        (
+            file_of(tensors=(tensor("a"), tensor("b", offset=160))),
+            "start at byte 160 where only 128 can be right",
+        ),
         (file_of(tensors=(tensor("a"), tensor("a", offset=128))), "same name"),
     ],
 )
@@ -238,6 +242,8 @@ def test_a_vast_file_is_not_read(vast: Path) -> None:
         (1, (tensor(shape=(256,), type_number=12),), "Q4_K"),
         (2, (tensor(type_number=1),), "F16"),
         (99, (tensor(shape=(256,), type_number=8),), "Q8_0"),
+        (38, (tensor(shape=(256,), type_number=39),), "MXFP4_MOE"),
+        (36, (tensor(shape=(256,), type_number=34),), "TQ1_0"),
     ],
 )
 def test_a_type_that_the_tensors_belie_is_not_told(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from odllm_controller.analysis import results
-from odllm_controller.analysis.metrics import METRICS, Basis
+from odllm_controller.analysis.metrics import METRICS, Basis, brief, figure
 from tests import stores, support
 
 BY_NAME = {metric.name: metric for metric in METRICS}
@@ -54,3 +54,23 @@ def test_a_missing_value_says_why(loaded: pd.DataFrame) -> None:
     told = BY_NAME["mean_w"].why_missing(many)
     assert told == "window of 1 ms; window of 2 ms; and 3 more like these"
     assert BY_NAME["mean_w"].why_missing(loaded.iloc[:0]) == "not measured yet"
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "short"),
+    [
+        (52_270.4, "52,270", "52,270"),
+        (1.5e9, "1,500,000,000", "1,500,000,000"),
+        (999.6, "1,000", "1,000"),
+        (316.4, "316", "316"),
+        (34.79, "34.8", "34.8"),
+        (2.0, "2.00", "2"),
+        (0.05, "0.0500", "0.05"),
+        (-12.34, "-12.3", "-12.3"),
+        (0.0, "0.00", "0"),
+    ],
+)
+def test_a_figure_has_three_digits_that_count_and_no_power_of_ten(
+    value: float, told: str, short: str
+) -> None:
+    assert (figure(value), brief(value)) == (told, short)

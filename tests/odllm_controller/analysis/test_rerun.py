@@ -51,6 +51,12 @@ def test_it_is_the_experiment_narrowed_to_the_trial_with_more_rounds() -> None:
     ]
 
 
+def test_of_a_job_of_a_multirun_it_is_that_jobs_own() -> None:
+    told = words("odllm run +experiment=smoke seed=1")
+    assert [word for word in told if word.startswith("seed")] == ["seed=1"]
+    assert "--multirun" not in told
+
+
 def test_what_was_overridden_stays_and_nothing_is_named_twice() -> None:
     told = words(
         "odllm +experiment=sweep model=[a,b] rounds=2 seed=7 engines.llama_cpp.mmap=false "

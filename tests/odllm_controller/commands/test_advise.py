@@ -159,3 +159,16 @@ def test_help_has_examples(capsys: Capture) -> None:
         advise.main(["--help"])
     assert ended.value.code == 0
     assert "odllm advise --max-memory 8GB --min-decode 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_name_reaches_the_terminal_without_control_codes(
+    tmp_path: Path, capsys: Capture, words: list[str]
+) -> None:
+    path = tmp_path / "s.duckdb"
+    device = support.device("A\nB\x1b[31mRED\u202e", id="id-of-laptop")
+    stores.begun(path, device).add_results("run-1", [*results("Q4_0", 0.01)])
+    assert told(path, "--objective", "speed", *words) == 0
+    out = capsys.readouterr().out
+    assert "RED" in out
+    assert not [letter for letter in out if letter != "\n" and not letter.isprintable()]

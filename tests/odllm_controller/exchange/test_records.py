@@ -60,6 +60,7 @@ def test_objects_are_found_however_they_were_put_together(text: str) -> None:
         (f"{LOG}\n{ONE}\n{LOG}\n{TWO}\n{LOG}\n", [1, 3, 5]),
         (f"{LOG}\n[\n{WIDE_A},\n{LOG}\n{WIDE_B}\n]\n{LOG}", [1, 10, 18]),
         (f"[INFO] starting\n[{ONE},\n[warn] {LOG}\n{TWO}]\n", [1, 3]),
+        (f"  Device 0: Invented GPU, compute capability 9.9, VMM: yes\n[{ONE},\n{TWO}]\n", [1]),
         (f"loading 10 %\rloading 90 %\r{ONE}\n{TWO}\n", [1]),
         (f"{LOG} {ONE}\n{TWO} {LOG}\n", [1, 2]),
         (f"null\n{ONE}\n3.5\n{TWO}\ntrue\n", [1, 3, 5]),
