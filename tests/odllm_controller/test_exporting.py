@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,18 @@ def test_an_output_that_nobody_reads_any_more_ends_it_quietly(full: Store) -> No
     os.close(write)
     assert ended.returncode == 0
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no other shell tells of all of a pipe")
+@pytest.mark.parametrize("words", ["run --help", "claims", "advise --json"])
+def test_a_reader_that_has_had_enough_costs_no_status(full: Store, words: str) -> None:
+    command = f"'{sys.executable}' -m odllm_controller {words}"
+    if "--help" not in words:
+        command += f" --store '{full.path}'"
+    piped, plain = f"{command} | head -1; echo $PIPESTATUS", f"{command} | cat; echo $PIPESTATUS"
+    script = f"({piped}) | tail -1; ({plain}) | tail -1"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("0\n0\n", "")
 
 
 def test_the_command_ends_with_a_status_that_a_script_can_read(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from odllm_controller import store, table
 from odllm_controller.analysis import results
 from odllm_controller.exchange.bench_test import figures
 from odllm_controller.importing import Imported, Options, import_file, import_files
+from odllm_controller.overrides import line
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.odllm_controller.bench import eventually
@@ -499,6 +501,28 @@ def test_the_standard_input_is_read_by_either_name(kept: Store, path: str) -> No
         out, err = process.communicate(as_lines(start_of()).encode())
     assert (process.returncode, err) == (0, b"")
     assert f"{path}: 1 result" in out.decode()
+
+
+def test_of_an_empty_standard_input_it_is_told(kept: Store) -> None:
+    with started(kept, "-") as process:
+        out, err = process.communicate(b"")
+    assert (process.returncode, err) == (1, b"")
+    assert "it is empty" in out.decode()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no other shell substitutes processes")
+def test_what_a_shell_puts_in_a_files_place_is_read_in_its_order(
+    tmp_path: Path, kept: Store
+) -> None:
+    for n in (0, 1):
+        (tmp_path / f"{n}.jsonl").write_text(as_lines(start_of(n)))
+    command = line.joined([sys.executable, "-m", "odllm_controller", "import"])
+    first, second = (f"<(cat '{tmp_path}/{n}.jsonl')" for n in (0, 1))
+    script = f"{command} {first} {second} --store '{kept.path}'"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().count(": 1 result") == 2
+    assert len(results.load(kept.path)) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
