@@ -277,22 +277,15 @@ def _whole_bytes(content: bytes) -> int:
 def _entry(line: bytes, path: Path) -> Entry | Damage:
     try:
         return _parsed(line, path)
-    except json.JSONDecodeError:
-        # Each line was written whole, or its end was not.
-        told = "it was cut off" if not line.endswith(b"\n") else f"it is no entry: {_shown(line)}"
-        return Damage(told)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         return Damage(str(error))
 
 
-def _shown(line: bytes) -> str:
-    return repr(line.decode("utf-8", "replace").strip()[:60])
-
-
 def _parsed(line: bytes, path: Path) -> Entry:
-    told = json.loads(line, parse_constant=_refuse_constant)
+    told = _value(line)
     if not isinstance(told, dict) or len(told) != 1:
-        raise ValueError(f"it is no entry: {_shown(line)}")
+        shown = line.decode("utf-8", "replace").strip()[:60]
+        raise ValueError(f"it is no entry: {shown!r}")
     ((name, plain),) = told.items()
     if name not in _KINDS:
         raise ValueError(f"there is no entry named {name!r:.80}")
@@ -301,6 +294,18 @@ def _parsed(line: bytes, path: Path) -> Entry:
     entry: Entry = from_plain(_KINDS[name], plain)
     sanity.check(entry)
     return entry
+
+
+def _value(line: bytes) -> object:
+    """What a line holds, or `None` if it is no JSON."""
+    try:
+        return json.loads(line, parse_constant=_refuse_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if not line.endswith(b"\n"):
+            raise ValueError("it was cut off") from error
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        return None
 
 
 def _refuse_constant(name: str) -> float:

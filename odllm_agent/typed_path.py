@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+STANDARD = Path("-")
+"""What is typed for the standard input or output."""
+
 
 def typed_path(text: str | Path) -> Path:
     """The path; `~` is the home folder, also where no shell has seen to that."""

@@ -7,7 +7,6 @@ agent sleeps in the kernel, and no one shares the cores that are being measured.
 """
 
 import contextlib
-import io
 import json
 import os
 import subprocess
@@ -203,7 +202,10 @@ def _told_with(changed: Failure, ended: Ended, deed: Deed) -> Failure:
 
 def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
     # Files without a name: whatever ends this process meanwhile, nothing stays behind.
-    with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as log:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answers,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
+    ):
         process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             [sys.executable, "-m", "odllm_agent.worker", task],
             stdin=subprocess.PIPE,
@@ -211,20 +213,15 @@ def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
             stderr=log,
         )
         status, late = _wait(process, order, deadline_s)
-        told = tuple(_parse(_read(answers, "strict")))
-        said = _read(log, "replace")
+        # The worker wrote at the place that it shares with this process.
+        answers.seek(0)
+        log.seek(0)
+        told, said = tuple(_parse(answers.read())), log.read()
     last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
     failure = _answered(told) or (lateness(deadline_s, deed) if late else _death(status, deed))
     failure = failure and replace(failure, log=failure.log or last_lines)
     return Ended(kept, failure, said)
-
-
-def _read(file: IO[bytes], errors: str) -> str:
-    """All that a worker wrote into a file, in universal newlines."""
-    file.seek(0)
-    with io.TextIOWrapper(file, "utf-8", errors) as text:
-        return text.read()
 
 
 def _wait(process: subprocess.Popen[bytes], order: str, deadline_s: float) -> tuple[int, bool]:

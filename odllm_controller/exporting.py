@@ -15,7 +15,7 @@ from rich.console import Console
 from odllm_agent import streams
 from odllm_agent.arguments import Parser
 from odllm_agent.errors import UsageError
-from odllm_agent.typed_path import typed_path
+from odllm_agent.typed_path import STANDARD, typed_path
 from odllm_controller import store
 from odllm_controller.analysis import account
 from odllm_controller.exchange import bench_lines
@@ -23,7 +23,6 @@ from odllm_controller.exchange.bench_lines import Windows
 from odllm_controller.exchange.result_files import write_csv, write_json_lines, write_parquet
 
 _STORE = Path("results/odllm.duckdb")
-_STDOUT = Path("-")
 _EXAMPLES = """\
 examples:
   odllm export results.parquet                      all of the view `results`
@@ -114,7 +113,7 @@ class Options:
         known = parser.parse_args(list(arguments))
         try:
             chosen = Format(known.format) if known.format else _format_of(known.out)
-            if chosen is Format.PARQUET and known.out == _STDOUT:
+            if chosen is Format.PARQUET and known.out == STANDARD:
                 raise UsageError("Parquet is no text", "name a file, or another --format")
         except UsageError as error:
             parser.error(str(error))
@@ -180,7 +179,7 @@ def _rounds(windows: pd.DataFrame) -> Iterator[tuple[str, Windows]]:
 @contextlib.contextmanager
 def _opened(options: Options) -> Iterator[BinaryIO]:
     """The file, which stands in its place only once it is whole, or the standard output."""
-    if options.out == _STDOUT:
+    if options.out == STANDARD:
         with streams.until_unread():
             yield sys.stdout.buffer
         return

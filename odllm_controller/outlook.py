@@ -73,7 +73,8 @@ class Row:
         """The row of a forecast."""
         request, engine = forecast.candidate.request, forecast.candidate.engine
         workload, model, memory = forecast.candidate.workload, forecast.model, forecast.memory
-        obstacle, failure = plan.why_not(forecast, device), forecast.failure
+        obstacle = plan.why_not(forecast, device)
+        failure = None if obstacle else forecast.failure
         return cls(
             device=device.label,
             model=request.name,
@@ -84,8 +85,8 @@ class Row:
             memory_bytes=memory.peak_bytes if memory else None,
             fits=False if obstacle else None if failure else True,
             reason=obstacle or (failure.message if failure else forecast.reason),
-            remedy=failure.remedy if failure and not obstacle else "",
-            last_words=tuple(last_words(failure)) if failure and not obstacle else (),
+            remedy=failure.remedy if failure else "",
+            last_words=tuple(last_words(failure)) if failure else (),
             context_reason=Asked.of_workload(model, workload).reason if model else "",
             workload=workload.name,
             prompt_tokens=workload.prompt_tokens,

@@ -9,13 +9,12 @@ from app.report.page import render
 from odllm_agent.arguments import Parser
 from odllm_agent.ending import carried_out
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_agent.typed_path import typed_path
+from odllm_agent.typed_path import STANDARD, typed_path
 from odllm_agent.visible import visible_lines
 from odllm_controller.analysis import account, results
 
 _STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")
-_STDOUT = Path("-")
 _NAME = "odllm report"
 _EXAMPLES = """\
 examples:
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OdllmError as error:
         print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    print(f"{options.out}: run {run}", file=sys.stderr if options.out == _STDOUT else sys.stdout)
+    print(f"{options.out}: run {run}", file=sys.stderr if options.out == STANDARD else sys.stdout)
     return 0
 
 
@@ -66,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(out: Path, page: str) -> None:
-    if out == _STDOUT:
+    if out == STANDARD:
         sys.stdout.write(page)
         return
     try:

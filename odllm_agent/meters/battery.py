@@ -96,7 +96,7 @@ def open_meter(request: Request) -> Meter:
 
 
 def _remedy(batteries: Batteries) -> str:
-    """What may help where a battery cannot be metered; one that feeds alone is unplugged."""
+    """What may help where a battery cannot be metered; not to unplug what is unplugged."""
     supplies = batteries.sensors.supplies
     feeds_alone = supplies.on_battery() and not supplies.plugged_in()
     return OTHER if feeds_alone else UNPLUG

@@ -39,7 +39,7 @@ GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
-# What a figure is of, but for the versions of the engine and the file.
+# What a figure is of, but for the version of the engine, the file and the seed of its tokens.
 _CELL = ["device", "model", "quantization", "workload_label", "configuration"]
 _APART: Mapping[str, Callable[[Any], str]] = {
     "engine_version": ", {}".format,
@@ -139,7 +139,7 @@ def measured(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def latest(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have figures, of several versions of an engine or a file only the newest."""
+    """The rows that have figures; of those that `told_apart` has to tell apart only the newest."""
     rows = measured(results)
     cells = rows[[*_CELL, "run_started_at"]].reset_index(drop=True)
     in_time = cells.sort_values("run_started_at", kind="stable", na_position="first")

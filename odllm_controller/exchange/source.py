@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from odllm_agent.errors import UsageError
+from odllm_agent.typed_path import STANDARD
 from odllm_controller.exchange.encoding import UTF_8, decoded, encoding_of
 from odllm_controller.exchange.kind import HEAD_BYTES, Kind, kind_of
-
-STDIN = Path("-")
-"""What stands for the standard input."""
 
 _MOST_BYTES = 256 << 20
 
@@ -56,8 +54,11 @@ def opened(path: Path) -> Iterator[Source]:
     """
     with contextlib.ExitStack() as open_files:
         try:
-            raw = sys.stdin.buffer if path == STDIN else open_files.enter_context(path.open("rb"))
-            is_file = stat.S_ISREG(path.stat().st_mode) if path != STDIN else False
+            if path == STANDARD:
+                raw, is_file = sys.stdin.buffer, False
+            else:
+                raw = open_files.enter_context(path.open("rb"))
+                is_file = stat.S_ISREG(path.stat().st_mode)
         except OSError as error:
             raise _unreadable(path, error) from error
         # A pipe can be read only once, and has no size until then.
@@ -67,7 +68,7 @@ def opened(path: Path) -> Iterator[Source]:
 
 
 def _name(path: Path, is_file: bool) -> str:
-    if path == STDIN:
+    if path == STANDARD:
         return "stdin"
     # What a shell calls a pipe is another name every time.
     return "a pipe" if not is_file and path.name.isdigit() else path.name

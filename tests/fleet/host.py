@@ -113,7 +113,7 @@ class Host:
         """What a started command has said so far."""
         return (self.folder / "logs" / f"{self.started.index(begun)}.txt").read_text()
 
-    def run(self, *command: str, timeout_s: float = family.PATIENCE_S) -> str:
+    def run(self, *command: str) -> str:
         """Runs a command to its end.
 
         Returns:
@@ -124,7 +124,7 @@ class Host:
             TimeoutExpired: It takes too long.
         """
         begun = self.start(*command)
-        status = begun.wait(timeout_s)
+        status = begun.wait(family.PATIENCE_S)
         if status:
             raise RuntimeError(f"{command} on {self.name}: {status}\n{self.said(begun)}")
         return self.said(begun)

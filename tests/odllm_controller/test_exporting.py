@@ -20,6 +20,7 @@ from odllm_controller.analysis import results
 from odllm_controller.exchange.bench_test import BUILD
 from odllm_controller.exporting import Format, Options, export
 from odllm_controller.importing import import_file
+from odllm_controller.overrides import line
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.odllm_controller.exchange.told import DATA
@@ -199,9 +200,8 @@ def test_an_output_that_nobody_reads_any_more_ends_it_quietly(full: Store) -> No
 @pytest.mark.skipif(not shutil.which("bash"), reason="no other shell tells of all of a pipe")
 @pytest.mark.parametrize("words", ["run --help", "claims", "advise --json"])
 def test_a_reader_that_has_had_enough_costs_no_status(full: Store, words: str) -> None:
-    command = f"'{sys.executable}' -m odllm_controller {words}"
-    if "--help" not in words:
-        command += f" --store '{full.path}'"
+    store = [] if "--help" in words else ["--store", str(full.path)]
+    command = line.joined([sys.executable, "-m", "odllm_controller", *words.split(), *store])
     piped, plain = f"{command} | head -1; echo $PIPESTATUS", f"{command} | cat; echo $PIPESTATUS"
     script = f"({piped}) | tail -1; ({plain}) | tail -1"
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)

@@ -151,9 +151,11 @@ def test_empty_lines_and_a_last_one_without_an_end_cost_nothing(
     assert (done.refused, done.results) == ({}, 5)
 
 
-def test_a_last_line_that_was_cut_off_is_told(path: Path, kept: Store) -> None:
-    n_lines = len(write(path, *ENTRIES).splitlines())
-    path.write_bytes(path.read_bytes()[:-2])
+@pytest.mark.parametrize("end", [b"", b'{"Closing', b'{"Closing":{"a":"\xc3'])
+def test_a_last_line_that_was_cut_off_is_told(path: Path, kept: Store, end: bytes) -> None:
+    whole = write(path, *ENTRIES)
+    path.write_bytes(whole + end if end else whole[:-2])
+    n_lines = len(path.read_bytes().splitlines())
     assert import_file(path, kept).refused == {n_lines: "it was cut off"}
 
 
