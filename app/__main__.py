@@ -1,57 +1,23 @@
-"""The command line of the explorer: `python -m app`, behind `odllm explore`."""
+"""`python -m app`, behind `odllm explore`."""
 
 import sys
-from pathlib import Path
 
-from app.serve import PORT, explore
-from odllm_agent.arguments import Parser
-from odllm_agent.ending import carried_out
-from odllm_agent.errors import OdllmError
-from odllm_agent.typed_path import typed_path
-from odllm_agent.visible import visible_lines
-
-_NAME = "odllm explore"
-_EXAMPLES = """\
-examples:
-  odllm explore
-  odllm explore --store results/laptops.duckdb --port 8600
-  odllm explore --headless          on a machine without a browser
-"""
+from odllm_agent.ending import Command, carried_out
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Opens the explorer on a store.
-
-    Args:
-        arguments: What follows the command's name, or `None` for this process's own.
+def main() -> int:
+    """Opens the explorer that this process was started for.
 
     Returns:
-        The exit status: 0 done, 2 wrong usage or no readable store.
+        The exit status.
     """
-    if arguments is None:
-        return carried_out(_NAME, lambda: main(sys.argv[1:]))
-    parser = Parser(
-        prog=_NAME,
-        description="Show what is in a store, in the browser of this machine.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument(
-        "--store",
-        type=typed_path,
-        default=Path("results/odllm.duckdb"),
-        metavar="FILE",
-        help="the results file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port", type=int, default=PORT, help="where to listen (default: %(default)s)"
-    )
-    parser.add_argument("--headless", action="store_true", help="do not open a browser")
-    chosen = parser.parse_args(arguments)
-    try:
-        return explore(chosen.store, chosen.port, headless=chosen.headless)
-    except OdllmError as error:
-        print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
-        return 2
+    return carried_out("odllm explore", _load)
+
+
+def _load() -> Command:
+    from app import cli  # noqa: PLC0415 - takes seconds, in which signals come too
+
+    return cli.main
 
 
 if __name__ == "__main__":

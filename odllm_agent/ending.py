@@ -1,17 +1,21 @@
 """How a command ends: by itself, by a signal, or with nobody left to read what it says."""
 
 import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from odllm_agent import streams
 
+Command = Callable[[list[str]], int]
 Handler = Callable[[int, FrameType | None], object]
 
 _FAULT = 1
 _SIGNALED = 128
+_AGAIN_S = 0.05
 # Windows has not all of them.
 SIGNALS = tuple(
     signal.Signals[name]
@@ -22,22 +26,30 @@ SIGNALS = tuple(
 
 # An exception cannot tell: Ray raises another `KeyboardInterrupt` in its place.
 _heeded: list[int] = []
+_MAIN_THREAD = threading.get_ident()
 
 
-def carried_out(name: str, command: Callable[[], int]) -> int:
-    """Runs the command of a process of its own, however it ends.
+def carried_out(name: str, load: Callable[[], Command]) -> int:
+    """Loads and runs the command of a process of its own, however it ends.
+
+    A signal that comes while it loads ends it at once: nothing was begun yet, and an exception that
+    is raised in the midst of an import may be lost, or be taken for a broken module.
 
     Args:
         name: What the user typed for it.
-        command: Gives its exit status, or exits with it.
+        load: Gives the command, which takes this process's arguments, and gives its exit status or
+            exits with it.
 
     Returns:
         The exit status: the command's own, 128 and the number of the signal that ended it, or 1 if
         what it said could not be written.
     """
     streams.outlast_readers()
+    _handle(lambda number, _: _leave(name, number))
+    command = load()
+    sys.unraisablehook = _raised_again
     heed_signals()
-    status = _status(name, command)
+    status = _status(name, lambda: command(sys.argv[1:]))
     lost = streams.why_lost()
     if lost is None:
         return status
@@ -59,9 +71,7 @@ def heed_signals(leave: Callable[[], None] | None = None) -> None:
     Args:
         leave: What to do in place of raising `KeyboardInterrupt`, as often as a signal comes.
     """
-    for number in SIGNALS:
-        if signal.getsignal(number) not in {signal.SIG_IGN, _ignore}:
-            signal.signal(number, _stop if leave is None else lambda *_: leave())
+    _handle(_stop if leave is None else lambda *_: leave())
 
 
 def handlers() -> dict[signal.Signals, Handler]:
@@ -81,6 +91,39 @@ def heeding_signals() -> Iterator[None]:
         raise KeyboardInterrupt from end
     finally:
         heed_signals()
+
+
+def _handle(do: Handler) -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) not in {signal.SIG_IGN, _ignore}:
+            signal.signal(number, do)
+
+
+def _leave(name: str, number: int) -> None:
+    sys.stderr.write(f"{name}: interrupted\n")
+    sys.stderr.flush()
+    os._exit(_SIGNALED + number)
+
+
+def _raised_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Has what a signal raised where nothing can be raised, as in a finalizer, raised again.
+
+    Not at once, for that would be in the same place.
+    """
+    if not (_heeded and isinstance(lost.exc_value, KeyboardInterrupt)):
+        sys.__unraisablehook__(lost)
+        return
+    number = _heeded.pop()
+    signal.signal(number, _stop)
+    threading.Timer(_AGAIN_S, _send, [number]).start()
+
+
+def _send(number: int) -> None:
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        # To the thread that has to raise it: it may be waiting in a call, which must end.
+        signal.pthread_kill(_MAIN_THREAD, number)
 
 
 def _status(name: str, command: Callable[[], int]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import main
+from app.cli import main
 from app.serve import ADDRESS, command, explore
 from odllm_agent.errors import StoreError, UsageError
 from tests import family, stores

@@ -25,7 +25,7 @@ from pathlib import Path
 Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 """
 DOCTOR = f"""{JOIN}
-from odllm_agent.__main__ import main
+from odllm_agent.cli import main
 main(["doctor", "--json"])
 """
 # Joins the group once all is imported, and so can be given little time.

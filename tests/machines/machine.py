@@ -162,6 +162,12 @@ class Machine:
 
 
 def _installed() -> Path:
-    """What tells of ODLLM as an installed package; the code itself is that of the checkout."""
-    found = metadata.distribution("odllm")
-    return Path(str(found.locate_file(f"odllm-{found.version}.dist-info")))
+    """What tells of ODLLM as an installed package; the code itself is that of the checkout.
+
+    In a checkout from which it was installed there lies an egg-info as well, which tells less.
+    """
+    for found in metadata.distributions(name="odllm"):
+        folder = Path(str(found.locate_file(f"odllm-{found.version}.dist-info")))
+        if folder.is_dir():
+            return folder
+    raise SystemExit("odllm is not installed in this Python: make installs it")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from odllm_agent import __main__
+from odllm_agent import cli
 from odllm_agent.arguments import Parser, close_options
 from odllm_agent.commands import NAMES
 
@@ -60,13 +60,13 @@ def test_every_command_of_the_agent_that_is_named_is_there(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        __main__.main([command, "--help"])
+        cli.main([command, "--help"])
     assert end.value.code == 0
     assert f"odllm-agent {command}" in capsys.readouterr().out
 
 
 def test_no_command_of_the_agent_is_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        __main__.main(["nonsense-beyond-any-likeness"])
+        cli.main(["nonsense-beyond-any-likeness"])
     listed = capsys.readouterr().err.splitlines()[0].partition("choose from ")[2]
     assert listed.split(", ") == sorted(NAMES)

@@ -21,10 +21,10 @@ import sys, time
 from odllm_agent.ending import carried_out, heed_signals, heeding_signals
 from odllm_agent import streams
 
-def command():
+def command(_):
 {}
 
-sys.exit(carried_out("it", command))
+sys.exit(carried_out("it", lambda: command))
 """
 
 
@@ -224,6 +224,71 @@ def test_signals_are_heeded_again_where_ray_would_have_them_exit() -> None:
         with started(each) as process:
             _, err = process.communicate(timeout=family.PATIENCE_S)
         assert (process.returncode, err) == (143, "it: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_where_nothing_can_be_raised_is_heeded_afterwards(
+    number: signal.Signals,
+) -> None:
+    body = f"""
+    import signal
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal({number})
+    Finalized()
+    print("went on", flush=True)
+    time.sleep(600)
+    """
+    with started(body) as process:
+        told = process.communicate(timeout=family.PATIENCE_S)
+    assert (process.returncode, told) == (128 + number, ("went on\n", "it: interrupted\n"))
+
+
+def test_other_errors_where_nothing_can_be_raised_are_told() -> None:
+    body = """
+    class Finalized:
+        def __del__(self):
+            raise ValueError("of its own")
+    Finalized()
+    return 0
+    """
+    with started(body) as process:
+        _, err = process.communicate(timeout=family.PATIENCE_S)
+    assert process.returncode == 0
+    assert "ValueError: of its own" in err
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("odllm_controller", "odllm"),
+        ("odllm_agent", "odllm-agent"),
+        ("app", "odllm explore"),
+        ("app.report", "odllm report"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_is_heeded_while_a_program_still_loads(
+    module: str, name: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """NumPy stands for all that is loaded: each of them needs it."""
+    (tmp_path / "numpy.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(600)")
+    with subprocess.Popen(
+        [sys.executable, "-m", module, "--help"],
+        env=os.environ
+        | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(number)
+        told = process.communicate(timeout=family.PATIENCE_S)
+    assert (process.returncode, told) == (status, ("", f"{name}: interrupted\n"))
 
 
 def test_a_text_to_exit_with_is_told() -> None:

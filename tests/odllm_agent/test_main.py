@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.__main__ import main
+from odllm_agent.cli import main
 from odllm_agent.contract import (
     Device,
     from_json,

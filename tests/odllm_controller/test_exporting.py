@@ -15,8 +15,8 @@ from rich.console import Console
 
 from odllm_agent.errors import UsageError
 from odllm_controller import store
-from odllm_controller.__main__ import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.analysis import results
+from odllm_controller.cli import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.exchange.bench_test import BUILD
 from odllm_controller.exporting import Format, Options, export
 from odllm_controller.importing import import_file

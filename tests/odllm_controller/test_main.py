@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_controller.__main__ import main
+from odllm_controller.cli import main
 from odllm_controller.overrides import line
 from tests import family
 from tests.odllm_controller.bench import Bench, eventually

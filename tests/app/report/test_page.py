@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.report.__main__ import main
+from app.report.cli import main
 from app.report.drawings import drawings
 from app.report.table import figures
 from app.symbols import symbols

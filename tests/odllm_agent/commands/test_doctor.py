@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent import device, engines, linux, state
-from odllm_agent.__main__ import main
+from odllm_agent.cli import main
 from odllm_agent.small_files import read_text
 
 ENERGY = Path(__file__).parents[3] / "docs" / "energy.md"

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent.__main__ import main
 from odllm_agent.address import Address
+from odllm_agent.cli import main
 from odllm_agent.errors import UsageError
 from odllm_agent.node import Membership
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from odllm_agent.__main__ import main
 from odllm_agent.cache.cache import Download, RemoteFile
+from odllm_agent.cli import main
 from odllm_agent.contract import ModelFile, from_json, to_json
 from odllm_agent.models import Cache
 from tests import family
@@ -295,7 +295,7 @@ def test_a_terminal_is_shown_a_bar(hub: Hub, root: Path, source: Path, tmp_path:
 def test_no_client_is_loaded_for_what_needs_no_hub(root: Path, source: Path) -> None:
     program = (
         "import sys\n"
-        "from odllm_agent.__main__ import main\n"
+        "from odllm_agent.cli import main\n"
         f"main(['models', 'pull', 'file:{source}', '--quantization', 'Q4_0'])\n"
         "sys.exit('huggingface_hub' in sys.modules or 'httpx2' in sys.modules)\n"
     )

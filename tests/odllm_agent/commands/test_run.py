@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from odllm_agent import device
-from odllm_agent.__main__ import main
 from odllm_agent.assignment import Assignment
 from odllm_agent.claim import Claim
+from odllm_agent.cli import main
 from odllm_agent.contract import (
     Baseline,
     Ceilings,

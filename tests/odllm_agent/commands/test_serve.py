@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from odllm_agent.__main__ import main
+from odllm_agent.cli import main
 from odllm_agent.fleet_key import key_of
 from odllm_agent.models import Cache, local_file
 from tests import family
@@ -114,7 +114,7 @@ def test_a_laptop_that_serves_nothing_needs_no_server(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "sys.modules['starlette'] = sys.modules['uvicorn'] = None\n"
-        "from odllm_agent.__main__ import main\n"
+        "from odllm_agent.cli import main\n"
         f"(open({str(tmp_path / 'token')!r}, 'w')).write('x')\n"
         f"sys.exit(main(['serve', '--token-file', {str(tmp_path / 'token')!r}]))\n"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent.__main__ import main
+from odllm_agent.cli import main
 from odllm_agent.device import device_id
 from odllm_agent.node import supervisor
 from odllm_agent.state import cpus

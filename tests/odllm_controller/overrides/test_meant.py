@@ -2,7 +2,7 @@
 
 import pytest
 
-from odllm_controller.__main__ import main
+from odllm_controller.cli import main
 
 S = "+experiment=smoke"
 
