@@ -128,11 +128,16 @@ def _change(found: Drift) -> str:
     if found.slope is None or found.low is None or found.high is None:
         return "too little was measured in two rounds of this run"
     over_run, low, high = (
-        f"{100 * slope * found.hours:+,.1f}" for slope in (found.slope, found.low, found.high)
+        f"{100 * drift.change(slope, found.hours):+,.1f}"
+        for slope in (found.slope, found.low, found.high)
     )
     changed = f"decode speed changed by {over_run} % [{low}, {high}] in {found.hours * 60:,.0f} min"
     # What a run of minutes shows says nothing of the hour after it.
-    return f"{changed}, {100 * found.slope:+,.1f} % per hour" if found.hours >= 1 else changed
+    return (
+        f"{changed}, {100 * drift.change(found.slope, hours=1):+,.1f} % per hour"
+        if found.hours >= 1
+        else changed
+    )
 
 
 def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:

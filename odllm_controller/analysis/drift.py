@@ -1,13 +1,14 @@
 """Whether a device grew slower or faster in the course of a run.
 
 Each trial is compared with itself only: in every two of its rounds, how its decode speed changed
-between them. That is the seasonal Kendall test, with trials for seasons: the number of rises less
-that of falls is compared with what chance gives, and the median of the changes per hour, with the
-ranks that the test does not reject, is the slope with its interval (R. M. Hirsch, J. R. Slack and
-R. A. Smith, Techniques of Trend Analysis for Monthly Water Quality Data, Water Resources Research
-18, 1982; P. K. Sen, Journal of the American Statistical Association 63, 1968). Ranks are not led
-astray by single rounds that were disturbed. The verdict is on the run, not on its cause: a speed
-that wanders slowly looks like a drift for as long as a short run lasts.
+between them, as a ratio. That is the seasonal Kendall test, with trials for seasons: the number of
+rises less that of falls is compared with what chance gives, and the median of the logarithms of the
+ratios per hour, with the ranks that the test does not reject, is the slope with its interval; of
+logarithms, since no speed falls by more than 100 % (R. M. Hirsch, J. R. Slack and R. A. Smith,
+Techniques of Trend Analysis for Monthly Water Quality Data, Water Resources Research 18, 1982;
+P. K. Sen, Journal of the American Statistical Association 63, 1968). Ranks are not led astray by
+single rounds that were disturbed. The verdict is on the run, not on its cause: a speed that wanders
+slowly looks like a drift for as long as a short run lasts.
 """
 
 import itertools
@@ -61,8 +62,8 @@ class Drift:
     Attributes:
         device: The device's name.
         hours: From its first round to its last.
-        slope: Change per hour, as a fraction of each trial's median; `None` where nothing was
-            measured twice.
+        slope: Change of the speed's natural logarithm per hour; `None` where nothing was measured
+            twice.
         low: The lower end of its 95 % interval, or `None`.
         high: The upper end, or `None`.
     """
@@ -78,9 +79,14 @@ class Drift:
         """`NONE_SEEN` if the whole interval is too small to matter over the run's length."""
         if self.low is None or self.high is None:
             return Verdict.UNDECIDED
-        if max(-self.low, self.high) * self.hours <= TOLERABLE:
+        if max(-change(self.low, self.hours), change(self.high, self.hours)) <= TOLERABLE:
             return Verdict.NONE_SEEN
         return Verdict.DRIFT if self.low > 0 or self.high < 0 else Verdict.UNDECIDED
+
+
+def change(slope: float, hours: float) -> float:
+    """What a slope makes of a speed in some hours, as a fraction of it."""
+    return math.expm1(slope * hours)
 
 
 def drift(device: str, trials: Sequence[Sequence[Point]]) -> Drift:
@@ -122,11 +128,10 @@ def _points(rounds: pd.DataFrame) -> list[Point]:
 
 
 def _slopes(rounds: Sequence[Point]) -> Iterator[float]:
-    """The change per hour between every two rounds of a trial, as a fraction of its median."""
-    usual = statistics.median([speed for _, speed in rounds])
+    """The change of the logarithm per hour between every two rounds of a trial."""
     for (hour, speed), (later, then) in itertools.combinations(sorted(rounds), 2):
         if later > hour:
-            yield (then - speed) / usual / (later - hour)
+            yield math.log(then / speed) / (later - hour)
 
 
 def _variance(n: int) -> float:

@@ -1,5 +1,6 @@
 """A drift of a device's speed, made up and in the store."""
 
+import math
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_controller.analysis.drift import Drift, Point, Verdict, drift, load
+from odllm_controller.analysis.drift import Drift, Point, Verdict, change, drift, load
 from tests import stores, support
 
 
@@ -77,9 +78,17 @@ def test_what_was_measured_once_tells_nothing(trials: list[list[Point]]) -> None
     assert (found.slope, found.low, found.verdict) == (None, None, Verdict.UNDECIDED)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_speed_is_told_to_have_fallen_by_more_than_all_of_it(seed: int) -> None:
+    """Rounds that wander a hundredfold in a run of minutes."""
+    found = drift("laptop", run_of(seed, noise=2.0, n_trials=3))
+    assert found.low is not None
+    assert -1 < change(found.low, found.hours) < -0.9
+
+
 def test_few_pairs_have_a_slope_but_no_interval() -> None:
     found = drift("laptop", [[(0.0, 100.0), (1.0, 90.0), (2.0, 80.0)]])
-    assert found.slope == pytest.approx(-10 / 90)
+    assert found.slope == pytest.approx(math.log(80 / 100) / 2)
     assert (found.low, found.high, found.verdict) == (None, None, Verdict.UNDECIDED)
 
 
