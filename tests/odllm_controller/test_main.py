@@ -1,8 +1,11 @@
 """The whole command: real Hydra, real Ray, real llama.cpp, real DuckDB, real kills."""
 
+import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +15,13 @@ import pytest
 
 from odllm_controller.cli import main
 from odllm_controller.overrides import line
+from odllm_controller.store.database import WRITE_PATIENCE_S
 from tests import family
-from tests.odllm_controller.bench import Bench, eventually
+from tests.models import write_gguf
+from tests.odllm_controller.bench import Bench, Ended, eventually
 from tests.odllm_controller.configs import SMALL
 from tests.odllm_controller.crashing import crashing_at
+from tests.odllm_controller.test_store_held import held
 from tests.workers import answers, workers
 
 pytestmark = pytest.mark.ray
@@ -259,6 +265,77 @@ def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
     assert bench.query("SELECT status FROM runs")["status"].tolist() == ["interrupted"]
     eventually(lambda: not any(map(family.lives, started)))
     assert list(scratch.iterdir()) == []
+
+
+def test_a_model_that_is_replaced_between_rounds_fails_those_after_it_by_name(bench: Bench) -> None:
+    model = bench.model
+    with bench.started("rounds=8", "models.file.quantizations=as_is") as process:
+        eventually(bench.store.exists)
+        eventually(lambda: len(bench.query("SELECT * FROM rounds WHERE complete")) >= 2)
+        write_gguf(model.with_suffix(".new"), seed=1).replace(model)
+        out, _ = process.communicate(timeout=2 * family.PATIENCE_S)
+    assert process.returncode == 3
+    told = " ".join(out.split())
+    assert f"{model} was replaced by another file" in told
+    rounds = bench.query("SELECT complete, kind FROM rounds LEFT JOIN failures USING (round_id)")
+    assert set(rounds[~rounds["complete"]]["kind"]) == {"ModelChanged"}
+    assert bench.query("SELECT rounds FROM results")["rounds"].tolist() == [
+        int(rounds["complete"].sum())
+    ]
+    assert rounds["complete"].sum() < 8
+
+
+def test_a_run_measures_on_while_a_notebook_holds_its_store(bench: Bench) -> None:
+    """For longer than any transaction waits."""
+    with bench.started("rounds=6") as process:
+        eventually(bench.store.exists)
+        eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 1)
+        with held(bench.store):
+            since = time.time()
+            time.sleep(WRITE_PATIENCE_S + 2)
+            until = time.time()
+            assert process.poll() is None
+        out, err = process.communicate(timeout=2 * family.PATIENCE_S)
+    assert process.returncode == 0, out + err
+    assert bench.query("SELECT rounds FROM results")["rounds"].tolist() == [6, 6]
+    rounds = bench.query("SELECT epoch(started_at) AS began FROM rounds")
+    assert rounds["began"].between(since, until).any()
+
+
+def test_the_commands_that_are_printed_run_in_a_shell(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "m o [x]/a (1)")
+    bench.folder.mkdir(parents=True)
+    model = write_gguf(bench.folder / "it's, ü=[2] {3}.gguf")
+    first = bench.run(f"models.file.path={model}", "rounds=1", f"store.path={bench.store}")
+    assert first.status == 0, first.out + first.err
+    ((_, explore),) = [
+        line.split("Explore it with: ") for line in first.out.splitlines() if "Explore" in line
+    ]
+    assert line.words(explore) == ["odllm", "explore", "--store", str(bench.store)]
+
+    store = shlex.quote(str(bench.store))
+    advised = in_shell(bench, f"odllm advise --objective speed --json --store {store}")
+    assert advised.status == 0, advised.err
+    (answer,) = json.loads(advised.out)
+    again = in_shell(bench, answer["next_command"])
+    assert again.status == 0, again.out + again.err
+    assert len(bench.query("SELECT * FROM runs")) == 2
+    assert len(bench.query("SELECT * FROM trials")) == 2
+
+
+def in_shell(bench: Bench, command: str) -> Ended:
+    """Runs a line as it was printed, where `odllm` is what is tested."""
+    script = f'odllm() {{ "$PYTHON" -m odllm_controller "$@"; }}; {command}'
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=bench.folder,
+        env=bench.environment | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * family.PATIENCE_S,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_full_disk_in_the_cache_fails_what_must_be_made_and_nothing_else(

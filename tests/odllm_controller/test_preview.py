@@ -85,6 +85,18 @@ def test_a_plan_tells_what_is_needed_and_leaves_nothing_behind(folder: Path) -> 
 
 
 @pytest.mark.ray
+def test_a_page_that_was_saved_under_a_model_s_name_is_told_and_not_counted(folder: Path) -> None:
+    page = folder / "mit leer zeichen ü=1,2.gguf"
+    page.write_text("<!DOCTYPE html> <html><body>Access denied</body></html>")
+    found = plan(folder, "+experiment=smoke", "model=[file]", f"models.file.path={page}")
+    assert found.status == 3, found.err
+    assert "0 can run, 0 cannot, of 1 nothing can be told" in found.out
+    told = " ".join(found.out.split())
+    assert f"{page} is no usable GGUF file: it does not start with GGUF: it is an HTML page" in told
+    assert "download it again" in told
+
+
+@pytest.mark.ray
 def test_a_folder_in_openvino_s_form_is_planned_for_the_engine_that_runs_it(folder: Path) -> None:
     (folder / "model").mkdir()
     model = write_ir_folder(folder / "model")

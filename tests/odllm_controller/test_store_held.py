@@ -25,8 +25,13 @@ from tests.odllm_controller.test_work import ASKED, PlanningAgent, agent, status
 from tests.odllm_controller.world import Board, World
 
 HOLD = """
-import sys, duckdb
-connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "reading")
+import sys, time, duckdb
+while True:
+    try:
+        connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "reading")
+        break
+    except duckdb.IOException:
+        time.sleep(0.01)
 print("held", flush=True)
 sys.stdin.read()
 """
