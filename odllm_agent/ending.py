@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ Handler = Callable[[int, FrameType | None], object]
 _FAULT = 1
 _SIGNALED = 128
 _AGAIN_S = 0.05
+_MOST_SIGNALS = 1000
 # Windows has not all of them.
 SIGNALS = tuple(
     signal.Signals[name]
@@ -82,15 +84,30 @@ def handlers() -> dict[signal.Signals, Handler]:
 
 @contextlib.contextmanager
 def heeding_signals() -> Iterator[None]:
-    """Heeds signals in and after a context in which Ray would have them do something else."""
-    try:
-        yield
-    except SystemExit as end:
-        # What Ray does on SIGTERM while it starts.
-        _heeded.append(signal.SIGTERM)
-        raise KeyboardInterrupt from end
-    finally:
-        heed_signals()
+    """Heeds signals in and after a context in which Ray would have them do something else.
+
+    On SIGTERM Ray exits while it starts, or raises what Ctrl-C does, or loses it; so Python itself
+    is asked which signals came.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        exited: SystemExit | None = None
+        try:
+            yield
+        except SystemExit as end:
+            exited = end
+        finally:
+            signal.set_wakeup_fd(before)
+            heed_signals()
+            came = _asked_to_end(reader)
+            _heeded.extend(came)
+        if exited and not came:
+            _heeded.append(signal.SIGTERM)
+        if exited or came:
+            raise KeyboardInterrupt from exited
 
 
 def _handle(do: Handler) -> None:
@@ -124,6 +141,13 @@ def _send(number: int) -> None:
     else:
         # To the thread that has to raise it: it may be waiting in a call, which must end.
         signal.pthread_kill(_MAIN_THREAD, number)
+
+
+def _asked_to_end(reader: socket.socket) -> list[int]:
+    """The signals that came and ask this process to end, in their order."""
+    with contextlib.suppress(BlockingIOError):
+        return [each for each in reader.recv(_MOST_SIGNALS) if each in SIGNALS]
+    return []
 
 
 def _status(name: str, command: Callable[[], int]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -267,6 +267,11 @@ def experiment(config: DictConfig) -> Experiment:
         raise UsageError("no experiment is named", "name one, such as +experiment=sweep")
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        raise UsageError(
+            f"{error.full_key} refers to what is not there: {str(error).splitlines()[0]}",
+            r"`${name}` refers to a setting; where the text itself is meant, write `\${name}`",
+        ) from error
     except OmegaConfBaseException as error:
         raise UsageError(
             f"the experiment is not complete: {error}".strip(),

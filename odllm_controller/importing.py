@@ -27,7 +27,7 @@ from odllm_agent.failures import LeftOut
 from odllm_agent.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
 from odllm_agent.typed_path import typed_path
 from odllm_agent.visible import visible_lines
-from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures
+from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures, digest
 from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.reading import taken
 from odllm_controller.exchange.sessions import placed
@@ -202,6 +202,7 @@ class _Figures:
         self._store = store
         self._n_results = 0
         self._refused: dict[int, tuple[str, int]] = {}
+        self._rows: dict[str, tuple[int, str]] = {}
 
     def take_all(self, device: str | None) -> Imported:
         """Stores what can be, and tells what became of all of it.
@@ -214,7 +215,7 @@ class _Figures:
         try:
             for found in _in_batches(self._taken(device), _AT_ONCE):
                 starts += [each for each in found if each[1].start]
-                self._add([each for each in found if not each[1].start])
+                self._add([*self._consistent(each for each in found if not each[1].start)])
         except UsageError as error:
             reason = str(error)
         notes = self._add_starts(starts)
@@ -230,6 +231,16 @@ class _Figures:
                 self._refuse(number, found.reason)
             else:
                 yield number, found
+
+    def _consistent(self, found: Iterable[tuple[int, Figures]]) -> Iterator[tuple[int, Figures]]:
+        """Rows, but for those of a trial of which the file has told other figures before."""
+        for number, each in found:
+            content = digest(each.row)
+            first, known = self._rows.setdefault(str(each.row["row_id"]), (number, content))
+            if content != known:
+                self._refuse(number, f"it is the trial of line {first}, with other figures")
+            else:
+                yield number, each
 
     def _add_starts(self, found: Sequence[tuple[int, Figures]]) -> tuple[str, ...]:
         """Stores the starts of llama-bench in their rows, and notes what is to be known."""
@@ -378,10 +389,10 @@ class _Importer:
 
 def _run(opening: Opening) -> Run:
     """The run of an opening; the same one has the same name whenever it is imported."""
-    digest = hashlib.sha256(to_json(opening).encode()).hexdigest()[:12]
+    hashed = hashlib.sha256(to_json(opening).encode()).hexdigest()[:12]
     asked = opening.experiment
     return Run(
-        id=f"{opening.started_at:%Y%m%dT%H%M%S}-{digest}",
+        id=f"{opening.started_at:%Y%m%dT%H%M%S}-{hashed}",
         started_at=opening.started_at,
         experiment=asked.name,
         command=opening.command,

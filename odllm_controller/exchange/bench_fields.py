@@ -1,7 +1,8 @@
 """llama-bench's fields: their types, and which of them say what a test is.
 
 Its five forms write the same value as a switch, a number or a text. So values are compared in one
-spelling, and every field tells tests apart, known here or not, but for figures, samples and times.
+spelling, and every field tells tests apart, known here or not, but for figures, samples and the
+time of the test. A text is a number only if that is spelt so: the versions 6.1 and 6.10 are two.
 """
 
 import json
@@ -39,14 +40,20 @@ AVERAGES = ("avg_ns", "stddev_ns", "avg_ts", "stddev_ts")
 """The figures that every form tells, but for Markdown."""
 
 TIME = "test_time"
-_FIGURE = re.compile(r"(?:avg|stddev|samples)_\w+")
+_FIGURE = re.compile(r"(?:avg|stddev|samples)_(?:\w+_)?(?:[num]?[sjw]|ts)")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.DOTALL)
+# Of the test, and not of a build or a driver.
+_OF_TEST = re.compile(
+    r"started|ended|(?:(?:test|run|bench|start|end)(?:ed)?_)?(?:time|timestamp|date|at)"
+)
+# Written with two decimals, whatever they are.
+_SHARES = "tensor_split"
 
 
 def typed(told: Mapping[str, str | None]) -> dict[str, object]:
     """What a form that knows texts alone tells, with numbers where they look like some."""
     return {
-        name: text if text is None or name in _TEXTS else _number(text)
+        name: text if text is None or name in _TEXTS else _typed(name, text)
         for name, text in told.items()
     }
 
@@ -61,7 +68,11 @@ def switched(told: Mapping[str, object]) -> dict[str, object]:
 
 def identity(told: Mapping[str, object]) -> dict[str, str]:
     """What tells a test from others, each value in one spelling; what is empty is not told."""
-    spelt = {name: _spelt(value) for name, value in told.items() if not _is_figure(name, value)}
+    spelt = {
+        name: _spelt(_share(value) if name == _SHARES else value)
+        for name, value in told.items()
+        if not _is_figure(name, value)
+    }
     return {name: value for name, value in spelt.items() if value}
 
 
@@ -73,13 +84,21 @@ def averages(told: Mapping[str, object]) -> dict[str, str]:
 
 def _is_figure(name: str, value: object) -> bool:
     is_moment = isinstance(value, str) and bool(_MOMENT.fullmatch(value))
-    return name == TIME or is_moment or bool(_FIGURE.fullmatch(name))
+    is_of_test = is_moment and bool(_OF_TEST.fullmatch(name))
+    return name == TIME or is_of_test or bool(_FIGURE.fullmatch(name))
 
 
-def _number(text: str) -> object:
+def _share(value: object) -> object:
+    return float(value) if isinstance(value, str) and _FRACTION.fullmatch(value) else value
+
+
+def _typed(name: str, text: str) -> object:
     if _WHOLE.fullmatch(text):
         return int(text)
-    return float(text) if _FRACTION.fullmatch(text) else text
+    if not _FRACTION.fullmatch(text):
+        return text
+    number = float(text)
+    return number if _FIGURE.fullmatch(name) or _spelt(number) == text else text
 
 
 def _spelt(value: object) -> str:
@@ -91,7 +110,6 @@ def _spelt(value: object) -> str:
         case int() | float():
             return repr(int(value)) if value == value // 1 else repr(value)
         case str():
-            number = _OFF_ON.get(value.lower(), _number(value))
-            return value if number is value else _spelt(number)
+            return str(int(_OFF_ON[value.lower()])) if value.lower() in _OFF_ON else value
         case _:
             return json.dumps(value, sort_keys=True, default=str)

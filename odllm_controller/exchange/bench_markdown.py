@@ -12,7 +12,7 @@ from odllm_agent.logbook import Damage
 from odllm_controller.exchange.bench_fields import typed
 from odllm_controller.exchange.bench_test import model_of
 
-BUILD = re.compile(r"build: (?P<commit>\S+) \((?P<number>\d{1,9})\)\s*")
+BUILD = re.compile(r"build: (?P<commit>\S+) \((?P<number>\d{1,9})\)(?: with .*)?\s*")
 """The line behind a table."""
 
 _NEEDED = frozenset({"model", "test", "t/s"})

@@ -19,6 +19,9 @@ MOST_CHARACTERS = 100_000
 
 # `test` until 2025; forks number theirs.
 _TABLE = re.compile(r"(llama_bench|test)(_v\d+)?")
+_CREATED = re.compile(
+    rf"\s*CREATE TABLE (?:IF NOT EXISTS )?(?P<name>{_TABLE.pattern})\b", re.IGNORECASE
+)
 _SCHEMA = "sqlite_master"
 _PLAIN = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_INSERT})
 _OF_SCHEMA = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE})
@@ -38,13 +41,20 @@ class Tables:
 
     def taken(self, statement: str) -> list[object]:
         """The rows that a statement brings, or the damage that it is."""
+        # Another version's table of the same name may have other columns; this one is empty.
+        created = _CREATED.match(statement)
+        self._connection.execute("BEGIN")
+        if created:
+            self._connection.execute(f"DROP TABLE IF EXISTS {created['name']}")
         self._connection.set_authorizer(_allowed)
         try:
             self._connection.execute(statement)
         except _REFUSED as error:
-            return [Damage(f"SQLite says: {error}")]
-        finally:
             self._connection.set_authorizer(None)
+            self._connection.execute("ROLLBACK")
+            return [Damage(f"SQLite says: {error}")]
+        self._connection.set_authorizer(None)
+        self._connection.execute("COMMIT")
         return self._moved_out()
 
     @property

@@ -1,6 +1,7 @@
 """One JSON object in a text that holds more than that."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def _in_chunk(chunk: str, start: int) -> Found | None:
             told = ZEROS
         return Found(Damage(told), start + max(error.pos, 1), error.pos)
     except RecursionError:
-        return Found(Damage("it is nested too deeply"), start + 1, len(chunk))
+        return Found(Damage("it is nested too deeply"), start + 1, len(chunk.partition("\n")[0]))
     except ValueError as error:
         return Found(Damage(str(error)), start + 1, len(chunk.partition("\n")[0]))
     return Found(value, start + end, end)
@@ -77,4 +78,11 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no figure")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_constant(text)
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_finite, parse_constant=_refuse_constant, object_pairs_hook=_object
+)

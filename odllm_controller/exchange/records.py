@@ -165,18 +165,19 @@ class _Reader:
 
     def _row(self, table: Table) -> None:
         """A row of cells, which may hold line ends between quotes."""
-        number, start, row = self._number, self._place, self._whole_line()
+        number, start, row = self._number, self._place, self._raw_line().lstrip("\ufeff")
         self._skip_line()
         after_line = self._place, self._number
         for _ in range(_MOST_LINES):
             if not (cells.is_open(row) and self.more):
                 break
-            row += f"\n{self._whole_line()}"
+            # What is between quotes is as it is, but for the end of the row.
+            row += f"\n{self._raw_line()}"
             self._skip_line()
         if cells.is_open(row):
             self._place, self._number = after_line
             row = self._text[start : self._place].rstrip("\n")
-        table.take(number, row)
+        table.take(number, row.removesuffix("\r"))
 
     def _brackets(self, end: int) -> Numbered:
         """Counts the brackets up to a place on this line; one that closes nothing is told."""
@@ -190,7 +191,10 @@ class _Reader:
                 yield self._number, Damage(_CLOSING[sign])
 
     def _whole_line(self) -> str:
-        return self._text[self._place : self._line_end()].removesuffix("\r").lstrip("\ufeff")
+        return self._raw_line().removesuffix("\r").lstrip("\ufeff")
+
+    def _raw_line(self) -> str:
+        return self._text[self._place : self._line_end()]
 
     def _skip_line(self) -> None:
         self._go(self._line_end() + 1)

@@ -29,6 +29,9 @@ _ANY_SIGN = re.compile(r"delta_p|kld|\w+_net_j(_per_token)?")
 _END = re.compile(r"_(low|high|mean)$")
 _NUMBERS = frozenset({"DOUBLE", "BIGINT", "INTEGER"})
 _AT_LEAST_ONE = frozenset({"threads"})
+_FRACTIONS = frozenset({"accuracy", "top1_agreement"})
+_NAMES = frozenset({"device", "model"})
+_STATUSES = frozenset({"planned", "held", "partial", "done", "failed", "skipped"})
 
 Types: TypeAlias = Mapping[str, str]
 """DuckDB's types by the names of the columns."""
@@ -97,13 +100,23 @@ def _bound(name: str) -> Any:
         return Field(gt=0)
     if _ANY_SIGN.fullmatch(figure):
         return Field()
-    return Field(ge=1 if name in _AT_LEAST_ONE else 0)
+    return Field(ge=1 if name in _AT_LEAST_ONE else 0, le=1 if figure in _FRACTIONS else None)
 
 
 def _check(row: Row) -> None:
     if row["device_kind"] and row["device_kind"] not in set(DeviceKind):
         known = ", ".join(DeviceKind)
         raise ValueError(f"device_kind: {row['device_kind']!r:.60} is none of {known}")
+    if row["status"] not in _STATUSES:
+        known = ", ".join(sorted(_STATUSES))
+        raise ValueError(f"status: {row['status']!r:.60} is none of {known}")
+    for name in _NAMES:
+        if not row[name].strip():
+            raise ValueError(f"{name}: it has no name")
+    for name, low in row.items():
+        high = row.get(f"{name.removesuffix('_low')}_high") if name.endswith("_low") else None
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"{name}: {low} is more than the upper end of the interval, {high}")
     missing = [name for name in _SIZES if row["workload"] is not None and row[name] is None]
     if missing:
         raise ValueError(f"the field {missing[0]} is missing, and it has a workload")

@@ -5,11 +5,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from odllm_controller.overrides import meant
@@ -42,7 +43,7 @@ def composed(asked: Asked, job: Job) -> None:
         begun = True
         told = HydraConfig.get().overrides
         with _variable(_FULL_ERROR, full_error):
-            job(config, asked.job([*told.task, *told.hydra]))
+            job(config, asked.job([*_as_written(told.task), *_as_written(told.hydra)]))
 
     full_error = os.environ.get(_FULL_ERROR)
     with _words(asked), _variable(_FULL_ERROR, "1"):
@@ -52,6 +53,11 @@ def composed(asked: Asked, job: Job) -> None:
             if begun:
                 raise
             raise meant.of_error(error, asked.overrides) from error
+
+
+def _as_written(overrides: Any) -> list[str]:
+    """Overrides in which `${name}` is left as it was, which may refer to nothing."""
+    return [str(each) for each in OmegaConf.to_container(overrides, resolve=False) or ()]
 
 
 @contextlib.contextmanager

@@ -220,7 +220,17 @@ def test_signals_are_heeded_again_where_ray_would_have_them_exit() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
         signal.raise_signal(signal.SIGTERM)
     """
-    for each in (body, during):
+    raised_otherwise = """
+    import signal
+    with heeding_signals():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit:
+            raise KeyboardInterrupt from None
+    """
+    lost = raised_otherwise.replace("raise KeyboardInterrupt from None", "pass")
+    for each in (body, during, raised_otherwise, lost):
         with started(each) as process:
             _, err = process.communicate(timeout=family.PATIENCE_S)
         assert (process.returncode, err) == (143, "it: interrupted\n")

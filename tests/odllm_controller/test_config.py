@@ -163,3 +163,15 @@ def test_a_simulated_fleet_needs_a_number_of_devices_and_of_processes() -> None:
             experiment(f"fleet.{missing}=null", name="simulated")
     with pytest.raises(UsageError, match="fleet=local has no actors"):
         experiment("+fleet.actors=2", name="smoke")
+
+
+@pytest.mark.parametrize("key", ["models.file.path", "store.path"])
+@pytest.mark.parametrize("path", ["/m/${HOME}.gguf", "/m/${nothing:1}.gguf", "${store.nothing}"])
+def test_a_reference_to_nothing_is_told_with_how_to_write_the_text(key: str, path: str) -> None:
+    with pytest.raises(UsageError, match=f"{key} refers to what is not there") as told:
+        experiment("model=[file]", "models.file.path=/m.gguf", f"{key}={path}")
+    assert "\n" not in told.value.message
+    assert r"write `\${name}`" in told.value.remedy
+    meant = path.replace("${", r"\${")
+    named = experiment("model=[file]", "models.file.path=/m.gguf", f'{key}="{meant}"')
+    assert path in named.model_dump_json()

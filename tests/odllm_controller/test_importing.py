@@ -403,6 +403,15 @@ def test_all_that_is_wrong_in_a_line_is_counted(kept: Store) -> None:
     assert "and 1 more in this line" in done.refused[1]
 
 
+def test_a_second_row_of_a_trial_is_refused_if_it_has_other_figures(kept: Store) -> None:
+    one, other = json.dumps(ROW), json.dumps({**ROW, "decode_tok_s": 512.0})
+    done = imported(kept, "rows.jsonl", f"{one}\n{one}\n{other}\n")
+    assert done.results == 2
+    assert done.refused == {3: "it is the trial of line 1, with other figures"}
+    found = store.read(kept.path, "SELECT decode_tok_s FROM results")["decode_tok_s"]
+    assert found.tolist() == [ROW["decode_tok_s"]]
+
+
 def test_two_files_of_the_same_test_are_kept_apart_and_told(kept: Store) -> None:
     one, two, three = (as_lines(start_of(n), start_of(n + 1)) for n in (1, 5, 9))
     assert imported(kept, "hip.jsonl", one).notes == ()

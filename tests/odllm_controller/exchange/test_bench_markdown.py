@@ -28,8 +28,9 @@ def table(test: str = "pp512", speed: str = "5765.41 ± 20.55") -> str:
     return HEADING + ROW.format(test=test, speed=speed)
 
 
-def test_a_row_is_an_average_with_its_build_and_nothing_that_was_rounded_away() -> None:
-    ((_, row),) = records(table() + "\nbuild: abc1234 (7000)\n")
+@pytest.mark.parametrize("more", ["", " with cc (Debian 14.2.0) 14.2.0 for x86_64-linux-gnu"])
+def test_a_row_is_an_average_with_its_build_and_nothing_that_was_rounded_away(more: str) -> None:
+    ((_, row),) = records(table() + f"\nbuild: abc1234 (7000){more}\n")
     found = figures(row, "bench.md", "Kitchen PC").row
     assert (found["model"], found["quantization"]) == ("qwen2 1.5B", "Q4_K_M")
     assert (found["engine_version"], found["device"]) == ("b7000 abc1234", "Kitchen PC")

@@ -88,6 +88,22 @@ def test_a_message_between_statements_costs_neither() -> None:
     assert [number for number, row in found if isinstance(row, Damage)] == [1, 6, 8]
 
 
+def test_outputs_of_two_versions_may_follow_each_other() -> None:
+    newer = TABLE.replace("n INTEGER", "n INTEGER,\n  load_mode TEXT")
+    text = (
+        f"{TABLE}INSERT INTO test (a) VALUES ('one');\n"
+        f"{newer}INSERT INTO test (a, load_mode) VALUES ('two', 'mmap');\n"
+        "CREATE TABLE IF NOT EXISTS test (a TEXT, oh no;\n"
+        "INSERT INTO test (a, load_mode) VALUES ('three', 'dio');\n"
+    )
+    rows = [row for _, row in sql_rows(text) if isinstance(row, dict)]
+    assert [(row["a"], row.get("load_mode")) for row in rows] == [
+        ("one", None),
+        ("two", "mmap"),
+        ("three", "dio"),
+    ]
+
+
 def test_a_statement_may_be_continued_by_a_value_of_several_lines() -> None:
     text = f"{TABLE}INSERT INTO test (a) VALUES ('one\ntwo;\n');\n"
     assert list(sql_rows(text)) == [(5, {"a": "one\ntwo;\n", "n": None})]

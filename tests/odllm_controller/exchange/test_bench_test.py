@@ -98,10 +98,34 @@ def test_one_test_is_the_same_in_every_form_that_tells_all_of_it(
         {"tensor_split": [1, 2]},
         {"rope": {"scale": 0.5}},
         {"build_commit": "abc1235"},
+        {"build_date": "2026-01-01 10:00:00"},
+        {"avg_pooling": "cls"},
     ],
 )
 def test_what_differs_in_anything_is_another_test(changes: dict[str, object]) -> None:
     assert start(**changes).subject != start().subject
+
+
+@pytest.mark.parametrize("form", [each for each in FORMS if each != "md"])
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("rocm_version", "6.1", "6.10"),
+        ("driver", "535", "535.0"),
+        ("build_commit", "1234567", "1234567.0"),
+    ],
+)
+def test_texts_that_are_one_number_are_two_versions(
+    form: str, name: str, one: str, other: str
+) -> None:
+    found = [
+        next(value for _, value in records(FORMS[form](start_of(**{name: text}))))
+        for text in (one, other)
+    ]
+    first, second = (figures(value, "f", "PC").start for value in found)
+    assert first
+    assert second
+    assert first.subject != second.subject
 
 
 @pytest.mark.parametrize(

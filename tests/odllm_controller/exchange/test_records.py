@@ -1,6 +1,7 @@
 """The records of a text, and what is told of the rest."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ WIDE_A, WIDE_B = json.dumps(A, indent=2), json.dumps(B, indent=2)
 LOG = "ggml_vulkan: 0 = Example GPU | uma: 0 | fp16: 0"
 
 
-def whole(text: str) -> list[object]:
+def whole(text: str) -> list[Any]:
     return [value for _, value in records(text) if not isinstance(value, Damage)]
 
 
@@ -143,6 +144,8 @@ def test_of_an_array_that_was_cut_off_anywhere_whole_objects_before_count(
     [
         ('{"a": NaN}', "NaN is no figure"),
         ('{"a": -Infinity}', "-Infinity is no figure"),
+        ('{"a": 1e400}', "1e400 is no figure"),
+        ('{"a": {"b": [-1e999]}}', "-1e999 is no figure"),
         ('{"a": 1e5x}', "no whole JSON"),
         ('{"a": 1, "a": 2}', "a is there twice"),
         ('{"a": ' + "[" * 100_000, "nested too deeply"),
@@ -160,6 +163,19 @@ def test_what_is_damaged_costs_itself_alone(damaged: str, reason: str) -> None:
     assert reason in told(text)[2]
     if damaged.endswith("}"):
         assert whole(f"[{ONE},{damaged},{TWO}]") == [A, B]
+
+
+@pytest.mark.parametrize("depth", [5_000, 20_000])
+def test_a_table_behind_what_is_nested_too_deeply_is_kept(depth: int) -> None:
+    nested = '{"a":' + "[" * depth + "]" * depth + "}"
+    found = whole(f"{nested}\n{FORMS['csv'](start_of(), start_of(1))}")
+    assert [row["n_prompt"] for row in found] == [start_of()["n_prompt"]] * 2
+
+
+def test_a_line_end_in_a_cell_stays_as_it_is() -> None:
+    cell = "a\r\n\ufeffb"
+    text = FORMS["csv"](start_of(cpu_info=cell)).replace("\n", "\r\n").replace("\r\r\n", "\r\n")
+    assert [row["cpu_info"] for row in whole(text)] == [cell]
 
 
 def test_text_in_two_encodings_is_told_by_name() -> None:

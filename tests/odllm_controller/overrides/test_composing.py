@@ -51,7 +51,10 @@ def test_each_job_of_several_is_what_its_own_line_composes(words: tuple[str, ...
         assert jobs(*alone) == {seed: (config, alone)}
 
 
-@pytest.mark.parametrize("path", ["/m o/a (1).gguf", "it's, [ö]=$x.gguf", 'a"b\\.gguf', "~/é.gguf"])
+@pytest.mark.parametrize(
+    "path",
+    ["/m o/a (1).gguf", "it's, [ö]=$x.gguf", "/m/${HOME} $(id).gguf", 'a"b\\.gguf', "~/é.gguf"],
+)
 def test_a_hard_path_is_in_the_line_of_every_job(path: str) -> None:
     words = ("+experiment=smoke", "model=[file]", override("models.file.path", path))
     (config, alone) = jobs(*words)[0]
