@@ -19,6 +19,9 @@ settings.load_profile("odllm")
 
 # A shell lets its background jobs ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# So does nohup with a hangup. A handler that does nothing is not handed on as that is.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_finish() -> None:
