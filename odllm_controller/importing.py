@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -203,6 +203,8 @@ class _Figures:
         self._n_results = 0
         self._refused: dict[int, tuple[str, int]] = {}
         self._rows: dict[str, tuple[int, str]] = {}
+        self._n_replaced = 0
+        self._unknown: set[str] = set()
 
     def take_all(self, device: str | None) -> Imported:
         """Stores what can be, and tells what became of all of it.
@@ -215,10 +217,10 @@ class _Figures:
         try:
             for found in _in_batches(self._taken(device), _AT_ONCE):
                 starts += [each for each in found if each[1].start]
-                self._add([*self._consistent(each for each in found if not each[1].start)])
+                self._add_rows([each for each in found if not each[1].start])
         except UsageError as error:
             reason = str(error)
-        notes = self._add_starts(starts)
+        notes = (*self._add_starts(starts), *_notes_on_rows(self._n_replaced, self._unknown))
         refused = {number: _of_line(*told) for number, told in self._refused.items()}
         if not (self._n_results or refused or reason):
             reason = _nothing(self._source)
@@ -231,6 +233,14 @@ class _Figures:
                 self._refuse(number, found.reason)
             else:
                 yield number, found
+
+    def _add_rows(self, found: Sequence[tuple[int, Figures]]) -> None:
+        """Stores rows of `results`, and notes what they replace and what of them is not kept."""
+        rows = [*self._consistent(found)]
+        origins = {str(each.row["row_id"]): str(each.row["origin"]) for _, each in rows}
+        self._n_replaced += self._store.imported_before(origins) if origins else 0
+        self._unknown.update(*(each.unknown for _, each in rows))
+        self._add(rows)
 
     def _consistent(self, found: Iterable[tuple[int, Figures]]) -> Iterator[tuple[int, Figures]]:
         """Rows, but for those of a trial of which the file has told other figures before."""
@@ -308,6 +318,17 @@ def _notes(n_apart: int, n_joined: int) -> Iterator[str]:
             f"{_counted(n_joined, 'row')} of other files became rounds of rows of this one, which "
             "holds both; if they are of different builds or machines, import each with --device"
         )
+
+
+def _notes_on_rows(n_replaced: int, unknown: Collection[str]) -> Iterator[str]:
+    if n_replaced:
+        yield (
+            f"{_counted(n_replaced, 'row')} of other files replaced by those of this one, which "
+            "are of the same trials"
+        )
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        yield f"not kept, for this version has no such column: {names:.300}"
 
 
 class _Importer:

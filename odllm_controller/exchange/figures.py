@@ -56,12 +56,14 @@ class Figures:
         samples: Rows of the table `imported_samples`; none where only figures were told.
         start: Of a row that other starts may join, what tells it from them.
         moved_from: Rows and rounds that are left for this one; of a row without samples, no round.
+        unknown: The names of what was told and has no column here.
     """
 
     row: Row
     samples: tuple[Row, ...] = ()
     start: Start | None = None
     moved_from: tuple[tuple[str, str], ...] = ()
+    unknown: frozenset[str] = frozenset()
 
 
 def digest(told: Mapping[str, object]) -> str:

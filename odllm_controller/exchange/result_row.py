@@ -71,7 +71,10 @@ class ResultRows:
                 "row_id": row["trial_id"] or digest(row),
                 "origin": self._origin(told.get("origin")),
                 **row,
-            }
+            },
+            unknown=frozenset(
+                str(name) for name, value in told.items() if value is not None
+            ).difference(self._types),
         )
 
     def _origin(self, told: object) -> str:

@@ -46,6 +46,14 @@ WHERE imported.row_id NOT IN (SELECT unnest($row_ids))
 """
 """How many rows have others beside them whose ids begin alike."""
 
+REPLACED = """
+SELECT count(*) AS n
+FROM (SELECT unnest($row_ids) AS row_id, unnest($origins) AS origin) AS wanted
+JOIN imported USING (row_id)
+WHERE imported.origin <> wanted.origin
+"""
+"""How many rows are there already, of another origin."""
+
 Place: TypeAlias = tuple[str, str]
 """A row, and a round of it."""
 

@@ -1,6 +1,6 @@
 """Writing a run into the store as it goes on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -359,6 +359,15 @@ class Store:
         """
         parameters = {"row_ids": list(row_ids), "n_common": n_common}
         return int(database.read(self.path, imported.AKIN, parameters)["n"].iloc[0])
+
+    def imported_before(self, origins: Mapping[str, str]) -> int:
+        """How many rows are there already, of another origin.
+
+        Args:
+            origins: Those of rows of the table `imported`, by the rows' ids.
+        """
+        parameters = {"row_ids": list(origins), "origins": list(origins.values())}
+        return int(database.read(self.path, imported.REPLACED, parameters)["n"].iloc[0])
 
     def imported_types(self) -> dict[str, str]:
         """The columns of the table `imported`, and DuckDB's types of them."""

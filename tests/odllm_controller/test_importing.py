@@ -403,6 +403,15 @@ def test_all_that_is_wrong_in_a_line_is_counted(kept: Store) -> None:
     assert "and 1 more in this line" in done.refused[1]
 
 
+def test_rows_that_replace_those_of_another_file_and_unknown_columns_are_noted(kept: Store) -> None:
+    assert imported(kept, "one.jsonl", json.dumps(ROW)).notes == ()
+    assert imported(kept, "one.jsonl", json.dumps(ROW)).notes == ()
+    newer = {**ROW, "decode_tok_s": 512.0, "warp": 9, "wobble": None}
+    replaced, unknown = imported(kept, "two.jsonl", json.dumps(newer)).notes
+    assert replaced.startswith("1 row of other files replaced by those of this one")
+    assert unknown == "not kept, for this version has no such column: warp"
+
+
 def test_a_second_row_of_a_trial_is_refused_if_it_has_other_figures(kept: Store) -> None:
     one, other = json.dumps(ROW), json.dumps({**ROW, "decode_tok_s": 512.0})
     done = imported(kept, "rows.jsonl", f"{one}\n{one}\n{other}\n")

@@ -91,8 +91,10 @@ def test_a_trial_keeps_its_id_and_what_has_none_gets_one_of_its_content() -> Non
     assert ROWS.figures(without).row["row_id"] != other
 
 
-def test_columns_of_a_newer_version_are_left_aside() -> None:
-    assert "new" not in ROWS.figures(TOLD | {"new": [1]}).row
+def test_columns_of_a_newer_version_are_left_aside_by_name() -> None:
+    found = ROWS.figures(TOLD | {"new": [1], "newer": None})
+    assert "new" not in found.row
+    assert found.unknown == {"new"}
 
 
 @pytest.mark.parametrize(
