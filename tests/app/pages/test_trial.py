@@ -1,13 +1,17 @@
 """The page of one trial."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from odllm_controller.analysis import results
+from odllm_controller.importing import import_file
+from odllm_controller.store import Store
 from tests import stores, support
 from tests.app.drawn import charts, headings, page, table, texts
+from tests.odllm_controller.exchange.told import as_lines, start_of
 
 
 def trial_of(path: Path, device: str, model: str, quantization: str) -> str:
@@ -42,6 +46,21 @@ def test_a_trial_that_is_not_there_is_said(showcased: Path) -> None:
     test = page("trial", trial="gone")
     assert "There is no trial gone in this store" in texts(test)
     assert charts(test)
+
+
+@pytest.mark.parametrize("ratio", [1e-9, 1.0, 3.7e11])
+def test_figures_of_any_size_are_written_out(path: Path, ratio: float) -> None:
+    """Of two starts of llama-bench that differ so much, the interval says nothing."""
+    slow, fast = start_of(0), start_of(1)
+    samples = [sample * ratio for sample in fast["samples_ns"]]  # type: ignore[attr-defined]
+    bench = path.with_name("bench.jsonl")
+    bench.write_text(as_lines(slow, fast | {"samples_ns": [max(1, int(each)) for each in samples]}))
+    assert import_file(bench, Store.open(path)).whole
+    test = page("trial")
+    told = [str(metric.value) for metric in test.metric]
+    told += [str(metric.delta) for metric in test.metric]
+    assert any("tok/s" in str(metric.label) for metric in test.metric)
+    assert not [each for each in (*told, texts(test)) if re.search(r"\d[eE][+-]\d", each)]
 
 
 def test_repeats_tokens_and_power_are_drawn(showcased: Path) -> None:
