@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -272,6 +276,8 @@ def experiment(config: DictConfig) -> Experiment:
             f"{error.full_key} refers to what is not there: {str(error).splitlines()[0]}",
             r"`${name}` refers to a setting; where the text itself is meant, write `\${name}`",
         ) from error
+    except MissingMandatoryValue as error:
+        raise UsageError(f"{error.full_key} is not set", f"set it: {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise UsageError(
             f"the experiment is not complete: {error}".strip(),

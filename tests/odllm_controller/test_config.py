@@ -175,3 +175,10 @@ def test_a_reference_to_nothing_is_told_with_how_to_write_the_text(key: str, pat
     meant = path.replace("${", r"\${")
     named = experiment("model=[file]", "models.file.path=/m.gguf", f'{key}="{meant}"')
     assert path in named.model_dump_json()
+
+
+def test_a_setting_that_has_to_be_named_is_told_by_its_name() -> None:
+    with pytest.raises(UsageError) as told:
+        experiment("model=[file]")
+    assert told.value.message == "models.file.path is not set"
+    assert told.value.remedy == "set it: models.file.path=..."
