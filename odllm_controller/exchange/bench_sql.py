@@ -41,21 +41,25 @@ class Tables:
 
     def taken(self, statement: str) -> list[object]:
         """The rows that a statement brings, or the damage that it is."""
+        kept = self._connection
+        kept.execute("BEGIN")
         # Another version's table of the same name may have other columns; this one is empty.
-        created = _CREATED.match(statement)
-        self._connection.execute("BEGIN")
-        if created:
-            self._connection.execute(f"DROP TABLE IF EXISTS {created['name']}")
+        if created := _CREATED.match(statement):
+            kept.execute(f"DROP TABLE IF EXISTS {created['name']}")
+        try:
+            self._do_guarded(statement)
+        except _REFUSED as error:
+            kept.execute("ROLLBACK")
+            return [Damage(f"SQLite says: {error}")]
+        kept.execute("COMMIT")
+        return self._moved_out()
+
+    def _do_guarded(self, statement: str) -> None:
         self._connection.set_authorizer(_allowed)
         try:
             self._connection.execute(statement)
-        except _REFUSED as error:
+        finally:
             self._connection.set_authorizer(None)
-            self._connection.execute("ROLLBACK")
-            return [Damage(f"SQLite says: {error}")]
-        self._connection.set_authorizer(None)
-        self._connection.execute("COMMIT")
-        return self._moved_out()
 
     @property
     def _connection(self) -> sqlite3.Connection:
