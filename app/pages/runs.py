@@ -13,9 +13,8 @@ from app.symbols import COLOURS
 from app.tables import show_failed, show_held, show_skipped, show_table
 from app.view import View
 from odllm_controller.analysis import results, runs
-from odllm_controller.analysis.results import Row, records
+from odllm_controller.analysis.results import STATUSES, Row, records
 
-_STATUSES = ("done", "partial", "failed", "skipped", "held", "planned")
 _RUNS = {
     "run": "Run",
     "experiment": "Experiment",
@@ -46,7 +45,7 @@ def page(view: View) -> None:
     """Draws the page."""
     found = _load(view.path, view.stamp)
     counts = view.results["status"].value_counts()
-    told = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if status in counts)
+    told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
     st.caption(f"{plain(view.path, 200)} · {len(view.results)} trials: {told}")
     shown = found.assign(minutes=found["wall_s"] / 60)
     show_table(shown[list(_RUNS)].rename(columns=_RUNS))

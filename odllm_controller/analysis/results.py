@@ -16,6 +16,9 @@ from odllm_agent.visible import visible
 from odllm_controller import store
 from odllm_controller.analysis.metrics import METRICS, Basis
 
+STATUSES = ("done", "partial", "failed", "skipped", "held", "planned")
+"""What can have become of a trial, the best first."""
+
 _RESULTS = r"""
 SELECT * FROM results LEFT JOIN (SELECT trial_id, seed FROM trials) USING (trial_id)
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)

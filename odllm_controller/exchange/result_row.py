@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from odllm_agent.contract import DeviceKind, to_json
+from odllm_controller.analysis.results import STATUSES
 from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
 
 _OWN = "odllm"
@@ -31,7 +32,6 @@ _NUMBERS = frozenset({"DOUBLE", "BIGINT", "INTEGER"})
 _AT_LEAST_ONE = frozenset({"threads"})
 _FRACTIONS = frozenset({"accuracy", "top1_agreement"})
 _NAMES = frozenset({"device", "model"})
-_STATUSES = frozenset({"planned", "held", "partial", "done", "failed", "skipped"})
 
 Types: TypeAlias = Mapping[str, str]
 """DuckDB's types by the names of the columns."""
@@ -110,8 +110,8 @@ def _check(row: Row) -> None:
     if row["device_kind"] and row["device_kind"] not in set(DeviceKind):
         known = ", ".join(DeviceKind)
         raise ValueError(f"device_kind: {row['device_kind']!r:.60} is none of {known}")
-    if row["status"] not in _STATUSES:
-        known = ", ".join(sorted(_STATUSES))
+    if row["status"] not in STATUSES:
+        known = ", ".join(STATUSES)
         raise ValueError(f"status: {row['status']!r:.60} is none of {known}")
     for name in _NAMES:
         if not row[name].strip():
