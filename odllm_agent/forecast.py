@@ -19,9 +19,13 @@ from odllm_agent.contract import (
     Rehearsed,
 )
 from odllm_agent.engines.base import Weights
-from odllm_agent.errors import OdllmError
+from odllm_agent.errors import ModelInvalid, OdllmError
 from odllm_agent.fallback import UNTRIED, Tried
 from odllm_agent.readable import why_unsupported
+from odllm_agent.settings import check_settings
+
+_READER = Engine("llama_cpp", "", check_settings("llama_cpp", {"threads": 1}))
+"""What reads a file's header where the engine that is asked for reads it only with its weights."""
 
 
 def forecast(
@@ -67,6 +71,7 @@ class _Forecaster:
         self._meters = meters
         self._foreseen: dict[ModelRequest, models.Foreseen | Failure] = {}
         self._rehearsed: dict[object, Rehearsed | Failure] = {}
+        self._refused: dict[Path, Failure | None] = {}
 
     def of(self, candidate: Candidate) -> Forecast:
         foreseen = self._foresee(candidate.request)
@@ -77,10 +82,13 @@ class _Forecaster:
         told = Forecast(candidate, foreseen.model, foreseen.download_bytes, foreseen.disk_bytes)
         try:
             reason = why_unsupported(candidate.engine.name, foreseen.model)
-            reason = reason or engines.why_untold(candidate.engine)
             header = foreseen.header
             if reason or header is None:
-                return replace(told, reason=reason)
+                return replace(told, reason=reason or engines.why_untold(candidate.engine))
+            untold = engines.why_untold(candidate.engine)
+            if untold:
+                refusal = self._refusal(foreseen, header.path, candidate)
+                return replace(told, reason=untold, failure=refusal)
             rehearsed = self._rehearse(foreseen, header.path, candidate)
             if isinstance(rehearsed, Failure):
                 return replace(told, failure=rehearsed)
@@ -105,8 +113,27 @@ class _Forecaster:
         if key not in self._rehearsed:
             model = replace(foreseen.model, path=str(path))
             order = Rehearsal(model, engine, workload, self._meters)
-            self._rehearsed[key] = worker.run_rehearsal(order)
+            found = self._rehearsed[key] = worker.run_rehearsal(order)
+            if engine.name == _READER.name:
+                self._refused[foreseen.source] = _refused(found)
         return self._rehearsed[key]
+
+    def _refusal(
+        self, foreseen: models.Foreseen, path: Path, candidate: Candidate
+    ) -> Failure | None:
+        """Why llama.cpp refuses a file of which an engine tells nothing before it loads it.
+
+        What one reader of GGUF refuses is not promised to the users of another.
+        """
+        if foreseen.source not in self._refused:
+            self._rehearse(foreseen, path, replace(candidate, engine=_READER))
+        return self._refused[foreseen.source]
+
+
+def _refused(found: Rehearsed | Failure) -> Failure | None:
+    if isinstance(found, Failure) and found.kind == ModelInvalid.__name__:
+        return found
+    return None
 
 
 def _memory(engine: Engine, header: models.Header, rehearsed: Rehearsed) -> Memory:

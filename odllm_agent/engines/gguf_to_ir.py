@@ -25,7 +25,7 @@ _WORK = child.Work(
     program="converter",
     library="openvino-genai",
     if_killed="close other programs, or take a smaller model",
-    if_refused="get the file again, or run it on llama_cpp",
+    if_refused="get the file again, or try it on llama_cpp",
     if_failed='pip install "odllm[openvino]"',
 )
 

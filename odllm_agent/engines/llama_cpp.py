@@ -23,7 +23,7 @@ from odllm_agent.engines.native import LIBRARIES, VARIANT, bound
 from odllm_agent.engines.native import llama as native
 from odllm_agent.engines.variants import in_order
 from odllm_agent.engines.vocabulary import Vocabulary
-from odllm_agent.errors import EngineError, SettingError
+from odllm_agent.errors import EngineError, ModelInvalid, SettingError
 from odllm_agent.settings import LlamaCppSettings, check_settings
 from odllm_agent.work import KvCache
 
@@ -76,7 +76,8 @@ class LlamaCppSession:
             so that nothing can be computed.
 
     Raises:
-        EngineError: llama.cpp refuses the file or the settings.
+        ModelInvalid: llama.cpp refuses the file, even without its weights.
+        EngineError: It refuses the file with them, or the settings.
         SettingError: This build cannot honour a setting.
     """
 
@@ -249,7 +250,8 @@ def load(engine: Engine, model: ModelFile, context_tokens: int) -> LlamaCppSessi
     """Loads a model for windows of up to `context_tokens` tokens.
 
     Raises:
-        EngineError: llama.cpp refuses the file or the settings.
+        ModelInvalid: llama.cpp refuses the file, even without its weights.
+        EngineError: It refuses the file with them, or the settings.
         SettingError: A setting is unknown, or this build cannot honour it.
     """
     values = check_settings(engine.name, engine.settings)
@@ -295,7 +297,9 @@ def _load_model(model: ModelFile, settings: LlamaCppSettings, *, weightless: boo
         params.load_mode = native.LLAMA_LOAD_MODE_NONE
     loaded = native.llama_model_load_from_file(model.path.encode(), params)
     if not loaded:
-        raise EngineError(
+        # Without its weights there is nothing but the file itself that could be at fault.
+        refused = ModelInvalid if weightless else EngineError
+        raise refused(
             f"llama.cpp refuses {model.path} (architecture {model.architecture})",
             "its last words are in the log below",
         )

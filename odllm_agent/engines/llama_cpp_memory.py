@@ -61,7 +61,8 @@ def rehearse(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSe
     """A session without weights, in which nothing can be computed.
 
     Raises:
-        EngineError: llama.cpp refuses the file or the settings.
+        ModelInvalid: llama.cpp refuses the file.
+        EngineError: It refuses the settings.
         SettingError: A setting is unknown, or this build cannot honour it.
     """
     return LlamaCppSession(model, _settings(engine), workload.context_tokens, weightless=True)

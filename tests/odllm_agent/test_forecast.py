@@ -9,6 +9,7 @@ from odllm_agent import engines, worker
 from odllm_agent.contract import (
     Candidate,
     Engine,
+    Failure,
     Forecast,
     Measurement,
     ModelFile,
@@ -226,3 +227,42 @@ def test_what_an_engine_cannot_tell_has_its_reason(cache: Cache) -> None:
         assert reason in found.reason
         assert found.model
         assert (found.memory, found.failure) == (None, None)
+
+
+def nameless_vocabulary(path: Path) -> Path:
+    """A model whose header does not tell of which kind its vocabulary is."""
+    content = write_gguf(path).read_bytes()
+    path.write_bytes(content.replace(b"tokenizer.ggml.model", b"tokenizer.ggml.modem"))
+    return path
+
+
+@pytest.mark.parametrize("others", [(), (engine(),)], ids=["alone", "beside llama.cpp"])
+@pytest.mark.parametrize(
+    "of",
+    [Engine("openvino", "2026.4.1", {"threads": 2}), engine(gpu_layers=5)],
+    ids=["openvino", "a GPU"],
+)
+def test_what_llama_cpp_refuses_is_promised_to_nobody(
+    tmp_path: Path, cache: Cache, of: Engine, others: tuple[Engine, ...]
+) -> None:
+    path = nameless_vocabulary(tmp_path / "nameless.gguf")
+    request = ModelRequest("nameless", Source.FILE, str(path))
+    candidates = [Candidate(request, each, SHORT) for each in (*others, of)]
+    for found in forecast(candidates, cache, (), PLENTY):
+        assert found.failure
+        assert found.failure.kind == "ModelInvalid"
+        assert "llama.cpp refuses" in found.failure.message
+        assert "tokenizer.ggml.model" in found.failure.log
+
+
+def test_what_llama_cpp_does_not_do_for_its_settings_is_not_held_against_the_file(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_context = Failure("EngineError", "llama.cpp makes no context of 68 tokens")
+    monkeypatch.setattr(worker, "run_rehearsal", lambda _: no_context)
+    openvino = Engine("openvino", "2026.4.1", {"threads": 2})
+    candidates = [Candidate(reference(), each, SHORT) for each in (engine(), openvino)]
+    refused, untold = forecast(candidates, cache, (), PLENTY)
+    assert refused.failure == no_context
+    assert untold.failure is None
+    assert "openvino does not tell" in untold.reason
