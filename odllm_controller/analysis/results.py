@@ -20,7 +20,7 @@ STATUSES = ("done", "partial", "failed", "skipped", "held", "planned")
 """What can have become of a trial, the best first."""
 
 _RESULTS = r"""
-SELECT * FROM results LEFT JOIN (SELECT trial_id, seed FROM trials) USING (trial_id)
+SELECT * FROM results
 WHERE $run IS NULL OR trial_id IN (SELECT trial_id FROM planned WHERE run_id = $run)
     OR (status = 'skipped' AND run = $run)
 ORDER BY device, n_weights, model, prompt_tokens, output_tokens, depth_tokens, engine, threads,
@@ -91,8 +91,7 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
         run: The run whose trials to load, measured in it or before; all rows unless told.
 
     Returns:
-        The columns of `results`; `_low` and `_high` of every quality metric; `seed`, from which the
-        token ids were drawn; and as text `device` (unique, and marked if it is no machine or its
+        The columns of `results`; `_low` and `_high` of every quality metric; and as text `device` (unique, and marked if it is no machine or its
         figures were imported), `workload_label` and `configuration` (the engine with its settings).
 
     Raises:

@@ -708,6 +708,18 @@ def test_what_cannot_run_is_a_skipped_row_with_its_reason(path: Path) -> None:
     assert row["repeats"] == 0
 
 
+def test_trials_and_skips_are_told_with_the_seed_of_their_tokens(path: Path) -> None:
+    store = stores.begun(path)
+    seeded = [
+        replace(each, workload=replace(each.workload, seed=seed))
+        for seed, each in ((7, support.trial()), (8, support.trial(threads=6)))
+    ]
+    store.add_plan("run-1", seeded[:1], 1)
+    store.add_skips("run-1", [support.skip(seeded[1])])
+    told = {(row["status"], row["seed"]) for row in result_rows(path)}
+    assert told == {("planned", 7), ("skipped", 8)}
+
+
 def test_a_skip_is_history_once_a_later_run_plans_the_trial(path: Path) -> None:
     store = stores.begun(path)
     store.add_skips("run-1", [support.skip(support.trial())])
