@@ -18,9 +18,9 @@ CPU_ZONES = ("x86_pkg_temp", "cpu")
 # A thousand events a second for a month.
 _COUNTS = range(2**32)
 
-# No processor is made for less than -40 C, and above 125 C each switches itself off. Within a
-# degree of 0 C are sensors that are dead, and those that count in whole degrees.
-COLDEST_C, HOTTEST_C, DEAD_C = -40.0, 125.0, 1.0
+# No processor is made for less than -40 C, and above 125 C each switches itself off. Close to 0 C
+# are sensors that are dead, and those that count in degrees, or in tenths of those or of kelvins.
+COLDEST_C, HOTTEST_C, DEAD_C = -40.0, 125.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,20 @@ class Thermometers:
 
 
 def ranked(labelled: Mapping[Path, str]) -> tuple[tuple[Path, ...], ...]:
-    """The sensors of a chip: those that hold its highest temperature, and the others.
+    """The sensors of a chip: those of its highest temperature, the others, the last resort.
 
     Intel's package sensor is the highest of its cores'; AMD's Tctl may carry an offset for the
-    fan, which Tdie does not, and is left out beside it.
+    fan, which Tdie does not, and is asked only where nothing else tells.
 
     Args:
         labelled: The chip's sensors with their labels.
     """
-    for wanted, left_out in (("Package id", ()), ("Tdie", ("Tctl",))):
+    for wanted, offset in (("Package id", ()), ("Tdie", ("Tctl",))):
         best = tuple(path for path, label in labelled.items() if label.startswith(wanted))
         if best:
-            others = (path for path, label in labelled.items() if label not in left_out)
-            return best, tuple(path for path in others if path not in best)
+            last = tuple(path for path, label in labelled.items() if label in offset)
+            others = tuple(path for path in labelled if path not in (*best, *last))
+            return best, others, last
     return (tuple(labelled),)
 
 
@@ -125,5 +126,10 @@ def _first_told_c(ranks: Sequence[Sequence[Path]]) -> list[float]:
 
 
 def _told_c(paths: Iterable[Path]) -> list[float]:
-    celsius = (value / 1000 for value in read_ints(paths))
+    celsius = (value / 1000 for value in read_ints(each for each in paths if not _is_faulty(each)))
     return [each for each in celsius if COLDEST_C <= each <= HOTTEST_C and abs(each) >= DEAD_C]
+
+
+def _is_faulty(sensor: Path) -> bool:
+    """Whether a chip says that what its sensor tells means nothing."""
+    return read_int(sensor.with_name(sensor.name.replace("_input", "_fault"))) == 1

@@ -29,8 +29,9 @@ from odllm_agent.heat import Thermometers
 from odllm_agent.power_supply import Supplies
 from odllm_agent.small_files import list_folder, read_cpus, read_int, read_ints, read_word
 
-# No processor has ever run at 10 GHz; one that is off may tell 0.
-_FREQUENCIES_KHZ = range(1, 10_000_000)
+# No processor has ever run at 10 GHz, and none that computes runs below 50 MHz: one that is off may
+# tell 0, and a driver that counts in other units anything.
+_FREQUENCIES_KHZ = range(50_000, 10_000_000)
 # A processor that was never on has -1 or 65535 (Documentation/arch/x86/topology.rst).
 _SOCKETS = range(2**15)
 # By the kernel's scale the fastest core has 1024 (SCHED_CAPACITY_SCALE).
@@ -189,7 +190,9 @@ class Sensors:
 
     def frequencies_hz(self) -> list[float]:
         """The frequencies of the CPUs that run."""
-        return [1000.0 * khz for khz in read_ints(self.frequencies) if khz in _FREQUENCIES_KHZ]
+        # One that is off may tell what its policy or it itself once had.
+        on = (path for path in self.frequencies if read_int(path.parents[1] / "online") != 0)
+        return [1000.0 * khz for khz in read_ints(on) if khz in _FREQUENCIES_KHZ]
 
     def battery_percent(self) -> float | None:
         """How full the batteries are, each counting alike."""

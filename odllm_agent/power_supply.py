@@ -25,7 +25,7 @@ _OWN_NAME = re.compile(r"BAT.*|CMB.*|battery")
 _INTERFACE = re.compile(r"([0-9A-F]{4}:){2}[0-9A-F]{4}\.[0-9A-F]{4}", re.I)
 _ATTACHED = re.compile(
     r"(?<![a-z])(hid|hidpp|wacom|mouse|keyboard|headset|headphones?|pen|stylus|gamepad|joystick"
-    r"|controller|touchpad|trackpad|trackball)(?![a-z])",
+    r"|controller|touchpad|trackpad|trackball|wiimote|joycon|corsair|steelseries)(?![a-z])",
     re.I,
 )
 _MAINS = "mains"

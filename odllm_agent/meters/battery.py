@@ -36,6 +36,7 @@ HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_
 PLUGGED_IN = "the mains is plugged in, so the battery does not feed the device"
 OTHER = "use another meter"
 UNPLUG = "unplug the device before the run"
+UNPLUG_OR_OTHER = f"{UNPLUG} if it is plugged in, else {OTHER}"
 PLUGGED_IN_TOO = "is plugged in too, so the battery may give only a part of what the device draws"
 
 
@@ -98,8 +99,11 @@ def open_meter(request: Request) -> Meter:
 def _remedy(batteries: Batteries) -> str:
     """What may help where a battery cannot be metered; not to unplug what is unplugged."""
     supplies = batteries.sensors.supplies
-    feeds_alone = supplies.on_battery() and not supplies.plugged_in()
-    return OTHER if feeds_alone else UNPLUG
+    if supplies.plugged_in():
+        return UNPLUG
+    if supplies.on_battery():
+        return OTHER
+    return UNPLUG_OR_OTHER
 
 
 def _open(batteries: Batteries) -> tuple[str, Limits, Sensor]:

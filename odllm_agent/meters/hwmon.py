@@ -39,6 +39,9 @@ STEP_J = 1 / MICRO
 # The largest card is limited to 1400 W (AMD MI355X).
 MOST_W = 1400.0
 
+# The kernel shows an energy as a number of 64 bits.
+MOST_UJ = 2**64 - 1
+
 DOMAIN = "gpu"
 
 
@@ -99,7 +102,7 @@ def find_chips(hwmon: Path) -> list[Chip]:
 
 
 def _chip(monitor: Path) -> Chip | None:
-    """By the first of its files that can be read or, if none can, by the first that is there.
+    """By the first of its files that can be believed or, if none can, by the first that is there.
 
     The second energy counter stands in only for one that is not there: it is of a part.
     """
@@ -108,7 +111,7 @@ def _chip(monitor: Path) -> Chip | None:
         for names in (ENERGY_FILES, POWER_FILES)
     )
     shown = [Chip(file, counts=file in energy) for file in (*energy[:1], *power)]
-    return next((chip for chip in shown if _is_told(chip.file)), next(iter(shown), None))
+    return next((chip for chip in shown if _is_told(chip)), next(iter(shown), None))
 
 
 def _believed_w(watts: float, file: Path) -> float:
@@ -117,9 +120,9 @@ def _believed_w(watts: float, file: Path) -> float:
     return watts
 
 
-def _is_told(file: Path) -> bool:
-    value = read_int(file)
-    return value is not None and 0 <= value < 2**64
+def _is_told(chip: Chip) -> bool:
+    value = read_int(chip.file)
+    return value is not None and 0 <= value <= (MOST_UJ if chip.counts else MOST_W * MICRO)
 
 
 def _open(chip: Chip) -> Sensor | MissingDomain:

@@ -23,7 +23,7 @@ from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.pyrapl import MOST_UJ, UJ_PER_J
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
-from odllm_agent.meters.zones import DOMAINS, PACKAGE, Zone, Zones, find_zones
+from odllm_agent.meters.zones import DOMAINS, PACKAGE, PSYS, Zone, Zones, find_zones
 from odllm_agent.small_files import read_text
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
@@ -70,13 +70,24 @@ def open_meter(request: Request) -> Meter:
 
 def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:
     """The windows in which none of the zones may wrap twice."""
-    ranges_j = [zone.range_j or LEAST_RANGE_J for parts in zones.values() for zone in parts]
+    turns_s = [
+        (zone.range_j or LEAST_RANGE_J) / _most_w(domain, zones)
+        for domain, parts in zones.items()
+        for zone in parts
+    ]
     return Limits.of_period(
         PERIOD_S,
-        most_w=MOST_W * max((len(parts) for parts in zones.values()), default=1),
+        most_w=max(
+            (_most_w(domain, zones) * len(zones[domain]) for domain in zones), default=MOST_W
+        ),
         step_j=STEP_J,
-        longest_s=min(ranges_j, default=LEAST_RANGE_J) / MOST_W,
+        longest_s=min(turns_s, default=LEAST_RANGE_J / MOST_W),
     )
+
+
+def _most_w(domain: str, zones: Mapping[str, Sequence[Zone]]) -> float:
+    """What one zone of a domain draws at most; the platform holds every package and more."""
+    return MOST_W * (1 + len(zones.get(PACKAGE, ()))) if domain == PSYS else MOST_W
 
 
 def _open(domain: str, zones: Zones) -> Sensor | MissingDomain:
@@ -84,10 +95,11 @@ def _open(domain: str, zones: Zones) -> Sensor | MissingDomain:
         return MissingDomain(domain, zones.lost[domain])
     parts = zones.by_domain[domain]
     stalled_s = None if domain in MAY_STAND_STILL else STALLED_S
+    most_w = _most_w(domain, zones.by_domain)
     try:
         return Sum(
             [
-                Counter(value_j, Bounds(MOST_W, PERIOD_S, zone.range_j, stalled_s))
+                Counter(value_j, Bounds(most_w, PERIOD_S, zone.range_j, stalled_s))
                 for zone, value_j in zip(parts, _values_j(domain, parts), strict=True)
             ]
         )

@@ -20,7 +20,13 @@ PSYS = "psys"
 IN_PACKAGE = ("core", "uncore", "dram")
 DOMAINS = (PACKAGE, *IN_PACKAGE, PSYS)
 
+# A package at its most turns a counter of less within a tenth of a second, between two readings:
+# none is made so, for 32 bits of the smallest steps hold a thousand times as much.
+_LEAST_RANGE_UJ = 50 * UJ_PER_J
+
 _PACKAGE_NAME = re.compile(r"package-([0-9]+)(-die-[0-9]+)?")
+# The kernel numbers those of the other packages (drivers/powercap/intel_rapl_common.c).
+_PLATFORM_NAME = re.compile(rf"{PSYS}(-[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Zone:
         energy_file = directory / "energy_uj"
         range_uj = read_int(directory / "max_energy_range_uj") or 0
         # A counter that is beyond its range has another one.
-        believed = range_uj > max(0, read_int(energy_file) or 0)
+        believed = range_uj > max(_LEAST_RANGE_UJ, read_int(energy_file) or 0)
         return cls(energy_file, range_uj / UJ_PER_J if believed else None, socket)
 
 
@@ -78,9 +84,10 @@ def find_zones(powercap: Path, sockets: int = 0) -> Zones:
         reason = incomplete or reason
         found |= {} if reason else {domain: parts}
         lost |= {domain: reason} if reason else {}
-    platform = [Zone.read(path, 0) for name, path in named if name == PSYS][:1]
-    found |= {PSYS: platform} if platform else {}
-    lost |= {} if platform else {PSYS: _why_not_shown(PSYS, nameless)}
+    platforms = {name: path for name, path in named if _PLATFORM_NAME.fullmatch(name)}
+    reason = _why_not_one(platforms, nameless)
+    found |= {} if reason else {PSYS: [Zone.read(path, 0) for path in platforms.values()]}
+    lost |= {PSYS: reason} if reason else {}
     return Zones(found, lost)
 
 
@@ -108,6 +115,16 @@ def _why_incomplete(packages: Mapping[str, Path], nameless: Sequence[str], socke
     of_dies = any("die" in name for name in packages)
     if nameless and (of_dies or not sockets):
         return f"{_listed(nameless)} tells no name and may be a package beside {_listed(packages)}"
+    return ""
+
+
+def _why_not_one(platforms: Mapping[str, Path], nameless: Sequence[str]) -> str:
+    """Why there is not exactly one counter of the platform, or nothing."""
+    if not platforms:
+        return _why_not_shown(PSYS, nameless)
+    if len(platforms) > 1:
+        # Where each package has one, no documentation tells whether they overlap.
+        return f"{_listed(platforms)} may each be of the whole platform or of a part of it"
     return ""
 
 

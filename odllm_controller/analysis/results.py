@@ -91,8 +91,9 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
         run: The run whose trials to load, measured in it or before; all rows unless told.
 
     Returns:
-        The columns of `results`; `_low` and `_high` of every quality metric; and as text `device` (unique, and marked if it is no machine or its
-        figures were imported), `workload_label` and `configuration` (the engine with its settings).
+        The columns of `results`; `_low` and `_high` of every quality metric; and as text `device`
+        (unique, and marked if it is no machine or its figures were imported), `workload_label` and
+        `configuration` (the engine with its settings).
 
     Raises:
         StoreError: The file cannot be read.

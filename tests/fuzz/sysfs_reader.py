@@ -158,8 +158,9 @@ class Reader:
 
     def frequencies_hz(self) -> list[float]:
         """The frequencies of the processors that tell one, in no order."""
-        told = [number(cpu / "cpufreq/scaling_cur_freq") for cpu in self._cpus()]
-        return sorted(khz * 1000.0 for khz in told if khz is not None and 0 < khz < 10**7)
+        running = [cpu for cpu in self._cpus() if number(cpu / "online") != 0]
+        told = [number(cpu / "cpufreq/scaling_cur_freq") for cpu in running]
+        return sorted(khz * 1000.0 for khz in told if khz is not None and 50_000 <= khz < 10**7)
 
     def throttle_count(self) -> object:
         """The events of all cores and packages, if each processor tells which those are."""
@@ -239,4 +240,4 @@ def _events(path: Path) -> list[int]:
 def _degrees(paths: Iterable[Path]) -> list[float]:
     told = [number(path) for path in paths]
     sound = [each for each in told if each is not None and -40_000 <= each <= 125_000]
-    return [each / 1000 for each in sound if abs(each) >= 1000]
+    return [each / 1000 for each in sound if abs(each) >= 4000]

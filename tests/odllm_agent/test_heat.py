@@ -8,7 +8,17 @@ from odllm_agent import heat
 from odllm_agent.heat import Thermometers
 from tests.small_files import SPOILT, spoil, write
 
-IMPOSSIBLE = ("-128000\n", "0\n", "55\n", "127500\n", "65261850\n", "warm\n", f"{2**63}\n")
+IMPOSSIBLE = (
+    "-128000\n",
+    "0\n",
+    "55\n",
+    "3182\n",
+    "450\n",
+    "127500\n",
+    "65261850\n",
+    "warm\n",
+    f"{2**63}\n",
+)
 
 
 @pytest.mark.parametrize("how", [*SPOILT, *IMPOSSIBLE])
@@ -56,7 +66,9 @@ def test_zones_stand_in_for_chips_that_do_not_tell(tmp_path: Path, how: str) -> 
 
 
 @pytest.mark.parametrize("how", [*SPOILT, *IMPOSSIBLE])
-def test_the_sensor_with_an_offset_never_stands_in_for_the_die(tmp_path: Path, how: str) -> None:
+def test_the_sensor_with_an_offset_stands_in_for_the_die_where_nothing_else_does(
+    tmp_path: Path, how: str
+) -> None:
     chip = write(
         tmp_path / "hwmon/hwmon0",
         name="k10temp\n",
@@ -67,8 +79,27 @@ def test_the_sensor_with_an_offset_never_stands_in_for_the_die(tmp_path: Path, h
         temp3_label="Tccd1\n",
         temp3_input="62500\n",
     )
+    assert Thermometers.find(tmp_path).temperature_c() == 63.125
     spoil(chip / "temp2_input", how)
     assert Thermometers.find(tmp_path).temperature_c() == 62.5
+    spoil(chip / "temp3_input", how)
+    assert Thermometers.find(tmp_path).temperature_c() == 90.0
+
+
+@pytest.mark.parametrize(("fault", "told_c"), [("0\n", 99.0), ("1\n", 45.0), ("?\n", 99.0)])
+def test_a_sensor_that_says_it_is_faulty_is_not_believed(
+    tmp_path: Path, fault: str, told_c: float
+) -> None:
+    write(
+        tmp_path / "hwmon/hwmon0",
+        name="coretemp\n",
+        temp1_label="Package id 0\n",
+        temp1_input="99000\n",
+        temp1_fault=fault,
+        temp2_label="Core 0\n",
+        temp2_input="45000\n",
+    )
+    assert Thermometers.find(tmp_path).temperature_c() == told_c
 
 
 @pytest.mark.parametrize(("millidegrees", "celsius"), [("-12500", -12.5), ("125000", 125.0)])

@@ -190,13 +190,27 @@ def test_a_device_without_sensors_tells_nothing_rather_than_zero(tmp_path: Path)
     assert sensors.on_battery() is None
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-1\n", f"{2**31}\n", "<unknown>\n"])
+@pytest.mark.parametrize(
+    "how", [*SPOILT, "0\n", "-1\n", "1\n", "3000\n", f"{2**31}\n", "<unknown>\n"]
+)
 def test_a_cpu_that_does_not_tell_its_frequency_hides_no_other(tmp_path: Path, how: str) -> None:
     cpus = tmp_path / "sys/devices/system/cpu"
     for cpu, ghz in ((0, 1), (1, 2), (2, 3), (10, 4)):
         write(cpus / f"cpu{cpu}", cpufreq__scaling_cur_freq=f"{ghz}000000\n")
     spoil(cpus / "cpu1/cpufreq/scaling_cur_freq", how)
     assert Sensors.find(tmp_path).frequencies_hz() == [1.0e9, 3.0e9, 4.0e9]
+
+
+def test_a_cpu_that_is_off_has_no_frequency_whatever_its_policy_tells(tmp_path: Path) -> None:
+    cpus = tmp_path / "sys/devices/system/cpu"
+    for cpu, online, khz in ((0, None, 3_000_000), (1, "0\n", 800_000), (2, "1\n", 2_000_000)):
+        write(cpus / f"cpu{cpu}", cpufreq__scaling_cur_freq=f"{khz}\n")
+        if online:
+            write(cpus / f"cpu{cpu}", online=online)
+    sensors = Sensors.find(tmp_path)
+    assert sensors.frequencies_hz() == [3.0e9, 2.0e9]
+    (cpus / "cpu1/online").write_text("1\n")
+    assert sensors.frequencies_hz() == [3.0e9, 0.8e9, 2.0e9]
 
 
 @pytest.mark.parametrize("how", SPOILT)

@@ -137,7 +137,12 @@ def test_a_window_shorter_than_ten_of_its_periods_is_none(root: Path, clock: Han
     [
         (1, {"status": "Charging", "power_now": 1}, battery.PLUGGED_IN, battery.UNPLUG),
         (1, {"status": "Unknown", "power_now": 1}, battery.PLUGGED_IN, battery.UNPLUG),
-        (0, {"status": "Full", "power_now": 1}, "no battery discharges: Full", battery.UNPLUG),
+        (
+            0,
+            {"status": "Full", "power_now": 1},
+            "no battery discharges: Full",
+            battery.UNPLUG_OR_OTHER,
+        ),
         (0, {"status": "Unknown", "power_now": 1}, "no battery discharges: Unknown", battery.OTHER),
         (0, {"power_now": 1}, "no battery discharges: Unknown", battery.OTHER),
         (

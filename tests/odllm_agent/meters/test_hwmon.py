@@ -146,6 +146,12 @@ def test_a_power_that_no_chip_draws_is_a_reason(root: Path) -> None:
     assert "hwmon0/power1_average tells 1e+07 W, which no chip draws" in report.missing[0].reason
 
 
+def test_a_power_that_can_be_stands_in_for_one_that_cannot(root: Path) -> None:
+    monitor(root, 0, "amdgpu", power1_average=1_500_000_000_000, power1_input=15_000_000)
+    assert chosen(root) == [("hwmon0/power1_input", False)]
+    assert open_chips().report().domains == ("gpu",)
+
+
 def test_a_device_without_such_a_chip_says_so(root: Path) -> None:
     monitor(root, 0, "nvme", temp1_input=40_000)
     report = open_chips().report()

@@ -58,10 +58,10 @@ def run(tree: Path, *steps: Mapping[str, float | None]) -> list[dict[str, Energy
     return told(powercap.above(tree, "scripted", json.dumps(steps)))
 
 
-# Counters of 300 J; the driver starts half a second before they wrap.
+# Counters of 900 J; the driver starts half a second before they wrap.
 @pytest.mark.parametrize("watts", [("28",), pytest.param(("20", "30"), marks=needs_two_processors)])
 def test_known_powers_are_measured_through_a_wrap(tmp_path: Path, watts: tuple[str, ...]) -> None:
-    tree = powercap.build(tmp_path / "class", packages=len(watts), range_uj=300_000_000)
+    tree = powercap.build(tmp_path / "class", packages=len(watts), range_uj=900_000_000)
     answer = powercap.above(tree, "windows", *watts, sockets=len(watts))
     power_w = answer["power_w"]
     assert isinstance(power_w, dict)
@@ -162,12 +162,15 @@ def test_a_counter_that_freezes_in_the_middle_spoils_the_window_around_it(tmp_pa
     assert "stood still" in whole.reason
 
 
-def test_a_counter_that_may_have_wrapped_twice_gives_nothing(tmp_path: Path) -> None:
-    # 5 J at 500 W are 10 ms, and a step of the script takes 20 ms.
+def test_a_range_in_other_units_hides_no_window_and_makes_no_energy(tmp_path: Path) -> None:
+    # 5 J at 500 W are 10 ms, and a step of the script takes 20 ms: nobody could read that counter.
     tree = powercap.build(tmp_path / "class", range_uj=5_000_000)
-    window, _ = run(tree, {"0": 1e6}, {"0": 2e6})
-    assert window["package"].energy_j is None
-    assert "may wrap" in window["package"].reason
+    forward, back, whole = (
+        window["package"] for window in run(tree, {"0": 1e6}, {"0": 2e6}, {"0": 1e6})
+    )
+    assert (forward.energy_j, forward.reason) == (1.0, "")
+    assert (back.energy_j, whole.energy_j) == (None, None)
+    assert "went back by 1 J" in back.reason
 
 
 def test_an_amd_processor_has_package_and_core(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ def test_no_zone_may_wrap_twice_in_the_longest_window() -> None:
     assert limits(zones).most_w == 1000.0
 
 
+def test_a_platform_may_draw_more_than_all_of_its_packages() -> None:
+    package, platform = Zone(Path(), 262_143.0, 0), Zone(Path(), 262_143.0, 0)
+    found = limits({"package": [package, package], "psys": [platform]})
+    assert found.most_w == 1500.0
+    assert found.longest_s == pytest.approx(262_143 / 1500)
+
+
 @pytest.mark.parametrize(
     ("system", "machine", "cpuinfo", "hidden", "reason"),
     [
@@ -123,6 +130,14 @@ def test_a_counter_that_cannot_be_read_takes_only_its_own_domain(
     assert told_j == sound | {domain: None}
     lost = {each.domain: each for each in open_meter(RAPL).report().missing}
     assert str(powercap.counter(tree, *zone)) in lost[domain].reason
+
+
+def test_an_impossible_range_of_one_zone_leaves_the_others_their_windows(tree: Path) -> None:
+    dram = powercap.counter(tree, 1, 1)
+    powercap.write_uj(dram, 0)
+    dram.with_name("max_energy_range_uj").write_text("1\n")
+    assert open_meter(RAPL).limits.longest_s == pytest.approx(2**16 / 500)
+    assert read_j()["package"] == 4.0
 
 
 def test_a_counter_without_a_range_is_told_up_to_where_it_goes_back(tree: Path) -> None:

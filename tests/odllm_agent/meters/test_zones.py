@@ -49,7 +49,7 @@ def test_the_range_is_in_joules(tmp_path: Path) -> None:
     assert found["dram"][0].range_j == pytest.approx(262_143.32885)
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-1\n", "1000\n", "many\n"])
+@pytest.mark.parametrize("how", [*SPOILT, "0\n", "-1\n", "1000\n", "262143\n", "many\n"])
 def test_a_range_that_cannot_be_is_none_and_takes_nothing_from_the_others(
     tmp_path: Path, how: str
 ) -> None:
@@ -58,6 +58,39 @@ def test_a_range_that_cannot_be_is_none_and_takes_nothing_from_the_others(
     found = found_in(tree, 2).by_domain
     assert set(found) == {"package", "core", "dram", "psys"}
     assert [zone.range_j is None for zone in found["package"]] == [False, True]
+
+
+@pytest.mark.parametrize(("range_uj", "value_uj"), [(1, 0), (10, 5), (1_000_000, 0)])
+def test_a_range_that_is_turned_between_two_readings_is_none(
+    tmp_path: Path, range_uj: int, value_uj: int
+) -> None:
+    tree = powercap.build(tmp_path)
+    for counter in (powercap.counter(tree, 0, 1), powercap.counter(tree, 1)):
+        powercap.write_uj(counter, value_uj)
+        counter.with_name("max_energy_range_uj").write_text(f"{range_uj}\n")
+    found = found_in(tree).by_domain
+    told = {domain: zone.range_j for domain, (zone,) in found.items()}
+    assert (told["dram"], told["psys"]) == (None, None)
+    assert told["package"] == told["core"] == pytest.approx(262_143.32885)
+
+
+def test_platforms_that_may_overlap_are_neither_added_up_nor_chosen_from(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path, packages=2, inner=())
+    small_files.write(
+        powercap.counter(tree, 3).parent,
+        name="psys-1\n",
+        energy_uj="5\n",
+        max_energy_range_uj="262143328850\n",
+    )
+    found = found_in(tree, 2)
+    assert set(found.by_domain) == {"package"}
+    assert "psys, psys-1 may each be" in found.lost["psys"]
+
+
+def test_a_platform_is_told_by_whatever_number(tmp_path: Path) -> None:
+    tree = powercap.build(tmp_path, inner=())
+    powercap.counter(tree, 1).with_name("name").write_text("psys-1\n")
+    assert zones_of(tree)["psys"] == [("intel-rapl:1", 0)]
 
 
 def test_several_dies_of_a_package_are_counted_each(tmp_path: Path) -> None:
