@@ -54,6 +54,8 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
         "server.fileWatcherType": "none",
         "logger.hideWelcomeMessage": "true",
         "logger.level": "error",
+        # The explorer has none, and those of the user's home may be closed to this user.
+        "secrets.files": str(_SCRIPT.with_name("secrets.toml")),
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0072B2",
@@ -65,14 +67,12 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
 
 
 def _check_free(port: int) -> None:
+    if port not in range(1, 65536):
+        raise UsageError(f"there is no port {port}", "Choose one from 1024 to 65535.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((ADDRESS, port))
-        except OverflowError as error:
-            raise UsageError(
-                f"there is no port {port}", "Choose one from 1024 to 65535."
-            ) from error
         except OSError as error:
             raise UsageError(
                 f"port {port} cannot be used: {error.strerror}",

@@ -33,7 +33,7 @@ from odllm_agent.fallback import UNTRIED
 from odllm_agent.forecast import forecast
 from odllm_agent.journal import Journal
 from odllm_agent.limits import hindrance
-from odllm_agent.place import VIRTUAL_VARIABLE, state_root
+from odllm_agent.place import VIRTUAL_VARIABLE, state_root, why_no_state
 from odllm_agent.quality.text import text_sha256
 
 # An agent that was lost a moment ago may not have ended yet.
@@ -175,7 +175,7 @@ class AgentActor:
             if self._claim.take(_PATIENCE_S):
                 return ""
         except OSError as error:
-            return f"{state_root()} cannot be used: {error.strerror or error}"
+            return why_no_state(state_root(), error)
         return f"{self._claim.holder} measures on this device for another run: wait for it"
 
     def _own_cache(self) -> models.Cache:

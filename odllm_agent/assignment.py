@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -127,13 +128,49 @@ def read(path: Path) -> tuple[Assignment, str]:
     """
     try:
         content = path.read_bytes()
-        plain = json.loads(content)
+        plain = json.loads(content, parse_constant=_refuse_constant)
+        if not isinstance(plain, dict):
+            raise TypeError("it holds no JSON object")
         refuse_other_format(plain, path)
-        return from_plain(Assignment, plain), hashlib.sha256(content).hexdigest()
+        found = from_plain(Assignment, plain)
+        _refuse_impossible(found)
+        return found, hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", _NOT_ONE) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is no assignment: {error}", _NOT_ONE) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _refuse_impossible(found: Assignment) -> None:
+    """Checks what an experiment's config checks where `odllm plan` wrote the file.
+
+    Raises:
+        ValueError: A number cannot be.
+    """
+    policy, cooldown = found.policy, found.cooldown
+    least: Sequence[tuple[str, float, float]] = [
+        ("rounds", found.rounds, 1),
+        ("rounds_at_most", found.rounds_at_most, found.rounds),
+        ("idle_s", found.idle_s, 0),
+        ("deadline_s", found.deadline_s, 0),
+        ("estimate_s", found.estimate_s, 0),
+        ("policy.warmups", policy.warmups, 0),
+        ("policy.at_least", policy.at_least, 1),
+        ("policy.at_most", policy.at_most, policy.at_least),
+        ("policy.interval_target", policy.interval_target, 0),
+        ("cooldown.at_most_s", cooldown.at_most_s, 0),
+        ("cooldown.pause_s", cooldown.pause_s, 0),
+        *(("prompt_tokens", each.prompt_tokens, 1) for each in found.workloads),
+        *(("output_tokens", each.output_tokens, 1) for each in found.workloads),
+        *(("depth_tokens", each.depth_tokens, 0) for each in found.workloads),
+    ]
+    for name, value, at_least in least:
+        if not at_least <= value < math.inf:
+            raise ValueError(f"{name} is {value:g}, and at least {at_least:g} is wanted")
 
 
 def refuse_other_format(plain: Mapping[str, object], path: Path) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from odllm_agent.clock import now
 from odllm_agent.contract import Collected, Entry, Event, Result, Tag, from_json, to_json
-from odllm_agent.place import FULL
+from odllm_agent.errors import UsageError
+from odllm_agent.place import FULL, why_no_state
 
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 _ENTRY, _PARTIAL, _DAMAGED = ".entry", ".part", ".damaged"
@@ -53,10 +54,13 @@ class Journal:
             store_id: The store.
             after: The id of the last entry that is known already.
             at_most: The number of entries after which to stop.
+
+        Raises:
+            UsageError: The folder cannot be read.
         """
         found: list[Entry] = []
         damaged: list[str] = []
-        for path in self._paths(after):
+        for path in self._readable_paths(after):
             entry = _read(path)
             if entry is None:
                 damaged.append(_set_aside(path))
@@ -71,10 +75,18 @@ class Journal:
         for entry_id in entry_ids:
             # An id comes over the network, and must not lead to another file.
             if _ID.fullmatch(entry_id):
-                (self._folder / f"{entry_id}{_ENTRY}").unlink(missing_ok=True)
+                # One that cannot be removed is given out once more, and a store knows it then.
+                with contextlib.suppress(OSError):
+                    (self._folder / f"{entry_id}{_ENTRY}").unlink()
 
     def __len__(self) -> int:
         return len(self._paths())
+
+    def _readable_paths(self, after: str) -> list[Path]:
+        try:
+            return self._paths(after)
+        except OSError as error:
+            raise UsageError(why_no_state(self._folder, error)) from error
 
     def _paths(self, after: str = "") -> list[Path]:
         found = self._folder.glob(f"*{_ENTRY}")

@@ -51,6 +51,19 @@ def builds_root() -> Path:
     return root.absolute()
 
 
+def why_no_state(folder: Path, error: OSError) -> str:
+    """Why an agent's state cannot be kept, and what to do about it, in one line.
+
+    Args:
+        folder: The folder of it that cannot be used.
+        error: What the system says.
+    """
+    return (
+        f"{folder} cannot be used: {error.strerror or error}; "
+        f"set {STATE_VARIABLE} to a folder that can be written to"
+    )
+
+
 def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull | UsageError:
     """The error that tells why nothing can be written to a folder of the cache.
 
@@ -62,7 +75,7 @@ def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull |
     if error.errno in FULL:
         return disk_full(folder, at_least_bytes)
     return UsageError(
-        f"the model cache {folder} cannot be used: {error}",
+        f"the model cache {folder} cannot be used: {error.strerror or error}",
         f"set {ROOT_VARIABLE} to a folder that can be written to",
     )
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
+from rich.text import Text
 
 from odllm_agent.contract import (
     Candidate,
@@ -18,7 +19,7 @@ from odllm_agent.contract import (
     ModelRequest,
     Progress,
 )
-from odllm_agent.errors import DispatchError
+from odllm_agent.errors import DispatchError, OdllmError
 from odllm_controller.course import Ask
 
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
@@ -123,14 +124,30 @@ def answer(reference: Any, timeout_s: float | None = None) -> Any:
         timeout_s: How long to wait for it, or `None` to wait as long as the agent lives.
 
     Raises:
-        DispatchError: The agent was lost, or does not answer.
+        DispatchError: The agent was lost, failed, or does not answer.
     """
     try:
         return ray.get(reference, timeout=timeout_s)
+    except RayTaskError as error:
+        known = error.cause if isinstance(error.cause, OdllmError) else None
+        raise DispatchError(
+            f"the agent failed: {known.message if known else why(error)}",
+            known.remedy if known else "`odllm-agent doctor` on its device tells more",
+        ) from error
     except RayError as error:
         raise DispatchError(
-            f"the agent does not answer: {_first_line(error)}", "run the command again"
+            f"the agent does not answer: {why(error)}", "run the command again"
         ) from error
+
+
+def why(error: RayError) -> str:
+    """What Ray tells of an agent that did not answer as it should, in a line."""
+    if isinstance(error, RayTaskError):
+        # Ray's own words round what failed name neither what nor where.
+        return f"{type(error.cause).__name__}: {error.cause}"
+    # Ray colours its words, whether they go to a terminal or not.
+    told = Text.from_ansi(str(error)).plain.strip()
+    return next(iter(told.splitlines()), type(error).__name__)
 
 
 def waited(references: Sequence[Any], timeout_s: float) -> Sequence[Any]:
@@ -141,7 +158,3 @@ def waited(references: Sequence[Any], timeout_s: float) -> Sequence[Any]:
     ready, others = ray.wait(list(references), num_returns=1, timeout=timeout_s)
     more = ray.wait(others, num_returns=len(others), timeout=0)[0] if ready and others else []
     return [*ready, *more]
-
-
-def _first_line(error: RayError) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -8,6 +8,7 @@ or its microcode change.
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from odllm_agent.contract import (
 from odllm_agent.engines import variants
 from odllm_agent.errors import EngineError
 from odllm_agent.fallback import Tried
-from odllm_agent.place import builds_root
+from odllm_agent.place import ROOT_VARIABLE, builds_root
 from odllm_agent.processor import processor
 from odllm_agent.settings import ENGINE_SETTINGS
 from odllm_agent.state import logical_cores
@@ -247,7 +248,8 @@ def _unusable(engine: str, how: str) -> EngineError:
 def _tried(
     engine: str, told: Told, paths: Sequence[Path], state: _State, chosen: Mapping[str, str]
 ) -> Found:
-    tests, untested = _tests(engine, state, chosen)
+    with _cache_of_its_own() as cache:
+        tests, untested = _tests(engine, state, {**chosen, **cache})
     build = EngineBuild(
         system=told.system,
         compiler=libraries.compiler(paths),
@@ -257,6 +259,21 @@ def _tried(
         untested=untested,
     )
     return Found(told.version, build)
+
+
+@contextlib.contextmanager
+def _cache_of_its_own() -> Iterator[Mapping[str, str]]:
+    """What sends the models that are tried elsewhere than among those that the user asked for.
+
+    Where no temporary folder can be made they go there all the same.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="odllm-build-", ignore_cleanup_errors=True)
+    except OSError:
+        yield {}
+        return
+    with folder as cache:
+        yield {ROOT_VARIABLE: cache}
 
 
 def _tests(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -246,9 +246,23 @@ class Cache:
             return self._given_out(places[0], sha256)
 
     def find(self, source: Provenance) -> CachedFile | None:
-        """The model that was made or fetched so before, if it is there and its content is right."""
-        sha256 = self.shelf.noted_sha256(source.folder, source.key)
+        """The model that was made or fetched so before, if it is there and its content is right.
+
+        Raises:
+            UsageError: The cache's folder cannot be read.
+        """
+        with self._errors_told(0):
+            sha256 = self.shelf.noted_sha256(source.folder, source.key)
         return self.file(sha256) if sha256 else None
+
+    def made_from(self) -> Mapping[str, Sequence[Note]]:
+        """What is known of where each model comes from, by its checksum.
+
+        Raises:
+            UsageError: The cache's folder cannot be read.
+        """
+        with self._errors_told(0):
+            return self.shelf.made_from()
 
     def skeleton(self, name: str, write: Callable[[Path], None]) -> Path:
         """A file with a hole in the place of its weights, written anew.
@@ -287,13 +301,15 @@ class Cache:
             return None
 
     def noted(self, source: Provenance) -> CachedFile | None:
-        """The model that was made or fetched so before, if it is there; not read through."""
-        sha256 = self.shelf.noted_sha256(source.folder, source.key)
-        if sha256 is None:
-            return None
-        parts = self.shelf.parts(sha256)
-        there = bool(parts) and all(part.exists() for part in parts)
-        return CachedFile(parts[0], sha256) if there else None
+        """The model that was made or fetched so before, if it is there; not read through.
+
+        Raises:
+            UsageError: The cache's folder cannot be read.
+        """
+        with self._errors_told(0):
+            sha256 = self.shelf.noted_sha256(source.folder, source.key)
+            parts = self.shelf.parts(sha256) if sha256 else ()
+            return CachedFile(parts[0], sha256) if sha256 and parts else None
 
     def entries(self) -> tuple[Entry, ...]:
         """Everything that takes room, the least recently used first.

@@ -110,7 +110,7 @@ def _add_remove(parser: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
     entries = cache.entries()
-    notes = cache.shelf.made_from()
+    notes = cache.made_from()
     rows = [_row(entry, notes.get(entry.key, ())) for entry in reversed(entries)]
     total_bytes = sum(entry.file_bytes for entry in entries)
     if options.json:

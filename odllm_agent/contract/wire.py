@@ -80,7 +80,16 @@ def _dataclass(kind: type, value: Mapping[str, object]) -> object:
     unknown = value.keys() - hints.keys()
     if unknown:
         raise TypeError(f"{kind.__name__} has no field {min(unknown)!r:.80}")
+    missing = [each.name for each in dataclasses.fields(kind) if _is_needed(each)]
+    for name in missing:
+        if name not in value:
+            raise TypeError(f"the field {name!r} of {kind.__name__} is missing")
     return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
+
+
+def _is_needed(field: dataclasses.Field[object]) -> bool:
+    nothing = dataclasses.MISSING
+    return field.init and field.default is nothing and field.default_factory is nothing
 
 
 def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:

@@ -1,6 +1,7 @@
 """The converting process: `python -m odllm_agent.engines.convert SOURCE TARGET`."""
 
 import argparse
+import contextlib
 import ctypes
 import os
 import shutil
@@ -12,6 +13,7 @@ import openvino_genai
 
 from odllm_agent.cache.split import parts_of
 from odllm_agent.child import REFUSED, end_with_parent
+from odllm_agent.engines.gguf_to_ir import is_copied
 from odllm_agent.engines.native import llama as native
 from odllm_agent.engines.rope import put_right, read_rope
 from odllm_agent.errors import OdllmError
@@ -67,10 +69,11 @@ def _bring(source: Path, beside: Path) -> None:
     if len(parts_of(source)) > 1:
         _join(source, beside)
         return
-    try:
-        beside.symlink_to(source.absolute())
-    except OSError:
-        shutil.copyfile(source, beside)
+    if not is_copied(source):
+        with contextlib.suppress(OSError):
+            beside.symlink_to(source.absolute())
+            return
+    shutil.copyfile(source, beside)
 
 
 def _join(first: Path, whole: Path) -> None:

@@ -4,6 +4,7 @@ openvino-genai's reader makes it, in a process of its own, because a hostile fil
 """
 
 import functools
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -56,10 +57,19 @@ def converted(model: ModelFile, version: str) -> Path:
     made = cache.derived(
         Conversion(model.sha256, version),
         lambda target: _convert(model, target),
-        # Parts are joined for the reader.
-        at_least_bytes=model.weight_bytes * (2 if len(parts_of(Path(model.path))) > 1 else 1),
+        at_least_bytes=model.weight_bytes * (2 if is_copied(Path(model.path)) else 1),
     )
     return made.path
+
+
+def is_copied(source: Path) -> bool:
+    """Whether a model is copied for the reader, which takes one file only, to be written to.
+
+    It opens the file for reading and writing and writes nothing (openvino.genai, gguflib.c,
+    gguf_open). A model that is installed for everybody, or lies on a disk that is mounted for
+    reading, is therefore out of its reach.
+    """
+    return len(parts_of(source)) > 1 or not os.access(source, os.W_OK)
 
 
 @functools.cache

@@ -29,7 +29,7 @@ def holdings(cache: Cache) -> tuple[Holding, ...]:
     Raises:
         UsageError: The cache's folder cannot be read.
     """
-    entries, notes = cache.entries(), cache.shelf.made_from()
+    entries, notes = cache.entries(), cache.made_from()
     names = known_names(notes)
     return tuple(_holding(entry, notes, names) for entry in reversed(entries))
 
@@ -118,7 +118,7 @@ def _holding(entry: Entry, notes: Notes, names: Mapping[str, str]) -> Holding:
 
 def _needed(requests: Sequence[ModelRequest], cache: Cache) -> set[str]:
     """The checksums of what is needed for what is asked for."""
-    notes = cache.shelf.made_from()
+    notes = cache.made_from()
     needed: set[str] = set()
     for request in requests:
         sources = _sources(request, cache, notes)

@@ -105,7 +105,8 @@ def _told(ray: Any, underway: Any, state: Any) -> Told:
     except ray.exceptions.GetTimeoutError:
         return Told(reason=f"its agent did not answer within {_ANSWER_S:.0f} s")
     except ray.exceptions.RayError as error:
-        return Told(reason=str(error).splitlines()[0])
+        # Ray, and what stands on it, is imported once it is connected.
+        return Told(reason=importlib.import_module("odllm_controller.remote").why(error))
 
 
 def _table(found: Sequence[DeviceStatus]) -> Table:

@@ -123,6 +123,11 @@ def check_file(path: Path) -> None:
             f"there is no store at {path}",
             "Run an experiment first, such as `odllm run +experiment=sweep`, or name another file.",
         )
+    if not path.is_file():
+        # Opening a pipe waits for whoever writes into it.
+        raise StoreError(
+            f"the store {path} is no file", "Name a file, or one that is not there yet."
+        )
     try:
         with path.open("rb") as file:
             start = file.read(_MAGIC.stop)

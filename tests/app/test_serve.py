@@ -40,9 +40,10 @@ def test_a_port_in_use(path: Path) -> None:
     assert f"--port {port + 1}" in refused.value.remedy
 
 
-def test_a_port_that_does_not_exist(path: Path) -> None:
-    with pytest.raises(UsageError, match="no port 70000"):
-        explore(path, 70000, headless=True)
+@pytest.mark.parametrize("port", [70000, 65536, 0, -1])
+def test_a_port_that_does_not_exist(path: Path, port: int) -> None:
+    with pytest.raises(UsageError, match=f"no port {port}"):
+        explore(path, port, headless=True)
 
 
 def test_it_listens_on_this_machine_only_and_reports_to_nobody(path: Path) -> None:

@@ -27,7 +27,7 @@ def test_an_assignment_survives_its_file(tmp_path: Path) -> None:
     path.write_text(to_json(WHOLE))
     asked, sha256 = assignment.read(path)
     assert asked == WHOLE
-    path.write_text(to_json(dataclasses.replace(WHOLE, rounds=3)))
+    path.write_text(to_json(dataclasses.replace(WHOLE, rounds=3, rounds_at_most=3)))
     assert assignment.read(path)[1] != sha256
 
 
@@ -48,7 +48,16 @@ def changed(**fields: object) -> str:
     ("content", "told"),
     [
         ("", "is no assignment"),
-        ("[]", "is no assignment"),
+        ("[]", "it holds no JSON object"),
+        ("null", "it holds no JSON object"),
+        ('{"format": 2}', "the field 'experiment' of Assignment is missing"),
+        (changed(rounds=0), "rounds is 0, and at least 1 is wanted"),
+        (changed(rounds=3, rounds_at_most=2), "rounds_at_most is 2, and at least 3 is wanted"),
+        (changed(idle_s=-1.0), "idle_s is -1, and at least 0 is wanted"),
+        (changed(deadline_s=float("nan")), "NaN is no number of JSON's"),
+        (changed(idle_s=float("inf")), "Infinity is no number of JSON's"),
+        (changed().replace('"prompt_tokens": 8', '"prompt_tokens": -5'), "prompt_tokens is -5"),
+        (changed().replace('"deadline_s": 60.0', '"deadline_s": 1e999'), "deadline_s is inf"),
         ("[" * 100_000, "is no assignment"),
         (changed(rounds="2"), "'2' is no int"),
         (changed(rounds=True), "True is no int"),

@@ -22,6 +22,7 @@ from odllm_agent.contract import (
     from_json,
     to_json,
 )
+from odllm_agent.errors import UsageError
 from odllm_agent.journal import Journal
 from tests import support
 
@@ -37,6 +38,26 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def journal(folder: Path) -> Journal:
     return Journal(folder)
+
+
+def test_a_journal_whose_folder_cannot_be_read_says_so_and_what_to_do(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    told = r"journal cannot be used: Permission denied; set ODLLM_STATE_DIR"
+    with pytest.raises(UsageError, match=told):
+        journal.collect(TAG.store_id)
+
+
+@pytest.mark.parametrize("home", ["nothing", "a file"])
+def test_a_journal_that_cannot_be_there_holds_nothing(tmp_path: Path, home: str) -> None:
+    (tmp_path / "a file").touch()
+    journal = Journal(tmp_path / home / "journal")
+    assert journal.collect(TAG.store_id).entries == ()
+    journal.remove([f"{support.STARTED:%Y%m%dT%H%M%S%f}-12345678"])
 
 
 CONTENTS = [

@@ -1,6 +1,7 @@
 """Files that are no store, and disks that take none: each gets one clear message."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -66,6 +67,18 @@ def test_a_directory(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as reading:
         read(tmp_path, "SELECT 1")
     say(reading, "is a directory")
+
+
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, what: str) -> None:
+    path = Path("/dev/zero")
+    if what == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    for attempt in (lambda: read(path, "SELECT 1"), lambda: Store.open(path)):
+        with pytest.raises(StoreError) as refused:
+            attempt()
+        say(refused, str(path), "is no file")
 
 
 def test_a_folder_whose_name_a_file_has(tmp_path: Path) -> None:

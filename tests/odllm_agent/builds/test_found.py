@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from odllm_agent.builds import found
 from odllm_agent.builds.lines import Told, heard
 from odllm_agent.contract import PLAIN, EngineBuild, Failure, Outcome, PathTest, to_json
 from odllm_agent.engines import variants
+from odllm_agent.place import ROOT_VARIABLE
 from tests.shim import struck
 
 
@@ -125,6 +127,33 @@ def test_a_process_that_ends_before_anything_is_tried_leaves_the_build_untested(
     build = llama_cpp()
     assert build.tests == ()
     assert "status 1" in build.untested
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("has_room", [True, False])
+def test_the_models_that_are_tried_are_not_among_those_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
+) -> None:
+    caches: dict[str, str | None] = {}
+
+    def run(module: str, variables: Mapping[str, str], *_: str) -> tuple[int | None, list[str]]:
+        if module.endswith("look"):
+            return 0, [_said(Told("1", "CPU"))]
+        caches[module] = variables.get(ROOT_VARIABLE)
+        assert Path(variables.get(ROOT_VARIABLE, tmp_path)).is_dir()
+        return 0, []
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(found, "_run", run)
+    if not has_room:
+        monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    builds.builds()
+    assert len(caches) == 2
+    for folder in caches.values():
+        assert (folder is not None) == has_room
+        assert folder is None or not Path(folder).exists()
 
 
 def offer(

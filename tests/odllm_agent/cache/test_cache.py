@@ -188,3 +188,24 @@ def test_a_checksum_follows_a_change_that_keeps_size_and_time(tmp_path: Path) ->
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert first == hashlib.sha256(b"one").hexdigest()
     assert sha256_of(path) == hashlib.sha256(b"two").hexdigest()
+
+
+@pytest.mark.parametrize("how", ["a file", "unreadable"])
+def test_a_folder_that_cannot_be_used_is_told_by_whatever_looks_into_it(
+    tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "a file").touch()
+    # Nobody may look below where nothing is mapped: an error of input, even for root.
+    (tmp_path / "unreadable").symlink_to("/proc/self/mem")
+    cache = Cache(tmp_path / how / "cache")
+    looks: list[Callable[[], object]] = [
+        lambda: cache.noted(DERIVATION),
+        lambda: cache.find(DERIVATION),
+        lambda: take(cache, Maker()),
+    ]
+    for look in looks:
+        with pytest.raises(UsageError, match=r"cache.* cannot be used: Not a directory") as refused:
+            look()
+        assert "ODLLM_CACHE_DIR" in refused.value.remedy
+    assert cache.entries() == ()
+    assert cache.made_from() == {}

@@ -43,7 +43,7 @@ from odllm_agent.place import ROOT_VARIABLE
 from odllm_agent.readable import why_unsupported
 from odllm_agent.settings import check_settings
 from odllm_agent.worker import run_round
-from tests import family, support
+from tests import driven, family, support
 from tests.models import write_gguf, write_split_gguf
 from tests.odllm_agent.engines.loading import EXACT, asked
 
@@ -265,6 +265,20 @@ def test_the_process_ends_when_whoever_started_it_is_gone(tiny: Path, tmp_path: 
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(family.PATIENCE_S) == 1
+
+
+@pytest.mark.skipif(not driven.may_mount(), reason="needs root and a private mount namespace")
+def test_a_file_that_this_user_may_only_read_is_converted(tiny: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    # Even root may not write to what is mounted for reading.
+    shell = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    convert = [sys.executable, "-m", "odllm_agent.engines.convert", str(tiny), str(target)]
+    command = ["unshare", "-m", "sh", "-c", shell, str(tiny.parent), *convert]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.wait(family.PATIENCE_S) == 0, process.stderr and process.stderr.read()
+    assert {MODEL, WEIGHTS} <= {path.name for path in target.iterdir()}
+    assert not any(path.suffix == ".gguf" for path in target.iterdir())
 
 
 @pytest.mark.parametrize("quantization", list(Quantization))
