@@ -1,7 +1,9 @@
 """Text that a person hands over, in whichever encoding an editor or a shell wrote it."""
 
 import codecs
+import errno
 import re
+from pathlib import Path
 
 # UTF-32 comes first: its mark begins with that of UTF-16.
 _MARKS = (
@@ -16,6 +18,17 @@ _SHAPES = (
     (re.compile(rb"(?:[^\0]\0){2}"), "utf-16-le"),
     (re.compile(rb"(?:\0[^\0]){2}"), "utf-16-be"),
 )
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file that is read more than once.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe or a device, which could be read once at most.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no file, and is read more than once")
+    return path.read_bytes()
 
 
 class NotText(ValueError):

@@ -23,6 +23,7 @@ from odllm_agent.contract import (
     Workload,
 )
 from odllm_agent.engines.base import Session
+from odllm_agent.errors import ModelInvalid
 from odllm_agent.interval import median_interval
 from odllm_agent.meters.memory import held_memory, peak_rss_bytes
 from odllm_agent.meters.sampler import Sampler, spare_cpu
@@ -92,8 +93,25 @@ def measure(order: Measurement, say: Say) -> None:
             reason = stopped(order.policy, n_measured, speeds)
             if reason:
                 width = interval_width(speeds)
-                say(Finished(reason, width, peak_rss_bytes(), held_memory(session.folder)))
+                finished = Finished(reason, width, peak_rss_bytes(), held_memory(session.folder))
+                # Looked at last, since it takes memory of its own.
+                _refuse_unsound(session, order.trial)
+                say(finished)
                 return
+
+
+def _refuse_unsound(session: Session, trial: Trial) -> None:
+    """Checks that what was timed was a model: random weights need not make sense, others must.
+
+    Raises:
+        ModelInvalid: What it computed is not.
+    """
+    if not trial.model.no_quality and not session.is_sound():
+        raise ModelInvalid(
+            f"{trial.model.path} gives no numbers, or the same for every token, on "
+            f"{trial.engine.name}: its weights are damaged, or the engine computes wrongly",
+            "get the file again; `odllm-agent doctor` tells what of the engine works here",
+        )
 
 
 def stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:

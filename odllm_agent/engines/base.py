@@ -120,6 +120,9 @@ class Session(Protocol):
             The seconds of each token until its logits were ready, shape (len(tokens),).
         """
 
+    def is_sound(self) -> bool:
+        """Whether the logits after the last token are numbers, and not all the same."""
+
     def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
         """The logits after each token of a fresh context, from a position on.
 

@@ -7,7 +7,9 @@ not used, because its Python work per token would be measured as if it were the 
 
 import ctypes
 import itertools
+import math
 import os
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -175,6 +177,13 @@ class LlamaCppSession:
             stamps.append(monotonic_ns())
         self._position += len(tokens) - 1
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
+
+    def is_sound(self) -> bool:
+        """Whether the logits after the last token are numbers, and not all the same."""
+        raw = native.llama_get_logits_ith(self._context, -1)
+        last = array("f", ctypes.string_at(raw, self.vocabulary * ctypes.sizeof(ctypes.c_float)))
+        # A sum is no number where any part of it is none.
+        return math.isfinite(sum(last)) and min(last) < max(last)
 
     def logits(self, tokens: Sequence[int], first: int = 0) -> "NDArray[np.float32]":
         """The logits after each token of a fresh context; see `Session.logits`."""

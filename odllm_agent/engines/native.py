@@ -69,6 +69,11 @@ def _library(name: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(found))
 
 
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _say_nothing(_level: int, _text: bytes, _data: object) -> None:
+    """Takes what llama.cpp says and does nothing with it."""
+
+
 def _load_backend(variant: Path) -> None:
     """Lets llama.cpp compute with one of the CPU backends that it was built with.
 
@@ -76,7 +81,11 @@ def _load_backend(variant: Path) -> None:
         OSError: It cannot be loaded.
     """
     load = bound("ggml", "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
-    if not load(str(variant).encode()):
+    # It tells everybody which one it takes, and would do so among what a user is told.
+    llama.llama_log_set(_say_nothing, None)
+    loaded = load(str(variant).encode())
+    llama.llama_log_set(llama.llama_log_callback(), None)
+    if not loaded:
         named = f", which {variants.VARIABLE} names" if variants.is_told() else ""
         raise OSError(f"llama.cpp cannot load its CPU backend {variant}{named}")
 

@@ -160,6 +160,11 @@ class OpenVinoSession:
         self._position = start + len(tokens)
         return tuple(seconds_between(*pair) for pair in itertools.pairwise(stamps))
 
+    def is_sound(self) -> bool:
+        """Whether the logits after the last token are numbers, and not all the same."""
+        last = self._answered()[-1]
+        return bool(np.isfinite(last.max()) and last.min() < last.max())
+
     def logits(self, tokens: Sequence[int], first: int = 0) -> NDArray[np.float32]:
         """The logits after each token of a fresh context, from a position on.
 

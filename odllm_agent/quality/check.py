@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from odllm_agent.contract import QualityCheck, QualityResult, Score
 from odllm_agent.errors import UsageError
 from odllm_agent.quality import examining, reading
+from odllm_agent.quality.perplexity import NoNumbers
 
 
 def evaluate(check: QualityCheck) -> QualityResult:
@@ -17,10 +19,16 @@ def evaluate(check: QualityCheck) -> QualityResult:
         EngineError: The engine refuses the model.
     """
     if check.reading:
-        return _result(check, reading.evaluate(check, check.reading))
-    if check.exam:
-        return _result(check, examining.evaluate(check, check.exam))
-    raise UsageError("a quality check needs a text or a task", "name one of them")
+        asked, metrics = partial(reading.evaluate, check, check.reading), check.reading.metrics
+    elif check.exam:
+        asked, metrics = partial(examining.evaluate, check, check.exam), ("accuracy",)
+    else:
+        raise UsageError("a quality check needs a text or a task", "name one of them")
+    try:
+        return _result(check, asked())
+    except NoNumbers as error:
+        nothing = tuple(Score(metric, None, None, 0, str(error)) for metric in metrics)
+        return QualityResult(check, nothing)
 
 
 def _result(check: QualityCheck, scores: tuple[Score, ...]) -> QualityResult:

@@ -70,6 +70,7 @@ def _opened(exam: Exam) -> tuple[str, Ask]:
     if questions.is_file(exam.task):
         asked = questions.read_questions(exam.task)[: exam.limit]
         return questions.checksum(exam.task), lambda speaker: (accuracy(speaker, asked),)
+    questions.refuse_other_file(exam.task)
     # Its import takes a second, and most checks do without.
     from odllm_agent.quality import harness  # noqa: PLC0415
 

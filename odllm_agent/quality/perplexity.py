@@ -15,6 +15,20 @@ PerToken = NDArray[np.float64]
 _BLOCK_VALUES = 2**18
 
 
+class NoNumbers(ArithmeticError):
+    """A model's output holds no numbers, as where its weights are damaged."""
+
+
+def refuse_no_numbers(highest: Logits) -> None:
+    """Checks the highest logit of each row: it is no number where any of the row is none.
+
+    Raises:
+        NoNumbers: One is none.
+    """
+    if not np.isfinite(highest).all():
+        raise NoNumbers("the model's output holds no numbers: its file may be damaged")
+
+
 def blocks(n_rows: int, vocabulary: int) -> Iterator[slice]:
     """Cuts rows of logits into blocks that are quick to work on.
 
@@ -34,8 +48,12 @@ def log_sums(logits: Logits) -> PerToken:
 
     Args:
         logits: Shape (n, vocabulary).
+
+    Raises:
+        NoNumbers: They are none.
     """
     highest = logits.max(axis=1, keepdims=True)
+    refuse_no_numbers(highest)
     shares = np.exp(logits - highest)
     sums: PerToken = np.log(shares.sum(axis=1, dtype=np.float64)) + highest[:, 0]
     return sums
@@ -66,7 +84,11 @@ def perplexity(surprise: PerToken) -> Score:
 
     Args:
         surprise: At each predicted token, in nats; at least two.
+
+    Returns:
+        Infinity where it is more than a number can tell.
     """
-    value = math.exp(surprise.mean())
+    with np.errstate(over="ignore"):
+        value = float(np.exp(surprise.mean()))
     spread = float(surprise.std(ddof=1)) / math.sqrt(len(surprise))
     return Score("perplexity", value, value * spread, len(surprise))

@@ -74,6 +74,18 @@ def is_file(task: str) -> bool:
     return task in REFERENCE or task.lower().endswith(SUFFIXES)
 
 
+def refuse_other_file(task: str) -> None:
+    """Checks that a task that is none of these is no file either, such as one of CSV.
+
+    Raises:
+        UsageError: It is one that no task of lm-eval is written in.
+    """
+    if Path(task).suffix != ".yaml" and typed_path(task).is_file():
+        raise UsageError(
+            f"the file of questions {task} ends in none of {', '.join(SUFFIXES)}", _SHAPES
+        )
+
+
 def checksum(task: str) -> str:
     """The checksum of a task's file, once each of its lines has been found to be a question.
 
@@ -138,7 +150,7 @@ def _path(task: str) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        text = text_file.decoded(path.read_bytes())
+        text = text_file.decoded(text_file.content(path))
         return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise DataMissing(
@@ -226,7 +238,12 @@ def _question(content: Mapping[str, Any]) -> Question:
         raise _Wrong("it has no prompt")
     if "choices" in content:
         return _choice(prompt, content)
-    return FreeAnswer(prompt, _pattern(content), _stop(content), _max_tokens(content))
+    pattern, stop = _pattern(content), _stop(content)
+    answer = str(content.get("answer") or "").strip()
+    unmet = next((word for word in stop if answer and word in answer), None)
+    if unmet:
+        raise _Wrong(f"its answer holds {unmet!r}, at which every answer is cut off")
+    return FreeAnswer(prompt, pattern, stop, _max_tokens(content))
 
 
 def _choice(prompt: str, content: Mapping[str, Any]) -> Choice:

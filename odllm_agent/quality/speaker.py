@@ -7,7 +7,7 @@ import numpy as np
 
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import UsageError
-from odllm_agent.quality.perplexity import Logits, surprises
+from odllm_agent.quality.perplexity import Logits, refuse_no_numbers, surprises
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ class Speaker:
         said: list[int] = []
         self._session.reset()
         while len(said) < room:
-            token = int(self._session.extend(given).argmax())
+            logits = self._session.extend(given)
+            token = int(logits.argmax())
+            refuse_no_numbers(logits[token])
             if self._session.ends(token):
                 break
             said.append(token)

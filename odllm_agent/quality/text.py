@@ -56,7 +56,7 @@ def _read_file(name: str) -> str:
     path = typed_path(name)
     try:
         # Line ends are kept as they are: a text is what its bytes say.
-        return text_file.decoded(path.read_bytes())
+        return text_file.decoded(text_file.content(path))
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no text named {name!r}, nor a file of that name on this device",

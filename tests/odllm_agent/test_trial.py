@@ -152,6 +152,9 @@ class RecordingSession:
         self.calls.append(("rewind", held))
         return True
 
+    def is_sound(self) -> bool:
+        return True
+
     def fill(self, tokens: Sequence[int]) -> None:
         self.calls.append(("fill", len(tokens)))
 

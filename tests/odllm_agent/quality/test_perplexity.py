@@ -49,3 +49,7 @@ def test_the_error_of_a_perplexity_is_that_of_llama_perplexity() -> None:
     # As perplexity.cpp has it: sqrt((mean of squares - square of mean) / (count - 1)) x value.
     wanted = math.exp(mean) * math.sqrt((square - mean**2) / 399)
     assert perplexity(surprise).standard_error == pytest.approx(wanted)
+
+
+def test_a_perplexity_beyond_any_number_is_infinite_and_no_error() -> None:
+    assert perplexity(np.array([1e3, 1e4])).value == math.inf

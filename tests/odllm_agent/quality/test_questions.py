@@ -1,11 +1,15 @@
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odllm_agent.contract import Exam
 from odllm_agent.errors import DataMissing, UsageError
+from odllm_agent.quality.examining import look_up
 from odllm_agent.quality.questions import (
     REFERENCE,
     Choice,
@@ -127,6 +131,38 @@ def test_a_checksum_follows_the_content(tmp_path: Path) -> None:
     first = checksum(str(path))
     path.write_text(f"{GOOD}\n{GOOD}\n{GOOD}\n")
     assert checksum(str(path)) != first
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.jsonl")
+    with pytest.raises(UsageError, match=r"mine\.jsonl cannot be read: it is no file"):
+        read_questions(str(tmp_path / "mine.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.txt", "mine"])
+def test_a_file_of_another_ending_is_told_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("prompt;answer\n")
+    with pytest.raises(UsageError, match=r"ends in none of \.jsonl, \.ndjson, \.json") as refused:
+        look_up(Exam(str(tmp_path / name), "", None))
+    assert name in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"prompt": "p", "answer": "15\n04"},
+        {"prompt": "p", "answer": "15 04", "stop": " "},
+        {"prompt": "p", "answer": "a.b", "stop": ["x", "."]},
+    ],
+)
+def test_an_answer_that_no_model_can_give_is_refused(content: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="at which every answer is cut off"):
+        parse("\n".join([GOOD, json.dumps(content)]), "mine.jsonl")
+
+
+def test_an_answer_may_end_where_the_model_stops() -> None:
+    right = json.dumps({"prompt": "p", "answer": "15\n", "stop": ["\n", ";"]})
+    assert len(parse(f"{GOOD}\n{right}", "mine.jsonl")) == 2
 
 
 def test_a_file_that_is_not_there_is_missing_data(tmp_path: Path) -> None:

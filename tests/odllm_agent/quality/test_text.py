@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,9 @@ def test_a_text_that_is_not_the_one_meant_is_refused(tmp_path: Path) -> None:
     path.write_text("second")
     with pytest.raises(UsageError, match="has changed"):
         read_text(str(path), meant)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "text")
+    with pytest.raises(UsageError, match="text cannot be read: it is no file"):
+        read_text(str(tmp_path / "text"))
