@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from omegaconf import OmegaConf
+import yaml
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
@@ -284,7 +284,10 @@ def _device_id(result: Result) -> str:
 
 def config_yaml(experiment: Experiment) -> str:
     """The whole resolved config of an experiment."""
-    return OmegaConf.to_yaml(OmegaConf.create(experiment.model_dump(mode="json")))
+    plain = experiment.model_dump(mode="json")
+    # Not by OmegaConf, to which a `${` in a path would refer to something once more.
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def versions() -> dict[str, str]:

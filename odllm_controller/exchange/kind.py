@@ -22,6 +22,35 @@ class Kind(StrEnum):
     TEXT = "records, each of which says what it is"
 
 
+# What holds records at best within it, by the bytes at a place, and how to get at them.
+_PACKED = (
+    (0, b"\x1f\x8b", "packed with gzip", "unpack it with `gunzip`"),
+    (0, b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it with `unzstd`"),
+    (0, b"\xfd7zXZ\0", "packed with xz", "unpack it with `unxz`"),
+    (0, b"BZh", "packed with bzip2", "unpack it with `bunzip2`"),
+    (0, b"PK\x03\x04", "a zip archive, as of a spreadsheet", "unpack it, or save it as CSV"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with `7z x`"),
+    (
+        0,
+        b"SQLite format 3\0",
+        "a database of SQLite",
+        "write its table with `sqlite3 -csv -header`",
+    ),
+    (8, b"DUCK", "a database of DuckDB", "a store of ODLLM writes its results with `odllm export`"),
+    (0, b"%PDF", "a PDF document", "import what it was made of"),
+)
+
+
+def packing_of(head: bytes) -> tuple[str, str] | None:
+    """What a file is that holds no records as it is, and what to do about it.
+
+    Args:
+        head: Its first bytes.
+    """
+    told = ((what, how) for at, mark, what, how in _PACKED if head.startswith(mark, at))
+    return next(told, None)
+
+
 def kind_of(head: bytes) -> Kind:
     """The kind of a file.
 

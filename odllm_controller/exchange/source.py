@@ -12,7 +12,7 @@ from typing import BinaryIO
 from odllm_agent.errors import UsageError
 from odllm_agent.typed_path import STANDARD
 from odllm_controller.exchange.encoding import UTF_8, decoded, encoding_of
-from odllm_controller.exchange.kind import HEAD_BYTES, Kind, kind_of
+from odllm_controller.exchange.kind import HEAD_BYTES, Kind, kind_of, packing_of
 
 _MOST_BYTES = 256 << 20
 
@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[Source]:
         path: A file, a pipe, or `-`.
 
     Raises:
-        UsageError: It cannot be read, is too large, or is no text of its encoding.
+        UsageError: It cannot be read, is too large, is packed, or is no text of its encoding.
     """
     with contextlib.ExitStack() as open_files:
         try:
@@ -63,6 +63,8 @@ def opened(path: Path) -> Iterator[Source]:
             raise _unreadable(path, error) from error
         # A pipe can be read only once, and has no size until then.
         file: BinaryIO = raw if is_file else io.BytesIO(_whole(raw, path))
+        if packing := packing_of(_head(file, path)):
+            raise UsageError(f"{path} is {packing[0]}", packing[1])
         file = _in_utf_8(file, path)
         yield Source(path, _name(path, is_file), kind_of(_head(file, path)), file)
 

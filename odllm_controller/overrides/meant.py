@@ -65,7 +65,20 @@ def of_error(error: Exception, words: Sequence[str]) -> UsageError:
         if found := pattern.match(told):
             word = next((each for each in words if _name(each) == found[1]), found[1])
             return explained(word)
+    reference = next((each for each in words if "${" in each), "")
+    if reference:
+        return UsageError(
+            f"{reference} cannot be read: {_first_line(error)}",
+            r"`${name}` refers to a setting; where the text itself is meant, write `\${`",
+        )
     return UsageError(" ".join(told.split()) or type(error).__name__, _ALL)
+
+
+def _first_line(error: BaseException) -> str:
+    """What is at the bottom of an error, in a line."""
+    while error.__cause__:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _no_option(word: str, following: str, options: Sequence[str]) -> UsageError:

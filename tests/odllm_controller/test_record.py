@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from odllm_agent.contract import (
@@ -21,7 +22,8 @@ from odllm_agent.contract import (
 from odllm_agent.errors import StoreError
 from odllm_agent.failures import LeftOut
 from odllm_controller import store
-from odllm_controller.record import Recorder, recording
+from odllm_controller.overrides.writing import override
+from odllm_controller.record import Recorder, config_yaml, recording
 from odllm_controller.store import Store, controlling
 from tests import support
 from tests.odllm_controller.configs import experiment
@@ -38,6 +40,14 @@ def recorder(path: Path) -> Recorder:
     recorder.joined(support.device())
     recorder.plan([support.trial()])
     return recorder
+
+
+@pytest.mark.parametrize("name", ["/m/a${.gguf", "/m/${HOME}.gguf", "/m/é: 'x'\n- y.gguf"])
+def test_a_path_that_looks_like_something_else_is_in_the_config_as_it_is(name: str) -> None:
+    asked = experiment("model=[file]", override("models.file.path", name))
+    found = yaml.safe_load(config_yaml(asked))
+    assert found["models"]["file"]["path"] == str(asked.models["file"].path)
+    assert found["models"]["file"]["path"].endswith(name)
 
 
 def test_a_run_says_what_it_was(path: Path, recorder: Recorder) -> None:

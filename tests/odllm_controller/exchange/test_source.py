@@ -1,8 +1,11 @@
 """What is imported, read once, in whatever encoding."""
 
+import bz2
 import codecs
 import contextlib
+import gzip
 import io
+import lzma
 import os
 import sys
 import threading
@@ -48,6 +51,28 @@ def test_any_unicode_is_read_with_a_mark_and_without(
     path = tmp_path / "f"
     path.write_bytes(mark + (TEXT * 2).replace("\n", line_end).encode(encoding))
     assert text_of(path).replace("\r\n", "\n") == TEXT * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(TEXT.encode()), "packed with gzip"),
+        (lzma.compress(TEXT.encode()), "packed with xz"),
+        (bz2.compress(TEXT.encode()), "packed with bzip2"),
+        (b"PK\x03\x04" + TEXT.encode(), "a zip archive"),
+        (b"SQLite format 3\0" + bytes(100), "a database of SQLite"),
+        (bytes(8) + b"DUCK" + bytes(100), "a database of DuckDB"),
+    ],
+    ids=["gzip", "xz", "bzip2", "zip", "SQLite", "DuckDB"],
+)
+def test_what_is_packed_is_told_by_name_and_how_to_unpack_it(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    path = tmp_path / "bench"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"bench is {what}") as refused, opened(path):
+        pass
+    assert refused.value.remedy
 
 
 @given(st.text(), st.sampled_from(["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]))

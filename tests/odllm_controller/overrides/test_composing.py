@@ -86,6 +86,19 @@ def test_what_hydra_cannot_compose_is_wrong_usage_and_leaves_the_process_as_it_w
     assert "HYDRA_FULL_ERROR" not in os.environ
 
 
+@pytest.mark.parametrize("path", ["/m/a${.gguf", "${", "/m/${a.gguf", "x${a:}y${"])
+def test_a_reference_that_has_no_end_is_told_with_how_to_write_the_text(path: str) -> None:
+    word = f"models.file.path={path}"
+    with pytest.raises(UsageError, match="cannot be read") as refused:
+        jobs("+experiment=smoke", "model=[file]", word)
+    assert path in refused.value.message
+    assert "\n" not in refused.value.message
+    assert r"write `\${`" in refused.value.remedy
+    written = override("models.file.path", path)
+    ((config, _),) = jobs("+experiment=smoke", "model=[file]", written).values()
+    assert config["models"]["file"]["path"] == path
+
+
 def test_a_fault_in_a_job_is_no_wrong_usage() -> None:
     def job(_: DictConfig, __: Asked) -> None:
         raise ValueError("a bug")
