@@ -94,7 +94,7 @@ def test_a_model_that_the_engine_refuses_comes_back_as_data(tiny: ModelFile) -> 
     gone = dataclasses.replace(tiny, path="/none.gguf")
     found = worker.run_rehearsal(Rehearsal(gone, engine(), WORKLOAD))
     assert isinstance(found, Failure)
-    assert found.kind == "EngineError"
+    assert found.kind == "ModelInvalid"
     assert "/none.gguf" in found.message
 
 
