@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent import marked
-from odllm_agent.address import Address
 from odllm_agent.contract import Entry
-from odllm_agent.journal import Journal
-from odllm_agent.node.knock import Answer, knock
-from odllm_agent.ray_environment import child_environment
-from odllm_controller.fleet.head import Head
+from odllm_agent.fleet.knock import Answer, knock
+from odllm_agent.network.address import Address
+from odllm_agent.network.ray_environment import child_environment
+from odllm_agent.processes import marked
+from odllm_agent.trials.journal import Journal
+from odllm_controller.head.head import Head
 from tests import family
 
 PATIENCE_S = family.PATIENCE_S

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from odllm_agent.assignment import FORMAT, Assignment, Experiment
 from odllm_agent.contract import (
     REPEATED,
     Baseline,
@@ -45,8 +44,9 @@ from odllm_agent.contract import (
     Work,
     Workload,
 )
-from odllm_agent.logbook import Opening
-from odllm_agent.settings import check_settings
+from odllm_agent.engines.settings import check_settings
+from odllm_agent.offline.assignment import FORMAT, Assignment, Experiment
+from odllm_agent.offline.logbook import Opening
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 

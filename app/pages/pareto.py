@@ -7,19 +7,19 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import symbols
-from app.captions import caption
-from app.charts import HEIGHT
-from app.empty import show_nothing_measured
-from app.figure import Figure
-from app.panels import show_in_pairs
-from app.plain import plain
-from app.symbols import Symbol, colours
-from app.view import View
-from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.origins import origins
-from odllm_controller.analysis.pareto import Place, Standing, front
-from odllm_controller.analysis.tables import table
+from app.drawing import symbols
+from app.drawing.captions import caption
+from app.drawing.charts import HEIGHT
+from app.drawing.figure import Figure
+from app.drawing.plain import plain
+from app.drawing.symbols import Symbol, colours
+from app.pages.panels import show_in_pairs
+from app.view.empty import show_nothing_measured
+from app.view.view import View
+from odllm_controller.analysis.advice.pareto import Place, Standing, front
+from odllm_controller.analysis.metrics.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.origins import origins
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 

@@ -7,11 +7,11 @@ import pandas as pd
 
 from app.report.table import Table, cell
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis import objective, wording
-from odllm_controller.analysis.advice import Advice, Question, advise
-from odllm_controller.analysis.claims import verdicts
-from odllm_controller.analysis.metrics import metric
-from odllm_controller.analysis.objective import QUALITY, Objective
+from odllm_controller.analysis.advice import objective, wording
+from odllm_controller.analysis.advice.advice import Advice, Question, advise
+from odllm_controller.analysis.advice.objective import QUALITY, Objective
+from odllm_controller.analysis.claims.claims import verdicts
+from odllm_controller.analysis.metrics.metrics import metric
 
 _SPEED = "speed"
 

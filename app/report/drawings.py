@@ -8,14 +8,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.alike import panels
-from app.captions import caption
-from app.charts import Axes, chart, shown
+from app.drawing.captions import caption
+from app.drawing.charts import Axes, chart, shown
+from app.drawing.symbols import Symbol
 from app.report.inline import inline
 from app.report.table import Table, listed
-from app.symbols import Symbol
-from odllm_controller.analysis.curves import Against
-from odllm_controller.analysis.fits import fits
-from odllm_controller.analysis.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.scaling.curves import Against
+from odllm_controller.analysis.scaling.fits import fits
 
 # What a reader wants first of each group; the table of all figures has the rest.
 _DRAWN = frozenset(

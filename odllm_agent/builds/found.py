@@ -15,7 +15,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from odllm_agent import child
 from odllm_agent.builds import libraries
 from odllm_agent.builds.lines import Told, as_option, heard, is_said
 from odllm_agent.contract import (
@@ -27,13 +26,14 @@ from odllm_agent.contract import (
     from_json,
     to_json,
 )
-from odllm_agent.engines import variants
+from odllm_agent.engines.fallback import Tried
+from odllm_agent.engines.llama_cpp import variants
+from odllm_agent.engines.settings import ENGINE_SETTINGS
 from odllm_agent.errors import EngineError
-from odllm_agent.fallback import Tried
-from odllm_agent.place import ROOT_VARIABLE, builds_root
-from odllm_agent.processor import processor
-from odllm_agent.settings import ENGINE_SETTINGS
-from odllm_agent.state import logical_cores
+from odllm_agent.files.place import ROOT_VARIABLE, builds_root
+from odllm_agent.host.processor import processor
+from odllm_agent.host.state import logical_cores
+from odllm_agent.processes import child
 
 # Raised whenever what is tried changes, or what is chosen by it, so that it is tried again.
 _EDITION = 2

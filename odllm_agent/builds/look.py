@@ -9,9 +9,9 @@ import threading
 
 from odllm_agent import engines
 from odllm_agent.builds.lines import Told, say
-from odllm_agent.child import end_with_parent
 from odllm_agent.contract import Failure
 from odllm_agent.errors import EngineError
+from odllm_agent.processes.child import end_with_parent
 
 
 def main(engine: str) -> None:

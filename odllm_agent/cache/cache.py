@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from odllm_agent.cache.checksum import joint_sha256, sha256_of
 from odllm_agent.cache.growth import growing
 from odllm_agent.cache.shelf import (
     Entry,
@@ -25,10 +24,11 @@ from odllm_agent.cache.shelf import (
     flush,
     write_whole,
 )
-from odllm_agent.cache.size import bytes_text, parse_bytes
 from odllm_agent.contract import EventKind, Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
-from odllm_agent.place import cache_root, disk_full, write_error
+from odllm_agent.files.checksum import joint_sha256, sha256_of
+from odllm_agent.files.place import cache_root, disk_full, write_error
+from odllm_agent.files.size import bytes_text, parse_bytes
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.

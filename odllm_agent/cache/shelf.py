@@ -15,7 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from odllm_agent.cache.checksum import (
+from odllm_agent.clock import now
+from odllm_agent.files.checksum import (
     Identity,
     joint_sha256,
     listed_sha256,
@@ -23,8 +24,7 @@ from odllm_agent.cache.checksum import (
     sha256_of,
     trust,
 )
-from odllm_agent.cache.split import numbered_names, part_names
-from odllm_agent.clock import now
+from odllm_agent.formats.split import numbered_names, part_names
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FILE = re.compile(r"([0-9a-f]{64})((-\d{5}-of-\d{5})?\.gguf)?")

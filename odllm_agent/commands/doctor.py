@@ -7,14 +7,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from odllm_agent import abilities, device, hindrances, linux
-from odllm_agent.abilities import Ability
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.contract import Device, to_json
-from odllm_agent.hindrances import Finding
-from odllm_agent.look import look
+from odllm_agent.doctor import abilities, device, hindrances
+from odllm_agent.doctor.abilities import Ability
+from odllm_agent.doctor.hindrances import Finding
+from odllm_agent.files.small_files import read_text
+from odllm_agent.host import linux
+from odllm_agent.host.look import look
 from odllm_agent.meters.memory import held_memory
-from odllm_agent.small_files import read_text
 
 _EXAMPLES = """\
 examples:

@@ -10,14 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from odllm_agent.cache.shelf import Entry, Note
-from odllm_agent.cache.size import bytes_text
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import UsageError
+from odllm_agent.files.size import bytes_text
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache, local_file, prepare, read_header
 from odllm_agent.models.holdings import known_names, short, told, type_of
-from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 
 from odllm_agent.contract import Energy, MeterReport, Method, Phase, PowerSample
 from odllm_agent.errors import UsageError
-from odllm_agent.meters import base, trace
+from odllm_agent.meters import base
 from odllm_agent.meters.base import Meter, Reading
+from odllm_agent.meters.energy import trace
 from odllm_agent.meters.request import Request
 
 __all__ = [
@@ -47,10 +48,10 @@ _LONGEST_S = 1.0
 
 # Loaded by name, so that a meter's packages cost nothing where nobody asks for it.
 _MODULES: Mapping[str, str] = {
-    "rapl": "odllm_agent.meters.rapl",
+    "rapl": "odllm_agent.meters.rapl.meter",
     "nvml": "odllm_agent.meters.nvml",
     "hwmon": "odllm_agent.meters.hwmon",
-    "battery": "odllm_agent.meters.battery",
+    "battery": "odllm_agent.meters.battery.meter",
     "emi": "odllm_agent.meters.emi",
     "apple": "odllm_agent.meters.apple",
     "external": "odllm_agent.meters.external",

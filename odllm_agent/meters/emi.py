@@ -11,7 +11,7 @@ from typing import Protocol
 
 from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 

@@ -11,10 +11,10 @@ import os
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Method
 from odllm_agent.errors import UsageError
+from odllm_agent.host.state import TICK_S, busy_s
 from odllm_agent.meters.base import Limits, Meter, Reading
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
-from odllm_agent.state import TICK_S, busy_s
 
 DOMAIN = "package"
 MEANS = "CPU time at stated watts"

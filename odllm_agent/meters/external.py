@@ -19,11 +19,11 @@ from pathlib import Path
 
 from odllm_agent.clock import monotonic_ns, now, seconds_between
 from odllm_agent.errors import UsageError
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
+from odllm_agent.meters.energy.tally import Tally
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
-from odllm_agent.meters.tally import Tally
-from odllm_agent.typed_path import typed_path
 
 DOMAIN = "wall"
 MEANS = "integrated power of a file"

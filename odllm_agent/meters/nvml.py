@@ -15,8 +15,8 @@ from typing import Any
 
 from odllm_agent.contract import MissingDomain
 from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
-from odllm_agent.meters.integral import Integral
+from odllm_agent.meters.energy.counter import Bounds, Counter
+from odllm_agent.meters.energy.integral import Integral
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
 

@@ -16,8 +16,8 @@ from typing import BinaryIO
 from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFValueType, LlamaFileType
 
 from odllm_agent.contract import Quantization
+from odllm_agent.formats.header import Header, Tensor, aligned, read_header
 from odllm_agent.models import quantizer
-from odllm_agent.models.header import Header, Tensor, aligned, read_header
 
 _PREAMBLE = struct.Struct("<4sIQQ")
 _VERSION = 3

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from odllm_agent.cache.cache import Cache
-from odllm_agent.cache.checksum import joint_sha256, read_through
 from odllm_agent.cache.shelf import Entry, Note
-from odllm_agent.cache.split import parts_of
 from odllm_agent.contract import Holding, ModelRequest, Source
 from odllm_agent.errors import ModelError, ModelMissing
-from odllm_agent.ir import read_graph
+from odllm_agent.files.checksum import joint_sha256, read_through
+from odllm_agent.formats.header import read_header
+from odllm_agent.formats.ir import read_graph
+from odllm_agent.formats.split import parts_of
 from odllm_agent.models import ladder, quantizer
-from odllm_agent.models.header import read_header
-from odllm_agent.models.hub_file import HubFile
+from odllm_agent.models.download.hub_file import HubFile
 from odllm_agent.models.sources import source_of
 
 _SHA256 = re.compile("[0-9a-f]{64}")

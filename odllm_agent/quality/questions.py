@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from odllm_agent import text_file
 from odllm_agent.errors import DataMissing, UsageError
+from odllm_agent.files import text_file
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import ladder
-from odllm_agent.typed_path import typed_path
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 REFERENCE = {f"reference-{kind}": kind for kind in ("arithmetic", "fact", "story")}

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange.bench_fields import typed
+from odllm_agent.offline.logbook import Damage
+from odllm_controller.exchange.llama_bench.fields import typed
 
 DELIMITERS = ",;\t"
 _BENCH = frozenset({"n_prompt", "n_gen"})

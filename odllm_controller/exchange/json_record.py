@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from odllm_agent.logbook import Damage
+from odllm_agent.offline.logbook import Damage
 
 # An error is counted in lines from the beginning of what is decoded, so that must not be all of it.
 _CHUNK = 1 << 14

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from odllm_agent.errors import UsageError
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange import bench_test
+from odllm_agent.offline.logbook import Damage
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind
+from odllm_controller.exchange.llama_bench import record as bench_test
 from odllm_controller.exchange.records import records
 from odllm_controller.exchange.result_files import parquet_rows
 from odllm_controller.exchange.result_row import ResultRows, Types

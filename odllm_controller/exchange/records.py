@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange import bench_markdown, bench_sql, cells, json_record
+from odllm_agent.offline.logbook import Damage
+from odllm_controller.exchange import cells, json_record
 from odllm_controller.exchange.cells import Table
+from odllm_controller.exchange.llama_bench import markdown as bench_markdown
+from odllm_controller.exchange.llama_bench import sql as bench_sql
 
 # What may stand between the objects of a JSON text, on one line: RFC 7464 has a character 30 there,
 # which counts as a space, and old editors end a file with a 26.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from odllm_agent.errors import UsageError
-from odllm_agent.typed_path import STANDARD
+from odllm_agent.files.typed_path import STANDARD
 from odllm_controller.exchange.encoding import UTF_8, decoded, encoding_of
 from odllm_controller.exchange.kind import HEAD_BYTES, Kind, kind_of, packing_of
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from odllm_agent.claim import Claim
 from odllm_agent.errors import StoreError
+from odllm_agent.files.claim import Claim
 from odllm_controller.store.writer import Store
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Device, from_plain
-from odllm_agent.control_groups import Membership
-from odllm_controller import plan
+from odllm_agent.host.control_groups import Membership
+from odllm_controller.planning import plan
 from tests import support
 from tests.odllm_controller.configs import experiment
 

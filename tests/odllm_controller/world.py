@@ -19,8 +19,8 @@ from odllm_agent.contract import (
     Result,
 )
 from odllm_agent.errors import DispatchError
-from odllm_controller.course import Ask, Course
-from odllm_controller.dispatch import Sighting
+from odllm_controller.run.course import Ask, Course
+from odllm_controller.run.dispatch import Sighting
 from tests import support
 
 
@@ -119,7 +119,7 @@ class FakeAgent:
 
 @dataclass
 class World:
-    """A fleet of such agents; see `odllm_controller.dispatch.Fleet`."""
+    """A fleet of such agents; see `odllm_controller.run.dispatch.Fleet`."""
 
     agents: list[FakeAgent]
     clock: Clock = field(default_factory=Clock)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import builds, child
+from odllm_agent import builds
 from odllm_agent.builds import found
 from odllm_agent.builds.lines import Told, heard
 from odllm_agent.contract import PLAIN, EngineBuild, Failure, Outcome, PathTest, to_json
-from odllm_agent.engines import variants
-from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.engines.llama_cpp import variants
+from odllm_agent.files.place import ROOT_VARIABLE
+from odllm_agent.processes import child
 from tests.shim import struck
 
 

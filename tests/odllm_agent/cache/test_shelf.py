@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from odllm_agent.cache import Cache, checksum
+from odllm_agent.cache import Cache
 from odllm_agent.cache.cache import CachedFile, Conversion, Derivation
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull
+from odllm_agent.files import checksum
 
 SIZE = 1000
 LONG_AGO_S = 10_000

@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import device
-from odllm_agent.assignment import Assignment
-from odllm_agent.claim import Claim
 from odllm_agent.cli import main
 from odllm_agent.contract import (
     Baseline,
@@ -27,8 +24,19 @@ from odllm_agent.contract import (
     Source,
     to_json,
 )
+from odllm_agent.doctor import device
 from odllm_agent.failures import LeftOut
-from odllm_agent.logbook import Closing, Entry, Opening, Planned, Status, Unprepared, entries
+from odllm_agent.files.claim import Claim
+from odllm_agent.offline.assignment import Assignment
+from odllm_agent.offline.logbook import (
+    Closing,
+    Entry,
+    Opening,
+    Planned,
+    Status,
+    Unprepared,
+    entries,
+)
 from tests import family, support
 from tests.models import Shape, write_gguf
 from tests.odllm_controller.crashing import crashing_at

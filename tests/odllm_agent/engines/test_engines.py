@@ -16,7 +16,7 @@ from tests import support
 
 @pytest.fixture
 def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "odllm_agent.engines.openvino", raising=False)
+    monkeypatch.delitem(sys.modules, "odllm_agent.engines.openvino.session", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Method, Phase
+from odllm_agent.host.state import cpus
 from odllm_agent.meters import energies, long_enough_s
 from odllm_agent.meters.base import Limits
 from odllm_agent.meters.sampler import MOST_SHARE, PERIOD_S, Sampler, period_s, spare_cpu
-from odllm_agent.state import cpus
 from tests.steady import Steady
 
 

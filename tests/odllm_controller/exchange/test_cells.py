@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.logbook import Damage
+from odllm_agent.offline.logbook import Damage
 from odllm_controller.exchange.cells import DELIMITERS, table_of
 from odllm_controller.exchange.records import records
 from tests.odllm_controller.exchange.told import as_csv, start_of
