@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from odllm_agent.contract import Entry
-from odllm_agent.fleet.knock import Answer, knock
+from odllm_agent.fleet.knock import HeadAnswer, knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
 from odllm_agent.processes import marked
@@ -45,7 +45,7 @@ def eventually(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> N
         time.sleep(0.2)
 
 
-def asked(head: Head) -> Answer:
+def asked(head: Head) -> HeadAnswer:
     """What a head says to somebody with its token."""
     return knock(Address.parse(head.address), child_environment(head.environment()))
 

@@ -9,7 +9,7 @@ import pandas as pd
 from app.drawing.symbols import Symbol, colours, points
 from odllm_controller.analysis.metrics.families import is_quantized
 from odllm_controller.analysis.metrics.metrics import Group, Metric
-from odllm_controller.analysis.queries.origins import Origin, origins
+from odllm_controller.analysis.queries.origins import FigureOrigin, origins
 from odllm_controller.analysis.queries.published import Published
 from odllm_controller.analysis.scaling.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.scaling.fits import Fit
@@ -122,7 +122,7 @@ def backdrop(axes: Axes) -> pd.DataFrame:
             "quantization": [each.quantization for each in told],
             "x": [each.file_bpw for each in told],
             "value": [(each.value or 0.0) / axes.metric.per_unit for each in told],
-            "origin": str(Origin.PUBLISHED),
+            "origin": str(FigureOrigin.PUBLISHED),
             "subject": [each.subject for each in told],
             "source": [f"{each.source}: {each.certainty}" for each in told],
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from odllm_controller.analysis.queries.origins import Origin
+from odllm_controller.analysis.queries.origins import FigureOrigin
 
 # Okabe and Ito's colours that stand out from white and from black, for readers of any eyesight.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -62,13 +62,13 @@ _DASHED = (3, 2)
 _DOTTED = (1, 2)
 _BORDERS = {_WHOLE: "solid", _DASHED: "dashed", _DOTTED: "dotted"}
 MARKS = {
-    Origin.MEASURED: Mark(1, _WHOLE, "filled"),
-    Origin.ESTIMATED: Mark(0.35, _WHOLE, "pale, outlined"),
-    Origin.VIRTUAL: Mark(0, _WHOLE, "hollow"),
-    Origin.SIMULATED: Mark(0, _DASHED, "hollow, dashed"),
-    Origin.IMPORTED: Mark(0.35, _DASHED, "pale, dashed"),
-    Origin.PREDICTED: Mark(0, _DOTTED, "hollow, dotted"),
-    Origin.PUBLISHED: Mark(0.35, _DOTTED, "pale, dotted"),
+    FigureOrigin.MEASURED: Mark(1, _WHOLE, "filled"),
+    FigureOrigin.ESTIMATED: Mark(0.35, _WHOLE, "pale, outlined"),
+    FigureOrigin.VIRTUAL: Mark(0, _WHOLE, "hollow"),
+    FigureOrigin.SIMULATED: Mark(0, _DASHED, "hollow, dashed"),
+    FigureOrigin.IMPORTED: Mark(0.35, _DASHED, "pale, dashed"),
+    FigureOrigin.PREDICTED: Mark(0, _DOTTED, "hollow, dotted"),
+    FigureOrigin.PUBLISHED: Mark(0.35, _DOTTED, "pale, dotted"),
 }
 """How each origin is drawn; no two look alike without colour."""
 

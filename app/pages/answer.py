@@ -23,7 +23,7 @@ from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.choice import Choice
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.objective import ALIASES, QUALITY, Objective
-from odllm_controller.analysis.advice.rerun import Origin
+from odllm_controller.analysis.advice.rerun import RunRequest
 from odllm_controller.analysis.metrics.metrics import METRICS, TASK, Group, Metric, metric
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
@@ -132,7 +132,7 @@ def _quality(aim: Objective, rows: pd.DataFrame) -> Metric:
 def _load(
     path: Path,
     stamp: Stamp,  # noqa: ARG001 - a part of the cache's key
-) -> tuple[Facts, Mapping[str, Origin]]:
+) -> tuple[Facts, Mapping[str, RunRequest]]:
     return prediction.load(path), rerun.load(path)
 
 
@@ -146,7 +146,7 @@ def _answers(view: View, rows: pd.DataFrame, facts: Facts, question: Question) -
         yield from advise(found[found["workload_label"].isin(chosen)], question)
 
 
-def _next(answer: Advice, origins: Mapping[str, Origin], path: Path) -> str:
+def _next(answer: Advice, origins: Mapping[str, RunRequest], path: Path) -> str:
     turning = answer.turning
     if turning is None or turning.run not in origins:
         return ""

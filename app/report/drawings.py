@@ -12,7 +12,7 @@ from app.drawing.captions import caption
 from app.drawing.charts import Axes, chart, shown
 from app.drawing.symbols import Symbol
 from app.report.inline import inline
-from app.report.table import Table, listed
+from app.report.table import WordTable, listed
 from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
 from odllm_controller.analysis.scaling.curves import Against
 from odllm_controller.analysis.scaling.fits import fits
@@ -49,7 +49,7 @@ class Drawing:
     heading: str
     svg: Markup
     caption: str
-    table: Table
+    table: WordTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _left_out(metric: Metric, measured: pd.DataFrame) -> str:
     return f"{metric.label}: drawn for {_MOST_PANELS} of {n_panels} {what}; the table has all"
 
 
-def _table(rows: pd.DataFrame, axes: Axes) -> Table:
+def _table(rows: pd.DataFrame, axes: Axes) -> WordTable:
     columns = {
         "model": "Model",
         "quantization": "Type",

@@ -48,7 +48,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SidebarSelection:
     """What was chosen in the sidebar.
 
     Attributes:
@@ -77,7 +77,7 @@ FILTERS = (
 )
 
 
-def choose(results: pd.DataFrame) -> Selection:
+def choose(results: pd.DataFrame) -> SidebarSelection:
     """Shows all filters in the sidebar.
 
     Args:
@@ -85,4 +85,4 @@ def choose(results: pd.DataFrame) -> Selection:
     """
     with st.sidebar:
         st.header("Show")
-        return Selection(results, {each.key: each.kept(results) for each in FILTERS})
+        return SidebarSelection(results, {each.key: each.kept(results) for each in FILTERS})

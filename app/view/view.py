@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from app.drawing.symbols import Symbol
-from app.view.filters import Selection
+from app.view.filters import SidebarSelection
 from app.view.loading import Stamp
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.results import UnderWay
@@ -30,7 +30,7 @@ class View:
     path: Path
     stamp: Stamp
     results: pd.DataFrame
-    selection: Selection
+    selection: SidebarSelection
     chosen: pd.DataFrame
     run: UnderWay | None
     symbols: Sequence[Symbol]

@@ -8,7 +8,7 @@ import sys
 import threading
 
 from odllm_agent import engines
-from odllm_agent.builds.lines import Told, say
+from odllm_agent.builds.lines import EngineReport, say
 from odllm_agent.contract import Failure
 from odllm_agent.errors import EngineError
 from odllm_agent.processes.child import end_with_parent
@@ -18,7 +18,7 @@ def main(engine: str) -> None:
     """Says what the engine tells, or why it cannot be used."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        say(Told(*engines.told(engine)))
+        say(EngineReport(*engines.told(engine)))
     except EngineError as error:
         say(Failure.of(error))
 

@@ -38,7 +38,7 @@ Note = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """One model of a cache, or a file that is not finished.
 
     Attributes:
@@ -172,7 +172,7 @@ class Shelf:
             self._used.mkdir(parents=True, exist_ok=True)
             (self._used / sha256).touch()
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[CacheEntry, ...]:
         """Everything that takes room, the least recently used first."""
         models: defaultdict[str, dict[Path, os.stat_result]] = defaultdict(dict)
         for path, found in _entries_in(self.files):
@@ -183,7 +183,7 @@ class Shelf:
         entries = [self._entry(key, files, used.get(key)) for key, files in models.items()]
         return tuple(sorted([*entries, *unfinished], key=lambda entry: entry.used_at))
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: CacheEntry) -> bool:
         """Takes an entry away with its notes, unless it is being made or fetched, or is held open.
 
         `room` must be held, and the entry not among those in `held`.
@@ -226,8 +226,8 @@ class Shelf:
 
     def _entry(
         self, sha256: str, files: Mapping[Path, os.stat_result], used: os.stat_result | None
-    ) -> Entry:
-        return Entry(
+    ) -> CacheEntry:
+        return CacheEntry(
             key=sha256,
             paths=tuple(sorted(files)),
             file_bytes=sum(content_bytes(path) for path in files),
@@ -318,8 +318,8 @@ def _read_note(path: Path) -> Note | None:
     return None
 
 
-def _unfinished(path: Path, found: os.stat_result) -> Entry:
-    return Entry(path.stem, (path,), content_bytes(path), _changed_at(found), finished=False)
+def _unfinished(path: Path, found: os.stat_result) -> CacheEntry:
+    return CacheEntry(path.stem, (path,), content_bytes(path), _changed_at(found), finished=False)
 
 
 def _entries_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -24,7 +24,7 @@ from odllm_agent.offline import assignment
 from odllm_agent.offline import execution as offline
 from odllm_agent.offline.assignment import FORMAT, Assignment
 from odllm_agent.offline.execution import Done
-from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, Status, Unprepared
+from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, RunStatus, Unprepared
 from odllm_agent.trials import orders, worker
 from odllm_agent.trials.agenda import Agenda
 
@@ -136,12 +136,12 @@ class _Run:
             The exit status.
         """
         self._logbook.add(_opening(self._asked, sha256))
-        ended = Status.FAILED
+        ended = RunStatus.FAILED
         try:
             n_planned = self._carry_out()
-            ended = Status.FAILED if self._failed else Status.DONE
+            ended = RunStatus.FAILED if self._failed else RunStatus.DONE
         except KeyboardInterrupt:
-            ended = Status.INTERRUPTED
+            ended = RunStatus.INTERRUPTED
             raise
         finally:
             self._logbook.add(Closing(now(), ended))

@@ -34,7 +34,7 @@ _SAVING = frozenset({"low-power", "quiet", "cool", "power", "balance_power"})
 _TIME_ERROR, _TIMEX_BYTES = 5, 208
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """What a finding means for a measurement."""
 
     FINE = "fine"
@@ -55,7 +55,7 @@ class Finding:
     """
 
     subject: str
-    verdict: Verdict
+    verdict: Severity
     told: str
     remedy: str = ""
 
@@ -93,19 +93,19 @@ def of_engines(here: Builds) -> Iterator[Finding]:
         here: The engines of this machine.
     """
     for name, found in here.present.items():
-        yield Finding(name, Verdict.FINE, f"{found.version}, build {found.build.id}")
+        yield Finding(name, Severity.FINE, f"{found.version}, build {found.build.id}")
         yield from _of_build(name, found.build)
-    verdict = Verdict.NOTE if here.present else Verdict.MISSING
+    verdict = Severity.NOTE if here.present else Severity.MISSING
     for name, error in here.absent.items():
         yield Finding(name, verdict, error.message, error.remedy)
 
 
 def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
     if build.untested:
-        yield Finding(f"{name} build", Verdict.NOTE, build.untested)
+        yield Finding(f"{name} build", Severity.NOTE, build.untested)
     elif not build.faults:
         told = f"all {len(build.tests)} types and code paths that were tried compute rightly"
-        yield Finding(f"{name} build", Verdict.FINE, told)
+        yield Finding(f"{name} build", Severity.FINE, told)
     wrong: dict[str, list[str]] = {}
     for fault in build.faults:
         wrong.setdefault(f"the {fault.path} path {fault.told}", []).append(fault.type)
@@ -113,9 +113,9 @@ def _of_build(name: str, build: EngineBuild) -> Iterator[Finding]:
         stuck = [each for each in types if not build.works(each)]
         taken = f"; nothing runs {', '.join(stuck)}" if stuck else "; another path is taken"
         types_told = f"{told} with {', '.join(types)}{taken}"
-        yield Finding(f"{name} build", Verdict.NOTE, types_told, fallback.REMEDIES[name])
+        yield Finding(f"{name} build", Severity.NOTE, types_told, fallback.REMEDIES[name])
     for line in build.passed_over:
-        yield Finding(f"{name} build", Verdict.NOTE, f"not used: {line}", fallback.REMEDIES[name])
+        yield Finding(f"{name} build", Severity.NOTE, f"not used: {line}", fallback.REMEDIES[name])
 
 
 def of_cache(root: Path) -> Finding:
@@ -123,11 +123,11 @@ def of_cache(root: Path) -> Finding:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
-            return Finding("model cache", Verdict.FINE, str(root))
+            return Finding("model cache", Severity.FINE, str(root))
     except OSError as error:
         return Finding(
             "model cache",
-            Verdict.MISSING,
+            Severity.MISSING,
             f"{root} cannot be written: {error.strerror}",
             f"set {place.ROOT_VARIABLE} to a folder that can be written to",
         )
@@ -137,10 +137,10 @@ def of_disk(root: Path, free_bytes: int) -> Finding:
     """Whether there is room for models."""
     told = f"{free_bytes / 1e9:,.1f} GB are free in {root}"
     if free_bytes >= LITTLE_DISK_BYTES:
-        return Finding("disk", Verdict.FINE, told)
+        return Finding("disk", Severity.FINE, told)
     return Finding(
         "disk",
-        Verdict.NOTE,
+        Severity.NOTE,
         told,
         f"free some, or set {place.ROOT_VARIABLE} to a folder on a larger disk",
     )
@@ -150,8 +150,8 @@ def of_memory(available_bytes: int) -> Finding:
     """Whether there is memory for a model."""
     told = f"{available_bytes / 1e9:,.1f} GB can be had without swapping"
     if available_bytes >= LITTLE_MEMORY_BYTES:
-        return Finding("memory", Verdict.FINE, told)
-    return Finding("memory", Verdict.DISTURBS, told, "close what holds much of it")
+        return Finding("memory", Severity.FINE, told)
+    return Finding("memory", Severity.DISTURBS, told, "close what holds much of it")
 
 
 def of_swap(seen: Look, used_bytes: int) -> Finding:
@@ -162,8 +162,8 @@ def of_swap(seen: Look, used_bytes: int) -> Finding:
     elif used_bytes > seen.after.available_bytes:
         told += ", more than what is free in memory"
     else:
-        return Finding("swap", Verdict.FINE, told)
-    return Finding("swap", Verdict.DISTURBS, told, "close what holds much memory")
+        return Finding("swap", Severity.FINE, told)
+    return Finding("swap", Severity.DISTURBS, told, "close what holds much memory")
 
 
 def of_load(seen: Look) -> Finding:
@@ -172,8 +172,8 @@ def of_load(seen: Look) -> Finding:
     told = f"others keep {seen.others_cores:.2f} of {seen.cores} hardware threads busy"
     told = f"{told}: {names}" if names else told
     if "busy" in seen.flags:
-        return Finding("load", Verdict.DISTURBS, told, "end them, or wait until they have ended")
-    return Finding("load", Verdict.FINE, told)
+        return Finding("load", Severity.DISTURBS, told, "end them, or wait until they have ended")
+    return Finding("load", Severity.FINE, told)
 
 
 def of_quota(seen: Look, quota: Quota | None, logical_cores: int) -> Finding:
@@ -185,14 +185,14 @@ def of_quota(seen: Look, quota: Quota | None, logical_cores: int) -> Finding:
         logical_cores: The hardware threads that this process may use.
     """
     if quota is None:
-        return Finding("quota", Verdict.FINE, "no control group limits the processor time")
+        return Finding("quota", Severity.FINE, "no control group limits the processor time")
     told = f"{quota.cores:.3g} of {logical_cores} hardware threads' time, by {quota.group}"
     if quota.cores >= logical_cores and "throttled_by_quota" not in seen.flags:
-        return Finding("quota", Verdict.FINE, told)
+        return Finding("quota", Severity.FINE, told)
     now = ", used up already" if "throttled_by_quota" in seen.flags else ""
     return Finding(
         "quota",
-        Verdict.DISTURBS,
+        Severity.DISTURBS,
         f"{told}{now}: once it is used up, everything in it is stopped till the next period; "
         "threads=auto is the whole cores of it, at least 1",
         "give it more (docker run --cpus, systemd's CPUQuota=), or measure outside of it",
@@ -210,11 +210,11 @@ def of_affinity(logical_cores: int, online_cpus: int | None) -> Iterator[Finding
         return
     told = f"{logical_cores} of {online_cpus} hardware threads may be used"
     if logical_cores >= online_cpus:
-        yield Finding("affinity", Verdict.FINE, told)
+        yield Finding("affinity", Severity.FINE, told)
         return
     yield Finding(
         "affinity",
-        Verdict.NOTE,
+        Severity.NOTE,
         f"{told}: this is measured as a smaller device",
         "allow all (taskset, docker run --cpuset-cpus, systemd's AllowedCPUs=)",
     )
@@ -231,11 +231,11 @@ def of_offline(online_cpus: int | None, present_cpus: int | None) -> Iterator[Fi
         return
     offline = present_cpus - online_cpus
     if offline <= 0:
-        yield Finding("offline", Verdict.FINE, f"all {present_cpus} hardware threads are on")
+        yield Finding("offline", Severity.FINE, f"all {present_cpus} hardware threads are on")
         return
     yield Finding(
         "offline",
-        Verdict.NOTE,
+        Severity.NOTE,
         f"{offline} of {present_cpus} hardware threads are off: nothing runs on them",
         "echo 1 | sudo tee /sys/devices/system/cpu/cpu*/online, "
         "or echo on | sudo tee /sys/devices/system/cpu/smt/control",
@@ -246,18 +246,18 @@ def of_supply(now: DeviceState) -> Finding:
     """Whether the device runs on its battery."""
     charge = "" if now.battery_percent is None else f" at {now.battery_percent:.0f} %"
     if now.on_battery is None and not charge:
-        return Finding("supply", Verdict.FINE, "no battery that tells anything")
+        return Finding("supply", Severity.FINE, "no battery that tells anything")
     if now.on_battery is None:
         told = f"a battery{charge} does not tell whether it feeds the device"
-        return Finding("supply", Verdict.NOTE, told)
+        return Finding("supply", Severity.NOTE, told)
     if now.on_battery:
         return Finding(
             "supply",
-            Verdict.DISTURBS,
+            Severity.DISTURBS,
             f"on battery{charge}",
             "plug the power adapter in, unless the battery is what you measure",
         )
-    return Finding("supply", Verdict.FINE, f"on mains{charge and ', the battery'}{charge}")
+    return Finding("supply", Severity.FINE, f"on mains{charge and ', the battery'}{charge}")
 
 
 def of_profile(now: DeviceState) -> Finding:
@@ -269,17 +269,17 @@ def of_profile(now: DeviceState) -> Finding:
     }
     told = ", ".join(f"{name} {value}" for name, value in settings.items() if value)
     if not told:
-        return Finding("saving", Verdict.NOTE, "the system does not tell how it saves power")
+        return Finding("saving", Severity.NOTE, "the system does not tell how it saves power")
     # With a preference, powersave is only the name of what follows the load.
     slowest = now.governor == "powersave" and now.energy_preference is None
     if slowest or _SAVING & {now.power_profile, now.energy_preference}:
         return Finding(
             "saving",
-            Verdict.DISTURBS,
+            Severity.DISTURBS,
             told,
             "powerprofilesctl set performance, or sudo cpupower frequency-set -g performance",
         )
-    return Finding("saving", Verdict.FINE, told)
+    return Finding("saving", Severity.FINE, told)
 
 
 def of_heat(seen: Look) -> Finding:
@@ -290,13 +290,13 @@ def of_heat(seen: Look) -> Finding:
         throttled = "it throttles" if "throttled" in seen.flags else ""
         return Finding(
             "heat",
-            Verdict.DISTURBS,
+            Severity.DISTURBS,
             ", and ".join(filter(None, (told, throttled))),
             "let it cool down, free its vents; cooldown.below_c lets trials wait",
         )
     if not told:
-        return Finding("heat", Verdict.NOTE, "the device does not tell its temperature")
-    return Finding("heat", Verdict.FINE, told)
+        return Finding("heat", Severity.NOTE, "the device does not tell its temperature")
+    return Finding("heat", Severity.FINE, told)
 
 
 def of_clock(now: datetime, installed_at: datetime, kept: bool | None) -> Finding:
@@ -311,15 +311,15 @@ def of_clock(now: datetime, installed_at: datetime, kept: bool | None) -> Findin
     if now < installed_at:
         return Finding(
             "clock",
-            Verdict.DISTURBS,
+            Severity.DISTURBS,
             f"it says {now:%Y-%m-%d %H:%M} UTC, before ODLLM was installed "
             f"({installed_at:%Y-%m-%d})",
             remedy,
         )
     told = f"{now:%Y-%m-%d %H:%M} UTC"
     if kept is False:
-        return Finding("clock", Verdict.NOTE, f"{told}, kept by no time server", remedy)
-    return Finding("clock", Verdict.FINE, told)
+        return Finding("clock", Severity.NOTE, f"{told}, kept by no time server", remedy)
+    return Finding("clock", Severity.FINE, told)
 
 
 def of_hypervisor(virtual: bool) -> Iterator[Finding]:
@@ -327,7 +327,7 @@ def of_hypervisor(virtual: bool) -> Iterator[Finding]:
     if virtual:
         yield Finding(
             "hypervisor",
-            Verdict.DISTURBS,
+            Severity.DISTURBS,
             "this is a virtual machine: others may slow it down, unseen",
             "measure on the machine itself",
         )
@@ -335,7 +335,7 @@ def of_hypervisor(virtual: bool) -> Iterator[Finding]:
 
 def missing(findings: Sequence[Finding]) -> bool:
     """Whether something is missing without which nothing can be measured."""
-    return any(finding.verdict is Verdict.MISSING for finding in findings)
+    return any(finding.verdict is Severity.MISSING for finding in findings)
 
 
 def _free_bytes(root: Path) -> int:

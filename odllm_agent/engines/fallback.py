@@ -31,7 +31,7 @@ REMEDIES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RunnableEngine:
     """What a model is run with.
 
     Attributes:
@@ -77,7 +77,7 @@ UNTRIED = Tried({}, 1)
 """Of a device that has told nothing."""
 
 
-def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> Choice:
+def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> RunnableEngine:
     """What an engine can run model files with on a device: as it was asked for, or the next best.
 
     Args:
@@ -88,7 +88,7 @@ def choice(engine: Engine, tried: Tried, files: Iterable[ModelFile]) -> Choice:
     build = tried.builds.get(engine.name)
     choose = _CHOICES.get(engine.name)
     if build is None or choose is None or not build.faults:
-        return Choice(engine)
+        return RunnableEngine(engine)
     types = frozenset(name for file in files for name in file.tensor_types)
     return choose(engine, build, types, tried.cores)
 
@@ -137,16 +137,20 @@ def openvino_path(settings: Mapping[str, Scalar], cores: int) -> str:
     return f"{settings['attention']}, {count}{exact}"
 
 
-def _llama_cpp(engine: Engine, build: EngineBuild, types: frozenset[str], _: int) -> Choice:
+def _llama_cpp(engine: Engine, build: EngineBuild, types: frozenset[str], _: int) -> RunnableEngine:
     cache = {str(engine.settings[f"kv_type_{each}"]).upper() for each in "kv"}
     broken = tuple(_faults(build, types | cache, (PLAIN,)))
     if broken:
-        return Choice(engine, broken, _unusable(engine, broken))
+        return RunnableEngine(engine, broken, _unusable(engine, broken))
     faults = _repacked(build, types) if engine.settings["repack"] else ()
-    return _changed(engine, _with(engine, repack=False), faults) if faults else Choice(engine)
+    return (
+        _changed(engine, _with(engine, repack=False), faults) if faults else RunnableEngine(engine)
+    )
 
 
-def _openvino(engine: Engine, build: EngineBuild, types: frozenset[str], cores: int) -> Choice:
+def _openvino(
+    engine: Engine, build: EngineBuild, types: frozenset[str], cores: int
+) -> RunnableEngine:
     alike = frozenset(_ALIKE.get(name, name) for name in types)
     found: tuple[PathTest, ...] = ()
     for candidate in _openvino_candidates(engine):
@@ -155,7 +159,7 @@ def _openvino(engine: Engine, build: EngineBuild, types: frozenset[str], cores: 
         if not faults:
             return _changed(engine, candidate, found)
         found += faults
-    return Choice(engine, found, _unusable(engine, found))
+    return RunnableEngine(engine, found, _unusable(engine, found))
 
 
 def _openvino_candidates(engine: Engine) -> Iterator[Engine]:
@@ -188,11 +192,11 @@ def _unusable(engine: Engine, faults: Iterable[PathTest]) -> str:
     return f"this build of {engine.name} cannot run it: {told}"
 
 
-def _changed(asked: Engine, engine: Engine, faults: tuple[PathTest, ...]) -> Choice:
+def _changed(asked: Engine, engine: Engine, faults: tuple[PathTest, ...]) -> RunnableEngine:
     changed = {
         name: value for name, value in engine.settings.items() if value != asked.settings[name]
     }
-    return Choice(engine, faults, changed=changed)
+    return RunnableEngine(engine, faults, changed=changed)
 
 
 def _without_figures(fault: PathTest) -> str:
@@ -205,7 +209,7 @@ def _with(engine: Engine, **settings: Scalar) -> Engine:
     return replace(engine, settings={**engine.settings, **settings})
 
 
-_CHOICES: Mapping[str, Callable[[Engine, EngineBuild, frozenset[str], int], Choice]] = {
+_CHOICES: Mapping[str, Callable[[Engine, EngineBuild, frozenset[str], int], RunnableEngine]] = {
     "llama_cpp": _llama_cpp,
     "openvino": _openvino,
 }

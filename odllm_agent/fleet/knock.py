@@ -20,7 +20,7 @@ _PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HeadAnswer:
     """What a head says.
 
     Attributes:
@@ -32,7 +32,7 @@ class Answer:
     device_ids: tuple[str, ...]
 
 
-def knock(address: Address, environment: Mapping[str, str]) -> Answer:
+def knock(address: Address, environment: Mapping[str, str]) -> HeadAnswer:
     """Asks a head what it runs.
 
     Args:
@@ -67,7 +67,7 @@ def _reach(address: Address) -> None:
         raise _unreachable(address, error.strerror or str(error)) from error
 
 
-def _answer(address: Address, stdout: bytes, stderr: bytes) -> Answer:
+def _answer(address: Address, stdout: bytes, stderr: bytes) -> HeadAnswer:
     """What the asking process says.
 
     Args:
@@ -84,7 +84,7 @@ def _answer(address: Address, stdout: bytes, stderr: bytes) -> Answer:
             )
         if "unreachable" in told:
             raise _unreachable(address, told["unreachable"])
-        return Answer(Versions(**told["versions"]), tuple(told["device_ids"]))
+        return HeadAnswer(Versions(**told["versions"]), tuple(told["device_ids"]))
     except (IndexError, ValueError, TypeError, KeyError) as error:
         lines = stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
         raise _unreachable(address, lines[-1]) from error

@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ArchitectureFamily:
     """What models of one family share.
 
     Attributes:
@@ -51,7 +51,7 @@ class Architecture:
         tied: Whether input and output share their embeddings.
     """
 
-    family: Family
+    family: ArchitectureFamily
     layers: int
     width: int
     ffn: int
@@ -101,7 +101,7 @@ class Architecture:
 ROPE_FACTORS = "rope_freqs.weight"
 """The tensor of what each rotary frequency is divided by; Llama 3.1 and 3.2 have it."""
 
-QWEN2 = Family(
+QWEN2 = ArchitectureFamily(
     name="qwen2",
     tokenizer="qwen2",
     begins_texts=False,
@@ -111,7 +111,7 @@ QWEN2 = Family(
     rope_factor=1,
     attention_bias=True,
 )
-LLAMA3_1 = Family(
+LLAMA3_1 = ArchitectureFamily(
     name="llama",
     tokenizer="llama-bpe",
     begins_texts=True,

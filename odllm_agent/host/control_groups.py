@@ -23,7 +23,7 @@ _MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (/\S*) \S+ (?:\S+ )*?- (\S+) \S* (\S*)$
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class GroupMembership:
     """Where a process stands in the control groups, as /proc tells it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Membership:
     root: Path = Path("/")
 
     @classmethod
-    def here(cls) -> "Membership":
+    def here(cls) -> "GroupMembership":
         """That of this process; of nothing on a system without /proc."""
         own = Path("/proc/self")
         return cls(_read_paths(own / "cgroup"), _read_paths(own / "mountinfo"))
@@ -136,7 +136,7 @@ def cached_bytes(memory_stat: str) -> int:
     return sum(int(fields.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
 
 
-def memory_groups(of: Membership) -> tuple[MemoryGroup, ...]:
+def memory_groups(of: GroupMembership) -> tuple[MemoryGroup, ...]:
     """The memory control groups whose limits bind a process."""
     files = {
         1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"),
@@ -199,7 +199,7 @@ def throttled_periods(cpu_stat: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def cpu_groups(of: Membership) -> tuple[CpuGroup, ...]:
+def cpu_groups(of: GroupMembership) -> tuple[CpuGroup, ...]:
     """The control groups whose quotas of processor time bind a process."""
     files = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
     return tuple(

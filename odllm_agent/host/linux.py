@@ -18,7 +18,7 @@ from odllm_agent.files.small_files import list_folder, read_cpus, read_int, read
 from odllm_agent.host import heat
 from odllm_agent.host.control_groups import (
     CpuGroup,
-    Membership,
+    GroupMembership,
     MemoryGroup,
     Quota,
     cpu_groups,
@@ -287,12 +287,12 @@ def _sensors() -> Sensors:
 
 @functools.cache
 def _memory_groups() -> tuple[MemoryGroup, ...]:
-    return memory_groups(Membership.here())
+    return memory_groups(GroupMembership.here())
 
 
 @functools.cache
 def _cpu_groups() -> tuple[CpuGroup, ...]:
-    return cpu_groups(Membership.here())
+    return cpu_groups(GroupMembership.here())
 
 
 @functools.cache

@@ -35,7 +35,7 @@ _KINDS = ("battery", "ups", *_ADAPTERS)
 _ONLINE = (0, 1, 2)
 
 
-class Status(StrEnum):
+class ChargeStatus(StrEnum):
     """What a battery says that it does."""
 
     DISCHARGING = "discharging"
@@ -64,10 +64,10 @@ class Battery:
         """Whether the slot holds a battery, as far as it tells."""
         return read_int(self.folder / "present") != 0
 
-    def status(self) -> Status:
+    def status(self) -> ChargeStatus:
         """What it says that it does; unknown where it does not tell."""
         word = (read_word(self.folder / "status") or "").lower()
-        return Status(word) if word in set(Status) else Status.UNKNOWN
+        return ChargeStatus(word) if word in set(ChargeStatus) else ChargeStatus.UNKNOWN
 
     def percent(self) -> float | None:
         """How full it is, or `None` where it does not tell."""
@@ -139,9 +139,9 @@ class Supplies:
         states = {battery.status() for battery in self.batteries()}
         if not states:
             return None
-        if Status.DISCHARGING in states:
+        if ChargeStatus.DISCHARGING in states:
             return True
-        if Status.CHARGING in states or Status.UNKNOWN not in states:
+        if ChargeStatus.CHARGING in states or ChargeStatus.UNKNOWN not in states:
             return False
         plugged_in = _told(self.adapters)
         return not any(plugged_in) if plugged_in else None

@@ -17,14 +17,14 @@ from collections.abc import Mapping, Sequence
 from odllm_agent.contract import Energy, MeterReport, Method, Phase, PowerSample
 from odllm_agent.errors import UsageError
 from odllm_agent.meters import base
-from odllm_agent.meters.base import Meter, Reading
+from odllm_agent.meters.base import Meter, MeterReading
 from odllm_agent.meters.energy import trace
 from odllm_agent.meters.request import Request
 
 __all__ = [
     "AUTO",
     "Meter",
-    "Reading",
+    "MeterReading",
     "Readings",
     "energies",
     "long_enough_s",
@@ -37,7 +37,7 @@ __all__ = [
 
 AUTO = "auto"
 
-Readings = tuple[Mapping[str, Reading], ...]
+Readings = tuple[Mapping[str, MeterReading], ...]
 """One reading of every meter, in their order."""
 
 # Each edge of a window may be off by one of the counter's periods, so that at twenty of them both

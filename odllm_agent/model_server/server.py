@@ -14,7 +14,7 @@ _END_AFTER_S = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListenAddress:
     """Where the server listens.
 
     Attributes:
@@ -26,7 +26,7 @@ class Place:
     url: str
 
 
-def listen(address: str, port: int, *, tls: bool) -> Place:
+def listen(address: str, port: int, *, tls: bool) -> ListenAddress:
     """Takes an address and a port.
 
     Args:
@@ -46,7 +46,9 @@ def listen(address: str, port: int, *, tls: bool) -> Place:
             "name an address of this machine and a free port",
         ) from error
     host = f"[{address}]" if family == socket.AF_INET6 else address
-    return Place(listening, f"{'https' if tls else 'http'}://{host}:{listening.getsockname()[1]}")
+    return ListenAddress(
+        listening, f"{'https' if tls else 'http'}://{host}:{listening.getsockname()[1]}"
+    )
 
 
 def server(application: ASGIApp, tls: Path | None) -> uvicorn.Server:

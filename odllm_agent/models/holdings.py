@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from odllm_agent.cache.cache import Cache
-from odllm_agent.cache.shelf import Entry, Note
+from odllm_agent.cache.shelf import CacheEntry, Note
 from odllm_agent.contract import Holding, ModelRequest, Source
 from odllm_agent.errors import ModelError, ModelMissing
 from odllm_agent.files.checksum import joint_sha256, read_through
@@ -90,7 +90,7 @@ def told(notes: Iterable[Note], names: Mapping[str, str]) -> str:
     return "; ".join(_note_text(note, names) for note in notes)
 
 
-def type_of(entry: Entry) -> str:
+def type_of(entry: CacheEntry) -> str:
     """The type of a model of the cache, or why there is none."""
     if not entry.finished:
         return "unfinished"
@@ -106,7 +106,7 @@ def short(text: str) -> str:
     return text[:_SHOWN_DIGITS] if _SHA256.fullmatch(text) else text
 
 
-def _holding(entry: Entry, notes: Notes, names: Mapping[str, str]) -> Holding:
+def _holding(entry: CacheEntry, notes: Notes, names: Mapping[str, str]) -> Holding:
     return Holding(
         sha256=entry.key,
         origin=told(notes.get(entry.key, ()), names),

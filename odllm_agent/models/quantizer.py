@@ -22,7 +22,7 @@ _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
     r"size = [^(]+(\((?P<new_type>\w+)\))?"
 )
-_WORK = child.Work(
+_WORK = child.ChildWork(
     program="quantizer",
     library="llama.cpp",
     if_killed="close other programs, or quantize the model on a larger machine",

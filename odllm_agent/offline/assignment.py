@@ -30,7 +30,7 @@ _NOT_ONE = "write it with `odllm plan +experiment=NAME --device-file DEVICE --ou
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
+class PlannedExperiment:
     """The experiment that is carried out, as a store records it.
 
     Attributes:
@@ -80,7 +80,7 @@ class Assignment:
     """
 
     format: int
-    experiment: Experiment
+    experiment: PlannedExperiment
     device: Device
     requests: tuple[ModelRequest, ...]
     engines: tuple[Engine, ...]

@@ -32,7 +32,7 @@ from odllm_agent.contract import (
 from odllm_agent.errors import DiskFull, UsageError
 from odllm_agent.failures import LeftOut
 from odllm_agent.files.place import FULL
-from odllm_agent.offline.assignment import Experiment, refuse_other_format
+from odllm_agent.offline.assignment import PlannedExperiment, refuse_other_format
 from odllm_agent.trials import sanity
 
 
@@ -54,7 +54,7 @@ class Opening:
     assignment_sha256: str
     started_at: datetime
     command: str
-    experiment: Experiment
+    experiment: PlannedExperiment
     device: Device
     skips: tuple[Skip, ...]
 
@@ -89,7 +89,7 @@ class Unprepared:
     failure: Failure
 
 
-class Status(StrEnum):
+class RunStatus(StrEnum):
     """How a run ended."""
 
     DONE = "done"
@@ -107,7 +107,7 @@ class Closing:
     """
 
     ended_at: datetime
-    status: Status
+    status: RunStatus
 
 
 Entry = (

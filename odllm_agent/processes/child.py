@@ -25,7 +25,7 @@ _FIRST_WINDOWS_CRASH = 0xC0000000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ChildWork:
     """What a child does, as its errors name it.
 
     Attributes:

@@ -10,7 +10,7 @@ _MEANING = "times are right, and what it answers there says nothing of it"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ContextUse:
     """What a model is asked, as far as it fills its context.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asked:
         )
 
 
-def beyond(asked: Iterable[Asked]) -> tuple[str, ...]:
+def beyond(asked: Iterable[ContextUse]) -> tuple[str, ...]:
     """What goes beyond the context that its model was made for; what is alike in one line."""
     alike: dict[tuple[str, str], list[str]] = {}
     for each in asked:

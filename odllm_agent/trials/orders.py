@@ -22,11 +22,11 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.engines import fallback
-from odllm_agent.engines.fallback import Choice, Tried
+from odllm_agent.engines.fallback import RunnableEngine, Tried
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.engines.work import ceiling_types
 from odllm_agent.trials import context
-from odllm_agent.trials.context import Asked
+from odllm_agent.trials.context import ContextUse
 
 Subject = Reading | Exam
 Bases = Mapping[str, ModelFile | Failure]
@@ -76,7 +76,9 @@ def fallbacks(
     return (*passed_over, *lines)
 
 
-def _choices(device: Device, engines: Sequence[Engine], file: ModelFile) -> Iterator[Choice]:
+def _choices(
+    device: Device, engines: Sequence[Engine], file: ModelFile
+) -> Iterator[RunnableEngine]:
     found = (fallback.choice(engine, Tried.of(device), [file]) for engine in engines)
     return (choice for choice in found if not choice.unusable)
 
@@ -85,8 +87,8 @@ def beyond_context(
     planned: Iterable[Trial], checked: Iterable[QualityCheck] = ()
 ) -> tuple[str, ...]:
     """What goes beyond the context that its model was made for, a line each."""
-    workloads = (Asked.of_workload(each.model, each.workload) for each in planned)
-    readings = (Asked.of_reading(each.model, each.reading) for each in checked if each.reading)
+    workloads = (ContextUse.of_workload(each.model, each.workload) for each in planned)
+    readings = (ContextUse.of_reading(each.model, each.reading) for each in checked if each.reading)
     return context.beyond((*workloads, *readings))
 
 

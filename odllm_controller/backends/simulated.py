@@ -17,7 +17,7 @@ _ANSWER_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedAgent:
+class SimulatedAgentHandle:
     """The agent of one simulated device, asked over Ray.
 
     Attributes:
@@ -64,7 +64,7 @@ def opened(asked: FleetConfig, _: tuple[str, ...]) -> Iterator[LocalFleet]:
         yield LocalFleet(agents(asked.devices or 1, asked.actors or 1))
 
 
-def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgent]:
+def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgentHandle]:
     """The agents of simulated devices, dealt out to actors on the Ray that this process is in.
 
     Args:
@@ -75,7 +75,7 @@ def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgent]:
     Raises:
         DispatchError: An actor does not start.
     """
-    found: list[SimulatedAgent] = []
+    found: list[SimulatedAgentHandle] = []
     for first in range(min(actors, devices)):
         numbers = range(first, devices, actors)
         actor = SimulatedActor.options(  # type: ignore[attr-defined]
@@ -83,5 +83,5 @@ def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgent]:
         ).remote(numbers, seed)
         asked = [actor.ask.remote(number, "device", ((),)) for number in numbers]
         described = [answer(each, _ANSWER_TIMEOUT_S) for each in asked]
-        found += map(SimulatedAgent, described, [actor] * len(numbers), numbers)
+        found += map(SimulatedAgentHandle, described, [actor] * len(numbers), numbers)
     return sorted(found, key=lambda agent: agent.number)

@@ -61,7 +61,7 @@ ORDER BY trial_id, started_at, phase DESC
 """  # noqa: S608 - our own text
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """How results are written."""
 
     PARQUET = "parquet"
@@ -71,15 +71,15 @@ class Format(StrEnum):
 
 
 Writer: TypeAlias = Callable[[pa.Table, BinaryIO], None]
-_WRITERS: Mapping[Format, Writer] = {
-    Format.PARQUET: write_parquet,
-    Format.CSV: write_csv,
-    Format.JSON_LINES: write_json_lines,
+_WRITERS: Mapping[ExportFormat, Writer] = {
+    ExportFormat.PARQUET: write_parquet,
+    ExportFormat.CSV: write_csv,
+    ExportFormat.JSON_LINES: write_json_lines,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExportOptions:
     """What `odllm export` was asked.
 
     Attributes:
@@ -90,12 +90,12 @@ class Options:
     """
 
     out: Path
-    format: Format
+    format: ExportFormat
     run: str | None
     store: Path
 
     @classmethod
-    def of(cls, arguments: Sequence[str]) -> "Options":
+    def of(cls, arguments: Sequence[str]) -> "ExportOptions":
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = Parser(
             prog="odllm export",
@@ -105,22 +105,22 @@ class Options:
         parser.add_argument(
             "out", type=typed_path, metavar="OUT", help="a file, or - for the output"
         )
-        parser.add_argument("--format", choices=list(map(str, Format)))
+        parser.add_argument("--format", choices=list(map(str, ExportFormat)))
         parser.add_argument("--run", help="of this run alone; `odllm explore` lists them")
         parser.add_argument(
             "--store", type=typed_path, default=_STORE, help=f"{_STORE} unless told"
         )
         known = parser.parse_args(list(arguments))
         try:
-            chosen = Format(known.format) if known.format else _format_of(known.out)
-            if chosen is Format.PARQUET and known.out == STANDARD:
+            chosen = ExportFormat(known.format) if known.format else _format_of(known.out)
+            if chosen is ExportFormat.PARQUET and known.out == STANDARD:
                 raise UsageError("Parquet is no text", "name a file, or another --format")
         except UsageError as error:
             parser.error(str(error))
         return cls(known.out, chosen, known.run, known.store)
 
 
-def export(options: Options, console: Console) -> None:
+def export(options: ExportOptions, console: Console) -> None:
     """Writes the results that were asked for.
 
     Args:
@@ -135,7 +135,7 @@ def export(options: Options, console: Console) -> None:
         account.find(options.store, options.run)
     rows = store.read_table(options.store, _RESULTS, {"run": options.run})
     with _opened(options) as file:
-        if options.format is Format.LLAMA_BENCH:
+        if options.format is ExportFormat.LLAMA_BENCH:
             told = _write_tests(rows, options, file)
         else:
             _WRITERS[options.format](rows, file)
@@ -143,17 +143,17 @@ def export(options: Options, console: Console) -> None:
         console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _format_of(out: Path) -> Format:
+def _format_of(out: Path) -> ExportFormat:
     ending = out.suffix.removeprefix(".").lower()
     if ending in set(_WRITERS):
-        return Format(ending)
+        return ExportFormat(ending)
     raise UsageError(
         f"the ending of {out} names no format",
         f"end it in {', '.join(f'.{each}' for each in _WRITERS)}, or tell --format",
     )
 
 
-def _write_tests(rows: pa.Table, options: Options, file: BinaryIO) -> str:
+def _write_tests(rows: pa.Table, options: ExportOptions, file: BinaryIO) -> str:
     """Writes a line per trial, phase and round, and tells what had to be left out."""
     trials = {row["trial_id"]: row for row in rows.to_pylist() if row["repeats"]}
     windows = store.read(options.store, _WINDOWS, {"run": options.run})
@@ -177,7 +177,7 @@ def _rounds(windows: pd.DataFrame) -> Iterator[tuple[str, Windows]]:
 
 
 @contextlib.contextmanager
-def _opened(options: Options) -> Iterator[BinaryIO]:
+def _opened(options: ExportOptions) -> Iterator[BinaryIO]:
     """The file, which stands in its place only once it is whole, or the standard output."""
     if options.out == STANDARD:
         with streams.until_unread():

@@ -31,7 +31,7 @@ from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures, diges
 from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.reading import taken
 from odllm_controller.exchange.sessions import placed
-from odllm_controller.exchange.source import Source, opened
+from odllm_controller.exchange.source import ImportSource, opened
 from odllm_controller.store import Run, Store
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ Exit status: 0 done, 1 something was not understood or there was nothing, 2 wron
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ImportOptions:
     """What `odllm import` was asked.
 
     Attributes:
@@ -75,7 +75,7 @@ class Options:
     device: str | None = None
 
     @classmethod
-    def of(cls, arguments: Sequence[str]) -> "Options":
+    def of(cls, arguments: Sequence[str]) -> "ImportOptions":
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = Parser(
             prog="odllm import",
@@ -126,7 +126,7 @@ class Imported:
         return not (self.refused or self.reason)
 
 
-def import_files(options: Options, console: Console) -> bool:
+def import_files(options: ImportOptions, console: Console) -> bool:
     """Stores the results of files, and tells what became of each.
 
     Args:
@@ -170,7 +170,7 @@ def import_file(path: Path, store: Store, device: str | None = None) -> Imported
         return Imported(str(path), (), 0, {}, str(error))
 
 
-def _import_run(source: Source, store: Store, device: str | None) -> Imported:
+def _import_run(source: ImportSource, store: Store, device: str | None) -> Imported:
     if device:
         raise UsageError(f"{source.path} names its device itself", "leave out --device for it")
     importer = _Importer(store)
@@ -197,7 +197,7 @@ class _Figures:
         store: Where they go.
     """
 
-    def __init__(self, source: Source, store: Store) -> None:
+    def __init__(self, source: ImportSource, store: Store) -> None:
         self._source = source
         self._store = store
         self._n_results = 0
@@ -301,7 +301,7 @@ def _of_line(reason: str, n_more: int) -> str:
     return f"{reason}; and {n_more} more in this line" if n_more else reason
 
 
-def _nothing(source: Source) -> str:
+def _nothing(source: ImportSource) -> str:
     source.file.seek(0)
     return "there is no record in it" if source.file.read(1) else "it is empty"
 
@@ -370,7 +370,7 @@ class _Importer:
     def end(self) -> None:
         """Ends a run that did not do so itself, with the last that is known of it."""
         if self._last_at:
-            self._store.end_run(self.runs[-1], self._last_at, logbook.Status.INTERRUPTED)
+            self._store.end_run(self.runs[-1], self._last_at, logbook.RunStatus.INTERRUPTED)
 
     def _begin(self, opening: Opening) -> None:
         self.end()

@@ -18,7 +18,7 @@ from odllm_agent.terminal.visible import visible_lines
 from odllm_controller.backends import opened
 from odllm_controller.cli import table, verbose
 from odllm_controller.cli.commands import fleet_models
-from odllm_controller.cli.preview import Options, preview
+from odllm_controller.cli.preview import PlanOptions, preview
 from odllm_controller.cli.progress import RunProgress
 from odllm_controller.experiment import config
 from odllm_controller.overrides import line
@@ -158,15 +158,15 @@ def _run(arguments: list[str]) -> int:
 
 
 def _plan(arguments: list[str]) -> int:
-    options = Options.of(arguments)
+    options = PlanOptions.of(arguments)
 
     def told(experiment: config.Experiment, _: str) -> int:
         return DONE if preview(experiment, options, table.console()) else SOME_FAILED
 
-    return _composed(options.overrides, "odllm plan", told, options=Options.NAMES)
+    return _composed(options.overrides, "odllm plan", told, options=PlanOptions.NAMES)
 
 
-def _fleet_models(options: fleet_models.Options) -> int:
+def _fleet_models(options: fleet_models.FleetModelsOptions) -> int:
     console = table.console()
     if options.action == "list":
         return _guarded(lambda: _status(fleet_models.list_models(options, console)))
@@ -175,7 +175,7 @@ def _fleet_models(options: fleet_models.Options) -> int:
         options.overrides,
         f"odllm fleet models {options.action}",
         lambda experiment, _: _status(action(experiment, options, console)),
-        options=fleet_models.Options.NAMES,
+        options=fleet_models.FleetModelsOptions.NAMES,
     )
 
 
@@ -248,7 +248,7 @@ def _app(module: str, arguments: list[str]) -> int:
 
 def _fleet(arguments: list[str]) -> int:
     if arguments[:1] == ["models"]:
-        return _fleet_models(fleet_models.Options.of(arguments[1:]))
+        return _fleet_models(fleet_models.FleetModelsOptions.of(arguments[1:]))
     from odllm_controller.cli.commands.fleet import fleet  # noqa: PLC0415 - a run needs none of it
 
     return _guarded(lambda: fleet(arguments))
@@ -257,7 +257,7 @@ def _fleet(arguments: list[str]) -> int:
 def _import(arguments: list[str]) -> int:
     from odllm_controller.cli import importing  # noqa: PLC0415 - a run needs none of it
 
-    options = importing.Options.of(arguments)
+    options = importing.ImportOptions.of(arguments)
     return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
 
 
@@ -274,7 +274,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
 def _export(arguments: list[str]) -> int:
     from odllm_controller.cli import exporting  # noqa: PLC0415 - a run needs none of it
 
-    options = exporting.Options.of(arguments)
+    options = exporting.ExportOptions.of(arguments)
 
     def told() -> int:
         exporting.export(options, table.console(stderr=True))

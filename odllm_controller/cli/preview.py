@@ -15,7 +15,7 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.host.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.trials import context
-from odllm_agent.trials.context import Asked
+from odllm_agent.trials.context import ContextUse
 from odllm_controller.analysis.queries import speeds
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.cli.table import MISSING, Column, context_cell, number, print_rows
@@ -45,7 +45,7 @@ Exit status: 0 done, 2 wrong usage, 3 of some trials nothing can be told.
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class PlanOptions:
     """What `odllm plan` was asked beside the overrides.
 
     Attributes:
@@ -63,7 +63,7 @@ class Options:
     overrides: tuple[str, ...]
 
     @classmethod
-    def of(cls, arguments: Sequence[str]) -> "Options":
+    def of(cls, arguments: Sequence[str]) -> "PlanOptions":
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = Parser(
             prog="odllm plan",
@@ -86,7 +86,7 @@ class Options:
         return cls(known.json, known.device_file, known.out, tuple(overrides))
 
 
-def preview(experiment: Experiment, options: Options, console: Console) -> bool:
+def preview(experiment: Experiment, options: PlanOptions, console: Console) -> bool:
     """Tells what an experiment will need.
 
     Args:
@@ -133,13 +133,13 @@ def _notes(experiment: Experiment, device: Device, forecasts: Sequence[Forecast]
         yield f"{device.label}: {line}"
 
 
-def _asked(experiment: Experiment, forecasts: Sequence[Forecast]) -> Iterator[Asked]:
+def _asked(experiment: Experiment, forecasts: Sequence[Forecast]) -> Iterator[ContextUse]:
     reading = plan.reading(experiment.quality, "") if experiment.quality.metrics else None
     for each in forecasts:
         if each.model:
-            yield Asked.of_workload(each.model, each.candidate.workload)
+            yield ContextUse.of_workload(each.model, each.candidate.workload)
             if reading and not each.model.no_quality:
-                yield Asked.of_reading(each.model, reading)
+                yield ContextUse.of_reading(each.model, reading)
 
 
 def _is_chosen(experiment: Experiment, agent: Agent) -> bool:

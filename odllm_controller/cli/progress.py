@@ -18,14 +18,14 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from odllm_agent.contract import Device, ModelRequest, Progress, Result
-from odllm_controller.run.course import Course, Standing
+from odllm_controller.run.course import Course, CourseState
 
 _GB = 1e9
 _TOLD = {
-    Standing.AWAY: "away",
-    Standing.HELD: "held",
-    Standing.WAITING: "waiting",
-    Standing.DONE: "done",
+    CourseState.AWAY: "away",
+    CourseState.HELD: "held",
+    CourseState.WAITING: "waiting",
+    CourseState.DONE: "done",
 }
 
 # The bar is drawn on the cores that are measured, so it moves seldom.

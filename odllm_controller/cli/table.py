@@ -19,7 +19,7 @@ from odllm_agent.contract import Method, Phase
 from odllm_agent.statistics.bootstrap import Interval
 from odllm_agent.terminal.visible import visible
 from odllm_controller.analysis.claims import drift
-from odllm_controller.analysis.claims.drift import Drift, Verdict
+from odllm_controller.analysis.claims.drift import Drift, DriftVerdict
 from odllm_controller.analysis.compare import comparison
 from odllm_controller.analysis.compare.comparison import Comparison
 from odllm_controller.analysis.metrics import metrics
@@ -348,12 +348,12 @@ def ratio_column(heading: str, name: str, *, optional: bool = False) -> Column:
 
 
 _ADVICE = {
-    Verdict.DRIFT: (
+    DriftVerdict.DRIFT: (
         "{}. Rounds of shuffled order keep comparisons fair; for absolute figures let the device "
         "come to rest and measure again"
     ),
-    Verdict.NONE_SEEN: "none seen, {}",
-    Verdict.UNDECIDED: "undecided, {}; more rounds would tell",
+    DriftVerdict.NONE_SEEN: "none seen, {}",
+    DriftVerdict.UNDECIDED: "undecided, {}; more rounds would tell",
 }
 
 _COLUMNS = (

@@ -28,7 +28,7 @@ Row: TypeAlias = Mapping[str, str | None]
 
 
 @dataclass(slots=True)
-class Table:
+class SeparatedTable:
     """A table that is being read.
 
     Attributes:
@@ -74,7 +74,7 @@ class Table:
         return dict(zip(self.names, cells, strict=True))
 
 
-def table_of(line: str) -> Table | None:
+def table_of(line: str) -> SeparatedTable | None:
     """The table that a line is the heading of, or `None` if it is no such line.
 
     Args:
@@ -89,7 +89,7 @@ def table_of(line: str) -> Table | None:
             continue
         known = any(wanted.issubset(names) for wanted in (_BENCH, _RESULTS))
         if known and len(set(names)) == len(names):
-            return Table(delimiter, names)
+            return SeparatedTable(delimiter, names)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from odllm_agent.offline.logbook import Damage
 from odllm_controller.exchange import cells, json_record
-from odllm_controller.exchange.cells import Table
+from odllm_controller.exchange.cells import SeparatedTable
 from odllm_controller.exchange.llama_bench import markdown as bench_markdown
 from odllm_controller.exchange.llama_bench import sql as bench_sql
 
@@ -41,7 +41,7 @@ def records(text: str) -> Numbered:
     Args:
         text: A text whose lines end in a line feed.
     """
-    with contextlib.closing(bench_sql.Tables()) as sql:
+    with contextlib.closing(bench_sql.SqlTables()) as sql:
         reader = _Reader(text, sql)
         while reader.more:
             yield from reader.next()
@@ -51,11 +51,11 @@ def records(text: str) -> Numbered:
 class _Reader:
     """Reads on from one place of a text to the next."""
 
-    def __init__(self, text: str, sql: bench_sql.Tables) -> None:
+    def __init__(self, text: str, sql: bench_sql.SqlTables) -> None:
         self._text = text
         self._sql = sql
-        self._markdown = bench_markdown.Tables()
-        self._table: Table | None = None
+        self._markdown = bench_markdown.MarkdownTables()
+        self._table: SeparatedTable | None = None
         self._place, self._number = 0, 1
         self._arrays: list[int] = []
         self._is_torn, self._was_torn, self._torn_to = False, False, 0
@@ -165,7 +165,7 @@ class _Reader:
                 return
         yield from ((number, found) for found in self._sql.taken(statement))
 
-    def _row(self, table: Table) -> None:
+    def _row(self, table: SeparatedTable) -> None:
         """A row of cells, which may hold line ends between quotes."""
         number, start, row = self._number, self._place, self._raw_line().lstrip("\ufeff")
         self._skip_line()

@@ -8,7 +8,7 @@ from typing import Any
 
 from odllm_agent.contract import DeviceState, Underway
 from odllm_agent.fleet import labels
-from odllm_controller.head.standing import Standing
+from odllm_controller.head.standing import StoredProgress
 
 
 class State(StrEnum):
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AgentReport:
     """What an agent says of its device.
 
     Attributes:
@@ -87,8 +87,8 @@ def newest_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, A
 
 def device_statuses(
     nodes: Iterable[Mapping[str, Any]],
-    told: Mapping[str, Told],
-    known: Mapping[str, Standing],
+    told: Mapping[str, AgentReport],
+    known: Mapping[str, StoredProgress],
     moment: datetime,
 ) -> Sequence[DeviceStatus]:
     """How each device is, in the order of their names.
@@ -109,8 +109,8 @@ def device_statuses(
 def _status(
     device_id: str,
     node: Mapping[str, Any],
-    told: Told | None,
-    known: Standing | None,
+    told: AgentReport | None,
+    known: StoredProgress | None,
     moment: datetime,
 ) -> DeviceStatus:
     alive = bool(node["Alive"])
@@ -147,14 +147,14 @@ def _status(
     )
 
 
-def _silence(node: Mapping[str, Any], told: Told | None) -> str:
+def _silence(node: Mapping[str, Any], told: AgentReport | None) -> str:
     """Why an agent said nothing, or `""`."""
     if not node["Alive"]:
         return str(node.get("DeathReasonMessage") or "it is away")
     return told.reason if told else "no controller has used it yet"
 
 
-def _state(alive: bool, told: Told | None) -> State:
+def _state(alive: bool, told: AgentReport | None) -> State:
     if not alive:
         return State.AWAY
     if told is None:

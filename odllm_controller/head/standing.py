@@ -39,7 +39,7 @@ FROM devices LEFT JOIN progress USING (device_id) LEFT JOIN seen USING (device_i
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredProgress:
     """What the store knows of a device.
 
     Attributes:
@@ -57,7 +57,7 @@ class Standing:
     last_seen: datetime | None
 
 
-def standings(path: Path) -> Mapping[str, Standing]:
+def standings(path: Path) -> Mapping[str, StoredProgress]:
     """What the store knows of each device, by its id.
 
     Raises:
@@ -67,11 +67,11 @@ def standings(path: Path) -> Mapping[str, Standing]:
     return {str(row.device_id): _standing(row) for row in rows}
 
 
-def _standing(row: object) -> Standing:
+def _standing(row: object) -> StoredProgress:
     name, meters, done, left, moment = (
         getattr(row, each) for each in ("name", "meters", "n_done", "n_left", "moment")
     )
-    return Standing(
+    return StoredProgress(
         name=str(name),
         meters=tuple(each["name"] for each in json.loads(meters) if each["domains"]),
         n_done=None if pd.isna(done) else int(done),

@@ -74,8 +74,8 @@ def write(asked: Assignment, path: Path) -> None:
         ) from error
 
 
-def _recorded(experiment: Experiment) -> assignment.Experiment:
-    return assignment.Experiment(
+def _recorded(experiment: Experiment) -> assignment.PlannedExperiment:
+    return assignment.PlannedExperiment(
         name=experiment.name,
         config_yaml=config_yaml(experiment),
         seed=experiment.seed,

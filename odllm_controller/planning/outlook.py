@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from odllm_agent.contract import Device, Forecast, Scalar
 from odllm_agent.failures import last_words
-from odllm_agent.trials.context import Asked
+from odllm_agent.trials.context import ContextUse
 from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import Estimate
 
@@ -87,7 +87,7 @@ class Row:
             reason=obstacle or (failure.message if failure else forecast.reason),
             remedy=failure.remedy if failure else "",
             last_words=tuple(last_words(failure)) if failure else (),
-            context_reason=Asked.of_workload(model, workload).reason if model else "",
+            context_reason=ContextUse.of_workload(model, workload).reason if model else "",
             workload=workload.name,
             prompt_tokens=workload.prompt_tokens,
             output_tokens=workload.output_tokens,

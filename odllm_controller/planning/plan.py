@@ -20,7 +20,7 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.engines import fallback
-from odllm_agent.engines.fallback import Choice, Tried
+from odllm_agent.engines.fallback import RunnableEngine, Tried
 from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.host.room import why_too_large
@@ -151,7 +151,7 @@ def fallbacks(experiment: Experiment, device: Device, files: Iterable[ModelFile]
     return [f"{device.label}: {line}" for line in found]
 
 
-def _choice(engine: Engine, model: ModelFile, device: Device) -> Choice:
+def _choice(engine: Engine, model: ModelFile, device: Device) -> RunnableEngine:
     return fallback.choice(engine, Tried.of(device), [model])
 
 

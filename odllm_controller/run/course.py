@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Standing(StrEnum):
+class CourseState(StrEnum):
     """What a device of a run does."""
 
     IDLE = "idle"
@@ -63,7 +63,7 @@ class Course:
         reason: Why it is away, held or waiting.
     """
 
-    standing: Standing = Standing.IDLE
+    standing: CourseState = CourseState.IDLE
     since_s: float = 0.0
     until_s: float = math.inf
     reason: str = ""
@@ -71,12 +71,12 @@ class Course:
     @property
     def is_gone(self) -> bool:
         """Whether the device does not answer."""
-        return self.standing in {Standing.AWAY, Standing.HELD}
+        return self.standing in {CourseState.AWAY, CourseState.HELD}
 
     @property
     def is_over(self) -> bool:
         """Whether the run need not wait for the device."""
-        return self.standing in {Standing.DONE, Standing.HELD}
+        return self.standing in {CourseState.DONE, CourseState.HELD}
 
     def is_due(self, at_s: float) -> bool:
         """Whether what it does has lasted too long, or a pause long enough."""
@@ -86,26 +86,26 @@ class Course:
         """It was asked something; one that is gone is so until it answers."""
         if self.is_gone:
             return self
-        return Course(Standing.RUNNING, at_s, at_s + ask.deadline_s)
+        return Course(CourseState.RUNNING, at_s, at_s + ask.deadline_s)
 
     def paused(self, pause: Pause, at_s: float) -> "Course":
         """It is to be asked nothing for a while."""
-        return Course(Standing.WAITING, at_s, at_s + pause.pause_s, pause.reason)
+        return Course(CourseState.WAITING, at_s, at_s + pause.pause_s, pause.reason)
 
     def answered(self, at_s: float) -> "Course":
         """It answered, and so it is there."""
-        return Course(Standing.IDLE, at_s)
+        return Course(CourseState.IDLE, at_s)
 
     def lost(self, reason: str, at_s: float, grace_s: float) -> "Course":
         """It does not answer; the first time counts."""
         if self.is_gone:
             return self
-        return Course(Standing.AWAY, at_s, at_s + grace_s, reason)
+        return Course(CourseState.AWAY, at_s, at_s + grace_s, reason)
 
     def held(self, at_s: float, reason: str) -> "Course":
         """The run goes on without it."""
-        return Course(Standing.HELD, at_s, math.inf, reason)
+        return Course(CourseState.HELD, at_s, math.inf, reason)
 
     def done(self, at_s: float) -> "Course":
         """Nothing is left for it to do."""
-        return Course(Standing.DONE, at_s)
+        return Course(CourseState.DONE, at_s)

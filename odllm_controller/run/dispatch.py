@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Candidate, Device, Event, EventKind, Forecast, Progress
 from odllm_agent.errors import DispatchError
-from odllm_controller.run.course import Ask, Course, Pause, Standing
+from odllm_controller.run.course import Ask, Course, CourseState, Pause
 
 Work = Generator[Ask | Pause, Any, None]
 """What is asked of one device, one thing after another: each is sent the answer, or is thrown a
@@ -96,7 +96,7 @@ class Books(Protocol):
         """Who holds the store and what waits for it, in a line, or `""`."""
 
 
-class Board(Protocol):
+class FleetBoard(Protocol):
     """Where people see what happens."""
 
     def standing(self, device: Device, course: Course) -> None:
@@ -148,7 +148,7 @@ class Dispatch:
         fleet: Fleet,
         work: Callable[[Agent], Work | None],
         books: Books,
-        board: Board,
+        board: FleetBoard,
         grace_s: float,
         *,
         expected: Sequence[Device] = (),
@@ -205,7 +205,7 @@ class Dispatch:
     def _join(self, device: Device) -> None:
         self._tell(device, EventKind.JOINED)
         _, course = self._missing.pop(device.id, (device, None))
-        if course and course.standing is Standing.HELD:
+        if course and course.standing is CourseState.HELD:
             self._books.resumed(device)
 
     def _mind_missing(self) -> None:
@@ -220,11 +220,11 @@ class Dispatch:
         if not post.course.is_due(self._now_s()):
             return
         match post.course.standing:
-            case Standing.WAITING:
+            case CourseState.WAITING:
                 self._go_on(post, None)
-            case Standing.RUNNING:
+            case CourseState.RUNNING:
                 self._lose(post, "it did not answer in time")
-            case Standing.AWAY:
+            case CourseState.AWAY:
                 self._hold(post, post.course.reason)
             case _:
                 pass
@@ -290,7 +290,7 @@ class Dispatch:
 
     def _welcome(self, post: _Post) -> None:
         self._tell(post.agent.device, EventKind.JOINED, "it is back")
-        if post.course.standing is Standing.HELD:
+        if post.course.standing is CourseState.HELD:
             self._books.resumed(post.agent.device)
 
     def _send_all(self) -> None:

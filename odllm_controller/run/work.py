@@ -56,7 +56,7 @@ _UNDERWAY = Ask("underway")
 _STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
 
-class Board(Protocol):
+class DeviceBoard(Protocol):
     """Where people see what a device does."""
 
     def started(self, device: Device, what: str) -> None:
@@ -85,7 +85,7 @@ class Desk:
     experiment: Experiment
     store: Store
     recorder: Recorder
-    board: Board
+    board: DeviceBoard
     chosen: dict[str, Device] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
@@ -147,7 +147,7 @@ class Job:
     device: Device
     store: Store
     recorder: Recorder
-    board: Board
+    board: DeviceBoard
     receipts: Receipts = field(init=False)
 
     def __post_init__(self) -> None:

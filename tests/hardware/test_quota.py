@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Device, from_plain
-from odllm_agent.host.control_groups import Membership
+from odllm_agent.host.control_groups import GroupMembership
 from odllm_controller.planning import plan
 from tests import support
 from tests.odllm_controller.configs import experiment
@@ -52,7 +52,7 @@ def group(cores: float) -> Iterator[Path]:
 
 def _made(quota_us: int) -> Path:
     reasons = []
-    for version, above in Membership.here().groups("cpu"):
+    for version, above in GroupMembership.here().groups("cpu"):
         made = above / f"odllm-test-{os.getpid()}"
         try:
             made.mkdir()

@@ -22,7 +22,7 @@ from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.formats.split import parts_of
 from odllm_agent.processes import child
 
-_WORK = child.Work(
+_WORK = child.ChildWork(
     program="converter",
     library="openvino-genai",
     if_killed="close other programs, or take a smaller model",

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odllm_agent.host import linux
-from odllm_agent.host.power_supply import Battery, Status
-from odllm_agent.meters.base import Limits, Meter, Unavailable
+from odllm_agent.host.power_supply import Battery, ChargeStatus
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
 from odllm_agent.meters.battery.discharge import MICRO, MOST_W, S_PER_H, Doubt, discharge_w, held_j
 from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.energy.integral import Integral
@@ -30,9 +30,9 @@ HELD_STEP_J = 0.01 * S_PER_H
 HELD_SHORTEST_S = 60.0
 
 DOMAIN = "battery"
-INTEGRATED_LIMITS = Limits.of_period(PERIOD_S, MOST_W, 1 / MICRO)
+INTEGRATED_LIMITS = WindowLimits.of_period(PERIOD_S, MOST_W, 1 / MICRO)
 HELD = "what the battery holds"
-HELD_LIMITS = Limits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)
+HELD_LIMITS = WindowLimits(HELD_SHORTEST_S, float("inf"), MOST_W, HELD_STEP_J, PERIOD_S)
 PLUGGED_IN = "the mains is plugged in, so the battery does not feed the device"
 OTHER = "use another meter"
 UNPLUG = "unplug the device before the run"
@@ -69,17 +69,19 @@ class Batteries:
         """
         return -sum(_held_j(battery, status) for battery, status in self._feeding())
 
-    def _feeding(self) -> list[tuple[Battery, Status]]:
+    def _feeding(self) -> list[tuple[Battery, ChargeStatus]]:
         """The batteries that may give something, with what they say that they do."""
         told = [(battery, battery.status()) for battery in self.sensors.supplies.batteries()]
         states = [status for _, status in told]
         adapter = self.sensors.supplies.plugged_in()
-        if Status.DISCHARGING not in states:
+        if ChargeStatus.DISCHARGING not in states:
             names = ", ".join(status.capitalize() for status in states)
             raise LookupError(PLUGGED_IN if adapter else f"no battery discharges: {names}")
         if adapter:
             raise LookupError(f"{adapter.folder.name} {PLUGGED_IN_TOO}")
-        return [(battery, status) for battery, status in told if status is not Status.CHARGING]
+        return [
+            (battery, status) for battery, status in told if status is not ChargeStatus.CHARGING
+        ]
 
 
 def open_meter(request: Request) -> Meter:
@@ -106,7 +108,7 @@ def _remedy(batteries: Batteries) -> str:
     return UNPLUG_OR_OTHER
 
 
-def _open(batteries: Batteries) -> tuple[str, Limits, Sensor]:
+def _open(batteries: Batteries) -> tuple[str, WindowLimits, Sensor]:
     """By power or, where a battery does not tell it, by what they hold."""
     try:
         return INTEGRATED, INTEGRATED_LIMITS, Integral(batteries.power_w, PERIOD_S)
@@ -117,15 +119,15 @@ def _open(batteries: Batteries) -> tuple[str, Limits, Sensor]:
         return HELD, HELD_LIMITS, Counter(batteries.given_j, Bounds(MOST_W, PERIOD_S))
 
 
-def _power_w(battery: Battery, status: Status) -> float:
-    if status is Status.DISCHARGING:
+def _power_w(battery: Battery, status: ChargeStatus) -> float:
+    if status is ChargeStatus.DISCHARGING:
         return _told(discharge_w(battery.folder), battery, "its power")
     _check_rest(battery, status)
     return 0.0
 
 
-def _held_j(battery: Battery, status: Status) -> float:
-    if status is Status.DISCHARGING:
+def _held_j(battery: Battery, status: ChargeStatus) -> float:
+    if status is ChargeStatus.DISCHARGING:
         return _told(held_j(battery.folder), battery, "its power, nor what it holds")
     _check_rest(battery, status)
     try:
@@ -134,13 +136,13 @@ def _held_j(battery: Battery, status: Status) -> float:
         return 0.0
 
 
-def _check_rest(battery: Battery, status: Status) -> None:
+def _check_rest(battery: Battery, status: ChargeStatus) -> None:
     """Whether a battery that does not discharge gives nothing.
 
     Raises:
         LookupError: It has something to give and does not say what it does.
     """
-    if status is not Status.UNKNOWN:
+    if status is not ChargeStatus.UNKNOWN:
         return
     given_w = discharge_w(battery.folder)
     if given_w or (given_w is None and held_j(battery.folder)):

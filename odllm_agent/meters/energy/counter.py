@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.meters.base import Reading
+from odllm_agent.meters.base import MeterReading
 from odllm_agent.meters.energy.tally import Tally
 
 # The reader may be held up for as long between looking at the clock and at the counter.
@@ -58,7 +58,7 @@ class Counter:
         self._last_j = value_j()
         self._last_ns = self._moved_ns = monotonic_ns()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules so far; a counter that fails or cannot be believed gives its reason."""
         with self._lock:
             at_ns = monotonic_ns()
@@ -68,7 +68,7 @@ class Counter:
                 return self._tally.failure(at_ns, f"the counter could not be read: {error}")
             return self._advanced(value_j, at_ns)
 
-    def _advanced(self, value_j: float, at_ns: int) -> Reading:
+    def _advanced(self, value_j: float, at_ns: int) -> MeterReading:
         step_j = advanced_j(self._last_j, value_j, self._bounds.range_j)
         fault = self._doubt(step_j, at_ns) or self._standstill(step_j, at_ns)
         self._last_j, self._last_ns = value_j, at_ns

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 
 from odllm_agent.clock import monotonic_ns, seconds_between
-from odllm_agent.meters.base import Reading
+from odllm_agent.meters.base import MeterReading
 from odllm_agent.meters.energy.tally import Tally
 
 # A thread may come late under load; after as many periods the power in between is anyone's guess.
@@ -37,7 +37,7 @@ class Integral:
             target=_keep_reading, args=(weakref.ref(self), period_s), daemon=True
         ).start()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules so far; a sensor that fails gives its reason."""
         with self._lock:
             at_ns = monotonic_ns()

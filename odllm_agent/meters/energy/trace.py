@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from odllm_agent.clock import seconds_between
 from odllm_agent.contract import Phase, PowerSample
-from odllm_agent.meters.base import Meter, Reading, window
+from odllm_agent.meters.base import Meter, MeterReading, window
 
 
 def power(
-    phase: Phase, meter: Meter, readings: Sequence[Mapping[str, Reading]], start_ns: int
+    phase: Phase, meter: Meter, readings: Sequence[Mapping[str, MeterReading]], start_ns: int
 ) -> tuple[PowerSample, ...]:
     """The mean power between readings of a meter, in every domain.
 
@@ -36,7 +36,7 @@ def power(
     )
 
 
-def apart(readings: Sequence[Reading], least_s: float) -> list[Reading]:
+def apart(readings: Sequence[MeterReading], least_s: float) -> list[MeterReading]:
     """The readings that have a figure and are far enough from each other, the last among them.
 
     Args:
@@ -50,8 +50,8 @@ def apart(readings: Sequence[Reading], least_s: float) -> list[Reading]:
     return kept
 
 
-def _apart(readings: Sequence[Reading], least_s: float) -> Iterator[Reading]:
-    last: Reading | None = None
+def _apart(readings: Sequence[MeterReading], least_s: float) -> Iterator[MeterReading]:
+    last: MeterReading | None = None
     for each in readings:
         if last is None or seconds_between(last.at_ns, each.at_ns) >= least_s:
             last = each

@@ -17,7 +17,7 @@ from pathlib import Path
 from odllm_agent.contract import MissingDomain
 from odllm_agent.files.small_files import read_text
 from odllm_agent.host import linux
-from odllm_agent.meters.base import Limits, Meter, Unavailable
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
 from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.rapl import pyrapl
@@ -68,14 +68,14 @@ def open_meter(request: Request) -> Meter:
     return open_sensors(request.text, COUNTED, limits(zones.by_domain), sensors, missing=missing)
 
 
-def limits(zones: Mapping[str, Sequence[Zone]]) -> Limits:
+def limits(zones: Mapping[str, Sequence[Zone]]) -> WindowLimits:
     """The windows in which none of the zones may wrap twice."""
     turns_s = [
         (zone.range_j or LEAST_RANGE_J) / _most_w(domain, zones)
         for domain, parts in zones.items()
         for zone in parts
     ]
-    return Limits.of_period(
+    return WindowLimits.of_period(
         PERIOD_S,
         most_w=max(
             (_most_w(domain, zones) * len(zones[domain]) for domain in zones), default=MOST_W

@@ -11,7 +11,7 @@ from odllm_controller.analysis.advice.candidates import Candidates
 from odllm_controller.analysis.advice.choice import Choice, Teller
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.objective import Objective
-from odllm_controller.analysis.advice.relaxing import Cost, cost
+from odllm_controller.analysis.advice.relaxing import LimitCost, cost
 from odllm_controller.analysis.advice.turning import Turning, turning
 from odllm_controller.analysis.matching.comparable import why_not
 from odllm_controller.analysis.metrics.metrics import Metric
@@ -85,7 +85,7 @@ class Advice:
     objective: str
     limits: tuple[str, ...]
     choices: tuple[Choice, ...] = ()
-    costs: tuple[Cost, ...] = ()
+    costs: tuple[LimitCost, ...] = ()
     blame: str = ""
     closest: Choice | None = None
     turning: Turning | None = None
@@ -186,7 +186,7 @@ def _answered(bare: Advice, asked: Candidates, top: int) -> Advice:
     return replace(bare, choices=choices, costs=costs, turning=next_one)
 
 
-def _blame(asked: Candidates, costs: Sequence[Cost]) -> str:
+def _blame(asked: Candidates, costs: Sequence[LimitCost]) -> str:
     alone = [each.limit for each in costs if each.nearest]
     if alone:
         return f"nothing meets all limits; {' or '.join(alone)} alone rules everything out"

@@ -27,7 +27,7 @@ class Meets(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class ChoiceFigure:
     """One figure of a configuration.
 
     Attributes:
@@ -76,7 +76,7 @@ class Choice:
     quantization: str
     configuration: str
     merit: float
-    figures: tuple[Figure, ...]
+    figures: tuple[ChoiceFigure, ...]
     best: float | None
     meets: float | None
     energy_method: str
@@ -123,15 +123,15 @@ class Teller:
             return None
         return float(self.asked.chances[:, place].prod())
 
-    def _figures(self, place: int, row: Row) -> Iterator[Figure]:
+    def _figures(self, place: int, row: Row) -> Iterator[ChoiceFigure]:
         asked = [each.name for each in self.asked.metrics]
         limits = {limit.metric.name: at for at, limit in enumerate(self.asked.limits)}
         for name in dict.fromkeys((*asked, *_SHOWN)):
             if not pd.isna(row.get(name)):
                 yield self._figure(metric(name), row, place, limits.get(name))
 
-    def _figure(self, of: Metric, row: Row, place: int, limit: int | None) -> Figure:
-        figure = Figure(of.name, float(row[of.name]), _end(row, of.low), _end(row, of.high))
+    def _figure(self, of: Metric, row: Row, place: int, limit: int | None) -> ChoiceFigure:
+        figure = ChoiceFigure(of.name, float(row[of.name]), _end(row, of.low), _end(row, of.high))
         if limit is None:
             return figure
         chance = float(self.asked.chances[limit, place])

@@ -29,7 +29,7 @@ _TOLD = ("trial_id", "device", "workload_label", "model", "quantization", "confi
 _ORIGINS = ("energy_method", "quality_text", "accuracies")
 
 
-class Standing(StrEnum):
+class Dominance(StrEnum):
     """Where a configuration stands."""
 
     ON = "on"
@@ -39,7 +39,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ParetoPlace:
     """Where one configuration stands among all of its device and workload.
 
     Attributes:
@@ -61,13 +61,13 @@ class Place:
     model: str
     quantization: str
     configuration: str
-    standing: Standing
+    standing: Dominance
     dominated_by: str | None = None
     dominated: float | None = None
     reason: str = ""
 
 
-def front(results: pd.DataFrame, metrics: Sequence[Metric]) -> tuple[Place, ...]:
+def front(results: pd.DataFrame, metrics: Sequence[Metric]) -> tuple[ParetoPlace, ...]:
     """Where every measured configuration stands.
 
     Args:
@@ -119,7 +119,7 @@ def dominations(judged: Sequence[Goodness]) -> Floats:
     return np.where(ahead_anywhere, surely, 0.0)
 
 
-def _of_group(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[Place]:
+def _of_group(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[ParetoPlace]:
     reasons = pd.DataFrame({each.name: why_not(rows, each) for each in metrics})
     placed = (reasons == "").all(axis=1)
     # Of one alone it says nothing that nothing beats it.
@@ -132,12 +132,12 @@ def _of_group(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[Place]:
             yield _place(row, *next(standings), reason=_without_spread(row, metrics))
         else:
             reason = "; ".join(dict.fromkeys(str(each) for each in why.values() if each))
-            yield _place(row, Standing.NOT_PLACED, reason=reason)
+            yield _place(row, Dominance.NOT_PLACED, reason=reason)
 
 
 def _standings(
     rows: pd.DataFrame, metrics: Sequence[Metric]
-) -> Iterator[tuple[Standing, str | None, float | None]]:
+) -> Iterator[tuple[Dominance, str | None, float | None]]:
     if rows.empty:
         return
     chances = dominations([goodness(rows, each) for each in metrics])
@@ -146,27 +146,27 @@ def _standings(
     for of_row in chances:
         most = int(of_row.argmax())
         standing = _standing(of_row, sure)
-        if standing is Standing.ON or of_row[most] == 0:
+        if standing is Dominance.ON or of_row[most] == 0:
             yield standing, None, None
         else:
             yield standing, names[most], float(of_row[most])
 
 
-def _standing(chances: Floats, sure: float) -> Standing:
+def _standing(chances: Floats, sure: float) -> Dominance:
     if chances.max() >= sure:
-        return Standing.OFF
-    return Standing.ON if np.prod(1 - chances) >= 1 - _DOUBT else Standing.UNDECIDED
+        return Dominance.OFF
+    return Dominance.ON if np.prod(1 - chances) >= 1 - _DOUBT else Dominance.UNDECIDED
 
 
 def _place(
     row: Row,
-    standing: Standing,
+    standing: Dominance,
     dominated_by: str | None = None,
     dominated: float | None = None,
     *,
     reason: str,
-) -> Place:
-    return Place(
+) -> ParetoPlace:
+    return ParetoPlace(
         trial_id=row["trial_id"],
         device=row["device"],
         workload_label=row["workload_label"],

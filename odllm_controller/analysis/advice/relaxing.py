@@ -28,7 +28,7 @@ class Relaxed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class LimitCost:
     """What one limit costs.
 
     Attributes:
@@ -45,7 +45,7 @@ class Cost:
     best: Relaxed | None = None
 
 
-def cost(tell: Teller, limit: int) -> Cost:
+def cost(tell: Teller, limit: int) -> LimitCost:
     """What one limit costs: what would be better if it alone were relaxed.
 
     Args:
@@ -54,7 +54,7 @@ def cost(tell: Teller, limit: int) -> Cost:
     """
     asked = tell.asked
     better = np.flatnonzero(asked.meets_all_but(limit) & asked.beats_first)
-    bare = Cost(str(asked.limits[limit]), asked.limits[limit].metric.name)
+    bare = LimitCost(str(asked.limits[limit]), asked.limits[limit].metric.name)
     if not better.size:
         return bare
     nearest = better[asked.margins[limit, better].argmax()]

@@ -22,7 +22,7 @@ _KEPT_OPTIONS = ("--config-", "--multirun", "-m")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RunRequest:
     """How a run was asked for.
 
     Attributes:
@@ -34,17 +34,19 @@ class Origin:
     experiment: str
 
 
-def load(path: Path) -> Mapping[str, Origin]:
+def load(path: Path) -> Mapping[str, RunRequest]:
     """How every run of a store was asked for, by its id.
 
     Raises:
         StoreError: The store cannot be read.
     """
     rows = store.read(path, _RUNS).itertuples(index=False, name=None)
-    return {str(run): Origin(str(command), str(experiment)) for run, command, experiment in rows}
+    return {
+        str(run): RunRequest(str(command), str(experiment)) for run, command, experiment in rows
+    }
 
 
-def command(turning: Turning, origin: Origin, path: Path) -> str:
+def command(turning: Turning, origin: RunRequest, path: Path) -> str:
     """What to type to know a figure better.
 
     Args:
@@ -81,7 +83,7 @@ def _names(turning: Turning) -> Mapping[str, str]:
     return {"model": turning.model, "engine": turning.engine, "workload": turning.workload}
 
 
-def _overrides(origin: Origin) -> Sequence[str]:
+def _overrides(origin: RunRequest) -> Sequence[str]:
     """The overrides of a run of this controller; of others, the experiment alone."""
     words = [word for word in line.words(origin.command) if _is_of_run(word)]
     if any(word.startswith("+experiment=") for word in words):

@@ -1,9 +1,9 @@
 """An answer in words, the same on a page and on the terminal."""
 
 from odllm_controller.analysis.advice.advice import Advice
-from odllm_controller.analysis.advice.choice import Choice, Figure, Meets
+from odllm_controller.analysis.advice.choice import Choice, ChoiceFigure, Meets
 from odllm_controller.analysis.advice.objective import Objective
-from odllm_controller.analysis.advice.relaxing import Cost, Relaxed
+from odllm_controller.analysis.advice.relaxing import LimitCost, Relaxed
 from odllm_controller.analysis.advice.turning import Turning
 from odllm_controller.analysis.metrics.metrics import brief, metric
 
@@ -15,7 +15,7 @@ _MEETS = {
 }
 
 
-def measured(found: Figure) -> str:
+def measured(found: ChoiceFigure) -> str:
     """A figure with its 95 % interval, its unit, and whether it meets its limit."""
     of = metric(found.metric)
     ends = ""
@@ -70,7 +70,7 @@ def _rank(advice: Advice, first: Choice) -> str:
     return f"The first is the best of {advice.n} with a chance of {percent(first.best)}"
 
 
-def cost(found: Cost, objective: Objective) -> str:
+def cost(found: LimitCost, objective: Objective) -> str:
     """What one limit costs, a sentence."""
     if found.nearest is None or found.best is None:
         return f"{found.limit}: relaxing it alone changes nothing."
@@ -90,7 +90,7 @@ def turn(found: Turning) -> str:
     return f"Measure the {label} of {what} better: {why}."
 
 
-def _relaxed(of: Cost, found: Relaxed, objective: Objective) -> str:
+def _relaxed(of: LimitCost, found: Relaxed, objective: Objective) -> str:
     bound = metric(of.metric).shown(found.bound)
     factor = f" (x{brief(found.factor)})" if found.factor is not None else ""
     gain = f", x{brief(found.gain)} as good" if found.gain is not None else ""

@@ -17,7 +17,7 @@ from odllm_controller.analysis.bounds.bound import Bound
 from odllm_controller.analysis.claims.duels import QUALITIES
 from odllm_controller.analysis.claims.linearity import LEAST_TYPES, SYSTEM, Linearity, linearities
 from odllm_controller.analysis.claims.phases import PhasePower, phase_powers
-from odllm_controller.analysis.claims.steps import Step, descents
+from odllm_controller.analysis.claims.steps import TypeStep, descents
 from odllm_controller.analysis.claims.threshold import (
     AROUND_BPW,
     CLAIMED_BPW,
@@ -167,18 +167,18 @@ def _thrift(rows: pd.DataFrame) -> Judgement:
     )
 
 
-def _is_to_low(step: Step) -> bool:
+def _is_to_low(step: TypeStep) -> bool:
     low, high = LOW_BPW
     return (
         step.quality == "accuracy" and not is_quantized(step.more) and low <= step.less_bpw < high
     )
 
 
-def _can_save(step: Step) -> bool:
+def _can_save(step: TypeStep) -> bool:
     return step.weights_share is not None and step.weights_share >= _LEAST_WEIGHTS
 
 
-def _saves(step: Step) -> Standing:
+def _saves(step: TypeStep) -> Standing:
     low, high, saved = step.lost_low, step.lost_high, step.memory_saved
     if low is None or high is None or saved is None:
         return Standing.UNDECIDED
@@ -187,7 +187,7 @@ def _saves(step: Step) -> Standing:
     return Standing.SUPPORTED if high <= LITTLE_ACCURACY else Standing.UNDECIDED
 
 
-def _losses(found: Sequence[Step]) -> str:
+def _losses(found: Sequence[TypeStep]) -> str:
     changes = [-100 * each.lost for each in found if each.lost is not None]
     ends = [
         50 * (each.lost_high - each.lost_low)

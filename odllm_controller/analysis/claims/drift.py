@@ -47,7 +47,7 @@ Point: TypeAlias = tuple[float, float]
 """The hour of a round and the speed in it."""
 
 
-class Verdict(StrEnum):
+class DriftVerdict(StrEnum):
     """Whether there was a drift."""
 
     DRIFT = "drift"
@@ -75,13 +75,13 @@ class Drift:
     high: float | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> DriftVerdict:
         """`NONE_SEEN` if the whole interval is too small to matter over the run's length."""
         if self.low is None or self.high is None:
-            return Verdict.UNDECIDED
+            return DriftVerdict.UNDECIDED
         if max(-change(self.low, self.hours), change(self.high, self.hours)) <= TOLERABLE:
-            return Verdict.NONE_SEEN
-        return Verdict.DRIFT if self.low > 0 or self.high < 0 else Verdict.UNDECIDED
+            return DriftVerdict.NONE_SEEN
+        return DriftVerdict.DRIFT if self.low > 0 or self.high < 0 else DriftVerdict.UNDECIDED
 
 
 def change(slope: float, hours: float) -> float:

@@ -30,7 +30,7 @@ _DRAWS = 1000
 _QUANTILES = (0.025, 0.975)
 
 
-class Cost(StrEnum):
+class Budget(StrEnum):
     """What two models are made equal in: a column of `results`."""
 
     BYTES = "file_bytes"
@@ -73,7 +73,7 @@ class Pair:
     smaller: str
     larger: str
     quality: str
-    cost: Cost
+    cost: Budget
 
     @property
     def seed(self) -> str:
@@ -167,14 +167,14 @@ QUALITIES: Mapping[str, _Quality] = {
 
 # Of files, whatever was asked of them; of memory, only what was asked for the same.
 _PLACES = {
-    Cost.BYTES: ["device", "engine"],
-    Cost.MEMORY: ["device", "configuration", "workload_label"],
+    Budget.BYTES: ["device", "engine"],
+    Budget.MEMORY: ["device", "configuration", "workload_label"],
 }
 
 _COLUMNS = [
     *("device", "engine", "configuration", "workload_label"),
     *("model", "quantization", "n_weights", "file_bpw", "accuracies", "quality_text"),
-    *Cost,
+    *Budget,
     *(f"{quality}{part}" for quality in QUALITIES for part in ("", "_se")),
 ]
 
@@ -188,7 +188,7 @@ def duels(results: pd.DataFrame) -> Iterator[Duel]:
     rows = latest(results)[_COLUMNS]
     rows = rows.assign(family=rows["model"].map(lineage)).dropna(subset=["family"])
     rows = rows.sort_values("file_bpw", kind="stable")
-    for cost, quality in itertools.product(Cost, QUALITIES):
+    for cost, quality in itertools.product(Budget, QUALITIES):
         scored = rows.dropna(subset=[quality, cost, "file_bpw", "n_weights"])
         if not scored.empty:
             yield from _of_score(scored, cost, quality)
@@ -216,7 +216,7 @@ def _points(duel: Duel) -> Iterator[Advantage]:
         )
 
 
-def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
+def _of_score(rows: pd.DataFrame, cost: Budget, quality: str) -> Iterator[Duel]:
     rows = rows.assign(source=sources(rows, metric(quality)))
     keys = ["family", *_PLACES[cost], "source"]
     # The same file on several workloads has one score.
@@ -232,7 +232,7 @@ def _of_score(rows: pd.DataFrame, cost: Cost, quality: str) -> Iterator[Duel]:
                 yield _duel(Pair(device, configuration, workload, family, *names), smaller, larger)
 
 
-def _ladder(model: str, rows: pd.DataFrame, cost: Cost, quality: str) -> _Ladder:
+def _ladder(model: str, rows: pd.DataFrame, cost: Budget, quality: str) -> _Ladder:
     """The types of one model; its rows come with their bits rising."""
     bpw, costs, found, errors = (
         rows[name].to_numpy("float64", na_value=np.nan)

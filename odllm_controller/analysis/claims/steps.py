@@ -39,7 +39,7 @@ _COLUMNS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TypeStep:
     """From a type of a model to one of fewer bits per weight.
 
     Attributes:
@@ -79,7 +79,7 @@ class Step:
     score_reason: str = ""
 
 
-def steps(results: pd.DataFrame) -> tuple[Step, ...]:
+def steps(results: pd.DataFrame) -> tuple[TypeStep, ...]:
     """From each type to the next, of every model and score, in the order of the rows.
 
     Args:
@@ -93,7 +93,7 @@ def steps(results: pd.DataFrame) -> tuple[Step, ...]:
     )
 
 
-def descents(results: pd.DataFrame) -> tuple[Step, ...]:
+def descents(results: pd.DataFrame) -> tuple[TypeStep, ...]:
     """From the type of most bits to each other, of every model and score.
 
     Args:
@@ -123,8 +123,8 @@ def _origin(quality: str) -> str:
     return f"{quality}_origin"
 
 
-def _between(more: Row, less: Row) -> Iterator[Step]:
-    bare = Step(
+def _between(more: Row, less: Row) -> Iterator[TypeStep]:
+    bare = TypeStep(
         **{name: more[name] for name in _GROUP},
         more=more["quantization"],
         less=less["quantization"],
@@ -146,7 +146,7 @@ def _comparable(more: Row, less: Row, quality: str) -> bool:
     return both and more[_origin(quality)] == less[_origin(quality)]
 
 
-def _with_loss(bare: Step, more: Row, less: Row, quality: str) -> Step:
+def _with_loss(bare: TypeStep, more: Row, less: Row, quality: str) -> TypeStep:
     lost, of_more, of_less = _LOSSES[quality](float(more[quality]), float(less[quality]))
     error = math.hypot(of_more * more[f"{quality}_se"], of_less * less[f"{quality}_se"])
     if math.isnan(error):

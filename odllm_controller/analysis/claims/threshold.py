@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats, Indices, generator
-from odllm_controller.analysis.claims.duels import Cost, Duel, Pair, duels
+from odllm_controller.analysis.claims.duels import Budget, Duel, Pair, duels
 from odllm_controller.analysis.metrics.standing import Standing
 
 CLAIMED_BPW = 3.5
@@ -31,7 +31,7 @@ AROUND_BPW = (3.0, 4.0)
 
 _LEAST_TYPES = 2
 _QUANTILES = (0.025, 0.975)
-_ROOM = {Cost.BYTES: "bytes", Cost.MEMORY: "memory"}
+_ROOM = {Budget.BYTES: "bytes", Budget.MEMORY: "memory"}
 
 
 @dataclass(frozen=True, slots=True)

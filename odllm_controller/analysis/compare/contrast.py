@@ -37,7 +37,7 @@ _TOLD: Mapping[str, str] = {
 Pair: TypeAlias = tuple[Row, Row]
 
 
-class Standing(StrEnum):
+class ChangeVerdict(StrEnum):
     """Whether something changed by more than a limit, as far as the whole interval says so."""
 
     WORSE = "worse"
@@ -47,7 +47,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MetricContrast:
     """One metric of what both have measured.
 
     Attributes:
@@ -72,7 +72,7 @@ class Cell:
     against: str
     metric: str
     ratio: Interval | None
-    standing: Standing
+    standing: ChangeVerdict
     differing: str = ""
     reason: str = ""
 
@@ -93,7 +93,7 @@ class Contrast:
     of: str
     against: str
     limit: float
-    cells: tuple[Cell, ...]
+    cells: tuple[MetricContrast, ...]
     only_of: tuple[str, ...]
     only_against: tuple[str, ...]
 
@@ -103,13 +103,13 @@ class Contrast:
         return all(cell.ratio is None for cell in self.cells)
 
     @property
-    def regressions(self) -> tuple[Cell, ...]:
+    def regressions(self) -> tuple[MetricContrast, ...]:
         """What is surely worse than the limit allows."""
-        return tuple(cell for cell in self.cells if cell.standing is Standing.WORSE)
+        return tuple(cell for cell in self.cells if cell.standing is ChangeVerdict.WORSE)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ComparisonTerms:
     """By what two things are compared.
 
     Attributes:
@@ -142,7 +142,7 @@ def contrast(of: Side, against: Side, metrics: Sequence[Metric], limit: float) -
             f"{of.label} and {against.label} have no model, type and workload in common",
             "compare what has measured the same experiment; `odllm explore` shows what each has",
         )
-    terms = Terms(tuple(metrics), limit, of.path.resolve() == against.path.resolve())
+    terms = ComparisonTerms(tuple(metrics), limit, of.path.resolve() == against.path.resolve())
     found = _samples(of, against, pairs, terms)
     cells = (cell for pair in pairs for cell in _cells(*pair, found, terms))
     return Contrast(
@@ -202,7 +202,7 @@ def _subset(text: str, names: Collection[str]) -> str:
 
 
 def _samples(
-    of: Side, against: Side, pairs: Sequence[Pair], terms: Terms
+    of: Side, against: Side, pairs: Sequence[Pair], terms: ComparisonTerms
 ) -> tuple[Samples, Samples]:
     """The samples of both sides; of one store in one go, as its tables are gone through for it."""
     names = [each.name for each in terms.metrics if each.basis is not Basis.CHECK]
@@ -227,10 +227,12 @@ def _of_run(found: Samples, run: str | None) -> Samples:
     }
 
 
-def _cells(row: Row, against: Row, found: tuple[Samples, Samples], terms: Terms) -> Iterator[Cell]:
+def _cells(
+    row: Row, against: Row, found: tuple[Samples, Samples], terms: ComparisonTerms
+) -> Iterator[MetricContrast]:
     for each in terms.metrics:
         ratio, reason = _ratio(row, against, each, found, terms)
-        yield Cell(
+        yield MetricContrast(
             device=_either(row["device"], against["device"]),
             model=row["model"],
             quantization=row["quantization"],
@@ -246,7 +248,7 @@ def _cells(row: Row, against: Row, found: tuple[Samples, Samples], terms: Terms)
 
 
 def _ratio(
-    row: Row, against: Row, metric: Metric, found: tuple[Samples, Samples], terms: Terms
+    row: Row, against: Row, metric: Metric, found: tuple[Samples, Samples], terms: ComparisonTerms
 ) -> tuple[Interval | None, str]:
     """The ratio of one metric, or why there is none."""
     if metric.group is Group.ENERGY and row["energy_method"] != against["energy_method"]:
@@ -296,24 +298,24 @@ def _why_missing(row: Row, against: Row, metric: Metric) -> str:
     return f"{metric.label}: {metric.why_missing(both)}"
 
 
-def _standing(ratio: Interval | None, metric: Metric, limit: float) -> Standing:
+def _standing(ratio: Interval | None, metric: Metric, limit: float) -> ChangeVerdict:
     if ratio is None or ratio.low is None or ratio.high is None:
-        return Standing.UNDECIDED
+        return ChangeVerdict.UNDECIDED
     below, above = ratio.high < 1 - limit, ratio.low > 1 + limit
     if below or above:
         is_better = above is (metric.better is Better.HIGHER)
-        return Standing.BETTER if is_better else Standing.WORSE
+        return ChangeVerdict.BETTER if is_better else ChangeVerdict.WORSE
     inside = ratio.low >= 1 - limit and ratio.high <= 1 + limit
-    return Standing.ALIKE if inside else Standing.UNDECIDED
+    return ChangeVerdict.ALIKE if inside else ChangeVerdict.UNDECIDED
 
 
-def _worst_first(cell: Cell) -> tuple[int, float]:
+def _worst_first(cell: MetricContrast) -> tuple[int, float]:
     """Regressions that are sure, then all others, the worse a ratio the earlier."""
     if cell.ratio is None:
         return 2, 0.0
     grew = float(np.log(cell.ratio.middle))
     is_higher_better = metric(cell.metric).better is Better.HIGHER
-    return int(cell.standing is not Standing.WORSE), grew if is_higher_better else -grew
+    return int(cell.standing is not ChangeVerdict.WORSE), grew if is_higher_better else -grew
 
 
 def _differing(row: Row, against: Row) -> str:

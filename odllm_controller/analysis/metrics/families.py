@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 
 
-class Family(StrEnum):
+class TypeFamily(StrEnum):
     """Types of weights that are laid out alike."""
 
     K_QUANTS = "K-quants"
@@ -20,23 +20,23 @@ class Family(StrEnum):
 
 
 _PATTERNS = {
-    Family.K_QUANTS: re.compile(r"Q\d_K(_\w+)?"),
-    Family.LEGACY: re.compile(r"Q\d_[01]"),
-    Family.IQ: re.compile(r"IQ\d_\w+"),
-    Family.UNQUANTIZED: re.compile(r"(B?F16|F32)"),
+    TypeFamily.K_QUANTS: re.compile(r"Q\d_K(_\w+)?"),
+    TypeFamily.LEGACY: re.compile(r"Q\d_[01]"),
+    TypeFamily.IQ: re.compile(r"IQ\d_\w+"),
+    TypeFamily.UNQUANTIZED: re.compile(r"(B?F16|F32)"),
 }
 
 
-def family(quantization: str) -> Family:
+def family(quantization: str) -> TypeFamily:
     """The family of a type.
 
     Args:
         quantization: Its name, such as Q4_K_M, in either case.
     """
     name = quantization.upper()
-    return next((each for each, of in _PATTERNS.items() if of.fullmatch(name)), Family.OTHER)
+    return next((each for each, of in _PATTERNS.items() if of.fullmatch(name)), TypeFamily.OTHER)
 
 
 def is_quantized(quantization: str) -> bool:
     """Whether a type is not one that models are published in."""
-    return family(quantization) is not Family.UNQUANTIZED
+    return family(quantization) is not TypeFamily.UNQUANTIZED

@@ -10,7 +10,7 @@ from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
 _OWN = "odllm"
 
 
-class Origin(StrEnum):
+class FigureOrigin(StrEnum):
     """Where a figure comes from."""
 
     MEASURED = "measured"
@@ -22,12 +22,14 @@ class Origin(StrEnum):
     PUBLISHED = "published"
 
 
-_KINDS = {DeviceKind.VIRTUAL: Origin.VIRTUAL, DeviceKind.SIMULATED: Origin.SIMULATED}
+_KINDS = {DeviceKind.VIRTUAL: FigureOrigin.VIRTUAL, DeviceKind.SIMULATED: FigureOrigin.SIMULATED}
 
 
-def of_kind(kind: DeviceKind | str, *, predicted: bool = False) -> Origin:
+def of_kind(kind: DeviceKind | str, *, predicted: bool = False) -> FigureOrigin:
     """Where a figure of a device comes from, which was measured there unless it was predicted."""
-    return Origin.PREDICTED if predicted else _KINDS.get(DeviceKind(kind), Origin.MEASURED)
+    return (
+        FigureOrigin.PREDICTED if predicted else _KINDS.get(DeviceKind(kind), FigureOrigin.MEASURED)
+    )
 
 
 def origins(results: pd.DataFrame, metric: Metric) -> pd.Series:
@@ -40,11 +42,11 @@ def origins(results: pd.DataFrame, metric: Metric) -> pd.Series:
         results: Rows as `results.load` gives them.
         metric: The metric.
     """
-    found = results["device_kind"].map(_KINDS).fillna(Origin.MEASURED)
+    found = results["device_kind"].map(_KINDS).fillna(FigureOrigin.MEASURED)
     if "origin" in results:
-        found = found.where(results["origin"] == _OWN, Origin.IMPORTED)
+        found = found.where(results["origin"] == _OWN, FigureOrigin.IMPORTED)
     if metric.group is Group.ENERGY:
-        found = found.where(results["energy_method"] != Method.ESTIMATED, Origin.ESTIMATED)
+        found = found.where(results["energy_method"] != Method.ESTIMATED, FigureOrigin.ESTIMATED)
     return found.astype(str)
 
 

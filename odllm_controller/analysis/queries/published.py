@@ -61,7 +61,9 @@ def published(metric: str) -> tuple[Published, ...]:
 
 @cache
 def _all() -> tuple[Published, ...]:
-    text = (resources.files("odllm_controller.analysis") / "published.csv").read_text("utf-8")
+    text = (resources.files("odllm_controller.analysis.queries") / "published.csv").read_text(
+        "utf-8"
+    )
     return tuple(_published(row) for row in csv.DictReader(text.splitlines()))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_controller.analysis.metrics.families import Family, family
+from odllm_controller.analysis.metrics.families import TypeFamily, family
 from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.scaling.curves import FITTED, Against, Curve, curves
 from odllm_controller.analysis.scaling.fits import why_no_line
@@ -50,7 +50,7 @@ class Residual:
     configuration: str
     metric: str
     against: str
-    family: Family
+    family: TypeFamily
     n: int
     relative: bool
     mean: float | None = None

@@ -15,7 +15,7 @@ from odllm_controller.analysis.advice import limits, objective, rerun
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.objective import ALIASES, QUALITY, Objective
-from odllm_controller.analysis.advice.rerun import Origin
+from odllm_controller.analysis.advice.rerun import RunRequest
 from odllm_controller.analysis.metrics.metrics import Group, Metric, metric
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
@@ -153,12 +153,12 @@ def _quality_metric(aim: Objective, found: pd.DataFrame) -> Metric:
     return objective.parse(QUALITY, found).metrics[0]
 
 
-def _next(advice: Advice, origins: Mapping[str, Origin], path: Path) -> str:
+def _next(advice: Advice, origins: Mapping[str, RunRequest], path: Path) -> str:
     turning = advice.turning
     if turning is None or turning.run not in origins:
         return ""
     return rerun.command(turning, origins[turning.run], path)
 
 
-def _as_json(advice: Advice, origins: Mapping[str, Origin], path: Path) -> dict[str, object]:
+def _as_json(advice: Advice, origins: Mapping[str, RunRequest], path: Path) -> dict[str, object]:
     return dataclasses.asdict(advice) | {"next_command": _next(advice, origins, path) or None}

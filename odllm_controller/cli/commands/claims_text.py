@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from odllm_controller.analysis.claims.duels import Cost
+from odllm_controller.analysis.claims.duels import Budget
 from odllm_controller.analysis.claims.verdict import Verdict
 from odllm_controller.analysis.metrics.metrics import figure, metric
 from odllm_controller.analysis.metrics.standing import Standing
@@ -24,7 +24,7 @@ _STYLES = {
 _INDENT = (0, 0, 0, 3)
 _METRICS = {metric.name: metric for metric in FITTED}
 _PERCENT = 100
-_ROOMS = {Cost.BYTES: "bytes", Cost.MEMORY: "memory"}
+_ROOMS = {Budget.BYTES: "bytes", Budget.MEMORY: "memory"}
 
 
 def print_verdicts(console: Console, told: Sequence[Verdict]) -> None:

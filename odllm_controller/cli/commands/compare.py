@@ -11,7 +11,12 @@ from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import Parser
 from odllm_controller.analysis.advice.objective import ALIASES
-from odllm_controller.analysis.compare.contrast import Cell, Contrast, Standing, contrast
+from odllm_controller.analysis.compare.contrast import (
+    ChangeVerdict,
+    Contrast,
+    MetricContrast,
+    contrast,
+)
 from odllm_controller.analysis.compare.sides import sides
 from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.cli import table
@@ -101,7 +106,7 @@ def _print(console: Console, found: Contrast) -> None:
         _say(console, line)
 
 
-def _row(cell: Cell) -> dict[str, object]:
+def _row(cell: MetricContrast) -> dict[str, object]:
     return dataclasses.asdict(cell) | {
         "ratio": cell.ratio,
         "label": metric(cell.metric).label,
@@ -110,7 +115,7 @@ def _row(cell: Cell) -> dict[str, object]:
 
 
 def _lines(found: Contrast) -> Iterator[str]:
-    counts = dict.fromkeys(Standing, 0)
+    counts = dict.fromkeys(ChangeVerdict, 0)
     for cell in found.cells:
         counts[cell.standing] += cell.ratio is not None
     told = ", ".join(f"{n} {standing}" for standing, n in counts.items())

@@ -38,7 +38,7 @@ some devices not everything could be done.
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class FleetModelsOptions:
     """What `odllm fleet models` was asked beside the overrides.
 
     Attributes:
@@ -56,7 +56,7 @@ class Options:
     overrides: tuple[str, ...]
 
     @classmethod
-    def of(cls, arguments: Sequence[str]) -> "Options":
+    def of(cls, arguments: Sequence[str]) -> "FleetModelsOptions":
         """The options of a command line; it ends the process if they are wrong, or with help."""
         parser = Parser(
             prog="odllm fleet models",
@@ -72,7 +72,7 @@ class Options:
         return cls(known.action, known.json, known.yes, tuple(overrides))
 
 
-class Agent(Protocol):
+class CacheAgent(Protocol):
     """What is asked of an agent here."""
 
     @property
@@ -128,7 +128,7 @@ class Pushed:
 
 
 @contextmanager
-def fleet() -> Iterator[Sequence[Agent]]:
+def fleet() -> Iterator[Sequence[CacheAgent]]:
     """The agents of the laptops that have joined the head on this machine.
 
     Raises:
@@ -136,7 +136,7 @@ def fleet() -> Iterator[Sequence[Agent]]:
     """
     asked = FleetConfig(kind="ray", grace_s=0, limits=LimitsConfig())
     with opened(asked, ()) as joined:
-        yield cast(Sequence[Agent], agents_of(joined))
+        yield cast(Sequence[CacheAgent], agents_of(joined))
 
 
 def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
@@ -144,12 +144,14 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
     return tuple(dict.fromkeys((*plan.requests(experiment), *plan.base_requests(experiment))))
 
 
-def kept(agents: Sequence[Agent]) -> list[Kept]:
+def kept(agents: Sequence[CacheAgent]) -> list[Kept]:
     """What every device has."""
     return [Kept(agent.device, agent.holdings()) for agent in agents]
 
 
-def push(agents: Sequence[Agent], wanted: Sequence[ModelRequest], console: Console) -> list[Pushed]:
+def push(
+    agents: Sequence[CacheAgent], wanted: Sequence[ModelRequest], console: Console
+) -> list[Pushed]:
     """Gets models onto all devices, each device at its own pace.
 
     Args:
@@ -159,7 +161,7 @@ def push(agents: Sequence[Agent], wanted: Sequence[ModelRequest], console: Conso
     """
     with ModelProgress(console) as progress, ThreadPoolExecutor(len(agents) or 1) as pool:
 
-        def push_to(agent: Agent) -> list[Pushed]:
+        def push_to(agent: CacheAgent) -> list[Pushed]:
             bar = progress.of(agent.device)
             pushed = []
             for request in wanted:
@@ -171,17 +173,17 @@ def push(agents: Sequence[Agent], wanted: Sequence[ModelRequest], console: Conso
         return [each for pushed in pool.map(push_to, agents) for each in pushed]
 
 
-def unneeded(agents: Sequence[Agent], wanted: Sequence[ModelRequest]) -> list[Kept]:
+def unneeded(agents: Sequence[CacheAgent], wanted: Sequence[ModelRequest]) -> list[Kept]:
     """What every device has and does not need for these models."""
     return [Kept(agent.device, agent.unneeded(tuple(wanted))) for agent in agents]
 
 
-def removed(agents: Sequence[Agent], chosen: Sequence[Kept]) -> list[Kept]:
+def removed(agents: Sequence[CacheAgent], chosen: Sequence[Kept]) -> list[Kept]:
     """Takes models off devices, and tells which of them are gone."""
     return [_removed(agent, each) for agent, each in zip(agents, chosen, strict=True)]
 
 
-def list_models(options: Options, console: Console) -> bool:
+def list_models(options: FleetModelsOptions, console: Console) -> bool:
     """Shows which device has which model.
 
     Returns:
@@ -193,7 +195,7 @@ def list_models(options: Options, console: Console) -> bool:
     return not _failures(found)
 
 
-def push_models(experiment: Experiment, options: Options, console: Console) -> bool:
+def push_models(experiment: Experiment, options: FleetModelsOptions, console: Console) -> bool:
     """Gets what an experiment names onto every device.
 
     Args:
@@ -213,7 +215,7 @@ def push_models(experiment: Experiment, options: Options, console: Console) -> b
     return not any(isinstance(each.outcome, Failure) for each in pushed)
 
 
-def prune_models(experiment: Experiment, options: Options, console: Console) -> bool:
+def prune_models(experiment: Experiment, options: FleetModelsOptions, console: Console) -> bool:
     """Takes off every device what an experiment does not name, if that is agreed to.
 
     Args:
@@ -238,7 +240,7 @@ def prune_models(experiment: Experiment, options: Options, console: Console) -> 
     return not (_failures(chosen) or _failures(gone) or (agreed and left))
 
 
-def _removed(agent: Agent, chosen: Kept) -> Kept:
+def _removed(agent: CacheAgent, chosen: Kept) -> Kept:
     gone = agent.remove(tuple(each.sha256 for each in chosen.found)) if chosen.found else ()
     if isinstance(gone, Failure):
         return Kept(chosen.device, gone)
@@ -266,7 +268,7 @@ _COLUMNS = (
 )
 
 
-def _show(found: Sequence[Kept], options: Options, console: Console) -> None:
+def _show(found: Sequence[Kept], options: FleetModelsOptions, console: Console) -> None:
     if options.as_json:
         _print_json(_told(found))
         return

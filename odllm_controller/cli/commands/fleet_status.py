@@ -19,9 +19,14 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.network.ray_environment import surround
 from odllm_agent.terminal import streams
 from odllm_controller.cli import table
-from odllm_controller.head.device_status import DeviceStatus, Told, device_statuses, newest_nodes
+from odllm_controller.head.device_status import (
+    AgentReport,
+    DeviceStatus,
+    device_statuses,
+    newest_nodes,
+)
 from odllm_controller.head.head import Head
-from odllm_controller.head.standing import Standing, standings
+from odllm_controller.head.standing import StoredProgress, standings
 
 _EVERY_S = 2.0
 _ANSWER_S = 5.0
@@ -76,7 +81,7 @@ def _look(store: Path) -> Sequence[DeviceStatus]:
     return device_statuses(nodes, _asked(ray, alive), _known(store), now())
 
 
-def _known(store: Path) -> Mapping[str, Standing]:
+def _known(store: Path) -> Mapping[str, StoredProgress]:
     try:
         return standings(store)
     except StoreError:
@@ -84,7 +89,7 @@ def _known(store: Path) -> Mapping[str, Standing]:
         return {}
 
 
-def _asked(ray: Any, device_ids: Sequence[str]) -> dict[str, Told]:
+def _asked(ray: Any, device_ids: Sequence[str]) -> dict[str, AgentReport]:
     """What the agents say that answer within some seconds; those who have none are left out."""
     asked = {}
     for device_id in device_ids:
@@ -99,14 +104,16 @@ def _asked(ray: Any, device_ids: Sequence[str]) -> dict[str, Told]:
     return {device_id: _told(ray, *pair) for device_id, pair in asked.items()}
 
 
-def _told(ray: Any, underway: Any, state: Any) -> Told:
+def _told(ray: Any, underway: Any, state: Any) -> AgentReport:
     try:
-        return Told(*ray.get([underway, state], timeout=0))
+        return AgentReport(*ray.get([underway, state], timeout=0))
     except ray.exceptions.GetTimeoutError:
-        return Told(reason=f"its agent did not answer within {_ANSWER_S:.0f} s")
+        return AgentReport(reason=f"its agent did not answer within {_ANSWER_S:.0f} s")
     except ray.exceptions.RayError as error:
         # Ray, and what stands on it, is imported once it is connected.
-        return Told(reason=importlib.import_module("odllm_controller.backends.remote").why(error))
+        return AgentReport(
+            reason=importlib.import_module("odllm_controller.backends.remote").why(error)
+        )
 
 
 def _table(found: Sequence[DeviceStatus]) -> Table:

@@ -48,7 +48,7 @@ _NO_TABLE = "it belongs to no table of llama-bench's: a heading with model, test
 
 
 @dataclass(slots=True)
-class Tables:
+class MarkdownTables:
     """The tables of a text, line by line."""
 
     _names: tuple[str, ...] = ()

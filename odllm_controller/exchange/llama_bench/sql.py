@@ -28,7 +28,7 @@ _OF_SCHEMA = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ, sqlite3.SQLI
 _REFUSED = (sqlite3.Error, sqlite3.Warning, ValueError)
 
 
-class Tables:
+class SqlTables:
     """llama-bench's tables, and who may write into them; to be closed at the end."""
 
     def __init__(self) -> None:

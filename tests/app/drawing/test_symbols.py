@@ -5,7 +5,7 @@ import pandas as pd
 
 from app.drawing.picture import picture
 from app.drawing.symbols import MARKS, legend, legend_of_origins, points, symbols
-from odllm_controller.analysis.queries.origins import Origin
+from odllm_controller.analysis.queries.origins import FigureOrigin
 
 
 def test_no_two_models_look_the_same() -> None:
@@ -14,12 +14,14 @@ def test_no_two_models_look_the_same() -> None:
 
 
 def test_no_two_origins_look_the_same_without_colour() -> None:
-    assert set(MARKS) == set(Origin)
-    assert len({(mark.fill, mark.dash) for mark in MARKS.values()}) == len(Origin)
+    assert set(MARKS) == set(FigureOrigin)
+    assert len({(mark.fill, mark.dash) for mark in MARKS.values()}) == len(FigureOrigin)
 
 
 def test_points_are_drawn_as_their_origin_asks() -> None:
-    rows = pd.DataFrame({"x": range(7), "model": "m", "origin": [str(each) for each in Origin]})
+    rows = pd.DataFrame(
+        {"x": range(7), "model": "m", "origin": [str(each) for each in FigureOrigin]}
+    )
     drawn = picture(points(alt.Chart(rows).encode(x="x:Q", y="x:Q"), symbols(["m"])), "svg")
     looks = [part.partition(">")[0] for part in drawn.decode().split("<path ")]
     marks = [look for look in looks if 'aria-roledescription="point"' in look]
@@ -30,7 +32,7 @@ def test_points_are_drawn_as_their_origin_asks() -> None:
         )
         for look in marks
     }
-    assert len(marks) == len(told) == len(Origin)
+    assert len(marks) == len(told) == len(FigureOrigin)
 
 
 def test_the_legends_do_not_trust_names() -> None:

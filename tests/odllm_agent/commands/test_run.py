@@ -33,7 +33,7 @@ from odllm_agent.offline.logbook import (
     Entry,
     Opening,
     Planned,
-    Status,
+    RunStatus,
     Unprepared,
     entries,
 )
@@ -96,7 +96,7 @@ def test_models_are_made_and_everything_is_measured_in_its_order(
         assert isinstance(check, QualityResult)
         assert check.scores[0].value
     assert isinstance(closing, Closing)
-    assert closing.status is Status.DONE
+    assert closing.status is RunStatus.DONE
 
 
 def test_the_same_command_goes_on_where_it_was(folder: Path, tiny: ModelRequest) -> None:
@@ -267,7 +267,7 @@ def test_a_signal_keeps_what_is_finished(
     assert 2 <= len(kept) < 40
     last = found(folder)[-1]
     assert isinstance(last, Closing)
-    assert last.status is Status.INTERRUPTED
+    assert last.status is RunStatus.INTERRUPTED
 
 
 def lines(folder: Path) -> list[bytes]:

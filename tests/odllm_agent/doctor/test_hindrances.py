@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.builds import Builds, Found
+from odllm_agent.builds import Builds, UsableEngine
 from odllm_agent.contract import Outcome, PathTest
 from odllm_agent.doctor import hindrances
-from odllm_agent.doctor.hindrances import Finding, Verdict
+from odllm_agent.doctor.hindrances import Finding, Severity
 from odllm_agent.errors import EngineError
 from odllm_agent.host.control_groups import Quota
 from odllm_agent.host.look import Look, look
 from tests import support
 
-FINE, NOTE, DISTURBS, MISSING = Verdict
+FINE, NOTE, DISTURBS, MISSING = Severity
 INSTALLED = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -28,7 +28,7 @@ def seen(**after: object) -> Look:
 def test_an_engine_that_is_not_there_tells_how_to_install_it() -> None:
     absent = {"openvino": EngineError("it is not installed here", "pip install it")}
     build = support.build("SSE3 = 1", PathTest("F16", "plain", Outcome.RIGHT))
-    here = Builds({"llama_cpp": Found("0.3.36", build)}, absent)
+    here = Builds({"llama_cpp": UsableEngine("0.3.36", build)}, absent)
     engine, tried, missing = hindrances.of_engines(here)
     assert engine == Finding("llama_cpp", FINE, f"0.3.36, build {build.id}")
     assert tried.verdict is FINE
@@ -41,7 +41,7 @@ def test_what_does_not_work_of_a_build_is_told_by_code_path_with_the_remedy() ->
     crash = [PathTest(kind, "amx", Outcome.CRASHED, "SIGSEGV") for kind in ("Q4_0", "Q8_0")]
     wrong = PathTest("Q4_0", "plain", Outcome.WRONG, "off by 0.3")
     build = support.build("AMX_INT8 = 1", *crash, wrong)
-    _, amx, plain = hindrances.of_engines(Builds({"llama_cpp": Found("0.3.36", build)}, {}))
+    _, amx, plain = hindrances.of_engines(Builds({"llama_cpp": UsableEngine("0.3.36", build)}, {}))
     assert (amx.verdict, plain.verdict) == (NOTE, NOTE)
     assert amx.told.startswith("the amx path crashes (SIGSEGV) with Q4_0, Q8_0")
     assert plain.told.startswith("the plain path computes wrong values (off by 0.3) with Q4_0")
@@ -50,7 +50,7 @@ def test_what_does_not_work_of_a_build_is_told_by_code_path_with_the_remedy() ->
 
 def test_a_build_that_could_not_be_tried_says_why() -> None:
     build = replace(support.build("SSE3 = 1"), untested="there is no room on the disk")
-    _, found = hindrances.of_engines(Builds({"llama_cpp": Found("0.3.36", build)}, {}))
+    _, found = hindrances.of_engines(Builds({"llama_cpp": UsableEngine("0.3.36", build)}, {}))
     assert (found.verdict, found.told) == (NOTE, "there is no room on the disk")
 
 
@@ -82,7 +82,7 @@ def test_little_room_is_told_with_what_there_is(tmp_path: Path) -> None:
     ],
 )
 def test_swap_disturbs_when_it_is_used_now_or_holds_more_than_is_free(
-    looked: Look, used_bytes: int, verdict: Verdict
+    looked: Look, used_bytes: int, verdict: Severity
 ) -> None:
     assert hindrances.of_swap(looked, used_bytes).verdict is verdict
 
@@ -105,7 +105,7 @@ def test_load_is_told_in_hardware_threads_with_whose_it_is() -> None:
     ],
 )
 def test_a_quota_disturbs_if_it_can_be_used_up(
-    cores: float | None, after: dict[str, object], verdict: Verdict, told: str
+    cores: float | None, after: dict[str, object], verdict: Severity, told: str
 ) -> None:
     quota = None if cores is None else Quota(cores, Path("/sys/fs/cgroup/q"))
     found = hindrances.of_quota(seen(**after), quota, 8)
@@ -145,7 +145,7 @@ def test_hardware_threads_that_are_off_are_told() -> None:
     ],
 )
 def test_a_battery_disturbs_only_while_it_feeds_the_device(
-    on_battery: bool | None, percent: float | None, verdict: Verdict, told: str
+    on_battery: bool | None, percent: float | None, verdict: Severity, told: str
 ) -> None:
     found = hindrances.of_supply(support.state(on_battery=on_battery, battery_percent=percent))
     assert (found.verdict, found.told) == (verdict, told)
@@ -164,7 +164,7 @@ def test_a_battery_disturbs_only_while_it_feeds_the_device(
     ],
 )
 def test_saving_power_disturbs_but_following_the_load_does_not(
-    state: dict[str, object], verdict: Verdict
+    state: dict[str, object], verdict: Severity
 ) -> None:
     assert hindrances.of_profile(support.state(**state)).verdict is verdict
 
@@ -180,7 +180,7 @@ def test_saving_power_disturbs_but_following_the_load_does_not(
     ],
 )
 def test_heat_disturbs_once_a_repeat_would_be_flagged(
-    after: dict[str, object], verdict: Verdict, told: str
+    after: dict[str, object], verdict: Severity, told: str
 ) -> None:
     found = hindrances.of_heat(seen(**after))
     assert (found.verdict, found.told) == (verdict, told)
@@ -191,7 +191,7 @@ def test_heat_disturbs_once_a_repeat_would_be_flagged(
     [(1, True, FINE), (1, None, FINE), (1, False, NOTE), (-400, True, DISTURBS)],
 )
 def test_a_clock_cannot_be_right_before_odllm_was_installed(
-    days: int, kept: bool | None, verdict: Verdict
+    days: int, kept: bool | None, verdict: Severity
 ) -> None:
     found = hindrances.of_clock(INSTALLED + timedelta(days=days), INSTALLED, kept)
     assert found.verdict is verdict

@@ -9,7 +9,7 @@ import pytest
 
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.fleet import Membership, Supervisor, supervisor
-from odllm_agent.fleet.knock import Answer
+from odllm_agent.fleet.knock import HeadAnswer
 from odllm_agent.host.versions import Versions
 from odllm_agent.network.address import Address
 from tests import support
@@ -40,10 +40,10 @@ def staying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
     membership = Membership(Address("head"), tmp_path / "token", "mine", "lab-1")
 
     def watch(jump_s: float, head_has: tuple[str, ...] | None) -> str:
-        def knock(*_: object) -> Answer:
+        def knock(*_: object) -> HeadAnswer:
             if head_has is None:
                 raise DispatchError("no network yet")
-            return Answer(VERSIONS, head_has)
+            return HeadAnswer(VERSIONS, head_has)
 
         node = Node(jump_s)
         monkeypatch.setattr(supervisor, "now", node.now)

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.host import control_groups
-from odllm_agent.host.control_groups import Membership, Quota, cpu_groups, memory_groups, tightest
+from odllm_agent.host.control_groups import (
+    GroupMembership,
+    Quota,
+    cpu_groups,
+    memory_groups,
+    tightest,
+)
 from tests.small_files import SPOILT, spoil, write
 
 CGROUP = "4:memory:/process_api/9969\n3:cpuset:/\n2:cpu,cpuacct:/\n0::/\n"
@@ -21,7 +27,7 @@ CPU_STAT_1 = "nr_periods 157\nnr_throttled 45\nthrottled_time 2063401229\nnr_bur
 CPU_STAT_2 = "usage_usec 3010\nnr_periods 12\nnr_throttled 7\nthrottled_usec 30101\n"
 
 
-def quota(of: Membership) -> Quota | None:
+def quota(of: GroupMembership) -> Quota | None:
     return tightest(cpu_groups(of))
 
 
@@ -56,21 +62,21 @@ def test_periods_without_processor_time_are_counted_where_the_kernel_tells(
 def test_the_tightest_quota_of_a_version_2_group_and_those_above_it_binds(tmp_path: Path) -> None:
     files = {"a__cpu.max": "50000 100000\n", "a__b__cpu.max": "200000 100000\n"}
     top = write(tmp_path / "sys/fs/cgroup", **files, **{"a__b__c__cpu.max": "max 100000\n"})
-    assert quota(Membership("0::/a/b/c\n", UNIFIED, tmp_path)) == Quota(0.5, top / "a")
+    assert quota(GroupMembership("0::/a/b/c\n", UNIFIED, tmp_path)) == Quota(0.5, top / "a")
 
 
 def test_a_version_1_quota_is_found_where_its_controller_is_mounted(tmp_path: Path) -> None:
     top = tmp_path / "sys/fs/cgroup/cpu,cpuacct"
     write(top, **{"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"})
     write(top / "q", **{"cpu.cfs_quota_us": "100000\n", "cpu.cfs_period_us": "100000\n"})
-    inside = Membership("2:cpu,cpuacct:/q\n0::/\n", SPLIT, tmp_path)
+    inside = GroupMembership("2:cpu,cpuacct:/q\n0::/\n", SPLIT, tmp_path)
     assert quota(inside) == Quota(1.0, top / "q")
-    assert quota(Membership(CGROUP, SPLIT, tmp_path)) is None
+    assert quota(GroupMembership(CGROUP, SPLIT, tmp_path)) is None
 
 
 def test_throttled_periods_of_all_groups_above_count_together(tmp_path: Path) -> None:
     write(tmp_path / "sys/fs/cgroup", **{"a__cpu.stat": CPU_STAT_2, "a__b__cpu.stat": CPU_STAT_2})
-    groups = cpu_groups(Membership("0::/a/b\n", UNIFIED, tmp_path))
+    groups = cpu_groups(GroupMembership("0::/a/b\n", UNIFIED, tmp_path))
     assert control_groups.throttle_count(groups) == 14
     assert control_groups.throttle_count(()) is None
 
@@ -90,7 +96,7 @@ def test_a_container_is_bound_by_the_group_that_it_sees_as_the_root(
 ) -> None:
     top = write(tmp_path / "sys/fs/cgroup", **{"cpu.max": "150000 100000\n"})
     mountinfo = f"612 611 0:26 {root} /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw\n"
-    assert quota(Membership(f"0::{path}\n", mountinfo, tmp_path)) == Quota(1.5, top)
+    assert quota(GroupMembership(f"0::{path}\n", mountinfo, tmp_path)) == Quota(1.5, top)
 
 
 def test_a_group_inside_of_a_container_is_found_below_what_the_container_sees(
@@ -99,18 +105,18 @@ def test_a_group_inside_of_a_container_is_found_below_what_the_container_sees(
     top = write(tmp_path / "sys/fs/cgroup", **{"cpu.max": "150000 100000\n"})
     write(top, **{"inner__cpu.max": "20000 100000\n"})
     mountinfo = "612 611 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
-    inside = Membership("0::/docker/abc/inner\n", mountinfo, tmp_path)
+    inside = GroupMembership("0::/docker/abc/inner\n", mountinfo, tmp_path)
     assert quota(inside) == Quota(0.2, top / "inner")
 
 
 def test_a_folder_whose_name_has_a_space_is_found(tmp_path: Path) -> None:
     top = write(tmp_path / "control groups", **{"cpu.max": "50000 100000\n"})
     mountinfo = "30 23 0:26 / /control\\040groups rw - cgroup2 cgroup2 rw\n"
-    assert quota(Membership("0::/\n", mountinfo, tmp_path)) == Quota(0.5, top)
+    assert quota(GroupMembership("0::/\n", mountinfo, tmp_path)) == Quota(0.5, top)
 
 
 def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
-    assert quota(Membership("", "", tmp_path)) is None
+    assert quota(GroupMembership("", "", tmp_path)) is None
 
 
 def test_a_version_2_group_is_bound_by_the_narrowest_group_above_it(tmp_path: Path) -> None:
@@ -120,7 +126,7 @@ def test_a_version_2_group_is_bound_by_the_narrowest_group_above_it(tmp_path: Pa
         **{"a__memory.stat": "anon 500\ninactive_file 250\nactive_file 50\n"},
         **{"a__b__memory.max": "max\n", "a__b__memory.current": "100\n"},
     )
-    groups = memory_groups(Membership("0::/a/b\n", UNIFIED, tmp_path))
+    groups = memory_groups(GroupMembership("0::/a/b\n", UNIFIED, tmp_path))
     assert [group.available_bytes() for group in groups] == [None, 400]
 
 
@@ -130,14 +136,14 @@ def test_a_version_1_group_counts_the_cache_of_those_below_it(tmp_path: Path) ->
         **{"memory.limit_in_bytes": "1000\n", "memory.usage_in_bytes": "600\n"},
         **{"memory.stat": "inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n"},
     )
-    groups = memory_groups(Membership(CGROUP, SPLIT, tmp_path))
+    groups = memory_groups(GroupMembership(CGROUP, SPLIT, tmp_path))
     assert [group.available_bytes() for group in groups] == [520]
 
 
 def test_a_version_1_group_without_a_limit_binds_nothing(tmp_path: Path) -> None:
     unlimited = "9223372036854771712\n"
     write(tmp_path / "sys/fs/cgroup/memory", **{"memory.limit_in_bytes": unlimited})
-    groups = memory_groups(Membership(CGROUP, SPLIT, tmp_path))
+    groups = memory_groups(GroupMembership(CGROUP, SPLIT, tmp_path))
     assert [group.available_bytes() for group in groups] == [None]
 
 
@@ -146,7 +152,7 @@ def test_a_container_that_sees_its_group_as_the_root_is_bound_by_it(tmp_path: Pa
         tmp_path / "sys/fs/cgroup",
         **{"memory.max": "1000\n", "memory.current": "1200\n", "memory.stat": ""},
     )
-    groups = memory_groups(Membership("0::/docker/abc\n", UNIFIED, tmp_path))
+    groups = memory_groups(GroupMembership("0::/docker/abc\n", UNIFIED, tmp_path))
     assert [group.available_bytes() for group in groups] == [0]
 
 
@@ -156,7 +162,7 @@ ODD = "\n\nodd\n1:2\n: :\n0:\n0::relative\n9:cpu\n"
 def test_lines_that_are_not_understood_hide_no_group(tmp_path: Path) -> None:
     top = write(tmp_path / "sys/fs/cgroup", **{"a__cpu.max": "50000 100000\n"})
     odd_mounts = "1 2\n- cgroup2\n1 2 3 / relative rw - cgroup2 x rw\n30 23 0:26 / /sys\n - - -\n"
-    inside = Membership(ODD + "0::/a\n" + ODD, odd_mounts + UNIFIED + odd_mounts, tmp_path)
+    inside = GroupMembership(ODD + "0::/a\n" + ODD, odd_mounts + UNIFIED + odd_mounts, tmp_path)
     assert quota(inside) == Quota(0.5, top / "a")
 
 
@@ -164,7 +170,7 @@ def test_a_mount_whose_path_is_no_text_hides_no_group(tmp_path: Path) -> None:
     mount = b"99 23 0:26 / /media/caf\xe9 rw - ext4 /dev/sdb rw\n"
     (tmp_path / "cgroup").write_bytes(b"0::/a\xe9\n")
     (tmp_path / "mountinfo").write_bytes(mount + UNIFIED.encode())
-    own = Membership(
+    own = GroupMembership(
         control_groups._read_paths(tmp_path / "cgroup"),
         control_groups._read_paths(tmp_path / "mountinfo"),
         tmp_path,
@@ -180,7 +186,7 @@ def test_a_group_that_does_not_tell_leaves_those_above_it(tmp_path: Path, how: s
     write(top, **{"cpu.max": "50000 100000\n"})
     for name in ("memory.max", "cpu.max"):
         spoil(inner / name, how)
-    inside = Membership("0::/a/b\n", UNIFIED, tmp_path)
+    inside = GroupMembership("0::/a/b\n", UNIFIED, tmp_path)
     assert quota(inside) == Quota(0.5, top)
     told = [group.available_bytes() for group in memory_groups(inside)]
     assert [available for available in told if available is not None] == [4000]
@@ -202,5 +208,5 @@ def test_memory_is_told_as_far_as_it_can_be(
 ) -> None:
     files = {"memory.max": limit, "memory.current": usage, "memory.stat": stat}
     write(tmp_path / "sys/fs/cgroup/a", **files)
-    (group, *_) = memory_groups(Membership("0::/a\n", UNIFIED, tmp_path))
+    (group, *_) = memory_groups(GroupMembership("0::/a\n", UNIFIED, tmp_path))
     assert group.available_bytes() == available

@@ -17,7 +17,7 @@ from odllm_agent.offline.logbook import (
     Entry,
     Logbook,
     Planned,
-    Status,
+    RunStatus,
     Unprepared,
     entries,
 )
@@ -33,7 +33,7 @@ RESULTS: list[Entry] = [
     support.round_result(),
     support.failed_round(),
     support.quality_result(),
-    Closing(support.STARTED, Status.FAILED),
+    Closing(support.STARTED, RunStatus.FAILED),
 ]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from odllm_agent.contract import Reading, Trial, Workload
 from odllm_agent.trials import context, orders
-from odllm_agent.trials.context import Asked
+from odllm_agent.trials.context import ContextUse
 from tests import support
 
 TRIAL = support.trial()
@@ -47,6 +47,6 @@ def test_windows_of_a_text_are_told_too() -> None:
 
 def test_tokens_that_are_there_before_count() -> None:
     deep = Workload("deep", 8, 8, depth_tokens=4096)
-    asked = Asked.of_workload(TRIAL.model, deep)
+    asked = ContextUse.of_workload(TRIAL.model, deep)
     assert asked.reason.startswith("4,112 tokens of context")
     assert len(context.beyond([asked])) == 1

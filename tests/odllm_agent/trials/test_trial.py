@@ -32,7 +32,7 @@ from odllm_agent.engines.base import Prefill
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.engines.work import KvCache, work
 from odllm_agent.errors import EngineError
-from odllm_agent.meters.base import Limits, Unavailable
+from odllm_agent.meters.base import Unavailable, WindowLimits
 from odllm_agent.trials.trial import draw_tokens, interval_width, measure
 from tests import support
 from tests.models import write_gguf
@@ -226,7 +226,7 @@ def test_windows_too_short_for_a_sensor_are_gone_through_again(
 def test_a_window_that_cannot_be_made_longer_says_that_it_is_too_short(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = Steady(limits=Limits(0.9, 100.0, 500.0))
+    meter = Steady(limits=WindowLimits(0.9, 100.0, 500.0))
     monkeypatch.setattr(engines, "load", lambda *_: Stubborn([]))
     monkeypatch.setattr(meters, "open_meters", lambda _: (meter,))
     _, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
@@ -238,7 +238,7 @@ def test_a_window_that_cannot_be_made_longer_says_that_it_is_too_short(
 def test_a_real_model_is_metered_from_its_load_to_its_last_token(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = Steady(watts=20.0, limits=Limits(0.001, 100.0, 500.0, period_s=0.001))
+    meter = Steady(watts=20.0, limits=WindowLimits(0.001, 100.0, 500.0, period_s=0.001))
     monkeypatch.setattr(meters, "open_meters", lambda _: (meter,))
     loaded, (repeat,), _ = said(order(model, RepeatPolicy(0, 1, 1)))
     found = (*loaded.energy, *repeat.energy)

@@ -16,7 +16,7 @@ from rich.console import Console
 from odllm_agent.errors import UsageError
 from odllm_controller import store
 from odllm_controller.analysis.queries import results
-from odllm_controller.cli.exporting import Format, Options, export
+from odllm_controller.cli.exporting import ExportFormat, ExportOptions, export
 from odllm_controller.cli.importing import import_file
 from odllm_controller.cli.main import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.exchange.llama_bench.record import BUILD
@@ -51,7 +51,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def exported(kept: Store, out: Path, *more: str) -> str:
     told = io.StringIO()
-    options = Options.of([str(out), "--store", str(kept.path), *more])
+    options = ExportOptions.of([str(out), "--store", str(kept.path), *more])
     export(options, Console(file=told, width=1000))
     return told.getvalue()
 
@@ -156,7 +156,7 @@ def test_a_format_that_is_none_is_wrong_usage(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        Options.of(arguments)
+        ExportOptions.of(arguments)
     assert end.value.code == 2
     assert told in capsys.readouterr().err
 
@@ -221,7 +221,9 @@ def test_the_command_ends_with_a_status_that_a_script_can_read(
 
 
 def test_every_format_has_an_ending_or_a_name() -> None:
-    assert Options.of(["a.parquet"]).format is Format.PARQUET
-    assert Options.of(["a.CSV"]).format is Format.CSV
-    assert Options.of(["a.jsonl"]).format is Format.JSON_LINES
-    assert Options.of(["a.jsonl", "--format", "llama-bench"]).format is Format.LLAMA_BENCH
+    assert ExportOptions.of(["a.parquet"]).format is ExportFormat.PARQUET
+    assert ExportOptions.of(["a.CSV"]).format is ExportFormat.CSV
+    assert ExportOptions.of(["a.jsonl"]).format is ExportFormat.JSON_LINES
+    assert (
+        ExportOptions.of(["a.jsonl", "--format", "llama-bench"]).format is ExportFormat.LLAMA_BENCH
+    )

@@ -20,11 +20,11 @@ from rich.console import Console
 from odllm_agent.contract import Failure, ModelRequest, QualityResult, Source, Workload, to_json
 from odllm_agent.failures import LeftOut
 from odllm_agent.offline.assignment import FORMAT
-from odllm_agent.offline.logbook import Closing, Entry, Logbook, Planned, Status, Unprepared
+from odllm_agent.offline.logbook import Closing, Entry, Logbook, Planned, RunStatus, Unprepared
 from odllm_controller import store
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli import table
-from odllm_controller.cli.importing import Imported, Options, import_file, import_files
+from odllm_controller.cli.importing import Imported, ImportOptions, import_file, import_files
 from odllm_controller.exchange.llama_bench.record import figures
 from odllm_controller.overrides import line
 from odllm_controller.store import Store
@@ -67,7 +67,7 @@ ENTRIES: list[Entry] = [
     ROUND,
     support.failed_round(TRIAL, 1),
     replace(support.quality_result(), check=support.quality_check(engine=TRIAL.engine)),
-    Closing(stores.later(1), Status.FAILED),
+    Closing(stores.later(1), RunStatus.FAILED),
 ]
 
 
@@ -228,7 +228,9 @@ def test_a_file_of_another_format_is_refused_with_both_and_the_next_is_read(
     write(other, replace(support.opening(), format=FORMAT + 1))
     write(good, *ENTRIES)
     out = io.StringIO()
-    assert not import_files(Options((other, good), kept.path, False), Console(file=out, width=200))
+    assert not import_files(
+        ImportOptions((other, good), kept.path, False), Console(file=out, width=200)
+    )
     refused = f"other.jsonl is of format {FORMAT + 1}, and this ODLLM reads {FORMAT}"
     assert refused in out.getvalue()
     assert "good.jsonl: 5 results of 1 run" in out.getvalue()
@@ -239,7 +241,7 @@ def test_the_answer_for_a_script_counts_and_names(
     path: Path, kept: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path.write_bytes(write(path, *ENTRIES) + b"damaged")
-    assert not import_files(Options((path,), kept.path, True), Console(file=io.StringIO()))
+    assert not import_files(ImportOptions((path,), kept.path, True), Console(file=io.StringIO()))
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["results"], len(told["runs"]), list(told["refused"])) == (5, 1, ["10"])
 
@@ -272,7 +274,9 @@ def test_a_name_that_is_told_is_that_of_the_device_and_refused_where_files_have_
     bench, rows = tmp_path / "bench.json", tmp_path / "rows.jsonl"
     bench.write_text(json.dumps([entry(cpu_info="")]))
     rows.write_text(json.dumps({"device": "laptop", "device_kind": "real"}))
-    options = Options.of([str(bench), str(rows), "--store", str(kept.path), "--device", "PC 7"])
+    options = ImportOptions.of(
+        [str(bench), str(rows), "--store", str(kept.path), "--device", "PC 7"]
+    )
     out = io.StringIO()
     assert not import_files(options, Console(file=out, width=200))
     assert "bench.json: 1 result\n" in out.getvalue()
@@ -496,7 +500,7 @@ def test_a_name_reaches_the_terminal_without_its_codes(
 ) -> None:
     path = tmp_path / "a\x1b[31mb\nc.jsonl"
     path.write_text(as_lines(start_of(cpu_info="A\nB\x1b[31m\x9b1m\u202e[bold]", n_prompt=8)))
-    import_files(Options((path, tmp_path / "\x1bnone"), kept.path, False), table.console())
+    import_files(ImportOptions((path, tmp_path / "\x1bnone"), kept.path, False), table.console())
     found = results.load(kept.path)
     table.print_rows(table.console(), [table.words("device", "device")], results.records(found))
     out = capsys.readouterr().out

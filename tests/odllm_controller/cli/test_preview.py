@@ -15,7 +15,7 @@ from rich.console import Console
 from odllm_agent.contract import Failure, Forecast, to_json
 from odllm_agent.errors import UsageError
 from odllm_controller.cli import preview as command
-from odllm_controller.cli.preview import Options, preview
+from odllm_controller.cli.preview import PlanOptions, preview
 from odllm_controller.run.dispatch import Sighting
 from odllm_controller.store import Store
 from tests import family, support
@@ -189,7 +189,7 @@ def previewed(
     monkeypatch.setattr(command, "opened", lambda *_: nullcontext(Fleet(*forecasts)))
     paper = io.StringIO()
     told = preview(
-        experiment(f"store.path={path}"), Options.of([]), Console(file=paper, width=width)
+        experiment(f"store.path={path}"), PlanOptions.of([]), Console(file=paper, width=width)
     )
     return told, paper.getvalue()
 
@@ -239,14 +239,16 @@ def test_a_file_that_describes_no_device_is_refused(tmp_path: Path) -> None:
     for content in ("", "[]", '{"id": 1}', "nonsense"):
         wrong.write_text(content)
         with pytest.raises(UsageError, match="describes no device"):
-            preview(experiment(), Options(False, wrong, None, ()), Console(file=io.StringIO()))
+            preview(experiment(), PlanOptions(False, wrong, None, ()), Console(file=io.StringIO()))
 
 
 def test_a_file_of_what_to_do_is_for_a_device_that_is_named() -> None:
     with pytest.raises(SystemExit) as ended:
-        Options.of(["+experiment=sweep", "--out", "trials.json"])
+        PlanOptions.of(["+experiment=sweep", "--out", "trials.json"])
     assert ended.value.code == 2
-    options = Options.of(["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"])
+    options = PlanOptions.of(
+        ["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"]
+    )
     assert (options.device_file, options.out) == (Path("d.json"), Path("trials.json"))
     assert options.overrides == ("+experiment=sweep",)
 

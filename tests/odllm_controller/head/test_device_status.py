@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from odllm_agent.contract import Tag, Underway
-from odllm_controller.head.device_status import DeviceStatus, State, Told, device_statuses
-from odllm_controller.head.standing import Standing
+from odllm_controller.head.device_status import AgentReport, DeviceStatus, State, device_statuses
+from odllm_controller.head.standing import StoredProgress
 from tests import support
 
-KNOWN = Standing("lab-1", ("rapl",), n_done=3, n_left=5, last_seen=support.STARTED)
+KNOWN = StoredProgress("lab-1", ("rapl",), n_done=3, n_left=5, last_seen=support.STARTED)
 
 
 def node(device_id: str, *, alive: bool = True, why: str = "") -> Mapping[str, Any]:
@@ -23,7 +23,7 @@ def node(device_id: str, *, alive: bool = True, why: str = "") -> Mapping[str, A
 
 
 def one(
-    *nodes: Mapping[str, Any], told: Told | None = None, known: Standing | None = None
+    *nodes: Mapping[str, Any], told: AgentReport | None = None, known: StoredProgress | None = None
 ) -> DeviceStatus:
     (found,) = device_statuses(
         nodes, {"a": told} if told else {}, {"a": known} if known else {}, support.STARTED
@@ -35,7 +35,7 @@ def one(
 
 def test_a_device_that_measures_tells_what_and_how_it_is() -> None:
     state = support.state(on_battery=True, battery_percent=80.0, temperature_c=71.0)
-    told = Told(Underway("model Q4_0, round 1", support.STARTED, Tag("s", "r")), state)
+    told = AgentReport(Underway("model Q4_0, round 1", support.STARTED, Tag("s", "r")), state)
     found = one(node("a"), told=told, known=KNOWN)
     assert (found.state, found.trial) == (State.MEASURING, "model Q4_0, round 1")
     assert (found.n_done, found.n_left, found.meters) == (3, 5, ("rapl",))
@@ -45,7 +45,7 @@ def test_a_device_that_measures_tells_what_and_how_it_is() -> None:
 
 def test_a_device_that_measures_nothing_is_idle_and_says_why_a_value_is_missing() -> None:
     state = support.state(on_battery=None, battery_percent=None, temperature_c=None)
-    found = one(node("a"), told=Told(None, state))
+    found = one(node("a"), told=AgentReport(None, state))
     assert found.state is State.IDLE
     assert found.reasons["trial"] == "it measures nothing"
     assert found.reasons["temperature_c"] == "no sensor tells"
@@ -60,7 +60,7 @@ def test_a_device_without_an_agent_has_joined() -> None:
 
 
 def test_an_agent_that_does_not_answer_is_silent_with_the_reason() -> None:
-    found = one(node("a"), told=Told(reason="it hangs"))
+    found = one(node("a"), told=AgentReport(reason="it hangs"))
     assert (found.state, found.reasons["trial"]) == (State.SILENT, "it hangs")
 
 

@@ -3,21 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_controller.run.course import Ask, Course, Pause, Standing
+from odllm_controller.run.course import Ask, Course, CourseState, Pause
 
 ASK = Ask("measure", deadline_s=60.0)
 
 
 def test_a_device_that_does_not_answer_until_its_deadline_is_due() -> None:
     course = Course().asked(ASK, 10.0)
-    assert course.standing is Standing.RUNNING
+    assert course.standing is CourseState.RUNNING
     assert not course.is_due(69.9)
     assert course.is_due(70.0)
 
 
 def test_a_pause_ends_by_itself_and_says_why_it_is_made() -> None:
     course = Course().paused(Pause("it runs on its battery", 30.0), 5.0)
-    assert (course.standing, course.reason) == (Standing.WAITING, "it runs on its battery")
+    assert (course.standing, course.reason) == (CourseState.WAITING, "it runs on its battery")
     assert not course.is_over
     assert course.is_due(35.0)
 
@@ -29,7 +29,7 @@ def test_grace_counts_from_the_first_loss_however_often_it_is_asked_again(
     course = Course()
     for at_s in losses_s:
         course = course.lost("no answer", at_s, 600.0).asked(ASK, at_s)
-    assert course.standing is Standing.AWAY
+    assert course.standing is CourseState.AWAY
     assert course.since_s == losses_s[0]
     assert course.until_s == losses_s[0] + 600.0
 
@@ -39,4 +39,4 @@ def test_what_was_held_is_there_again_once_it_answers() -> None:
     assert held.is_over
     assert held.is_gone
     assert held.lost("still none", 5.0, 1.0) == held
-    assert held.answered(9.0) == Course(Standing.IDLE, 9.0)
+    assert held.answered(9.0) == Course(CourseState.IDLE, 9.0)

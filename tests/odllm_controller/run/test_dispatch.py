@@ -12,7 +12,7 @@ from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
 from odllm_agent.trials.agenda import Agenda, Terms
 from odllm_controller.planning.plan import Step
 from odllm_controller.run import dispatch
-from odllm_controller.run.course import Standing
+from odllm_controller.run.course import CourseState
 from odllm_controller.run.dispatch import Agent, Dispatch
 from odllm_controller.run.work import Job
 from tests import support
@@ -119,7 +119,7 @@ def test_a_device_that_stays_away_is_held_and_the_others_are_not_waited_for() ->
     done = Counter(each.trial.device_id for each in books.rounds())
     assert done == {there.device.id: 2 * N_ROUNDS}
     assert kinds(books)[EventKind.HELD] == 1
-    assert board.courses[-1].standing is Standing.HELD
+    assert board.courses[-1].standing is CourseState.HELD
     assert world.clock.now_s >= GRACE_S
 
 
@@ -133,7 +133,7 @@ def test_a_device_that_comes_back_after_it_was_held_goes_on() -> None:
             world.agents = [lost]
 
     books, board = run(World([lost, waiting], on_wait=return_late))
-    assert Standing.HELD in {course.standing for course in board.courses}
+    assert CourseState.HELD in {course.standing for course in board.courses}
     assert books.holds == {}
     assert len(books.stored) == 2 * 2 * N_ROUNDS
 

@@ -31,7 +31,7 @@ from odllm_agent.contract import (
     Stopped,
 )
 from odllm_agent.statistics.bootstrap import interval_of
-from odllm_agent.trials.context import Asked
+from odllm_agent.trials.context import ContextUse
 from odllm_controller.store import Store, read
 from tests import stores, support
 
@@ -339,7 +339,10 @@ def test_what_goes_beyond_the_context_of_its_model_says_so(
     store.add_quality("run-1", QualityResult(check, (Score("perplexity", 9.0, 0.1, 100),)))
     row = only_row(path)
     assert row["model_context_tokens"] == 256
-    asked = [Asked.of_workload(trial.model, trial.workload), Asked.of_reading(trial.model, reading)]
+    asked = [
+        ContextUse.of_workload(trial.model, trial.workload),
+        ContextUse.of_reading(trial.model, reading),
+    ]
     told = [each.reason or None for each in asked]
     assert [row["context_reason"], row["quality_context_reason"]] == told
     assert (prompt > 192) == (told[0] is not None)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from odllm_agent.meters.base import Limits, Reading, window
+from odllm_agent.meters.base import MeterReading, WindowLimits, window
 from odllm_agent.meters.energy import counter
 from odllm_agent.meters.energy.counter import Bounds, Counter, advanced_j
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
 from tests.odllm_agent.meters.script import Script
 
 RANGE_J = 262_143.328850  # of an Intel laptop, whose energy unit is 61 micro-joules
-LIMITS = Limits(shortest_s=0.01, longest_s=1e9, most_w=500.0)
+LIMITS = WindowLimits(shortest_s=0.01, longest_s=1e9, most_w=500.0)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
 
 def read_all(
     clock: HandClock, steps: Sequence[float | Exception], bounds: Bounds, every_s: float
-) -> list[Reading]:
+) -> list[MeterReading]:
     """The readings of a counter that was opened at the first step."""
     metered = Counter(Script(*steps), bounds)
     readings = []

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.clock import seconds_between
-from odllm_agent.meters.base import Limits, window
+from odllm_agent.meters.base import WindowLimits, window
 from odllm_agent.meters.energy import integral
 from odllm_agent.meters.energy.integral import Integral
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
 from tests.odllm_agent.meters.script import Script
 
-LIMITS = Limits(shortest_s=0.0, longest_s=1e9, most_w=1e9)
+LIMITS = WindowLimits(shortest_s=0.0, longest_s=1e9, most_w=1e9)
 
 
 @pytest.fixture

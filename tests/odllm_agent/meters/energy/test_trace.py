@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Phase, PowerSample
-from odllm_agent.meters.base import Limits, Reading
+from odllm_agent.meters.base import MeterReading, WindowLimits
 from odllm_agent.meters.energy.trace import apart, power
 from tests.steady import Steady
 
 
-def reading(seconds: float, energy_j: float | None) -> dict[str, Reading]:
-    return {"package": Reading(int(seconds * 1e9), energy_j)}
+def reading(seconds: float, energy_j: float | None) -> dict[str, MeterReading]:
+    return {"package": MeterReading(int(seconds * 1e9), energy_j)}
 
 
-def traced(*readings: dict[str, Reading]) -> tuple[PowerSample, ...]:
+def traced(*readings: dict[str, MeterReading]) -> tuple[PowerSample, ...]:
     return power(Phase.DECODE, Steady(), readings, start_ns=int(1e9))
 
 
@@ -43,7 +43,7 @@ def test_a_counter_that_does_not_move_or_jumps_has_no_power_there_rather_than_0_
 def test_power_over_time_is_the_energy_of_the_window(
     steps: list[tuple[float, float]], shortest_s: float
 ) -> None:
-    meter = Steady(limits=Limits(shortest_s, 1e9, 1e9))
+    meter = Steady(limits=WindowLimits(shortest_s, 1e9, 1e9))
     readings, at_s, total_j = [reading(0.0, 0.0)], 0.0, 0.0
     for seconds, joules in steps:
         at_s, total_j = at_s + seconds, total_j + joules
@@ -62,7 +62,7 @@ def test_power_over_time_is_the_energy_of_the_window(
 def test_kept_readings_are_far_enough_apart_and_hold_the_last(
     stamps: list[int], least_ms: int
 ) -> None:
-    readings = [Reading(stamp * 1_000_000, 1.0) for stamp in sorted(stamps)]
+    readings = [MeterReading(stamp * 1_000_000, 1.0) for stamp in sorted(stamps)]
     kept = apart(readings, least_ms / 1e3)
     gaps = [after.at_ns - before.at_ns for before, after in itertools.pairwise(kept)]
     assert all(gap >= least_ms * 1_000_000 for gap in gaps)

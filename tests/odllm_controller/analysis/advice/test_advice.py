@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from odllm_controller.analysis.advice import limits, objective, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
-from odllm_controller.analysis.advice.choice import Figure
+from odllm_controller.analysis.advice.choice import ChoiceFigure
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.metrics.metrics import metric
 from tests.odllm_controller.analysis.offers import (
@@ -48,7 +48,7 @@ def models(found: Advice) -> list[str]:
     return [choice.model for choice in found.choices]
 
 
-def figure(found: Advice, name: str) -> Figure:
+def figure(found: Advice, name: str) -> ChoiceFigure:
     (told,) = (each for each in found.choices[0].figures if each.metric == name)
     return told
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis.advice.pareto import Place, Standing, front
+from odllm_controller.analysis.advice.pareto import Dominance, ParetoPlace, front
 from odllm_controller.analysis.metrics.metrics import metric
 from tests.odllm_controller.analysis.offers import alike, noisy, offer, offers, scored
 
@@ -18,7 +18,7 @@ KNOWN = st.lists(
 )
 
 
-def standings(rows: pd.DataFrame, *metrics: object) -> list[Standing]:
+def standings(rows: pd.DataFrame, *metrics: object) -> list[Dominance]:
     return [place.standing for place in front(rows, metrics or (SPEED, MEMORY))]  # type: ignore[arg-type]
 
 
@@ -44,8 +44,8 @@ def test_what_may_be_better_or_worse_is_undecided() -> None:
         offer("b", decode_tok_s=(45, 0.2), peak_rss_bytes=2e9),
     )
     a, b = front(rows, (SPEED, MEMORY))
-    assert a.standing is Standing.ON
-    assert b.standing is Standing.UNDECIDED
+    assert a.standing is Dominance.ON
+    assert b.standing is Dominance.UNDECIDED
     assert b.dominated == pytest.approx(0.645, abs=0.01), "z = ln(50 / 45) / (0.2 sqrt 2)"
 
 
@@ -53,12 +53,12 @@ def test_one_alone_has_no_place_on_a_front() -> None:
     unplaced = offer("b", decode_tok_s=40.0)
     for rows in (offers(offer("a", decode_tok_s=50.0, peak_rss_bytes=1e9)),):
         (place,) = front(rows, (SPEED, MEMORY))
-        assert place.standing is Standing.NOT_PLACED
+        assert place.standing is Dominance.NOT_PLACED
         assert place.reason == "there is nothing else to compare it with"
     both = front(
         offers(offer("a", decode_tok_s=50.0, peak_rss_bytes=1e9), unplaced), (SPEED, MEMORY)
     )
-    assert {place.standing for place in both} == {Standing.NOT_PLACED}
+    assert {place.standing for place in both} == {Dominance.NOT_PLACED}
 
 
 def test_equals_do_not_push_each_other_off() -> None:
@@ -90,8 +90,8 @@ def test_a_missing_figure_has_no_place_but_a_reason() -> None:
         offer("c", decode_tok_s=40.0, mean_w=20.0, energy_method="measured"),
     )
     a, b, c = front(rows, (SPEED, metric("mean_w")))
-    assert (a.standing, c.standing) == (Standing.ON, Standing.OFF)
-    assert (b.standing, b.reason) == (Standing.NOT_PLACED, "Mean power: no meter")
+    assert (a.standing, c.standing) == (Dominance.ON, Dominance.OFF)
+    assert (b.standing, b.reason) == (Dominance.NOT_PLACED, "Mean power: no meter")
 
 
 def test_measured_energy_is_not_set_against_an_estimate() -> None:
@@ -100,7 +100,7 @@ def test_measured_energy_is_not_set_against_an_estimate() -> None:
         offer("b", decode_tok_s=60.0, mean_w=5.0, energy_method="estimated"),
     )
     _, b = front(rows, (SPEED, metric("mean_w")))
-    assert b.standing is Standing.NOT_PLACED
+    assert b.standing is Dominance.NOT_PLACED
     assert b.reason == "Mean power: its figure is estimated, those of others measured"
 
 
@@ -142,7 +142,7 @@ def test_known_figures_give_the_front_of_the_definition(
     figures: list[Figures],
 ) -> None:
     found = front(_rows(figures), (SPEED, MEMORY, PERPLEXITY))
-    assert [place.standing is Standing.ON for place in found] == [
+    assert [place.standing is Dominance.ON for place in found] == [
         not any(_dominates(other, each) for other in figures) for each in figures
     ]
 
@@ -154,7 +154,7 @@ def test_the_best_of_any_metric_is_never_lost(figures: list[Figures], data: st.D
     found = front(_rows(figures, relative), (SPEED, MEMORY))
     speeds = [speed for speed, *_ in figures]
     best = [place for place, speed in zip(found, speeds, strict=True) if speed == max(speeds)]
-    assert any(place.standing is not Standing.OFF for place in best)
+    assert any(place.standing is not Dominance.OFF for place in best)
 
 
 @settings(max_examples=30)
@@ -170,13 +170,13 @@ def test_the_order_of_rows_does_not_matter(figures: list[Figures], order: list[i
 def test_of_a_true_front_hardly_any_is_called_off(n: int) -> None:
     """Neighbours differ by far less than they are known, so that chance reorders them."""
     truths = [{"decode_tok_s": 50 * 1.01**place, "ttft_s": 1.01**place} for place in range(n)]
-    assert _share(truths, Standing.OFF) <= 0.05
+    assert _share(truths, Dominance.OFF) <= 0.05
 
 
 @pytest.mark.parametrize("n", [6, 20])
 def test_of_equals_by_a_known_metric_hardly_any_is_called_off(n: int) -> None:
     truths = [{"decode_tok_s": 50.0} for _ in range(n)]
-    assert _share(truths, Standing.OFF, peak_rss_bytes=1e9) <= 0.05
+    assert _share(truths, Dominance.OFF, peak_rss_bytes=1e9) <= 0.05
 
 
 def test_of_what_is_truly_dominated_hardly_any_is_called_on() -> None:
@@ -188,18 +188,18 @@ def test_of_what_is_truly_dominated_hardly_any_is_called_on() -> None:
         for place in front(noisy([*best, *near], 0.05, seed), (SPEED, metric("ttft_s")))
         if place.model != "m0"
     ]
-    assert np.mean([place.standing is Standing.ON for place in found]) <= 0.05
+    assert np.mean([place.standing is Dominance.ON for place in found]) <= 0.05
 
 
 def test_what_is_clearly_dominated_is_called_off() -> None:
     truths = [{"decode_tok_s": 50.0, "ttft_s": 1.0}, {"decode_tok_s": 30.0, "ttft_s": 2.0}]
     places = [front(noisy(truths, 0.05, seed), (SPEED, metric("ttft_s")))[1] for seed in range(50)]
-    assert all(place.standing is Standing.OFF for place in places)
+    assert all(place.standing is Dominance.OFF for place in places)
 
 
-def _share(truths: list[dict[str, float]], standing: Standing, **known: float) -> float:
+def _share(truths: list[dict[str, float]], standing: Dominance, **known: float) -> float:
     metrics = (SPEED, MEMORY if known else metric("ttft_s"))
-    found: list[Place] = []
+    found: list[ParetoPlace] = []
     for seed in range(100):
         found += front(noisy(truths, 0.05, seed).assign(**known), metrics)
     return float(np.mean([place.standing is standing for place in found]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_controller.analysis.advice.rerun import Origin, command
+from odllm_controller.analysis.advice.rerun import RunRequest, command
 from odllm_controller.analysis.advice.turning import Turning
 from odllm_controller.overrides import line
 from odllm_controller.overrides.writing import override
@@ -33,7 +33,7 @@ def turning(**changes: object) -> Turning:
 
 
 def words(typed: str = "odllm +experiment=sweep", **changes: object) -> list[str]:
-    told = shlex.split(command(turning(**changes), Origin(typed, "sweep"), STORE))
+    told = shlex.split(command(turning(**changes), RunRequest(typed, "sweep"), STORE))
     assert told[:2] == ["odllm", "run"]
     return told[2:]
 
@@ -103,7 +103,7 @@ def test_a_hard_path_is_still_that_path_for_a_shell_and_for_hydra(path: str) -> 
     named = override("models.file.path", path)
     typed = line.joined([*line.PROGRAM, "+experiment=smoke", "model=[file]", named, "quality=none"])
     printed = command(
-        turning(model="file"), Origin(typed, "smoke"), Path("my results/ö, (1).duckdb")
+        turning(model="file"), RunRequest(typed, "smoke"), Path("my results/ö, (1).duckdb")
     )
     shown = subprocess.run(
         ["sh", "-c", printed.replace("odllm run", "printf '%s\\0'", 1)],

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.claims.steps import Step, descents, steps
+from odllm_controller.analysis.claims.steps import TypeStep, descents, steps
 from tests.result_frames import frame
 
 TYPES = {"F16": (16.0, 0.80), "Q8_0": (8.0, 0.79), "Q4_0": (4.0, 0.70)}
@@ -50,7 +50,7 @@ def test_errors_of_both_types_add_up_as_independent_ones_do() -> None:
     assert first.lost_high == pytest.approx(0.01 + 1.96 * 0.03 * 2**0.5)
 
 
-def one(quality: str, **columns: list[float]) -> Step:
+def one(quality: str, **columns: list[float]) -> TypeStep:
     bare = rows(quality_text="mine", accuracy=None)
     found = steps(bare.assign(**{name: pd.Series(each) for name, each in columns.items()}))
     (step,) = (each for each in found if (each.quality, each.more) == (quality, "F16"))

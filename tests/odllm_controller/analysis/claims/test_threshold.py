@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.claims.duels import Cost, advantages, duels
+from odllm_controller.analysis.claims.duels import Budget, advantages, duels
 from odllm_controller.analysis.claims.threshold import Threshold, thresholds
 from odllm_controller.analysis.metrics.standing import Standing
 from tests.odllm_controller.analysis import formula
@@ -132,7 +132,7 @@ def test_at_equal_memory_the_room_is_what_the_process_took() -> None:
     results = made(formula.turning_at(TURN_BPW), 0.001)
     results = results.assign(peak_rss_bytes=results["file_bytes"] + 4e7)
     of_bytes, of_memory = thresholds(results)
-    assert (of_bytes.cost, of_memory.cost) == (Cost.BYTES, Cost.MEMORY)
+    assert (of_bytes.cost, of_memory.cost) == (Budget.BYTES, Budget.MEMORY)
     assert of_bytes.workload_label == ""
     assert of_memory.workload_label == "short: 128 in, 64 out"
     assert of_memory.at_bpw == pytest.approx(TURN_BPW, abs=0.3)
@@ -184,5 +184,5 @@ def test_one_file_on_two_workloads_is_compared_once_by_bytes_and_twice_by_memory
     results = results.assign(peak_rss_bytes=results["file_bytes"])
     both = pd.concat([results, results.assign(workload_label="long")], ignore_index=True)
     found = thresholds(both)
-    assert [each.cost for each in found] == [Cost.BYTES, Cost.MEMORY, Cost.MEMORY]
+    assert [each.cost for each in found] == [Budget.BYTES, Budget.MEMORY, Budget.MEMORY]
     assert found[0].n == len([kind for kind, bpw in formula.MANY.items() if bpw <= 8])

@@ -11,11 +11,15 @@ from rich.console import Console
 
 from odllm_agent.contract import Engine, QualityResult, RoundResult, Score, Trial, Workload
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis.compare.contrast import Cell, Contrast, Standing, contrast
+from odllm_controller.analysis.compare.contrast import (
+    ChangeVerdict,
+    Contrast,
+    MetricContrast,
+    contrast,
+)
 from odllm_controller.analysis.compare.sides import Named, sides
 from odllm_controller.analysis.metrics.metrics import metric
-from odllm_controller.cli.exporting import Options as ExportOptions
-from odllm_controller.cli.exporting import export
+from odllm_controller.cli.exporting import ExportOptions, export
 from odllm_controller.cli.importing import import_file
 from odllm_controller.store import Store
 from tests import stores, support
@@ -91,7 +95,7 @@ def two_builds() -> tuple[Engine, Engine]:
     return old, new
 
 
-def middle(cell: Cell) -> float:
+def middle(cell: MetricContrast) -> float:
     assert cell.ratio is not None
     return cell.ratio.middle
 
@@ -105,11 +109,11 @@ def test_rounds_of_one_trial_are_compared_by_run(path: Path) -> None:
     found = compared(two_runs(path, Day(), Day(speed=0.8, seed=1)))
     (cell,) = found.cells
     assert middle(cell) == pytest.approx(0.8, abs=0.02)
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
     assert found.regressions == (cell,)
     (back,) = compared(path, "run-1", "run-2").cells
     assert middle(back) == pytest.approx(1 / middle(cell))
-    assert back.standing is Standing.BETTER
+    assert back.standing is ChangeVerdict.BETTER
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_a_change_within_the_limit_is_none(path: Path, speed: float, standing: s
 
 def test_a_change_that_is_not_sure_is_undecided(path: Path) -> None:
     found = compared(two_runs(path, Day(spread=0.2, rounds=2), Day(0.9, 0.2, 2, 1)))
-    assert found.cells[0].standing is Standing.UNDECIDED
+    assert found.cells[0].standing is ChangeVerdict.UNDECIDED
     assert found.regressions == ()
 
 
@@ -144,7 +148,7 @@ def test_what_is_better_when_lower_regresses_upwards(path: Path) -> None:
     two_runs(path, Day(), Day(speed=0.8, seed=1))
     (cell,) = contrast(*sides("run-2", "run-1", path), [metric("tpot_s")], 0.05).cells
     assert middle(cell) == pytest.approx(1.25, abs=0.03)
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
 
 
 def test_hardly_ever_is_a_change_seen_where_there_is_none(path: Path) -> None:
@@ -153,7 +157,7 @@ def test_hardly_ever_is_a_change_seen_where_there_is_none(path: Path) -> None:
     twice(path, Day(spread=0.03).results(*kinds), after)
     cells = contrast(*sides("run-2", "run-1", path), [DECODE, PREFILL], 0.0).cells
     assert len(cells) == 16
-    assert sum(cell.standing is not Standing.UNDECIDED for cell in cells) <= 2
+    assert sum(cell.standing is not ChangeVerdict.UNDECIDED for cell in cells) <= 2
 
 
 def test_devices_are_compared_where_they_measured_the_same(path: Path) -> None:
@@ -203,7 +207,7 @@ def test_versions_of_an_engine_are_compared(path: Path) -> None:
     new = replace(support.engine(), version="0.4.0")
     once(path, *Day().results(trial()), *Day(0.7).results(trial(engine=new)))
     (cell,) = compared(path, "0.4.0", "0.3.36").cells
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
     assert cell.differing == "engine version"
 
 
@@ -211,7 +215,7 @@ def test_builds_of_one_version_are_compared(path: Path) -> None:
     old, new = two_builds()
     once(path, *Day().results(trial(engine=old)), *Day(0.7).results(trial(engine=new)))
     (cell,) = compared(path, new.build[:4], old.build[:4]).cells
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
     assert cell.differing == "engine build"
 
 
@@ -225,7 +229,7 @@ def test_figures_without_their_repeats_are_compared_by_their_intervals(tmp_path:
     (cell,) = compared(tmp_path / "s.duckdb", new.build, old.build).cells
     (by_repeats,) = compared(measured, new.build, old.build).cells
     assert middle(cell) == pytest.approx(middle(by_repeats))
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
 
 
 def test_builds_have_checks_of_their_own_of_one_file(path: Path) -> None:
@@ -261,7 +265,7 @@ def test_perplexities_are_compared_with_their_standard_errors(tmp_path: Path) ->
     assert cell.ratio.low is not None
     away = 1.96 * math.hypot(0.2 / 14, 0.2 / 12.5)
     assert cell.ratio.low == pytest.approx(14 / 12.5 * math.exp(-away), rel=1e-4)
-    assert cell.standing is Standing.WORSE
+    assert cell.standing is ChangeVerdict.WORSE
 
 
 def test_two_runs_share_the_check_of_a_file(path: Path) -> None:
@@ -275,7 +279,7 @@ def test_memory_has_a_ratio_and_says_why_it_has_no_interval(path: Path) -> None:
     two_runs(path, Day(), Day(seed=1))
     (cell,) = contrast(*sides("run-2", "run-1", path), [MEMORY], 0.05).cells
     assert middle(cell) == 1
-    assert cell.standing is Standing.UNDECIDED
+    assert cell.standing is ChangeVerdict.UNDECIDED
     assert "an interval needs 6 repeats" in cell.reason
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.metrics.families import Family, family
+from odllm_controller.analysis.metrics.families import TypeFamily, family
 from odllm_controller.analysis.scaling.curves import FITTED
 from odllm_controller.analysis.scaling.residuals import Residual, residuals
 from tests.odllm_controller.analysis import formula
@@ -20,7 +20,7 @@ def rows(seed: int, dearer: float, noise: float = 0.02) -> list[formula.Row]:
     chance = np.random.default_rng(seed)
 
     def figures(bpw: float) -> formula.Row:
-        share = dearer if family(BPW_OF[bpw]) is Family.K_QUANTS else 0
+        share = dearer if family(BPW_OF[bpw]) is TypeFamily.K_QUANTS else 0
         return formula.noisy("tpot_s", (0.004 + 0.002 * bpw) * (1 + share), noise, chance)
 
     return formula.types(figures, formula.MANY)
@@ -30,14 +30,16 @@ def made(dearer: float) -> pd.DataFrame:
     return frame(*rows(0, dearer))
 
 
-def by_family(results: pd.DataFrame) -> dict[Family, Residual]:
+def by_family(results: pd.DataFrame) -> dict[TypeFamily, Residual]:
     return {each.family: each for each in residuals(results, [TPOT])}
 
 
 def test_a_dearer_family_lies_above_the_line_and_the_other_below() -> None:
     found = by_family(made(dearer=0.2))
-    assert set(found) == {Family.K_QUANTS, Family.LEGACY}, "F16 is no family on its own line"
-    above, below = found[Family.K_QUANTS], found[Family.LEGACY]
+    assert set(found) == {TypeFamily.K_QUANTS, TypeFamily.LEGACY}, (
+        "F16 is no family on its own line"
+    )
+    above, below = found[TypeFamily.K_QUANTS], found[TypeFamily.LEGACY]
     assert (above.n, below.n) == (9, 5)
     assert above.mean is not None
     assert below.mean is not None
@@ -56,7 +58,7 @@ def test_families_that_cost_the_same_are_rarely_told_apart() -> None:
 def test_a_single_type_has_a_mean_and_no_interval() -> None:
     results = made(0.2)
     kept = results[results["quantization"].isin(["Q8_0", "Q2_K", "Q3_K_M", "Q4_K_M"])]
-    found = by_family(kept)[Family.LEGACY]
+    found = by_family(kept)[TypeFamily.LEGACY]
     assert found.mean is not None
     assert (found.n, found.low, found.high) == (1, None, None)
     assert found.reason == "an interval needs 2 types, and there is 1"

@@ -37,7 +37,7 @@ from odllm_agent.errors import OdllmError
 from odllm_agent.models import Cache, local_file
 from odllm_agent.network.address import Address
 from odllm_controller.cli.commands import fleet_models
-from odllm_controller.cli.commands.fleet_models import Options
+from odllm_controller.cli.commands.fleet_models import FleetModelsOptions
 from odllm_controller.head import starting
 from tests import family, support
 from tests.joining import free_port, join
@@ -99,7 +99,7 @@ class Fleet:
 
     def asked(self, *arguments: str) -> tuple[bool, str]:
         """Whether a command did all, and what it printed."""
-        options = Options.of(arguments)
+        options = FleetModelsOptions.of(arguments)
         paper = io.StringIO()
         console = Console(file=paper, width=300)
         self.capsys.readouterr()
