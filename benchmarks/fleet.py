@@ -29,7 +29,7 @@ from odllm_controller import store
 from odllm_controller.backends import surroundings
 from odllm_controller.experiment import config
 from odllm_controller.experiment.config import Experiment
-from odllm_controller.run.course import Course
+from odllm_controller.run.device_course import Course
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import recording
 from odllm_controller.run.work import Desk

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from odllm_agent.contract import Entry
-from odllm_agent.fleet.knock import HeadAnswer, knock
+from odllm_agent.fleet.handshake import HeadAnswer, knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 from odllm_agent.trials.journal import Journal
 from odllm_controller.head.head import Head
 from tests import family
@@ -108,7 +108,7 @@ class Join:
     def node(self) -> list[psutil.Process]:
         """The processes of its Ray node."""
         found = (self.state / "node.json").read_text("utf-8")
-        return marked.marked(found.split('"mark": "')[1].split('"')[0])
+        return tagged.marked(found.split('"mark": "')[1].split('"')[0])
 
     def journal(self) -> tuple[Entry, ...]:
         """What it keeps for the next controller."""

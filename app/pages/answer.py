@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from app.drawing import symbols
+from app.drawing.escaping import plain, short
 from app.drawing.figure import Figure, show
-from app.drawing.plain import plain, short
 from app.drawing.symbols import Symbol, colours
 from app.drawing.tables import show_table
 from app.view.empty import show_nothing_measured

@@ -7,11 +7,10 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.alike import panels
 from app.drawing.captions import caption
 from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
 from app.drawing.figure import Figure
-from app.drawing.plain import plain
 from app.drawing.symbols import Symbol, colours, points
 from app.drawing.tables import show_table
 from app.pages.panels import show_in_pairs, show_metrics
@@ -19,6 +18,7 @@ from app.view.empty import show_nothing_measured
 from app.view.loading import Stamp
 from app.view.view import View
 from odllm_controller.analysis.claims.phases import phase_powers
+from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.metrics.metrics import brief, metric
 from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.queries import hardware

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.alike import panels
 from app.drawing.captions import caption
 from app.drawing.charts import Axes, backdrop, chart, chosen_fits, shown, titled
+from app.drawing.escaping import plain
 from app.drawing.figure import Figure, show
-from app.drawing.plain import plain
 from app.view.view import View
+from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.queries.published import published
 from odllm_controller.analysis.scaling.curves import QUANTIZED_TYPES, Against

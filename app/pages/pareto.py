@@ -10,8 +10,8 @@ import streamlit as st
 from app.drawing import symbols
 from app.drawing.captions import caption
 from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
 from app.drawing.figure import Figure
-from app.drawing.plain import plain
 from app.drawing.symbols import Symbol, colours
 from app.pages.panels import show_in_pairs
 from app.view.empty import show_nothing_measured

@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.drawing.escaping import plain
 from app.drawing.figure import Figure, show
-from app.drawing.plain import plain
 from app.drawing.symbols import COLOURS
 from app.drawing.tables import show_failed, show_held, show_skipped, show_table
 from app.view.loading import Stamp

@@ -9,8 +9,8 @@ import streamlit as st
 
 from app.drawing import trial_charts
 from app.drawing.captions import resting
+from app.drawing.escaping import plain, short
 from app.drawing.figure import Figure, show
-from app.drawing.plain import plain, short
 from app.drawing.tables import show_table
 from app.view.loading import Stamp
 from app.view.view import View

@@ -10,8 +10,7 @@ from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.files.typed_path import STANDARD, typed_path
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.terminal.visible import visible_lines
-from odllm_controller.analysis.queries import results
-from odllm_controller.analysis.scaling import account
+from odllm_controller.analysis.queries import account, results
 
 _STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.drawing.plain import plain
+from app.drawing.escaping import plain
 from app.view.view import View
 from odllm_controller.analysis.queries.results import UnderWay
 

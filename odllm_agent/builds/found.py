@@ -30,7 +30,7 @@ from odllm_agent.engines.fallback import Tried
 from odllm_agent.engines.llama_cpp import variants
 from odllm_agent.engines.settings import ENGINE_SETTINGS
 from odllm_agent.errors import EngineError
-from odllm_agent.files.place import ROOT_VARIABLE, builds_root
+from odllm_agent.files.folders import ROOT_VARIABLE, builds_root
 from odllm_agent.host.processor import processor
 from odllm_agent.host.state import logical_cores
 from odllm_agent.processes import child
@@ -229,7 +229,7 @@ def _told(engine: str, chosen: Mapping[str, str]) -> EngineReport:
     Raises:
         EngineError: It cannot be loaded.
     """
-    status, log = _run("odllm_agent.builds.look", chosen, engine)
+    status, log = _run("odllm_agent.builds.inspection", chosen, engine)
     for failure in heard(Failure, log):
         raise EngineError(failure.message, failure.remedy)
     for told in heard(EngineReport, log):

@@ -14,7 +14,7 @@ from typing import ClassVar
 from filelock import FileLock
 
 from odllm_agent.cache.growth import growing
-from odllm_agent.cache.shelf import (
+from odllm_agent.cache.layout import (
     CacheEntry,
     Note,
     Shelf,
@@ -27,7 +27,7 @@ from odllm_agent.cache.shelf import (
 from odllm_agent.contract import EventKind, Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
 from odllm_agent.files.checksum import joint_sha256, sha256_of
-from odllm_agent.files.place import cache_root, disk_full, write_error
+from odllm_agent.files.folders import cache_root, disk_full, write_error
 from odllm_agent.files.size import bytes_text, parse_bytes
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"

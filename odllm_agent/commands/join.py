@@ -14,7 +14,7 @@ from odllm_agent.commands import DONE
 from odllm_agent.contract import Device
 from odllm_agent.doctor import device
 from odllm_agent.errors import UsageError
-from odllm_agent.files.place import VIRTUAL_VARIABLE, state_root
+from odllm_agent.files.folders import VIRTUAL_VARIABLE, state_root
 from odllm_agent.files.small_files import cpu_list
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.fleet import Membership, Supervisor

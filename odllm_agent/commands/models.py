@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odllm_agent.cache.shelf import CacheEntry, Note
+from odllm_agent.cache.layout import CacheEntry, Note
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
@@ -17,7 +17,7 @@ from odllm_agent.errors import UsageError
 from odllm_agent.files.size import bytes_text
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache, local_file, prepare, read_header
-from odllm_agent.models.holdings import known_names, short, told, type_of
+from odllm_agent.models.inventory import known_names, short, told, type_of
 
 _EXAMPLES = """\
 examples:

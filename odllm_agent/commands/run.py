@@ -16,8 +16,8 @@ from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, Mode
 from odllm_agent.doctor import device
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
-from odllm_agent.files.claim import Claim
-from odllm_agent.files.place import STATE_VARIABLE, state_root
+from odllm_agent.files.folders import STATE_VARIABLE, state_root
+from odllm_agent.files.lock import Claim
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache
 from odllm_agent.offline import assignment
@@ -26,7 +26,7 @@ from odllm_agent.offline.assignment import FORMAT, Assignment
 from odllm_agent.offline.execution import Done
 from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, RunStatus, Unprepared
 from odllm_agent.trials import orders, worker
-from odllm_agent.trials.agenda import Agenda
+from odllm_agent.trials.schedule import Agenda
 
 _EXAMPLES = """\
 examples:

@@ -16,7 +16,7 @@ import psutil
 
 from odllm_agent.builds import builds
 from odllm_agent.contract import Device, DeviceKind
-from odllm_agent.files.place import VIRTUAL_VARIABLE
+from odllm_agent.files.folders import VIRTUAL_VARIABLE
 from odllm_agent.files.small_files import read_text
 from odllm_agent.host import cores, linux, state
 from odllm_agent.meters import AUTO, reports

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from odllm_agent.contract import Anatomy, Engine, HeldMemory, ModelFile, Workload
-from odllm_agent.engines.work import KvCache
+from odllm_agent.engines.floor import KvCache
 from odllm_agent.errors import EngineError
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from odllm_agent.contract import (
 from odllm_agent.doctor import device
 from odllm_agent.engines.fallback import UNTRIED
 from odllm_agent.errors import OdllmError
-from odllm_agent.files.claim import Claim
-from odllm_agent.files.place import VIRTUAL_VARIABLE, state_root, why_no_state
+from odllm_agent.files.folders import VIRTUAL_VARIABLE, state_root, why_no_state
+from odllm_agent.files.lock import Claim
 from odllm_agent.host import state
 from odllm_agent.host.limits import hindrance
 from odllm_agent.planning.forecast import forecast

@@ -1,4 +1,4 @@
-"""The process that asks a head what it runs; see `odllm_agent.fleet.knock`."""
+"""The process that asks a head what it runs; see `odllm_agent.fleet.handshake`."""
 
 import json
 import sys

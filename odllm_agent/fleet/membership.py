@@ -8,7 +8,7 @@ from pathlib import Path
 
 from odllm_agent.doctor.device import NAME_VARIABLE
 from odllm_agent.errors import UsageError
-from odllm_agent.files.place import VIRTUAL_VARIABLE
+from odllm_agent.files.folders import VIRTUAL_VARIABLE
 from odllm_agent.fleet import labels
 from odllm_agent.network.address import Address
 from odllm_agent.network.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from odllm_agent.network import ray_folder
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 
 _ENTRY = "odllm_agent.fleet.ray_start"
 _STARTED = b"Ray runtime started."
@@ -32,14 +32,14 @@ class NodeProcess:
     def __init__(
         self, options: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> None:
-        self._mark = marked.new_mark()
+        self._mark = tagged.new_mark()
         self._log = folder / "node.log"
         self._raylet: psutil.Process | None = None
         ray_dir = ray_folder.make(self._mark)
         _note(folder, self._mark, ray_dir)
         self._process = _start(
             [*options, f"--temp-dir={ray_folder.temp_dir(ray_dir)}"],
-            {**environment, **marked.marking(self._mark)},
+            {**environment, **tagged.marking(self._mark)},
             self._log,
         )
 
@@ -70,7 +70,7 @@ class NodeProcess:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_LEAVING_S)
-        marked.end(self._mark)
+        tagged.end(self._mark)
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
@@ -95,7 +95,7 @@ def clear_up(folder: Path) -> int:
         mark, ray_dir = str(told["mark"]), Path(told["ray_dir"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
-    left = marked.end(mark)
+    left = tagged.end(mark)
     ray_folder.remove(ray_dir)
     return left
 

@@ -11,7 +11,8 @@ import os
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Method
 from odllm_agent.errors import UsageError
-from odllm_agent.host.state import TICK_S, busy_s
+from odllm_agent.host.disturbance import TICK_S
+from odllm_agent.host.state import busy_s
 from odllm_agent.meters.base import Meter, MeterReading, WindowLimits
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors

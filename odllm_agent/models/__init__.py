@@ -2,7 +2,7 @@
 
 from odllm_agent.cache import Cache
 from odllm_agent.formats.header import Header, read_header
-from odllm_agent.models.holdings import holdings, removed, unneeded
+from odllm_agent.models.inventory import holdings, removed, unneeded
 from odllm_agent.models.sources import Foreseen, foresee, prepare
 
 __all__ = [

@@ -13,7 +13,7 @@ from gguf import LlamaFileType
 from odllm_agent import engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError
-from odllm_agent.files.place import disk_full
+from odllm_agent.files.folders import disk_full
 from odllm_agent.formats.header import Header, block_size, read_header
 from odllm_agent.processes import child
 

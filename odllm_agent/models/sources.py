@@ -20,8 +20,8 @@ from odllm_agent.errors import (
 from odllm_agent.files.checksum import joint_sha256, read_through, state
 from odllm_agent.formats.anatomy import anatomy
 from odllm_agent.formats.header import Header, read_header
-from odllm_agent.host.room import why_too_large
-from odllm_agent.models import foresight, ir_folder, quantizer
+from odllm_agent.host.memory_fit import why_too_large
+from odllm_agent.models import ir_folder, quantizer, quantizer_dry_run
 from odllm_agent.models.origin import Origin
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
@@ -136,7 +136,7 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     there = cache.noted(Derivation(sha256, wanted, quantizer.version()))
     if there:
         return _foreseen(request, read_header(there.path), origin)
-    header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
+    header = quantizer_dry_run.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
     return _foreseen(request, header, origin, header.file_bytes)
 
 
@@ -253,7 +253,7 @@ def _made(
                 # What is kept as made of this checksum must have been.
                 refuse_changed(described)
             return
-        header = foresight.foresee(source, quantization, target)
+        header = quantizer_dry_run.foresee(source, quantization, target)
         check_size(header.file_bytes)
         refuse_full_disk(target.parent, header.file_bytes)
         origin.fill(header)

@@ -23,7 +23,7 @@ from typing import Self
 import psutil
 
 from odllm_agent.errors import DispatchError
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 
 _PREFIX = "odllm-ray-"
 _OWNER = "owner.json"
@@ -67,7 +67,7 @@ class _Owner:
     def may_be_alive(self) -> bool:
         if self.table != _process_table() or psutil.pid_exists(self.pid):
             return True
-        return bool(self.mark and marked.marked(self.mark))
+        return bool(self.mark and tagged.marked(self.mark))
 
 
 def make(mark: str = "") -> Path:

@@ -31,7 +31,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import DiskFull, UsageError
 from odllm_agent.failures import LeftOut
-from odllm_agent.files.place import FULL
+from odllm_agent.files.folders import FULL
 from odllm_agent.offline.assignment import PlannedExperiment, refuse_other_format
 from odllm_agent.trials import sanity
 

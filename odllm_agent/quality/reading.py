@@ -11,7 +11,7 @@ from odllm_agent.contract import QualityCheck, Reading, Score
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import UsageError
 from odllm_agent.host import state
-from odllm_agent.host.room import with_spare
+from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.quality import divergence
 from odllm_agent.quality.divergence import Divergence, compare
 from odllm_agent.quality.perplexity import PerToken, perplexity, surprises

@@ -26,7 +26,7 @@ from odllm_agent.contract import (
     Underway,
 )
 from odllm_agent.errors import EngineError, UsageError
-from odllm_agent.host.room import assumed_available_bytes
+from odllm_agent.host.memory_fit import assumed_available_bytes
 from odllm_agent.simulation import measuring
 from odllm_agent.simulation.laptop import REASON, Laptop
 from odllm_agent.simulation.outlines import Outlines

@@ -16,7 +16,7 @@ from pathlib import Path
 from odllm_agent.clock import now
 from odllm_agent.contract import Collected, Entry, Event, Result, Tag, from_json, to_json
 from odllm_agent.errors import UsageError
-from odllm_agent.files.place import FULL, why_no_state
+from odllm_agent.files.folders import FULL, why_no_state
 
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 _ENTRY, _PARTIAL, _DAMAGED = ".entry", ".part", ".damaged"

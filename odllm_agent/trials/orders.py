@@ -23,8 +23,8 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines import fallback
 from odllm_agent.engines.fallback import RunnableEngine, Tried
+from odllm_agent.engines.floor import ceiling_types
 from odllm_agent.engines.settings import check_settings
-from odllm_agent.engines.work import ceiling_types
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
 

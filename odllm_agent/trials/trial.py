@@ -3,7 +3,6 @@
 import gc
 import os
 import random
-import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,17 +17,16 @@ from odllm_agent.contract import (
     Phase,
     Repeat,
     RepeatPolicy,
-    Stopped,
     Trial,
     Workload,
 )
 from odllm_agent.engines.base import Session
-from odllm_agent.engines.work import work
+from odllm_agent.engines.floor import work
 from odllm_agent.errors import ModelInvalid
-from odllm_agent.host import state
+from odllm_agent.host import disturbance, state
 from odllm_agent.meters.memory import held_memory, peak_rss_bytes
 from odllm_agent.meters.sampler import Sampler, spare_cpu
-from odllm_agent.statistics.interval import median_interval
+from odllm_agent.trials.stopping import interval_width, stopped
 
 T = TypeVar("T")
 Say = Callable[[Loaded | Repeat | Finished], None]
@@ -115,28 +113,6 @@ def _refuse_unsound(session: Session, trial: Trial) -> None:
         )
 
 
-def stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:
-    """Why a round takes no more repeats, or `None` if it takes another.
-
-    Args:
-        policy: How often to repeat.
-        n_measured: The repeats that the round has, without warm-ups.
-        speeds: Decode speeds of the trial, those of earlier rounds among them.
-    """
-    if n_measured < policy.at_least:
-        return None
-    width = interval_width(speeds)
-    if width is not None and width <= policy.interval_target:
-        return Stopped.NARROW
-    return Stopped.CAP if n_measured >= policy.at_most else None
-
-
-def interval_width(values: list[float]) -> float | None:
-    """The full width of the 95 % interval of the median, as a fraction of the median."""
-    interval = median_interval(values)
-    return (interval[1] - interval[0]) / statistics.median(values) if interval else None
-
-
 @contextmanager
 def _loaded(trial: Trial, sampler: Sampler, say: Say) -> Iterator[Session]:
     """The model with an empty context, once its load was told."""
@@ -199,7 +175,7 @@ def _repeat(
         ),
         before=before,
         after=after,
-        flags=state.flags(before, after, wall_s, os.cpu_count() or 1),
+        flags=disturbance.flags(before, after, wall_s, os.cpu_count() or 1),
         wall_s=wall_s,
         more_prefill_s=tuple(prefill.prefill_s for prefill in prefills[1:]),
         more_decode_s=tuple(map(sum, decodes[1:])),

@@ -311,7 +311,7 @@ def _check(order: str, say: Callable[[object], None]) -> None:
 
 
 def _rehearse(order: str, say: Callable[[object], None]) -> None:
-    from odllm_agent.trials.rehearsal import rehearse  # noqa: PLC0415 - as above
+    from odllm_agent.trials.dry_run import rehearse  # noqa: PLC0415 - as above
 
     say(rehearse(from_json(Rehearsal, order)))
 

@@ -20,7 +20,7 @@ from odllm_agent.contract import (
     Progress,
 )
 from odllm_agent.errors import DispatchError, OdllmError
-from odllm_controller.run.course import Ask
+from odllm_controller.run.device_course import Ask
 
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600

@@ -11,7 +11,7 @@ from odllm_controller.backends import local
 from odllm_controller.backends.local import LocalFleet
 from odllm_controller.backends.remote import answer
 from odllm_controller.experiment.config import FleetConfig
-from odllm_controller.run.course import Ask
+from odllm_controller.run.device_course import Ask
 
 _ANSWER_TIMEOUT_S = 120
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import DispatchError
-from odllm_agent.fleet.knock import knock
+from odllm_agent.fleet.handshake import knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
 from odllm_controller.head.head import Head

@@ -17,7 +17,7 @@ from odllm_agent.files.typed_path import STANDARD, typed_path
 from odllm_agent.terminal import streams
 from odllm_agent.terminal.arguments import Parser
 from odllm_controller import store
-from odllm_controller.analysis.scaling import account
+from odllm_controller.analysis.queries import account
 from odllm_controller.exchange.llama_bench import lines as bench_lines
 from odllm_controller.exchange.llama_bench.lines import Windows
 from odllm_controller.exchange.result_files import write_csv, write_json_lines, write_parquet

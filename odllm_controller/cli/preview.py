@@ -12,7 +12,7 @@ from rich.console import Console
 from odllm_agent.contract import Device, Forecast, from_json
 from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
-from odllm_agent.host.room import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
+from odllm_agent.host.memory_fit import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
@@ -23,7 +23,7 @@ from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.selection import Selection
 from odllm_controller.planning import offline, plan
 from odllm_controller.planning.estimate import ASSUMPTIONS, TimeBasis, estimate
-from odllm_controller.planning.outlook import Row, Totals
+from odllm_controller.planning.plan_table import Row, Totals
 from odllm_controller.run import reasons
 from odllm_controller.run.dispatch import Agent
 from odllm_controller.store import Store

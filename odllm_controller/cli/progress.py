@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from odllm_agent.contract import Device, ModelRequest, Progress, Result
-from odllm_controller.run.course import Course, CourseState
+from odllm_controller.run.device_course import Course, CourseState
 
 _GB = 1e9
 _TOLD = {

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from odllm_agent.offline.logbook import Damage
-from odllm_controller.exchange import cells, json_record
-from odllm_controller.exchange.cells import SeparatedTable
+from odllm_controller.exchange import json_record, separated
 from odllm_controller.exchange.llama_bench import markdown as bench_markdown
 from odllm_controller.exchange.llama_bench import sql as bench_sql
+from odllm_controller.exchange.separated import SeparatedTable
 
 # What may stand between the objects of a JSON text, on one line: RFC 7464 has a character 30 there,
 # which counts as a space, and old editors end a file with a 26.
@@ -93,7 +93,7 @@ class _Reader:
 
     def _line(self) -> Numbered:
         number, line = self._number, self._whole_line()
-        table = cells.table_of(line)
+        table = separated.table_of(line)
         build = bench_markdown.BUILD.fullmatch(line)
         if bench_sql.BEGINNING.match(line):
             yield from self._statement()
@@ -171,12 +171,12 @@ class _Reader:
         self._skip_line()
         after_line = self._place, self._number
         for _ in range(_MOST_LINES):
-            if not (cells.is_open(row) and self.more):
+            if not (separated.is_open(row) and self.more):
                 break
             # What is between quotes is as it is, but for the end of the row.
             row += f"\n{self._raw_line()}"
             self._skip_line()
-        if cells.is_open(row):
+        if separated.is_open(row):
             self._place, self._number = after_line
             row = self._text[start : self._place].rstrip("\n")
         table.take(number, row.removesuffix("\r"))

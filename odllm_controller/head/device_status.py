@@ -8,7 +8,7 @@ from typing import Any
 
 from odllm_agent.contract import DeviceState, Underway
 from odllm_agent.fleet import labels
-from odllm_controller.head.standing import StoredProgress
+from odllm_controller.head.stored_progress import StoredProgress
 
 
 class State(StrEnum):

@@ -13,7 +13,7 @@ from odllm_agent.host.versions import Versions
 from odllm_agent.network import ray_folder
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import ray_environment
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 from odllm_controller.head.folder import fleet_root
 
 SERVERS = {"gcs_server", "gcs_server.exe"}
@@ -136,7 +136,7 @@ class Head:
         Returns:
             How many processes there were.
         """
-        ended = marked.end(self.mark, _ENDING_S)
+        ended = tagged.end(self.mark, _ENDING_S)
         ray_folder.remove(Path(self.ray_dir))
         (self.folder / "head.json").unlink(missing_ok=True)
         return ended

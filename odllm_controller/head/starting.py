@@ -14,7 +14,7 @@ from odllm_agent.network import ray_folder
 from odllm_agent.network.address import Address
 from odllm_agent.network.ports import Ports
 from odllm_agent.network.ray_environment import child_environment
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 from odllm_controller.head import model_server
 from odllm_controller.head.certificates import certificate
 from odllm_controller.head.folder import fleet_root
@@ -41,18 +41,18 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
     last = Head.last()
     if last:
         last.end()
-    folder, mark = fleet_root(), marked.new_mark()
+    folder, mark = fleet_root(), tagged.new_mark()
     ray_dir = ray_folder.make(mark)
     token = token_file(folder)
     tls_dir = _own_certificate(folder, address.host) if tls else None
     environment = child_environment(
-        head_environment(address, token, tls_dir) | marked.marking(mark)
+        head_environment(address, token, tls_dir) | tagged.marking(mark)
     )
     try:
         _run(_options(address, ports, ray_dir), environment, folder / "head.log")
         serving = model_server.start(address, token, tls_dir, environment)
     except DispatchError:
-        marked.end(mark)
+        tagged.end(mark)
         ray_folder.remove(ray_dir)
         raise
     head = Head(
@@ -111,7 +111,7 @@ def _run(options: list[str], environment: dict[str, str], log: Path) -> None:
 
 
 def _server_pid(mark: str) -> int:
-    return next(each.pid for each in marked.marked(mark) if each.name() in SERVERS)
+    return next(each.pid for each in tagged.marked(mark) if each.name() in SERVERS)
 
 
 def _own_certificate(folder: Path, host: str) -> Path:

@@ -23,7 +23,7 @@ from odllm_agent.engines import fallback
 from odllm_agent.engines.fallback import RunnableEngine, Tried
 from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.formats.readable import why_unsupported
-from odllm_agent.host.room import why_too_large
+from odllm_agent.host.memory_fit import why_too_large
 from odllm_agent.trials import orders
 from odllm_agent.trials.orders import Bases, Subject, beyond_context, ceilings, of_trials, without
 from odllm_agent.trials.steps import Step, rested, steps

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Candidate, Device, Event, EventKind, Forecast, Progress
 from odllm_agent.errors import DispatchError
-from odllm_controller.run.course import Ask, Course, CourseState, Pause
+from odllm_controller.run.device_course import Ask, Course, CourseState, Pause
 
 Work = Generator[Ask | Pause, Any, None]
 """What is asked of one device, one thing after another: each is sent the answer, or is thrown a

@@ -29,14 +29,14 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import DataMissing, DispatchError, StoreHeld, UsageError
-from odllm_agent.trials.agenda import Agenda, Terms
+from odllm_agent.trials.schedule import Agenda, Terms
 from odllm_controller.analysis.queries import speeds
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.selection import Selection, told
 from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import round_deadline_s
 from odllm_controller.run.admission import nobody
-from odllm_controller.run.course import Ask, Pause
+from odllm_controller.run.device_course import Ask, Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from odllm_agent.errors import StoreError
-from odllm_agent.files.claim import Claim
+from odllm_agent.files.lock import Claim
 from odllm_controller.store.writer import Store
 
 

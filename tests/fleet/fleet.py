@@ -30,7 +30,7 @@ _SWEEP = (
 )
 _ASK = """
 from odllm_agent.network.address import Address
-from odllm_agent.fleet.knock import knock
+from odllm_agent.fleet.handshake import knock
 from odllm_agent.network.ray_environment import child_environment
 from odllm_controller.head import Head
 head = Head.load()

@@ -31,12 +31,12 @@ main(["doctor", "--json"])
 # Joins the group once all is imported, and so can be given little time.
 SPIN = f"""
 import time
-from odllm_agent import state
+from odllm_agent.host import disturbance, state
 {JOIN}
 before = state.read_state()
 while time.process_time() < before.own_cpu_s + 0.05:
     pass
-print(*state.flags(before, state.read_state(), 1.0, 1))
+print(*disturbance.flags(before, state.read_state(), 1.0, 1))
 """
 
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from odllm_agent.doctor.device import NAME_VARIABLE
-from odllm_agent.files.place import (
+from odllm_agent.files.folders import (
     BUILDS_VARIABLE,
     ROOT_VARIABLE,
     STATE_VARIABLE,

@@ -19,7 +19,7 @@ from odllm_agent.contract import (
     Result,
 )
 from odllm_agent.errors import DispatchError
-from odllm_controller.run.course import Ask, Course
+from odllm_controller.run.device_course import Ask, Course
 from odllm_controller.run.dispatch import Sighting
 from tests import support
 

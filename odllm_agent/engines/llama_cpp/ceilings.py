@@ -1,8 +1,8 @@
 """How fast llama.cpp multiplies activations with weights of a type, apart from any model."""
 
 from odllm_agent.contract import Engine
+from odllm_agent.engines.ceiling_passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 from odllm_agent.engines.llama_cpp.ggml_product import Product
-from odllm_agent.engines.passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 
 METHOD = f"ggml's product of a matrix of {WIDTH} x {WIDTH} weights with {TOKENS} tokens"
 

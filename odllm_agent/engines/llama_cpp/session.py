@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, ModelFile
 from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.floor import KvCache
 from odllm_agent.engines.llama_cpp.ggml import type_number, value_bytes
 from odllm_agent.engines.llama_cpp.native import LIBRARIES, VARIANT, bound
 from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.engines.llama_cpp.variants import in_order
 from odllm_agent.engines.llama_cpp.vocabulary import Vocabulary
 from odllm_agent.engines.settings import LlamaCppSettings, check_settings
-from odllm_agent.engines.work import KvCache
 from odllm_agent.errors import EngineError, ModelInvalid, SettingError
 from odllm_agent.host import cores
 

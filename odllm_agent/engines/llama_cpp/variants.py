@@ -86,7 +86,7 @@ def _kept() -> Path | None:
 
 # A worker without a choice of backends starts sooner, and is smaller, without these modules.
 def _chosen_path() -> Path:
-    from odllm_agent.files.place import builds_root  # noqa: PLC0415 - as above
+    from odllm_agent.files.folders import builds_root  # noqa: PLC0415 - as above
 
     return builds_root() / _CHOSEN
 

@@ -7,9 +7,9 @@ import openvino
 from openvino import opset13
 
 from odllm_agent.contract import Engine
+from odllm_agent.engines.ceiling_passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 from odllm_agent.engines.openvino.error import last_line
 from odllm_agent.engines.openvino.model import properties
-from odllm_agent.engines.passes import OPERATIONS, TOKENS, WIDTH, best_per_s
 from odllm_agent.engines.settings import OpenVinoSettings, check_settings
 from odllm_agent.errors import EngineError
 

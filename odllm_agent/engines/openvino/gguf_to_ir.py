@@ -16,7 +16,7 @@ from odllm_agent.cache.change import refuse_changed
 from odllm_agent.contract import ModelFile
 from odllm_agent.errors import ChecksumMismatch, EngineError, OdllmError
 from odllm_agent.files.checksum import joint_sha256, read_through
-from odllm_agent.files.place import cache_root, disk_full
+from odllm_agent.files.folders import cache_root, disk_full
 from odllm_agent.formats.ir import MODEL, WEIGHTS
 from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.formats.split import parts_of

@@ -8,10 +8,10 @@ import numpy as np
 import openvino
 from openvino import opset13
 
+from odllm_agent.engines.floor import KvCache
 from odllm_agent.engines.openvino.attention import FORMS, cache_ports, token_bytes
 from odllm_agent.engines.openvino.error import last_line
 from odllm_agent.engines.settings import OpenVinoSettings
-from odllm_agent.engines.work import KvCache
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.formats.ir import MODEL
 

@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, Format, ModelFile
+from odllm_agent.contract.bpw import bits_per_weight
 from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.floor import KvCache
 from odllm_agent.engines.openvino import model as openvino_model
 from odllm_agent.engines.openvino.attention import FORMS, Attention
 from odllm_agent.engines.openvino.error import last_line
 from odllm_agent.engines.openvino.folder_vocabulary import FolderVocabulary
 from odllm_agent.engines.openvino.gguf_to_ir import converted
 from odllm_agent.engines.settings import OpenVinoSettings, check_settings
-from odllm_agent.engines.work import KvCache
 from odllm_agent.errors import EngineError
 from odllm_agent.formats.ir import Graph, read_graph
 
@@ -109,7 +110,7 @@ class OpenVinoSession:
     @cached_property
     def runtime_bpw(self) -> float | None:
         """Bits per weight of what OpenVINO holds."""
-        return 8 * self._graph.weight_bytes / self._model.n_weights
+        return bits_per_weight(self._graph.weight_bytes, self._model.n_weights)
 
     @cached_property
     def anatomy(self) -> Anatomy:

@@ -10,9 +10,9 @@ import pandas as pd
 from odllm_controller.analysis.advice.candidates import Candidates
 from odllm_controller.analysis.advice.choice import Choice, Teller
 from odllm_controller.analysis.advice.limits import Limit
+from odllm_controller.analysis.advice.next_measurement import Turning, turning
 from odllm_controller.analysis.advice.objective import Objective
 from odllm_controller.analysis.advice.relaxing import LimitCost, cost
-from odllm_controller.analysis.advice.turning import Turning, turning
 from odllm_controller.analysis.matching.comparable import why_not
 from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.prediction import PREDICTED

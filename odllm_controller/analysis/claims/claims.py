@@ -14,8 +14,8 @@ import pandas as pd
 from odllm_agent.contract import DeviceKind, Method
 from odllm_controller.analysis.bounds.bottleneck import Direction, Shift, shifts
 from odllm_controller.analysis.bounds.bound import Bound
-from odllm_controller.analysis.claims.duels import QUALITIES
 from odllm_controller.analysis.claims.linearity import LEAST_TYPES, SYSTEM, Linearity, linearities
+from odllm_controller.analysis.claims.pairwise import QUALITIES
 from odllm_controller.analysis.claims.phases import PhasePower, phase_powers
 from odllm_controller.analysis.claims.steps import TypeStep, descents
 from odllm_controller.analysis.claims.threshold import (

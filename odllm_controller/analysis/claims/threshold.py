@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats, Indices, generator
-from odllm_controller.analysis.claims.duels import Budget, Duel, Pair, duels
+from odllm_controller.analysis.claims.pairwise import Budget, Duel, Pair, duels
 from odllm_controller.analysis.metrics.standing import Standing
 
 CLAIMED_BPW = 3.5

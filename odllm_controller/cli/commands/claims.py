@@ -10,8 +10,8 @@ import pandas as pd
 from odllm_agent.terminal.arguments import Parser
 from odllm_controller.analysis.bounds.bottleneck import shifts
 from odllm_controller.analysis.claims.claims import verdicts
-from odllm_controller.analysis.claims.duels import advantages
 from odllm_controller.analysis.claims.linearity import SYSTEM, linearities
+from odllm_controller.analysis.claims.pairwise import advantages
 from odllm_controller.analysis.claims.phases import phase_powers
 from odllm_controller.analysis.claims.steps import steps
 from odllm_controller.analysis.claims.threshold import thresholds

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from odllm_controller.analysis.claims.duels import Budget
+from odllm_controller.analysis.claims.pairwise import Budget
 from odllm_controller.analysis.claims.verdict import Verdict
 from odllm_controller.analysis.metrics.metrics import figure, metric
 from odllm_controller.analysis.metrics.standing import Standing

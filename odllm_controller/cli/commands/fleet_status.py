@@ -26,7 +26,7 @@ from odllm_controller.head.device_status import (
     newest_nodes,
 )
 from odllm_controller.head.head import Head
-from odllm_controller.head.standing import StoredProgress, standings
+from odllm_controller.head.stored_progress import StoredProgress, standings
 
 _EVERY_S = 2.0
 _ANSWER_S = 5.0

@@ -18,6 +18,7 @@ from pydantic import (
 
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind, Method, to_json
+from odllm_agent.contract.bpw import bits_per_weight
 from odllm_controller.exchange.figures import (
     SUBJECT_CHARACTERS,
     Figures,
@@ -291,7 +292,7 @@ def _earlier_subject(test: Test, told: Mapping[str, object], device: str) -> Row
 def _described(test: Test, file: str, device: str, settings: Row) -> Row:
     """All of the row but its figures."""
     version = f"{test.build} {test.build_commit}".strip()
-    bits = 8 * test.model_size if test.model_size else None
+    n_bytes, n_weights = test.model_size, test.model_n_params
     return {
         "origin": f"{ENGINE} {test.build or test.build_commit or 'of unknown version'} ({file})",
         "device": device,
@@ -303,7 +304,7 @@ def _described(test: Test, file: str, device: str, settings: Row) -> Row:
         "model": test.model,
         "quantization": test.quantization,
         "n_weights": test.model_n_params,
-        "file_bpw": bits / test.model_n_params if bits and test.model_n_params else None,
+        "file_bpw": bits_per_weight(n_bytes, n_weights) if n_bytes and n_weights else None,
         "workload": ENGINE,
         "prompt_tokens": test.n_prompt,
         "output_tokens": test.n_gen,

@@ -9,7 +9,7 @@ import pytest
 
 from app.drawing.symbols import symbols
 from app.report.cli import main
-from app.report.drawings import drawings
+from app.report.report_charts import drawings
 from app.report.table import figures
 from odllm_controller.store import Store
 from tests import stores, support

@@ -15,7 +15,7 @@ from odllm_agent.builds import found
 from odllm_agent.builds.lines import EngineReport, heard
 from odllm_agent.contract import PLAIN, EngineBuild, Failure, Outcome, PathTest, to_json
 from odllm_agent.engines.llama_cpp import variants
-from odllm_agent.files.place import ROOT_VARIABLE
+from odllm_agent.files.folders import ROOT_VARIABLE
 from odllm_agent.processes import child
 from tests.shim import struck
 

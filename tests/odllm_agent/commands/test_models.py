@@ -327,7 +327,7 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
     hub.storage_faults.append(Fault(break_after_bytes=500_000, held=held))
     program = (
         "import sys\n"
-        "from odllm_agent.models import hub_client\n"
+        "from odllm_agent.models.download import hub_client\n"
         "from odllm_agent.__main__ import main\n"
         "hub_client.constants.DOWNLOAD_CHUNK_SIZE = 100_000\n"
         f"sys.argv[1:] = ['models', 'pull', '{LOCATION}@{COMMIT}']\n"

@@ -26,7 +26,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.doctor import device
 from odllm_agent.failures import LeftOut
-from odllm_agent.files.claim import Claim
+from odllm_agent.files.lock import Claim
 from odllm_agent.offline.assignment import Assignment
 from odllm_agent.offline.logbook import (
     Closing,

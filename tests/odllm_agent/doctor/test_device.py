@@ -94,7 +94,7 @@ def test_an_unknown_meter_is_refused() -> None:
 def test_only_cores_that_the_process_may_use_are_counted() -> None:
     allowed = min(os.sched_getaffinity(0))
     code = f"import os; os.sched_setaffinity(0, [{allowed}])\n"
-    code += "from odllm_agent import device; d = device.describe()\n"
+    code += "from odllm_agent.doctor import device; d = device.describe()\n"
     code += "print(d.logical_cores, d.physical_cores)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "1"]

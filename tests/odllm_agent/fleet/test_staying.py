@@ -12,7 +12,7 @@ import pytest
 
 from odllm_agent.cli import main
 from odllm_agent.doctor.device import device_id
-from odllm_agent.fleet import supervisor
+from odllm_agent.fleet import rejoining
 from odllm_agent.host.state import cpus
 from odllm_agent.host.versions import Versions
 from odllm_controller.head import starting
@@ -126,7 +126,7 @@ def test_another_python_is_refused_with_both_before_a_node_is_started(
 ) -> None:
     here = dataclasses.replace(Versions.here(), python="3.10.1")
     monkeypatch.setattr(Versions, "here", lambda: here)
-    monkeypatch.setattr(supervisor, "NodeProcess", lambda *_: pytest.fail("it started one"))
+    monkeypatch.setattr(rejoining, "NodeProcess", lambda *_: pytest.fail("it started one"))
     monkeypatch.setenv("ODLLM_STATE_DIR", str(tmp_path))
     assert main(["join", head.address, "--token-file", str(head.token_file)]) == 1
     told = capsys.readouterr().err

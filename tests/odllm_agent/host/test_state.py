@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
-from odllm_agent.host import linux, portable, state
+from odllm_agent.host import disturbance, linux, portable, state
 from odllm_agent.host.control_groups import MemoryGroup
 from tests import support
 
 
 def flags(wall_s: float = 1.0, logical_cores: int = 2, **after: object) -> tuple[str, ...]:
     """What a repeat is flagged with whose state changed from a quiet one as told."""
-    return state.flags(support.state(), support.state(**after), wall_s, logical_cores)
+    return disturbance.flags(support.state(), support.state(**after), wall_s, logical_cores)
 
 
 def test_a_quiet_repeat_is_not_flagged() -> None:
@@ -30,7 +30,7 @@ def test_a_quiet_repeat_is_not_flagged() -> None:
 
 def test_a_device_that_tells_nothing_is_not_flagged() -> None:
     silent = support.state(temperature_c=None, throttle_count=None, on_battery=None)
-    assert state.flags(silent, silent, 1.0, 2) == ()
+    assert disturbance.flags(silent, silent, 1.0, 2) == ()
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,19 @@ def test_a_device_that_tells_nothing_is_not_flagged() -> None:
     ],
 )
 def test_each_disturbance_has_its_flag(change: dict[str, object], flag: str) -> None:
-    assert state.flags(support.state(), support.state(**change), 1.0, 2) == (flag,)
+    assert disturbance.flags(support.state(), support.state(**change), 1.0, 2) == (flag,)
 
 
 def test_what_held_before_the_repeat_counts_too() -> None:
     before = support.state(temperature_c=99.0, on_battery=True)
-    assert state.flags(before, support.state(), 1.0, 2) == ("hot", "on_battery")
+    assert disturbance.flags(before, support.state(), 1.0, 2) == ("hot", "on_battery")
 
 
 def test_a_counter_that_appears_late_is_no_throttling() -> None:
     assert (
-        state.flags(support.state(throttle_count=None), support.state(throttle_count=7), 1.0, 2)
+        disturbance.flags(
+            support.state(throttle_count=None), support.state(throttle_count=7), 1.0, 2
+        )
         == ()
     )
 
@@ -78,7 +80,7 @@ def test_one_core_taken_by_others_is_busy_on_any_device(logical_cores: int) -> N
 def test_a_share_of_a_tenth_of_a_core_is_never_busy(wall_s: float, logical_cores: int) -> None:
     before = support.state(busy_s=0.0, own_cpu_s=0.0)
     after = support.state(busy_s=0.1 * wall_s, own_cpu_s=0.0)
-    assert state.flags(before, after, wall_s, logical_cores) == ()
+    assert disturbance.flags(before, after, wall_s, logical_cores) == ()
 
 
 def test_the_state_follows_the_work_of_this_process() -> None:
@@ -98,7 +100,7 @@ def test_the_work_of_another_process_makes_a_repeat_busy() -> None:
     before, start = state.read_state(), monotonic_ns()
     subprocess.run([sys.executable, "-c", code], check=True)
     after = state.read_state()
-    assert "busy" in state.flags(before, after, seconds_since(start), os.cpu_count() or 1)
+    assert "busy" in disturbance.flags(before, after, seconds_since(start), os.cpu_count() or 1)
 
 
 def test_every_system_gives_a_state() -> None:
@@ -128,4 +130,9 @@ def test_flags_do_not_depend_on_their_order_of_happening() -> None:
     after = replace(
         support.state(temperature_c=99.0), throttle_count=3, swapped_bytes=1, busy_s=200.0
     )
-    assert state.flags(support.state(), after, 1.0, 2) == ("busy", "hot", "swapped", "throttled")
+    assert disturbance.flags(support.state(), after, 1.0, 2) == (
+        "busy",
+        "hot",
+        "swapped",
+        "throttled",
+    )

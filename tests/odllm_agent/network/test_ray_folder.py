@@ -13,7 +13,7 @@ import pytest
 
 from odllm_agent.errors import DispatchError
 from odllm_agent.network import ray_folder
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 
 SESSION = "session_2026-11-24_11-39-16_751060_4194304/sockets/plasma_store_1"
 
@@ -134,7 +134,9 @@ def test_what_a_killed_run_left_is_removed_by_the_next(root: Path) -> None:
 
 
 def test_a_run_that_was_killed_for_real_leaves_nothing_after_the_next(root: Path) -> None:
-    code = "from odllm_agent import ray_folder; print(ray_folder.make(), flush=True); input()"
+    code = (
+        "from odllm_agent.network import ray_folder; print(ray_folder.make(), flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as run:
@@ -148,9 +150,9 @@ def test_a_run_that_was_killed_for_real_leaves_nothing_after_the_next(root: Path
 
 
 def test_a_head_that_outlives_the_command_keeps_its_folder(root: Path) -> None:
-    mark = marked.new_mark()
+    mark = tagged.new_mark()
     sleep = "import time; print(flush=True); time.sleep(600)"
-    environment = os.environ | marked.marking(mark)
+    environment = os.environ | tagged.marking(mark)
     with subprocess.Popen(
         [sys.executable, "-c", sleep], env=environment, stdout=subprocess.PIPE
     ) as head:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals and pipes
 _AROUND = """
 import sys, time
 from odllm_agent.terminal.ending import carried_out, heed_signals, heeding_signals
-from odllm_agent import streams
+from odllm_agent.terminal import streams
 
 def command(_):
 {}

@@ -29,11 +29,12 @@ from odllm_agent.contract import (
     Workload,
 )
 from odllm_agent.engines.base import Prefill
+from odllm_agent.engines.floor import KvCache, work
 from odllm_agent.engines.settings import check_settings
-from odllm_agent.engines.work import KvCache, work
 from odllm_agent.errors import EngineError
 from odllm_agent.meters.base import Unavailable, WindowLimits
-from odllm_agent.trials.trial import draw_tokens, interval_width, measure
+from odllm_agent.trials.stopping import interval_width
+from odllm_agent.trials.trial import draw_tokens, measure
 from tests import support
 from tests.models import write_gguf
 from tests.steady import LIMITS, Steady

@@ -11,7 +11,7 @@ import pytest
 
 from odllm_agent.host.state import cpus
 from odllm_agent.network.address import Address
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 from odllm_controller.head import starting
 from odllm_controller.head.head import Head
 from tests import family
@@ -112,7 +112,7 @@ def test_a_sweep_comes_through_a_killed_agent_raylet_and_controller(
         os.kill(first.pid, signal.SIGKILL)
     # What the agents were doing goes on without a controller, and stays with them.
     eventually(lambda: not measures(one) and not measures(two) and keeps_a_result(two))
-    (raylet,) = [each for each in marked.marked(mark(two)) if each.name() == "raylet"]
+    (raylet,) = [each for each in tagged.marked(mark(two)) if each.name() == "raylet"]
     raylet.kill()
 
     last = bench.run(*SLOW)
@@ -138,7 +138,7 @@ def test_a_device_that_is_lost_for_good_is_held_with_the_reason_and_not_waited_f
     with bench.started(*SLOW, "fleet.grace_s=5") as running:
         eventually(lambda: measures(one) and measures(two))
         two.process.kill()
-        for each in marked.marked(mark(two)):
+        for each in tagged.marked(mark(two)):
             with contextlib.suppress(psutil.Error):
                 each.kill()
         out, err = running.communicate(timeout=2 * family.PATIENCE_S)

@@ -33,13 +33,13 @@ from odllm_agent.contract import (
     Workload,
 )
 from odllm_agent.engines.settings import check_settings
-from odllm_agent.files.claim import Claim
-from odllm_agent.files.place import state_root
+from odllm_agent.files.folders import state_root
+from odllm_agent.files.lock import Claim
 from odllm_agent.models import Cache, prepare
-from odllm_agent.trials.agenda import Agenda, Terms
+from odllm_agent.trials.schedule import Agenda, Terms
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.planning.plan import Step
-from odllm_controller.run.course import Ask
+from odllm_controller.run.device_course import Ask
 from odllm_controller.run.dispatch import Agent, Dispatch, Fleet
 from odllm_controller.run.work import Job
 from tests import hub_server, support

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from odllm_agent.contract import ModelRequest, Progress, Quantization, Source
 from odllm_controller.cli.progress import ModelProgress, RunProgress
-from odllm_controller.run.course import Course, Pause
+from odllm_controller.run.device_course import Course, Pause
 from tests import support
 
 LAPTOP, OTHER = support.device(), support.device("other")

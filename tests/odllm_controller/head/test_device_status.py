@@ -6,7 +6,7 @@ from typing import Any
 
 from odllm_agent.contract import Tag, Underway
 from odllm_controller.head.device_status import AgentReport, DeviceStatus, State, device_statuses
-from odllm_controller.head.standing import StoredProgress
+from odllm_controller.head.stored_progress import StoredProgress
 from tests import support
 
 KNOWN = StoredProgress("lab-1", ("rapl",), n_done=3, n_left=5, last_seen=support.STARTED)

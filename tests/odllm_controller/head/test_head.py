@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from odllm_agent.errors import DispatchError, JoinRefused
-from odllm_agent.fleet.knock import knock
+from odllm_agent.fleet.handshake import knock
 from odllm_agent.host.versions import Versions
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 from odllm_controller.head import starting
 from odllm_controller.head.certificates import certificate
 from odllm_controller.head.head import Head
@@ -55,7 +55,7 @@ def test_a_head_is_found_and_listens_on_loopback_alone(head: Head) -> None:
     assert Head.load() == head
     listening = [
         ip_address(connection.laddr.ip)
-        for process in marked.marked(head.mark)
+        for process in tagged.marked(head.mark)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     ]
@@ -167,10 +167,10 @@ def test_a_head_that_was_killed_is_not_up_and_the_next_takes_its_place(tmp_path:
             Head.load()
         second = starting.start(address)
         assert Head.load() == second
-        assert marked.marked(first.mark) == []
+        assert tagged.marked(first.mark) == []
         assert not Path(first.ray_dir).exists()
         assert second.end() >= 3
-        assert marked.marked(second.mark) == []
+        assert tagged.marked(second.mark) == []
         assert not Path(second.ray_dir).exists()
         assert Head.last() is None
 
@@ -186,7 +186,7 @@ def test_with_certificates_whoever_has_one_joins_and_nobody_else_is_answered(
             assert device.leave() == 0
         assert asked(head).versions == Versions.here()
         # Ray goes on trying for longer than anybody wants to wait here.
-        monkeypatch.setattr("odllm_agent.fleet.knock._PATIENCE_S", 8.0)
+        monkeypatch.setattr("odllm_agent.fleet.handshake._PATIENCE_S", 8.0)
         with pytest.raises(DispatchError, match="no answer"):
             knock(address, child_environment({**head.environment(), "RAY_USE_TLS": "0"}))
 

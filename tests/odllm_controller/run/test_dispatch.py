@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
-from odllm_agent.trials.agenda import Agenda, Terms
+from odllm_agent.trials.schedule import Agenda, Terms
 from odllm_controller.planning.plan import Step
 from odllm_controller.run import dispatch
-from odllm_controller.run.course import CourseState
+from odllm_controller.run.device_course import CourseState
 from odllm_controller.run.dispatch import Agent, Dispatch
 from odllm_controller.run.work import Job
 from tests import support

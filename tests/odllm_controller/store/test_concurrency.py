@@ -28,7 +28,7 @@ print("stored", flush=True)
 EXPLORER = """
 import sys
 from pathlib import Path
-from odllm_controller.analysis import results
+from odllm_controller.analysis.queries import results
 from tests import support
 
 path = Path(sys.argv[1])

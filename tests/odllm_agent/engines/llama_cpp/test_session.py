@@ -228,7 +228,8 @@ def test_threads_reach_llama_cpp(model: ModelFile) -> None:
 KEPT_TO_ONE = """
 import os, sys
 from pathlib import Path
-from odllm_agent import cores, engines, linux
+from odllm_agent import engines
+from odllm_agent.host import cores, linux
 from odllm_agent.contract import Trial, from_json
 
 every = linux.cpus()

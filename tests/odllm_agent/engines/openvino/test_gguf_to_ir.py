@@ -37,7 +37,7 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.files.checksum import joint_sha256
-from odllm_agent.files.place import ROOT_VARIABLE
+from odllm_agent.files.folders import ROOT_VARIABLE
 from odllm_agent.formats.ir import MODEL, WEIGHTS
 from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.models import Cache, prepare

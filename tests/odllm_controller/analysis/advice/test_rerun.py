@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from odllm_controller.analysis.advice.next_measurement import Turning
 from odllm_controller.analysis.advice.rerun import RunRequest, command
-from odllm_controller.analysis.advice.turning import Turning
 from odllm_controller.overrides import line
 from odllm_controller.overrides.writing import override
 from tests.odllm_controller.configs import experiment

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.claims.duels import Budget, advantages, duels
+from odllm_controller.analysis.claims.pairwise import Budget, advantages, duels
 from odllm_controller.analysis.claims.threshold import Threshold, thresholds
 from odllm_controller.analysis.metrics.standing import Standing
 from tests.odllm_controller.analysis import formula

@@ -2,7 +2,7 @@
 
 import pytest
 
-from odllm_agent.engines import passes
+from odllm_agent.engines import ceiling_passes
 
 
 class Passes:
@@ -17,9 +17,9 @@ class Passes:
 
 
 def best(monkeypatch: pytest.MonkeyPatch, driven: Passes, amount: float, budget_s: float) -> float:
-    monkeypatch.setattr(passes, "monotonic_ns", lambda: driven.now_s)
-    monkeypatch.setattr(passes, "seconds_since", lambda start: driven.now_s - start)
-    return passes.best_per_s(amount, driven.run, budget_s)
+    monkeypatch.setattr(ceiling_passes, "monotonic_ns", lambda: driven.now_s)
+    monkeypatch.setattr(ceiling_passes, "seconds_since", lambda start: driven.now_s - start)
+    return ceiling_passes.best_per_s(amount, driven.run, budget_s)
 
 
 def test_the_quickest_pass_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_a_model_that_the_engine_refuses_comes_back_as_data(tiny: ModelFile) -> 
     gone = dataclasses.replace(tiny, path="/none.gguf")
     found = worker.run_rehearsal(Rehearsal(gone, engine(), WORKLOAD))
     assert isinstance(found, Failure)
-    assert found.kind == "EngineError"
+    assert found.kind == "ModelInvalid"
     assert "/none.gguf" in found.message
 
 
@@ -103,10 +103,10 @@ def test_a_rehearsal_loads_what_a_trial_loads_and_little_else() -> None:
     code = "import sys, odllm_agent.trials.worker, odllm_agent.trials.trial;"
     code += "import odllm_agent.engines.llama_cpp.session;"
     code += "before = set(sys.modules);"
-    code += "import odllm_agent.trials.rehearsal, odllm_agent.engines.llama_cpp.memory;"
+    code += "import odllm_agent.trials.dry_run, odllm_agent.engines.llama_cpp.memory;"
     code += "print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {
-        "odllm_agent.trials.rehearsal",
+        "odllm_agent.trials.dry_run",
         "odllm_agent.engines.llama_cpp.memory",
     }

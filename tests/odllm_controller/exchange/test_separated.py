@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.offline.logbook import Damage
-from odllm_controller.exchange.cells import DELIMITERS, table_of
 from odllm_controller.exchange.records import records
+from odllm_controller.exchange.separated import DELIMITERS, table_of
 from tests.odllm_controller.exchange.told import as_csv, start_of
 
 NAMES = ("device", "model", "status", "decode_tok_s", "flags")

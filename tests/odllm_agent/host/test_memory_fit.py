@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.host.room import (
+from odllm_agent.host.memory_fit import (
     ASSUMED_SYSTEM_BYTES,
     assumed_available_bytes,
     why_too_large,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from odllm_agent.cache.cache import Cache
-from odllm_agent.cache.shelf import CacheEntry, Note
+from odllm_agent.cache.layout import CacheEntry, Note
 from odllm_agent.contract import Holding, ModelRequest, Source
 from odllm_agent.errors import ModelError, ModelMissing
 from odllm_agent.files.checksum import joint_sha256, read_through

@@ -9,8 +9,8 @@ import pytest
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import EngineError, ModelInvalid
 from odllm_agent.models import Header, quantizer, read_header
-from odllm_agent.models.foresight import foresee
 from odllm_agent.models.quantizer import parse_types, quantize
+from odllm_agent.models.quantizer_dry_run import foresee
 from tests.models import Shape, write_gguf
 
 # Some rows fill whole blocks of 256 weights and some do not; eight blocks get unlike types.

@@ -7,11 +7,11 @@ import textwrap
 
 import psutil
 
-from odllm_agent.processes import marked
+from odllm_agent.processes import tagged
 
 
 def start(mark: str, code: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | marked.marking(mark)
+    environment = os.environ | tagged.marking(mark)
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
 
 
@@ -36,25 +36,25 @@ STUBBORN = textwrap.dedent("""
 
 
 def test_an_orphan_in_a_session_of_its_own_is_found_and_ended() -> None:
-    mark = marked.new_mark()
+    mark = tagged.new_mark()
     with start(mark, ORPHAN) as parent:
         assert parent.stdout
         parent.stdout.readline()
         parent.wait()
-        (orphan,) = marked.marked(mark)
-        assert marked.end(mark) == 1
+        (orphan,) = tagged.marked(mark)
+        assert tagged.end(mark) == 1
         assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
-    assert marked.marked(mark) == []
+    assert tagged.marked(mark) == []
 
 
 def test_who_does_not_end_in_order_is_killed_and_others_are_left_alone() -> None:
-    mine, other = marked.new_mark(), marked.new_mark()
+    mine, other = tagged.new_mark(), tagged.new_mark()
     with start(mine, STUBBORN) as stubborn, start(other, STUBBORN) as bystander:
         try:
             for each in (stubborn, bystander):
                 assert each.stdout
                 each.stdout.readline()
-            assert marked.end(mine, grace_s=0.1) == 1
+            assert tagged.end(mine, grace_s=0.1) == 1
             assert not psutil.pid_exists(stubborn.pid)
             assert bystander.poll() is None
         finally:
@@ -63,12 +63,12 @@ def test_who_does_not_end_in_order_is_killed_and_others_are_left_alone() -> None
 
 
 def test_a_process_that_ray_gave_another_name_keeps_its_mark() -> None:
-    mark = marked.new_mark()
+    mark = tagged.new_mark()
     with start(mark, RENAMED) as renamed:
         try:
             assert renamed.stdout
             assert renamed.stdout.readline()
-            (found,) = marked.marked(mark)
+            (found,) = tagged.marked(mark)
             assert found.cmdline()[0] == "ray::Agent"
         finally:
             renamed.kill()

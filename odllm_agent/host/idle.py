@@ -9,7 +9,7 @@ import psutil
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
-from odllm_agent.host import state
+from odllm_agent.host import disturbance, state
 
 LOOK_S = 1.0
 _BUSIEST = 3
@@ -39,12 +39,12 @@ class Look:
     @property
     def flags(self) -> tuple[str, ...]:
         """What a repeat would have been flagged with."""
-        return state.flags(self.before, self.after, self.wall_s, self.cores)
+        return disturbance.flags(self.before, self.after, self.wall_s, self.cores)
 
     @property
     def others_cores(self) -> float:
         """The cores that other processes kept busy."""
-        return max(0.0, state.others_s(self.before, self.after)) / self.wall_s
+        return max(0.0, disturbance.others_s(self.before, self.after)) / self.wall_s
 
 
 def look() -> Look:

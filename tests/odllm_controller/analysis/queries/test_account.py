@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis.scaling import account
+from odllm_controller.analysis.queries import account
 from odllm_controller.store import Store
 from tests import stores, support
 

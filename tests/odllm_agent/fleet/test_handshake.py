@@ -8,7 +8,7 @@ import pytest
 
 from odllm_agent.errors import DispatchError, JoinRefused
 from odllm_agent.fleet.asking import told
-from odllm_agent.fleet.knock import _answer, knock
+from odllm_agent.fleet.handshake import _answer, knock
 from odllm_agent.network.address import Address
 
 ADDRESS = Address("head", 6379)

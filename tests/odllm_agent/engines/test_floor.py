@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Anatomy, Engine, Format, Phase, Use, WeightGroup, Workload
-from odllm_agent.engines.work import KvCache, ceiling_types, work
+from odllm_agent.engines.floor import KvCache, ceiling_types, work
 from tests import support
 
 F16_CACHE = KvCache("F16", 2.0)

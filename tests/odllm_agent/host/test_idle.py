@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.host.look import busiest, look
+from odllm_agent.host.idle import busiest, look
 
 
 def test_the_busiest_are_told_with_the_cores_that_they_took() -> None:

@@ -7,12 +7,12 @@ from itertools import count, islice
 import pandas as pd
 from markupsafe import Markup
 
-from app.alike import panels
 from app.drawing.captions import caption
 from app.drawing.charts import Axes, chart, shown
 from app.drawing.symbols import Symbol
 from app.report.inline import inline
 from app.report.table import WordTable, listed
+from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
 from odllm_controller.analysis.scaling.curves import Against
 from odllm_controller.analysis.scaling.fits import fits

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_controller.run.course import Ask, Course, CourseState, Pause
+from odllm_controller.run.device_course import Ask, Course, CourseState, Pause
 
 ASK = Ask("measure", deadline_s=60.0)
 

@@ -17,9 +17,9 @@ from tenacity import (
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Event, EventKind
 from odllm_agent.errors import DispatchError, JoinRefused, UsageError
-from odllm_agent.files.claim import Claim
-from odllm_agent.files.place import STATE_VARIABLE
-from odllm_agent.fleet.knock import knock
+from odllm_agent.files.folders import STATE_VARIABLE
+from odllm_agent.files.lock import Claim
+from odllm_agent.fleet.handshake import knock
 from odllm_agent.fleet.membership import Membership
 from odllm_agent.fleet.process import NodeProcess, clear_up
 from odllm_agent.host.versions import Versions

@@ -1,4 +1,4 @@
-"""What an engine says of itself: `python -m odllm_agent.builds.look ENGINE`.
+"""What an engine says of itself: `python -m odllm_agent.builds.inspection ENGINE`.
 
 A library that was compiled for another processor may end its process as it is loaded.
 """

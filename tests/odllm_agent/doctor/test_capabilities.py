@@ -7,8 +7,8 @@ import pytest
 
 from odllm_agent import meters
 from odllm_agent.contract import DeviceState, HeldMemory, MeterReport, Method
-from odllm_agent.doctor import abilities
-from odllm_agent.doctor.abilities import Ability
+from odllm_agent.doctor import capabilities
+from odllm_agent.doctor.capabilities import Ability
 from odllm_agent.host import state
 from odllm_agent.meters.memory import held_memory
 from tests import support
@@ -23,7 +23,7 @@ def by_quantity(*found: Ability) -> dict[str, Ability]:
 
 
 def of_state(now: DeviceState, virtual: bool = False, system: str = "linux") -> dict[str, Ability]:
-    return by_quantity(*abilities.of_state(now, virtual, system))
+    return by_quantity(*capabilities.of_state(now, virtual, system))
 
 
 def test_what_a_sensor_tells_is_measured_and_needs_no_remedy() -> None:
@@ -52,7 +52,7 @@ def test_a_driver_is_no_remedy_where_there_can_be_none(
 
 
 def told(held: HeldMemory) -> dict[str, Ability]:
-    return by_quantity(*abilities.of_this_device(support.state(), held, virtual=False))
+    return by_quantity(*capabilities.of_this_device(support.state(), held, virtual=False))
 
 
 def test_every_domain_of_every_meter_has_its_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,11 +87,11 @@ def test_memory_in_parts_is_told_where_the_system_tells_it() -> None:
     ("value", "text"), [(2.0, "2 s"), (1e-3, "1 ms"), (6.1e-5, "61 us"), (1e-9, "1 ns")]
 )
 def test_small_figures_have_the_prefix_that_suits_them(value: float, text: str) -> None:
-    assert abilities.in_units(value, "s") == text
+    assert capabilities.in_units(value, "s") == text
 
 
 def test_this_device_tells_of_everything_and_never_nothing() -> None:
-    found = abilities.of_this_device(state.read_state(), held_memory(Path()), virtual=False)
+    found = capabilities.of_this_device(state.read_state(), held_memory(Path()), virtual=False)
     assert len({(each.quantity, each.source) for each in found}) == len(found)
     for each in found:
         assert (each.method is Method.UNAVAILABLE) == bool(each.reason), each

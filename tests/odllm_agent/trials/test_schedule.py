@@ -20,7 +20,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.failures import LeftOut
 from odllm_agent.statistics.bootstrap import Rounds
-from odllm_agent.trials.agenda import Agenda, Task, Terms
+from odllm_agent.trials.schedule import Agenda, Task, Terms
 from odllm_agent.trials.steps import Step, steps
 from tests import support
 from tests.odllm_agent.failures import made

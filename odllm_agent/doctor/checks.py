@@ -18,10 +18,10 @@ from odllm_agent import clock
 from odllm_agent.builds import Builds, builds
 from odllm_agent.contract import DeviceState, EngineBuild
 from odllm_agent.engines import fallback
-from odllm_agent.files import place
+from odllm_agent.files import folders
 from odllm_agent.host import state
 from odllm_agent.host.control_groups import Quota
-from odllm_agent.host.look import Look
+from odllm_agent.host.idle import Look
 
 # A half-billion model at F16 takes 1.0 GB and its worker half as much again.
 LITTLE_MEMORY_BYTES = 2 * 10**9
@@ -67,7 +67,7 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
         seen: The device watched for a moment.
         virtual: Whether a hypervisor runs the device.
     """
-    root = place.cache_root()
+    root = folders.cache_root()
     return (
         *of_engines(builds()),
         of_cache(root),
@@ -129,7 +129,7 @@ def of_cache(root: Path) -> Finding:
             "model cache",
             Severity.MISSING,
             f"{root} cannot be written: {error.strerror}",
-            f"set {place.ROOT_VARIABLE} to a folder that can be written to",
+            f"set {folders.ROOT_VARIABLE} to a folder that can be written to",
         )
 
 
@@ -142,7 +142,7 @@ def of_disk(root: Path, free_bytes: int) -> Finding:
         "disk",
         Severity.NOTE,
         told,
-        f"free some, or set {place.ROOT_VARIABLE} to a folder on a larger disk",
+        f"free some, or set {folders.ROOT_VARIABLE} to a folder on a larger disk",
     )
 
 

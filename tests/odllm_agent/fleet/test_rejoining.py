@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.errors import DispatchError, UsageError
-from odllm_agent.fleet import Membership, Supervisor, supervisor
-from odllm_agent.fleet.knock import HeadAnswer
+from odllm_agent.fleet import Membership, Supervisor, rejoining
+from odllm_agent.fleet.handshake import HeadAnswer
 from odllm_agent.host.versions import Versions
 from odllm_agent.network.address import Address
 from tests import support
@@ -46,9 +46,9 @@ def staying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
             return HeadAnswer(VERSIONS, head_has)
 
         node = Node(jump_s)
-        monkeypatch.setattr(supervisor, "now", node.now)
-        monkeypatch.setattr(supervisor, "knock", knock)
-        monkeypatch.setattr(supervisor, "_TICK_S", 0.001)
+        monkeypatch.setattr(rejoining, "now", node.now)
+        monkeypatch.setattr(rejoining, "knock", knock)
+        monkeypatch.setattr(rejoining, "_TICK_S", 0.001)
         watching = Supervisor(membership, tmp_path, lambda _: None)
         return watching._stay(node)  # type: ignore[arg-type]
 

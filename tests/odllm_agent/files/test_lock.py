@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from odllm_agent.files.claim import Claim
+from odllm_agent.files.lock import Claim
 
 HOLD = """
 import sys
 from pathlib import Path
-from odllm_agent.files.claim import Claim
+from odllm_agent.files.lock import Claim
 claim = Claim(Path(sys.argv[1]))
 print(claim.take(), flush=True)
 sys.stdin.read()

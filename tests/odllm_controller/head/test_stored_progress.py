@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from odllm_agent.contract import Event, EventKind, MeterReport, Method
-from odllm_controller.head.standing import standings
+from odllm_controller.head.stored_progress import standings
 from tests import stores, support
 
 

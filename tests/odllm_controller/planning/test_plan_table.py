@@ -4,7 +4,7 @@ import pytest
 
 from odllm_agent.contract import Failure, Forecast, ModelRequest, Quantization, Source, Workload
 from odllm_controller.planning.estimate import Estimate, TimeBasis
-from odllm_controller.planning.outlook import Row, Totals
+from odllm_controller.planning.plan_table import Row, Totals
 from tests import support
 
 GUESS = Estimate(12.5, TimeBasis.STORED)
