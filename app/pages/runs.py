@@ -47,6 +47,9 @@ def page(view: View) -> None:
     counts = view.results["status"].value_counts()
     told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
     st.caption(f"{plain(view.path, 200)} · {len(view.results)} trials: {told}")
+    if found.empty:
+        st.info("No run was recorded here: what this store holds was imported.")
+        return
     shown = found.assign(minutes=found["wall_s"] / 60)
     show_table(shown[list(_RUNS)].rename(columns=_RUNS))
     chosen: str = st.selectbox("Run", list(found["run"]), key="run", bind="query-params")

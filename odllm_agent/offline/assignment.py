@@ -128,7 +128,7 @@ def read(path: Path) -> tuple[Assignment, str]:
     """
     try:
         content = path.read_bytes()
-        plain = json.loads(content, parse_constant=_refuse_constant)
+        plain = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_once)
         if not isinstance(plain, dict):
             raise TypeError("it holds no JSON object")
         refuse_other_format(plain, path)
@@ -143,6 +143,15 @@ def read(path: Path) -> tuple[Assignment, str]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON's")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has the field {twice!r} twice")
+    return content
 
 
 def _refuse_impossible(found: Assignment) -> None:

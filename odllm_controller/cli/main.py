@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -69,7 +70,7 @@ def run(
     """
     try:
         with (
-            controlling(experiment.store.path) as store,
+            controlling(experiment.store.path, partial(_note, console)) as store,
             recording(store, experiment, command) as recorder,
             opened(experiment.fleet, experiment.power.meters) as fleet,
             RunProgress(console) as board,
@@ -94,6 +95,10 @@ def run(
         # Everything is stored, and the store's holder is no fault of the run.
         console.print(f"note: no table: {held.message}", style="yellow", markup=False)
     return _farewell(experiment, recorder, console)
+
+
+def _note(console: Console, told: str) -> None:
+    console.print(f"note: {told}", style="yellow", markup=False)
 
 
 def main(arguments: list[str]) -> int:

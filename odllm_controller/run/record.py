@@ -25,7 +25,7 @@ from odllm_agent.failures import Failed, LeftOut, Subject, merged, told
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.provenance import config_yaml, git_commit, versions
 from odllm_controller.run import reasons
-from odllm_controller.store import EntryId, Outbox, Run, Store
+from odllm_controller.store import START_PATIENCE_S, EntryId, Outbox, Run, Store
 
 # Bringing the view `results` up to date costs more than storing a round, of one trial or of many.
 _CATCH_UP_EVERY_S = 5.0
@@ -58,12 +58,13 @@ class Recorder:
         self._failed: list[Failed] = []
         self._left_out: list[tuple[str, LeftOut]] = []
         self._caught_up_ns = monotonic_ns()
-        self.store_id = store.identity()
+        patient = replace(store, patience_s=START_PATIENCE_S)
+        self.store_id = patient.identity()
         self.run_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.skips: list[str] = []
         self.notes: list[str] = []
         self.n_planned = 0
-        store.add_run(
+        patient.add_run(
             Run(
                 id=self.run_id,
                 started_at=now(),

@@ -40,7 +40,7 @@ from odllm_controller.run.device_course import Ask, Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
-from odllm_controller.store import Store
+from odllm_controller.store import START_PATIENCE_S, Store
 
 T = TypeVar("T")
 Asking = Generator[Ask | Pause, Any, T]
@@ -108,7 +108,8 @@ class Desk:
         asked = self.experiment.fleet
         if asked.kind != "ray":
             return ()
-        found = self.store.unfinished_devices(self.experiment.name)
+        patient = replace(self.store, patience_s=START_PATIENCE_S)
+        found = patient.unfinished_devices(self.experiment.name)
         # Their labels are not known, so one that is chosen by its label is not missed.
         chosen = Selection(asked.select) if asked.select else None
         return tuple(each for each in found if chosen is None or chosen.includes(each, {}))

@@ -42,7 +42,10 @@ _REFUSED = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputExceptio
 
 
 def read(
-    path: Path, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    path: Path,
+    sql: str,
+    parameters: Sequence[object] | Mapping[str, object] = (),
+    patience_s: float | None = None,
 ) -> pd.DataFrame:
     """The answer to a query, also while another process writes.
 
@@ -50,6 +53,7 @@ def read(
         path: The store.
         sql: One query, with `?` or `$name` where a parameter goes.
         parameters: The values for them.
+        patience_s: How long to wait for a writer that has it open; some seconds unless told.
 
     Returns:
         A row per row of the answer.
@@ -58,7 +62,7 @@ def read(
         StoreError: There is no such file, or it is no store of this version.
         StoreHeld: A writer kept it open for seconds.
     """
-    with _reading(path) as connection:
+    with _reading(path, patience_s) as connection:
         return connection.execute(sql, parameters or None).df()
 
 
@@ -144,9 +148,10 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _reading(path: Path, patience_s: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     check_file(path)
-    with _opened(path, READ_PATIENCE_S, read_only=True) as connection:
+    patience_s = READ_PATIENCE_S if patience_s is None else patience_s
+    with _opened(path, patience_s, read_only=True) as connection:
         schema.check_current(connection, path)
         yield connection
 

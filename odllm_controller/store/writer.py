@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import duckdb
+import pandas as pd
 
 from odllm_agent.contract import (
     Baseline,
@@ -139,15 +140,20 @@ class Store:
 
     Attributes:
         path: The file.
-        patience_s: How long a transaction waits for another process; some seconds unless told.
+        patience_s: How long a transaction or a query waits for another process; some seconds unless
+            told.
     """
 
     path: Path
     patience_s: float | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, patience_s: float | None = None) -> Self:
         """Opens a store for writing; makes the file and its folders, or updates an older file.
+
+        Args:
+            path: The file.
+            patience_s: How long each transaction waits for another process.
 
         Raises:
             StoreError: The path is a directory, cannot be written, is not a DuckDB file, is of
@@ -159,13 +165,13 @@ class Store:
         if not is_new:
             database.check_file(path)
         try:
-            with database.writing(path) as connection:
+            with database.writing(path, patience_s) as connection:
                 schema.migrate(connection, path)
         except StoreError:
             if is_new:
                 _remove_torso(path)
             raise
-        return cls(path)
+        return cls(path, patience_s)
 
     def add_run(self, run: Run) -> None:
         """Stores that a run has begun, unless it is there already."""
@@ -183,7 +189,7 @@ class Store:
 
     def identity(self) -> str:
         """What tells this store from others; devices keep its results under it."""
-        return str(database.read(self.path, "SELECT store_id FROM identity")["store_id"].iloc[0])
+        return str(self._read("SELECT store_id FROM identity")["store_id"].iloc[0])
 
     def abandon_runs(self) -> None:
         """Marks runs whose controller was killed; only for whoever controls the store alone."""
@@ -347,7 +353,7 @@ class Store:
 
     def imported_rounds(self, rounds: Collection[str]) -> dict[str, str]:
         """Of those rounds that are stored with their samples, the rows that they are of."""
-        found = database.read(self.path, imported.KNOWN, [list(rounds)])
+        found = self._read(imported.KNOWN, [list(rounds)])
         return dict(zip(found["round"], found["row_id"], strict=True))
 
     def imported_akin(self, row_ids: Collection[str], n_common: int) -> int:
@@ -358,7 +364,7 @@ class Store:
             n_common: How much of an id is alike.
         """
         parameters = {"row_ids": list(row_ids), "n_common": n_common}
-        return int(database.read(self.path, imported.AKIN, parameters)["n"].iloc[0])
+        return int(self._read(imported.AKIN, parameters)["n"].iloc[0])
 
     def imported_before(self, origins: Mapping[str, str]) -> int:
         """How many rows are there already, of another origin.
@@ -367,21 +373,21 @@ class Store:
             origins: Those of rows of the table `imported`, by the rows' ids.
         """
         parameters = {"row_ids": list(origins), "origins": list(origins.values())}
-        return int(database.read(self.path, imported.REPLACED, parameters)["n"].iloc[0])
+        return int(self._read(imported.REPLACED, parameters)["n"].iloc[0])
 
     def imported_types(self) -> dict[str, str]:
         """The columns of the table `imported`, and DuckDB's types of them."""
-        found = database.read(self.path, "DESCRIBE imported")
+        found = self._read("DESCRIBE imported")
         return dict(zip(found["column_name"], found["column_type"], strict=True))
 
     def finished_rounds(self, trial_ids: Collection[str]) -> frozenset[tuple[str, int]]:
         """Which rounds of these trials are stored whole: pairs of trial id and round."""
-        found = database.read(self.path, _FINISHED_ROUNDS, [list(trial_ids)])
+        found = self._read(_FINISHED_ROUNDS, [list(trial_ids)])
         return frozenset(zip(found["trial_id"], map(int, found["round"]), strict=True))
 
     def earlier_decode_tok_s(self, trial_ids: Collection[str]) -> dict[str, Speeds]:
         """Decode speeds of whole rounds by trial id, in the order measured, without warm-ups."""
-        found = database.read(self.path, _DECODE_TOK_S, [list(trial_ids)])
+        found = self._read(_DECODE_TOK_S, [list(trial_ids)])
         pairs = zip(found["trial_id"], found["rounds"], strict=True)
         return {
             trial_id: tuple(tuple(map(float, speeds)) for speeds in rounds)
@@ -392,18 +398,23 @@ class Store:
         """Which of these quality checks need not be tried again."""
         if not check_ids:
             return frozenset()
-        found = database.read(self.path, _FINISHED_CHECKS, [list(check_ids)])
+        found = self._read(_FINISHED_CHECKS, [list(check_ids)])
         return frozenset(found["check_id"])
 
     def unfinished_devices(self, experiment: str) -> tuple[Device, ...]:
         """The devices that runs of an experiment did not finish with."""
-        found = database.read(self.path, _UNFINISHED_DEVICES, {"experiment": experiment})
+        found = self._read(_UNFINISHED_DEVICES, {"experiment": experiment})
         return tuple(from_json(Device, text) for text in found["description"])
 
     def known_ceilings(self) -> frozenset[CeilingKey]:
         """Which ceilings have a figure."""
-        found = database.read(self.path, _KNOWN_CEILINGS)
+        found = self._read(_KNOWN_CEILINGS)
         return frozenset(CeilingKey(*row) for row in found.itertuples(index=False, name=None))
+
+    def _read(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> pd.DataFrame:
+        return database.read(self.path, sql, parameters, self.patience_s)
 
     def _writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         if not self.path.exists():

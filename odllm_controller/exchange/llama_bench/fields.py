@@ -12,6 +12,7 @@ from collections.abc import Mapping
 _TEXTS = frozenset(
     {
         *("build_commit", "cpu_info", "gpu_info", "backends", "model_filename", "model_type"),
+        *("engine_build", "model_sha256", "trial_id"),
         *(
             "cpu_mask",
             "type_k",

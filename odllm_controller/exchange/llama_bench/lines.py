@@ -2,8 +2,8 @@
 
 A line is one test: a round's repeats of the prompt, or of the output behind that prompt. It has
 every field that llama-bench writes, since llama.cpp's own scripts refuse a line without one; what
-ODLLM does not know of a field is null. Those scripts leave out what they do not know, and so one
-field more tells apart builds of one commit.
+ODLLM does not know of a field is null. Those scripts leave out what they do not know, and so some
+fields more tell apart what llama-bench's do not: builds of one commit, files of one name, seeds.
 """
 
 import json
@@ -16,7 +16,13 @@ from typing import Any, TypeAlias
 
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind
-from odllm_controller.exchange.llama_bench.record import BUILD, ENGINE, FLASH_ATTENTION, SETTINGS
+from odllm_controller.exchange.llama_bench.record import (
+    BUILD,
+    ENGINE,
+    FLASH_ATTENTION,
+    OWN,
+    SETTINGS,
+)
 
 Row: TypeAlias = Mapping[str, Any]
 """The values of a row of `results` by the names of its columns."""
@@ -88,6 +94,7 @@ def _model(row: Row) -> Row:
     return {
         "model_filename": f"{row['model']}-{type_}.gguf" if type_ else f"{row['model']}.gguf",
         "model_type": f"{row['model']} {type_ or ''}".strip(),
+        **{name: row.get(name) for name in OWN if name != BUILD},
         "model_size": round(bits * n_weights / 8) if bits and n_weights else None,
         "model_n_params": n_weights,
     }

@@ -47,12 +47,15 @@ SETTINGS: Mapping[str, str] = {
 BUILD = "engine_build"
 """The field for ODLLM's id of a build, which tells apart what is of one commit."""
 
+OWN = (BUILD, "model_sha256", "seed", "trial_id")
+"""The fields that ODLLM writes and llama-bench does not know, by the columns of `results`."""
+
 FLASH_ATTENTION: Mapping[object, str] = {-1: "auto", 0: "off", 1: "on"}
 
 # What says of which build, machine, model and size a test is, and not how it was run.
 _OF_SUBJECT = frozenset(
     {
-        *("build_commit", "build_number", BUILD, "cpu_info", "gpu_info"),
+        *("build_commit", "build_number", *OWN, "cpu_info", "gpu_info"),
         *("model_filename", "model_type", "model_size", "model_n_params"),
         *("n_prompt", "n_gen", "n_depth"),
     }
@@ -86,6 +89,9 @@ class Test(BaseModel):
         build_commit: The commit of llama.cpp.
         build_number: The number of that commit.
         engine_build: How ODLLM knows the build, in what ODLLM itself has written.
+        model_sha256: The checksum of the model's file, likewise.
+        seed: What the token ids were drawn from, likewise.
+        trial_id: Which trial it is of, likewise.
         cpu_info: The name of the processor.
         gpu_info: The name of the graphics cards.
         model_filename: The path of the model.
@@ -118,6 +124,9 @@ class Test(BaseModel):
     build_commit: str = ""
     build_number: Count | None = None
     engine_build: str | None = None
+    model_sha256: str | None = None
+    seed: Whole | None = None
+    trial_id: str | None = None
     cpu_info: str = ""
     gpu_info: str = ""
     model_filename: Annotated[str, Field(min_length=1)]
@@ -301,6 +310,8 @@ def _described(test: Test, file: str, device: str, settings: Row) -> Row:
         "engine": ENGINE,
         "engine_version": version or None,
         "engine_build": test.engine_build,
+        "model_sha256": test.model_sha256,
+        "seed": test.seed,
         "model": test.model,
         "quantization": test.quantization,
         "n_weights": test.model_n_params,

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.failures import LeftOut
+from odllm_controller.cli.importing import import_file
+from odllm_controller.store import Store
 from tests import stores, support
 from tests.app.drawn import charts, page, table, texts
 from tests.odllm_agent.failures import made
+from tests.odllm_controller.exchange.told import DATA
 
 
 def test_a_run_is_told_with_its_counts(showcased: Path) -> None:
@@ -17,6 +20,14 @@ def test_a_run_is_told_with_its_counts(showcased: Path) -> None:
     assert run["Status"] == "running"
     assert (run["Devices"], run["Trials"], run["Rounds measured"]) == (3, 25, 48)
     assert (run["Rounds failed"], run["Failures"], run["Skipped"]) == (1, 1, 1)
+
+
+def test_a_store_whose_figures_were_all_imported_has_no_run_and_says_so(path: Path) -> None:
+    kept = Store.open(path)
+    import_file(DATA / "llama-bench-0c1e570.jsonl", kept)
+    test = page("runs")
+    assert not test.exception
+    assert "No run was recorded here" in texts(test)
 
 
 def test_progress_is_told_per_device(showcased: Path) -> None:

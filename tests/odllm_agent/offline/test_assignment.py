@@ -51,6 +51,7 @@ def changed(**fields: object) -> str:
         ("[]", "it holds no JSON object"),
         ("null", "it holds no JSON object"),
         ('{"format": 2}', "the field 'experiment' of Assignment is missing"),
+        (changed().replace('"rounds": 2', '"rounds": 2, "rounds": 2'), "'rounds' twice"),
         (changed(rounds=0), "rounds is 0, and at least 1 is wanted"),
         (changed(rounds=3, rounds_at_most=2), "rounds_at_most is 2, and at least 3 is wanted"),
         (changed(idle_s=-1.0), "idle_s is -1, and at least 0 is wanted"),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -117,7 +118,7 @@ def test_a_line_has_the_fields_that_llama_bench_writes(full: Store, tmp_path: Pa
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     line = next(each for each in lines if each["n_gen"] == 64)
     assert {type(line[name]) for name in ("n_prompt", "n_depth", "avg_ns", "model_size")} == {int}
-    assert list(line) == [*real, BUILD]
+    assert list(line) == [*real, BUILD, "model_sha256", "seed", "trial_id"]
     assert line["poll"] is None, "ODLLM does not know it"
     assert line["build_commit"] == "abc1234"
     assert line["build_number"] is None, "ODLLM does not know it"
@@ -125,6 +126,32 @@ def test_a_line_has_the_fields_that_llama_bench_writes(full: Store, tmp_path: Pa
     again = [each for each in lines if each["cpu_info"] == real["cpu_info"]]
     kept = {(each["test_time"], tuple(each["samples_ns"])) for each in again}
     assert (real["test_time"], tuple(real["samples_ns"])) in kept
+
+
+def test_trials_that_llama_bench_cannot_tell_apart_come_back_apart(tmp_path: Path) -> None:
+    kept = stores.begun(tmp_path / "own.duckdb")
+    plain = support.trial()
+    of_other_file = replace(plain, model=replace(plain.model, sha256="f" * 64))
+    seeded = replace(plain, workload=replace(plain.workload, seed=7))
+    trials = (plain, of_other_file, seeded)
+    kept.add_plan("run-1", trials, 1)
+    for index, trial in enumerate(trials, start=1):
+        repeats = [support.repeat(n, token_s=index / 100 + n / 1e5) for n in (1, 2, 3)]
+        kept.add_round("run-1", support.round_result(trial, 0, tuple(repeats)))
+    out = tmp_path / "bench.jsonl"
+    assert "6 tests of 3 trials" in exported(kept, out, "--format", "llama-bench")
+    other = Store.open(tmp_path / "other.duckdb")
+    done = import_file(out, other)
+    assert (done.results, done.whole) == (6, True)
+    names = ["model_sha256", "seed", "decode_tok_s", "settings"]
+    order = "ORDER BY decode_tok_s DESC"
+    came = store.read(other.path, f"FROM results WHERE output_tokens > 0 {order}")[names]
+    own = store.read(kept.path, f"FROM results {order}")[names]
+    assert came["decode_tok_s"].tolist() == pytest.approx(own["decode_tok_s"].tolist())
+    for name in ("model_sha256", "seed"):
+        assert came[name].tolist() == own[name].tolist()
+    assert "trial_id" not in came["settings"][0]
+    assert import_file(out, other) == done, "once more changes nothing"
 
 
 def test_of_a_run_only_its_trials_are_written(full: Store, tmp_path: Path) -> None:

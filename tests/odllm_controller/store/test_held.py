@@ -1,7 +1,9 @@
 """A run whose store another program holds, for a while or for good."""
 
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,6 +134,26 @@ def run(path: Path, world: World, board: Shown | None = None) -> Shown:
         Dispatch(world, desk.work, recorder, board, 600.0).run()
         desk.check()
     return board
+
+
+@pytest.mark.parametrize("how", ["writing", "reading"])
+def test_a_run_waits_for_a_store_that_is_held_from_the_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(store.database, "WRITE_PATIENCE_S", 0.05)
+    Store.open(path)
+    told: list[str] = []
+    with held(path, how) as holder:
+        timer = threading.Timer(3.0, holder.let_go)
+        timer.start()
+        with (
+            store.controlling(path, told.append) as opened,
+            recording(opened, experiment(*ASKED)) as recorder,
+        ):
+            assert recorder.store_id == opened.identity()
+        timer.join()
+    (line,) = told
+    assert re.search("held by .*; it is waited for, a minute at most", line)
 
 
 @pytest.mark.parametrize("how", ["writing", "reading"])
