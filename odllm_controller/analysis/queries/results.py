@@ -179,6 +179,17 @@ def held(results: pd.DataFrame) -> pd.DataFrame:
     return results[results["status"] == "held"]
 
 
+def unmeasured(results: pd.DataFrame) -> str:
+    """What became of what was not measured, with the first reason of each kind, or `""`."""
+    kinds = (("failed", "failure"), ("skipped", "skip_reason"), ("held", "hold_reason"))
+    rows = {status: results[results["status"] == status][reason] for status, reason in kinds}
+    return "; ".join(
+        f"{len(reasons)} {status}: {' '.join(str(reasons.iloc[0]).split())}"
+        for status, reasons in rows.items()
+        if len(reasons)
+    )
+
+
 def _with_visible_names(results: pd.DataFrame) -> pd.DataFrame:
     """The rows with names that can be shown; an imported one is whatever its file said."""
     for column in _NAMES:

@@ -29,8 +29,13 @@ def load(path: Path) -> pd.DataFrame:
         StoreError: It cannot be read.
     """
     found = results.load(path)
-    if found.empty or results.measured(found).empty:
+    if found.empty:
         raise UsageError(f"nothing is measured in {path}", f"try `{line.into_store(path)}`")
+    if results.measured(found).empty:
+        raise UsageError(
+            f"nothing is measured in {path} ({results.unmeasured(found)})",
+            f"`{line.joined(['odllm', 'explore', '--store', str(path)])}` has all with what to do",
+        )
     return found
 
 

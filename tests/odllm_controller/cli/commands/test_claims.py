@@ -102,6 +102,19 @@ def test_what_is_wrong_is_named_with_its_remedy(path: Path, tmp_path: Path) -> N
         main(["--store", str(tmp_path / "none.duckdb")])
 
 
+def test_where_nothing_was_measured_what_became_of_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "failed.duckdb"
+    kept = stores.begun(path)
+    kept.add_plan("run-1", [support.trial()], 1)
+    kept.add_round("run-1", support.failed_round())
+    kept.add_skips("run-1", [support.skip(support.trial(threads=6), "it needs 9.00 GB")])
+    with pytest.raises(UsageError, match="nothing is measured") as refused:
+        main(["--store", str(path)])
+    assert "1 failed: the worker was killed" in refused.value.message
+    assert "1 skipped: it needs 9.00 GB" in refused.value.message
+    assert f"odllm explore --store {path}" in refused.value.remedy
+
+
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--help"])
