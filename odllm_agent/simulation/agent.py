@@ -33,7 +33,7 @@ from odllm_agent.simulation.outlines import Outlines
 
 
 class SimulatedAgent:
-    """One simulated device's agent; each method is that of `actor.AgentActor`.
+    """One simulated device's agent; see `AgentApi`.
 
     Its journal lies in memory: what is lost with its process costs nothing to do again.
 

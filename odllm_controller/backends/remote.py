@@ -10,17 +10,19 @@ from ray.exceptions import RayError, RayTaskError
 from rich.text import Text
 
 from odllm_agent.contract import (
+    AgentApi,
     Candidate,
     Device,
     Failure,
     Forecast,
     Holding,
+    ModelCacheApi,
     ModelFile,
     ModelRequest,
     Progress,
 )
 from odllm_agent.errors import DispatchError, OdllmError
-from odllm_controller.run.device_course import Ask
+from odllm_controller.run.asking import Ask
 
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
@@ -46,7 +48,7 @@ class RemoteAgent:
     meters: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def ask(self, ask: Ask) -> Any:
+    def ask(self, ask: Ask[Any]) -> Any:
         """Asks it something, and returns Ray's reference to the answer at once."""
         return getattr(self.actor, ask.method).remote(*ask.arguments)
 
@@ -62,7 +64,7 @@ class RemoteAgent:
         Raises:
             DispatchError: The agent does not answer.
         """
-        reference = self.ask(Ask("forecast", (candidates, self.meters, here)))
+        reference = self.ask(Ask.of(AgentApi.forecast, candidates, self.meters, here))
         found: tuple[Forecast, ...] = answer(reference, _FETCH_TIMEOUT_S)
         return found
 
@@ -78,9 +80,9 @@ class RemoteAgent:
         Raises:
             DispatchError: The agent does not answer.
         """
-        reference = self.ask(Ask("prepare", (request,)))
+        reference = self.ask(Ask.of(AgentApi.prepare, request))
         while show and not ray.wait([reference], timeout=_SHOWN_EVERY_S)[0]:
-            progress = answer(self.ask(Ask("progress")), _ANSWER_TIMEOUT_S)
+            progress = answer(self.ask(Ask.of(AgentApi.progress)), _ANSWER_TIMEOUT_S)
             if progress:
                 show(progress)
         prepared: ModelFile | Failure = answer(reference, _FETCH_TIMEOUT_S)
@@ -92,7 +94,9 @@ class RemoteAgent:
         Raises:
             DispatchError: The agent does not answer.
         """
-        found: tuple[Holding, ...] | Failure = answer(self.ask(Ask("holdings")), _ANSWER_TIMEOUT_S)
+        found: tuple[Holding, ...] | Failure = answer(
+            self.ask(Ask.of(ModelCacheApi.holdings)), _ANSWER_TIMEOUT_S
+        )
         return found
 
     def unneeded(self, requests: tuple[ModelRequest, ...]) -> tuple[Holding, ...] | Failure:
@@ -101,7 +105,7 @@ class RemoteAgent:
         Raises:
             DispatchError: The agent does not answer.
         """
-        reference = self.ask(Ask("unneeded", (requests,)))
+        reference = self.ask(Ask.of(ModelCacheApi.unneeded, requests))
         found: tuple[Holding, ...] | Failure = answer(reference, _READ_TIMEOUT_S)
         return found
 
@@ -111,7 +115,7 @@ class RemoteAgent:
         Raises:
             DispatchError: The agent does not answer.
         """
-        reference = self.ask(Ask("remove", (sha256s,)))
+        reference = self.ask(Ask.of(ModelCacheApi.remove, sha256s))
         gone: tuple[str, ...] | Failure = answer(reference, _ANSWER_TIMEOUT_S)
         return gone
 

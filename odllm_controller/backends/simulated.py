@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from odllm_agent.contract import Candidate, Device, Forecast
+from odllm_agent.contract import AgentApi, Candidate, Device, Forecast
 from odllm_agent.simulation.actor import SimulatedActor
 from odllm_controller.backends import local
 from odllm_controller.backends.local import LocalFleet
 from odllm_controller.backends.remote import answer
 from odllm_controller.experiment.config import FleetConfig
-from odllm_controller.run.device_course import Ask
+from odllm_controller.run.asking import Ask
 
 _ANSWER_TIMEOUT_S = 120
 
@@ -32,7 +32,7 @@ class SimulatedAgentHandle:
     number: int
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def ask(self, ask: Ask) -> Any:
+    def ask(self, ask: Ask[Any]) -> Any:
         """Asks it something, and returns Ray's reference to the answer at once."""
         return self.actor.ask.remote(self.number, ask.method, ask.arguments)
 
@@ -48,7 +48,7 @@ class SimulatedAgentHandle:
         Raises:
             DispatchError: The actor does not answer.
         """
-        reference = self.ask(Ask("forecast", (candidates, (), here)))
+        reference = self.ask(Ask.of(AgentApi.forecast, candidates, (), here))
         found: tuple[Forecast, ...] = answer(reference, _ANSWER_TIMEOUT_S)
         return found
 
@@ -81,7 +81,8 @@ def agents(devices: int, actors: int, seed: int = 0) -> list[SimulatedAgentHandl
         actor = SimulatedActor.options(  # type: ignore[attr-defined]
             max_restarts=-1, num_cpus=0, scheduling_strategy="SPREAD"
         ).remote(numbers, seed)
-        asked = [actor.ask.remote(number, "device", ((),)) for number in numbers]
+        ask = Ask.of(AgentApi.device, ())
+        asked = [actor.ask.remote(number, ask.method, ask.arguments) for number in numbers]
         described = [answer(each, _ANSWER_TIMEOUT_S) for each in asked]
         found += map(SimulatedAgentHandle, described, [actor] * len(numbers), numbers)
     return sorted(found, key=lambda agent: agent.number)

@@ -1,10 +1,11 @@
 """How one device stands in a run, and how that changes: values only, with no clock and no Ray."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from odllm_controller.run.asking import Ask
 
 
 class CourseState(StrEnum):
@@ -16,27 +17,6 @@ class CourseState(StrEnum):
     AWAY = "away"  # it does not answer
     HELD = "held"  # it did not answer for longer than it is waited for
     DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What an agent is asked.
-
-    Attributes:
-        method: The name of the actor's method.
-        arguments: What it takes.
-        deadline_s: The time after which the agent counts as lost.
-        latest: Works out what it takes at the moment when it is sent, instead of `arguments`.
-    """
-
-    method: str
-    arguments: tuple[Any, ...] = ()
-    deadline_s: float = math.inf
-    latest: Callable[[], tuple[Any, ...]] | None = None
-
-    def settled(self) -> "Ask":
-        """The same with the arguments that it is sent with."""
-        return replace(self, arguments=self.latest(), latest=None) if self.latest else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +62,7 @@ class Course:
         """Whether what it does has lasted too long, or a pause long enough."""
         return at_s >= self.until_s
 
-    def asked(self, ask: Ask, at_s: float) -> "Course":
+    def asked(self, ask: Ask[Any], at_s: float) -> "Course":
         """It was asked something; one that is gone is so until it answers."""
         if self.is_gone:
             return self

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
-from odllm_agent.contract import Candidate, Device, Event, EventKind, Forecast, Progress
+from odllm_agent.contract import AgentApi, Candidate, Device, Event, EventKind, Forecast, Progress
 from odllm_agent.errors import DispatchError
-from odllm_controller.run.device_course import Ask, Course, CourseState, Pause
+from odllm_controller.run.asking import Ask
+from odllm_controller.run.device_course import Course, CourseState, Pause
 
-Work = Generator[Ask | Pause, Any, None]
+Work = Generator[Ask[Any] | Pause, Any, None]
 """What is asked of one device, one thing after another: each is sent the answer, or is thrown a
 `DispatchError` when the agent was lost. What it yields next reaches the agent once it is back."""
 
 # How long one turn waits for an answer; changes of the fleet are looked for once a turn.
 TURN_S = 1.0
-_PREPARE = "prepare"
-_PROGRESS = Ask("progress")
+_PROGRESS = Ask.of(AgentApi.progress)
 
 
 class Agent(Protocol):
@@ -30,7 +30,7 @@ class Agent(Protocol):
     def labels(self) -> Mapping[str, str]:
         """The labels that it joined with."""
 
-    def ask(self, ask: Ask) -> Any:
+    def ask(self, ask: Ask[Any]) -> Any:
         """Asks it something, and returns a ticket for the answer at once."""
 
     def forecast(
@@ -119,7 +119,7 @@ class _Post:
     agent: Agent
     work: Work
     course: Course = field(default_factory=Course)
-    ask: Ask | None = None
+    ask: Ask[Any] | None = None
     ticket: Any = None
     peek: Any = None
     ask_at_s: float = 0.0
@@ -253,7 +253,7 @@ class Dispatch:
     def _go_on(self, post: _Post, answer: Any) -> None:
         self._proceed(post, lambda: post.work.send(answer))
 
-    def _proceed(self, post: _Post, step: Callable[[], Ask | Pause]) -> None:
+    def _proceed(self, post: _Post, step: Callable[[], Ask[Any] | Pause]) -> None:
         """Takes the next thing that a device's work asks for."""
         try:
             wanted = step()
@@ -298,12 +298,12 @@ class Dispatch:
             if post.ask is not None:
                 self._send(post, post.ask, self._now_s())
 
-    def _send(self, post: _Post, ask: Ask, at_s: float) -> None:
+    def _send(self, post: _Post, ask: Ask[Any], at_s: float) -> None:
         if post.ticket is None and (not post.course.is_gone or at_s >= post.ask_at_s):
             post.ticket = post.agent.ask(ask.settled())
             post.course = post.course.asked(ask, at_s)
             post.peek_at_s = at_s + TURN_S
-        if ask.method == _PREPARE and post.peek is None and at_s >= post.peek_at_s:
+        if ask.is_of(AgentApi.prepare) and post.peek is None and at_s >= post.peek_at_s:
             post.peek = post.agent.ask(_PROGRESS)
             post.peek_at_s = at_s + TURN_S
 

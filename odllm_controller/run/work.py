@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from odllm_agent.clock import now
 from odllm_agent.contract import (
-    Collected,
+    AgentApi,
     Cooldown,
     Device,
     Entry,
@@ -36,14 +36,15 @@ from odllm_controller.experiment.selection import Selection, told
 from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import round_deadline_s
 from odllm_controller.run.admission import nobody
-from odllm_controller.run.device_course import Ask, Pause
+from odllm_controller.run.asking import Ask
+from odllm_controller.run.device_course import Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
 from odllm_controller.store import START_PATIENCE_S, Store
 
 T = TypeVar("T")
-Asking = Generator[Ask | Pause, Any, T]
+Asking = Generator[Ask[Any] | Pause, Any, T]
 
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
@@ -51,7 +52,7 @@ _ANSWER_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 30.0
 # An order that is lost is sent twice more; so is a question.
 _ATTEMPTS = 3
-_UNDERWAY = Ask("underway")
+_UNDERWAY = Ask.of(AgentApi.underway)
 # How often the end of a run, or its plan, looks whether whoever holds the store is gone.
 _STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
@@ -210,11 +211,8 @@ class Job:
     def _forecasts(self) -> Asking[Sequence[Forecast]]:
         self.board.started(self.device, "looking ahead")
         asked = plan.candidates(self.experiment, self.device)
-        arguments = (asked, self.experiment.power.meters, True)
-        found: Sequence[Forecast] = yield from self._sure(
-            Ask("forecast", arguments, _FETCH_TIMEOUT_S)
-        )
-        return found
+        ask = Ask.of(AgentApi.forecast, asked, self.experiment.power.meters, True)
+        return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
 
     def _steps(self, trials: Sequence[Trial]) -> Sequence[plan.Step | Rest]:
         asked, power = self.experiment, self.experiment.power
@@ -250,10 +248,8 @@ class Job:
 
     def _prepared(self, request: ModelRequest) -> Asking[ModelFile | Failure]:
         self.board.started(self.device, f"preparing {request.label}")
-        prepared: ModelFile | Failure = yield from self._sure(
-            Ask("prepare", (request,), _FETCH_TIMEOUT_S)
-        )
-        return prepared
+        ask = Ask.of(AgentApi.prepare, request)
+        return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
 
     def _ceilings(self, trials: Sequence[Trial]) -> Asking[None]:
         if self.experiment.ceilings == "never":
@@ -274,13 +270,14 @@ class Job:
         """What the files are checked on, its content known by its checksum."""
         self.board.started(self.device, "preparing the quality checks")
         quality = self.experiment.quality
-        exams = []
+        exams: list[plan.Subject] = []
         for exam in plan.exams(quality):
-            ask = Ask("look_up", (exam, _FETCH_TIMEOUT_S), _FETCH_TIMEOUT_S)
-            exams.append(_had((yield from self._sure(ask))))
+            ask = Ask.of(AgentApi.look_up, exam, _FETCH_TIMEOUT_S)
+            exams.append(_had((yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))))
         if not quality.metrics:
             return exams
-        text = yield from self._sure(Ask("text_sha256", (quality.text,), _FETCH_TIMEOUT_S))
+        asked = Ask.of(AgentApi.text_sha256, quality.text)
+        text = yield from self._sure(asked.within(_FETCH_TIMEOUT_S))
         return [plan.reading(quality, _had(text)), *exams]
 
     def _carried_out(self, order: Order) -> Asking[Result]:
@@ -311,16 +308,16 @@ class Job:
         self.recorder.result(result)
         return result
 
-    def _errand(self, order: Order) -> Ask:
+    def _errand(self, order: Order) -> Ask[Entry | Hindrance]:
         """An order on its way, with what was stored since the last."""
         self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
         tag = Tag(self.recorder.store_id, self.recorder.run_id)
         errand = Errand(order, tag, self._limits)
 
-        def latest() -> tuple[Errand]:
-            return (replace(errand, stored=self.receipts.stored()),)
+        def latest() -> Errand:
+            return replace(errand, stored=self.receipts.stored())
 
-        return Ask("carry_out", deadline_s=_limit_s(order), latest=latest)
+        return Ask.later(AgentApi.carry_out, latest).within(_limit_s(order))
 
     def _over(self, found: Hindrance) -> Asking[None]:
         """Waits until what keeps the device from measuring is over.
@@ -332,7 +329,8 @@ class Job:
             if found.for_good:
                 raise DispatchError(found.reason)
             yield Pause(found.reason, _LOOK_AGAIN_S)
-            found = yield from self._sure(Ask("hindrance", (self._limits,), _ANSWER_TIMEOUT_S))
+            ask = Ask.of(AgentApi.hindrance, self._limits)
+            found = yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
 
     def _kept(self, order: Order) -> Asking[Result | None]:
         """The result that an agent kept of an order though it was lost, once it is back."""
@@ -345,8 +343,8 @@ class Job:
         found: list[Entry] = []
         while True:
             after = found[-1].id if found else ""
-            asked = Ask("collect", (self.recorder.store_id, after), _FETCH_TIMEOUT_S)
-            collected: Collected = yield from self._sure(asked)
+            asked = Ask.of(AgentApi.collect, self.recorder.store_id, after)
+            collected = yield from self._sure(asked.within(_FETCH_TIMEOUT_S))
             self.recorder.damaged(self.device, collected.damaged)
             self._take(collected.entries)
             yield from self._acknowledged()
@@ -361,8 +359,8 @@ class Job:
     def _acknowledged(self) -> Asking[None]:
         """Has the device forget what is stored of what came in."""
         if self.receipts:
-            ask = Ask("acknowledge", (), _ANSWER_TIMEOUT_S, lambda: (self.receipts.stored(),))
-            yield from self._sure(ask)
+            ask = Ask.later(AgentApi.acknowledge, self.receipts.stored)
+            yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
             self.receipts.arrived()
 
     def _all_stored(self) -> Asking[None]:
@@ -393,16 +391,18 @@ class Job:
             yield Pause(told, _STORE_LOOK_S)
         raise DispatchError(f"it could not be planned: {told}", "run the same command again")
 
-    def _sure(self, ask: Ask) -> Asking[Any]:
+    def _sure(self, ask: Ask[T]) -> Asking[T]:
         """The answer to what does no harm when it is asked again."""
         for attempt in range(_ATTEMPTS):
             try:
-                return (yield ask)
+                found: T = yield ask
             except DispatchError:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 yield _UNDERWAY
-        return None
+            else:
+                return found
+        raise AssertionError("the last attempt raises")
 
     @property
     def _limits(self) -> Limits:

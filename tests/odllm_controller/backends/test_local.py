@@ -39,7 +39,7 @@ from odllm_agent.models import Cache, prepare
 from odllm_agent.trials.schedule import Agenda, Terms
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.planning.plan import Step
-from odllm_controller.run.device_course import Ask
+from odllm_controller.run.asking import Ask
 from odllm_controller.run.dispatch import Agent, Dispatch, Fleet
 from odllm_controller.run.work import Job
 from tests import hub_server, support

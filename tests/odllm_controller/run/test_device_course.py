@@ -3,9 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_controller.run.device_course import Ask, Course, CourseState, Pause
+from odllm_agent.contract import AgentApi
+from odllm_controller.run.asking import Ask
+from odllm_controller.run.device_course import Course, CourseState, Pause
 
-ASK = Ask("measure", deadline_s=60.0)
+ASK = Ask.of(AgentApi.underway).within(60.0)
 
 
 def test_a_device_that_does_not_answer_until_its_deadline_is_due() -> None:
