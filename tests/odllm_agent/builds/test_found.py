@@ -43,7 +43,7 @@ def told(monkeypatch: pytest.MonkeyPatch, *starts: tuple[int | None, Sequence[Pa
     left = list(starts)
 
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
+        if module.endswith("inspection"):
             return 0, [_said(EngineReport("0.3.36", "CPU"))]
         status, said = left.pop(0)
         return status, list(map(_said, said))
@@ -138,7 +138,7 @@ def test_the_models_that_are_tried_are_not_among_those_that_were_asked_for(
     caches: dict[str, str | None] = {}
 
     def run(module: str, variables: Mapping[str, str], *_: str) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
+        if module.endswith("inspection"):
             return 0, [_said(EngineReport("1", "CPU"))]
         caches[module] = variables.get(ROOT_VARIABLE)
         assert Path(variables.get(ROOT_VARIABLE, tmp_path)).is_dir()
@@ -168,7 +168,7 @@ def offer(
     ) -> tuple[int | None, list[str]]:
         variant = variables.get(variants.VARIABLE, "")
         asked.add(variant)
-        if module.endswith("look"):
+        if module.endswith("inspection"):
             return 0, [_said(EngineReport("0.3.36", f"CPU {variant}", tuple(tests)))]
         return 0, list(map(_said, tests[variant]))
 
@@ -240,7 +240,7 @@ def test_a_process_that_somebody_ended_speaks_against_nothing_and_is_not_kept(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
+        if module.endswith("inspection"):
             return 0, [_said(EngineReport("0.3.36", "CPU"))]
         return -signal.SIGKILL, [_said(PathTest.begun("Q4_0", PLAIN))]
 
@@ -259,7 +259,7 @@ def test_what_could_not_be_tried_is_told_not_blamed_and_tried_the_next_time(
     said = [PathTest("F16", PLAIN, Outcome.RIGHT), PathTest.begun("Q4_0", PLAIN), full]
 
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        told = [EngineReport("0.3.36", "CPU")] if module.endswith("look") else said
+        told = [EngineReport("0.3.36", "CPU")] if module.endswith("inspection") else said
         return 0, list(map(_said, told))
 
     monkeypatch.setattr(found, "_run", run)

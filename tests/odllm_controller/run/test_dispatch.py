@@ -75,7 +75,10 @@ def test_every_round_is_stored_once_or_fails_once_whatever_is_lost_on_the_way(
         assert len(keys) == len(set(keys)), "a round was stored twice"
         failed = {result.trial.id for result in found if result.failure}
         whole = Counter(result.trial.id for result in found if not result.failure)
-        for trial_id, _ in agenda_of(each.device.id)._left:
+        wanted = {item.trial_id for item in agenda_of(each.device.id)._left}
+        assert failed | set(whole) == wanted, "each of two trials has come to something"
+        assert len(wanted) == 2
+        for trial_id in wanted:
             assert trial_id in failed or whole[trial_id] == N_ROUNDS
         assert not each.journal, "what is stored is forgotten on the device"
 

@@ -22,8 +22,13 @@ def test_types_without_a_layout_are_not_repacked(kind: str) -> None:
     assert not is_repacked(kind, (256, 1024))
 
 
-def test_what_is_asked_again_is_answered_alike() -> None:
+def test_ggml_is_asked_once_of_a_type_and_shape_and_answers_alike() -> None:
+    is_repacked.cache_clear()
     first = is_repacked("Q4_0", (256, 1024))
+    assert is_repacked("Q4_0", (256, 1024)) == first
+    assert (is_repacked.cache_info().misses, is_repacked.cache_info().hits) == (1, 1)
+    assert is_repacked("Q4_0", (256, 7)) is False, "no layout takes so few rows"
+    assert is_repacked.cache_info().misses == 2
     is_repacked.cache_clear()
     assert is_repacked("Q4_0", (256, 1024)) == first
 
