@@ -98,7 +98,7 @@ def test_a_driver_with_another_patch_of_python_enters(tmp_path: Path) -> None:
         say_another_patch(head)
         done = subprocess.run(
             [sys.executable, "-c", DRIVER, head.address],
-            env={**os.environ, **head.environment()},
+            env=child_environment(head.environment()),
             capture_output=True,
             check=False,
         )
@@ -115,7 +115,7 @@ def test_no_token_and_a_wrong_one_open_nothing(head: Head, wrong_token: Path) ->
     tried = [
         subprocess.Popen(
             entry,
-            env={**os.environ, **head.environment(), **way, **kind},
+            env=child_environment({**head.environment(), **way, **kind}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
