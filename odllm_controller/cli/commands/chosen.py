@@ -29,14 +29,15 @@ def load(path: Path) -> pd.DataFrame:
         StoreError: It cannot be read.
     """
     found = results.load(path)
-    if found.empty:
+    if not results.measured(found).empty:
+        return found
+    became = results.unmeasured(found)
+    if not became:
         raise UsageError(f"nothing is measured in {path}", f"try `{line.into_store(path)}`")
-    if results.measured(found).empty:
-        raise UsageError(
-            f"nothing is measured in {path} ({results.unmeasured(found)})",
-            f"`{line.joined(['odllm', 'explore', '--store', str(path)])}` has all with what to do",
-        )
-    return found
+    raise UsageError(
+        f"nothing is measured in {path} ({became})",
+        f"`{line.joined(['odllm', 'explore', '--store', str(path)])}` has all with what to do",
+    )
 
 
 def of(found: pd.DataFrame, column: str, wanted: str | None) -> pd.DataFrame:
