@@ -2,7 +2,7 @@
 
 import sys
 
-from odllm_agent.ending import Command, carried_out
+from odllm_agent.terminal.ending import Command, carried_out
 
 
 def main() -> int:

@@ -18,12 +18,12 @@ from benchmarks.report import Report, print_report, to_json
 from benchmarks.subject import SHAPE, Subject, default_names, subjects
 from benchmarks.sweep import last_sweep
 from benchmarks.tool import build
-from odllm_agent import device
 from odllm_agent.clock import now
 from odllm_agent.contract import Scalar, Trial
+from odllm_agent.doctor import device
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.meters import AUTO
-from odllm_controller.table import console
+from odllm_controller.cli.table import console
 
 Tell = Callable[[str], None]
 

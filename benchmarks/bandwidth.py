@@ -14,10 +14,10 @@ from rich.console import Console
 from benchmarks import turns
 from benchmarks.load import watched
 from benchmarks.spread import Spread
-from odllm_agent import state
 from odllm_agent.engines.bandwidth import BUFFER_BYTES, read_bytes_per_s
 from odllm_agent.errors import EngineError, OdllmError
-from odllm_controller.table import console
+from odllm_agent.host import state
+from odllm_controller.cli.table import console
 
 LEAST_RATIO = 0.9
 

@@ -9,7 +9,6 @@ from benchmarks.load import watched
 from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Peer, Speed
 from benchmarks.spread import Spread
 from benchmarks.subject import Subject
-from odllm_agent import worker
 from odllm_agent.contract import (
     Device,
     Engine,
@@ -20,8 +19,9 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import check_settings
+from odllm_agent.trials import worker
 
 WORKLOAD = Workload("short", PROMPT_TOKENS, OUTPUT_TOKENS)
 

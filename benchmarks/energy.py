@@ -22,9 +22,10 @@ from benchmarks.comparison import trial
 from benchmarks.load import watched
 from benchmarks.spread import Spread
 from benchmarks.subject import default_names, subjects
-from odllm_agent import device, engines
+from odllm_agent import engines
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Phase, Trial, from_json, to_json
+from odllm_agent.doctor import device
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import EngineError
 from odllm_agent.meters import energies, open_meters

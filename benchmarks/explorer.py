@@ -27,8 +27,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from app.pages import PAGES
 from benchmarks import year
 from odllm_agent.clock import monotonic_ns, seconds_since
-from odllm_controller.analysis import results
-from odllm_controller.commands import advise, compare
+from odllm_controller.analysis.queries import results
+from odllm_controller.cli.commands import advise, compare
 from tests.app import served
 from tests.app.screenshot import CHARTS
 
@@ -198,7 +198,9 @@ def _page_s(driver: webdriver.Chrome, address: str) -> float:
 
 def _served_bytes() -> int:
     """The resident set of the explorer that this process serves."""
-    (server,) = (each for each in psutil.Process().children() if "app.entry" in each.cmdline())
+    (server,) = (
+        each for each in psutil.Process().children() if "app.shell.entry" in each.cmdline()
+    )
     return int(server.memory_info().rss)
 
 

@@ -24,15 +24,16 @@ from rich.console import Console
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Device, Progress, Result
-from odllm_agent.ray_environment import surround
-from odllm_controller import config, store
-from odllm_controller.config import Experiment
-from odllm_controller.course import Course
-from odllm_controller.dispatch import Dispatch
-from odllm_controller.fleets import surroundings
-from odllm_controller.record import recording
+from odllm_agent.network.ray_environment import surround
+from odllm_controller import store
+from odllm_controller.backends import surroundings
+from odllm_controller.experiment import config
+from odllm_controller.experiment.config import Experiment
+from odllm_controller.run.device_course import Course
+from odllm_controller.run.dispatch import Dispatch
+from odllm_controller.run.record import recording
+from odllm_controller.run.work import Desk
 from odllm_controller.store.control import controlling
-from odllm_controller.work import Desk
 
 # Ray reads it when it is imported.
 surround(surroundings.own())
@@ -40,8 +41,8 @@ surround(surroundings.own())
 import ray  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from odllm_controller.fleets.local import LocalFleet  # noqa: E402
-from odllm_controller.fleets.simulated import agents  # noqa: E402
+from odllm_controller.backends.local import LocalFleet  # noqa: E402
+from odllm_controller.backends.simulated import agents  # noqa: E402
 
 MOST_GROWTH = 1.2
 MOST_GAP_S = 0.05

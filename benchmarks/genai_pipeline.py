@@ -78,11 +78,11 @@ def main() -> None:
     import openvino  # noqa: PLC0415
     import openvino_genai  # noqa: PLC0415
 
-    from odllm_agent.engines.gguf_to_ir import converted  # noqa: PLC0415
-    from odllm_agent.engines.openvino_model import properties  # noqa: PLC0415
+    from odllm_agent.engines.openvino.gguf_to_ir import converted  # noqa: PLC0415
+    from odllm_agent.engines.openvino.model import properties  # noqa: PLC0415
+    from odllm_agent.engines.settings import OpenVinoSettings  # noqa: PLC0415
+    from odllm_agent.host.state import available_bytes  # noqa: PLC0415
     from odllm_agent.models import Cache, ladder, prepare  # noqa: PLC0415
-    from odllm_agent.settings import OpenVinoSettings  # noqa: PLC0415
-    from odllm_agent.state import available_bytes  # noqa: PLC0415
 
     trial = from_json(Trial, sys.stdin.read())
     settings = OpenVinoSettings(**trial.engine.settings)  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ import psutil
 from rich.console import Console
 
 from odllm_agent.clock import monotonic_ns, seconds_since
-from odllm_controller.config import FleetConfig, LimitsConfig
-from odllm_controller.fleets import agents_of, opened
+from odllm_controller.backends import agents_of, opened
+from odllm_controller.experiment.config import FleetConfig, LimitsConfig
 
 MOST_CORES = 0.01
 

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.peer import OUTPUT_TOKENS, PROMPT_TOKENS, Speed
 from benchmarks.tool import context_options
 from odllm_agent.contract import Repeat, Trial
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
 
 _SWITCH = {False: "0", True: "1"}
 

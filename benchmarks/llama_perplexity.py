@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.tool import context_options
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from odllm_agent import state
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import DeviceState
+from odllm_agent.host import disturbance, state
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ def watched() -> Iterator[Disturbance]:
     before, start = _state(), monotonic_ns()
     yield found
     wall_s, after = seconds_since(start), _state()
-    found.flags = state.flags(before, after, wall_s, state.logical_cores())
+    found.flags = disturbance.flags(before, after, wall_s, state.logical_cores())
 
 
 def _state() -> DeviceState:

@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from odllm_agent import worker
 from odllm_agent.contract import HeldMemory, Measurement, RepeatPolicy, RoundResult, Trial
 from odllm_agent.errors import EngineError
+from odllm_agent.trials import worker
 
 REPEATS = 20
 MOST_APART = 0.02
@@ -91,7 +91,7 @@ def _seen(folder: Path) -> tuple[HeldMemory, ...]:
 
 def _worker() -> psutil.Process | None:
     children = psutil.Process().children()
-    return next((each for each in children if "odllm_agent.worker" in each.cmdline()), None)
+    return next((each for each in children if "odllm_agent.trials.worker" in each.cmdline()), None)
 
 
 def _maps(worker: psutil.Process) -> list[Any] | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from benchmarks.load import watched
-from odllm_agent import worker
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Measurement, Repeat, RepeatPolicy, RoundResult, Trial
 from odllm_agent.errors import EngineError
+from odllm_agent.trials import worker
 
 ROUNDS_PER_TRIAL = 3
 """The rounds of the reference sweep."""
@@ -23,9 +23,9 @@ LIMIT_S = 0.5
 # Each step holds the one before, so that differences tell what it adds.
 _STARTS: Mapping[str, str] = {
     "Python itself": "pass",
-    "ODLLM's modules": "import odllm_agent.worker, odllm_agent.trial",
-    "llama_cpp and its packages": "import odllm_agent.worker, odllm_agent.trial;"
-    " import odllm_agent.engines.llama_cpp",
+    "ODLLM's modules": "import odllm_agent.trials.worker, odllm_agent.trials.trial",
+    "llama_cpp and its packages": "import odllm_agent.trials.worker, odllm_agent.trials.trial;"
+    " import odllm_agent.engines.llama_cpp.session",
 }
 _STARTS_MEASURED = 11
 

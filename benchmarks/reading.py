@@ -20,7 +20,7 @@ from benchmarks.load import watched
 from benchmarks.spread import Spread
 from benchmarks.subject import SHAPE, default_names, subjects
 from benchmarks.tool import build
-from odllm_agent import device, engines
+from odllm_agent import engines
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import (
     Engine,
@@ -31,11 +31,12 @@ from odllm_agent.contract import (
     Reading,
     Source,
 )
+from odllm_agent.doctor import device
+from odllm_agent.engines.settings import LlamaCppSettings
+from odllm_agent.host.state import available_bytes
 from odllm_agent.models import Cache, ladder, prepare
 from odllm_agent.quality import reading
 from odllm_agent.quality.text import text_sha256
-from odllm_agent.settings import LlamaCppSettings
-from odllm_agent.state import available_bytes
 
 PAIRS = 5
 LEAST_SPEED_RATIO = 0.9

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.host.state import available_bytes
 from odllm_agent.models import Cache, ladder, prepare
-from odllm_agent.state import available_bytes
 
 SHAPE = "shape-qwen2.5-0.5B"
 """The shape of Qwen2.5-0.5B with random weights."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.folder import cache_folder
 from benchmarks.source import llama_cpp_source
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
 
 _RECIPE = Path(__file__).parent
 _FOLDERS: Mapping[str, str] = {"llama-bench": "llama-bench", "llama-perplexity": "perplexity"}

@@ -4,8 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from odllm_agent import device
-from odllm_agent.arguments import Parser
 from odllm_agent.commands import (
     DONE,
     FAULT,
@@ -19,9 +17,11 @@ from odllm_agent.commands import (
     serve,
 )
 from odllm_agent.contract import to_json
+from odllm_agent.doctor import device
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_agent.typed_path import typed_path
-from odllm_agent.visible import visible_lines
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.visible import visible_lines
 
 _NAME = "odllm-agent"
 _EXAMPLES = """\

@@ -2,7 +2,7 @@
 
 import sys
 
-from odllm_agent.ending import Command, carried_out
+from odllm_agent.terminal.ending import Command, carried_out
 
 
 def main() -> int:
@@ -15,7 +15,7 @@ def main() -> int:
 
 
 def _load() -> Command:
-    from odllm_controller import cli  # noqa: PLC0415 - takes seconds, in which signals come too
+    from odllm_controller.cli import main as cli  # noqa: PLC0415 - takes seconds, in which signals come too
 
     return cli.main
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from odllm_agent import ending
+from odllm_agent.terminal import ending
 
 # How fast a shared machine makes up examples says nothing about the code.
 settings.register_profile("odllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent import marked
-from odllm_agent.address import Address
 from odllm_agent.contract import Entry
-from odllm_agent.journal import Journal
-from odllm_agent.node.knock import Answer, knock
-from odllm_agent.ray_environment import child_environment
-from odllm_controller.fleet.head import Head
+from odllm_agent.fleet.handshake import HeadAnswer, knock
+from odllm_agent.network.address import Address
+from odllm_agent.network.ray_environment import child_environment
+from odllm_agent.processes import tagged
+from odllm_agent.trials.journal import Journal
+from odllm_controller.head.head import Head
 from tests import family
 
 PATIENCE_S = family.PATIENCE_S
@@ -45,7 +45,7 @@ def eventually(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> N
         time.sleep(0.2)
 
 
-def asked(head: Head) -> Answer:
+def asked(head: Head) -> HeadAnswer:
     """What a head says to somebody with its token."""
     return knock(Address.parse(head.address), child_environment(head.environment()))
 
@@ -108,7 +108,7 @@ class Join:
     def node(self) -> list[psutil.Process]:
         """The processes of its Ray node."""
         found = (self.state / "node.json").read_text("utf-8")
-        return marked.marked(found.split('"mark": "')[1].split('"')[0])
+        return tagged.marked(found.split('"mark": "')[1].split('"')[0])
 
     def journal(self) -> tuple[Entry, ...]:
         """What it keeps for the next controller."""

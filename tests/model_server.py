@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odllm_agent.cache import Cache
-from odllm_agent.fleet_key import key_of
-from odllm_agent.serving.application import application
-from odllm_agent.serving.library import Library
-from odllm_agent.serving.server import listen, server
-from odllm_agent.serving.starts import Starts
+from odllm_agent.model_server.application import application
+from odllm_agent.model_server.library import Library
+from odllm_agent.model_server.server import listen, server
+from odllm_agent.model_server.starts import Starts
+from odllm_agent.network.fleet_key import key_of
 from tests import family
 
 TOKEN = "the-token-of-the-tests"

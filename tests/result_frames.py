@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from odllm_agent.contract import DeviceKind
-from odllm_controller.analysis import results
+from odllm_controller.analysis.queries import results
 from tests import stores
 
 _MEASURED: Mapping[str, object] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.engines import native
-from odllm_agent.engines.ggml import type_number
+from odllm_agent.engines.llama_cpp import native
+from odllm_agent.engines.llama_cpp.ggml import type_number
 
 _SOURCE = Path(__file__).parent / "odllm_agent" / "builds" / "shim.c"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from odllm_agent.clock import monotonic_ns
 from odllm_agent.contract import MeterReport, Method
-from odllm_agent.meters.base import Limits, Reading
+from odllm_agent.meters.base import MeterReading, WindowLimits
 
-LIMITS = Limits(shortest_s=0.01, longest_s=100.0, most_w=500.0, step_j=1e-6, period_s=1e-6)
+LIMITS = WindowLimits(shortest_s=0.01, longest_s=100.0, most_w=500.0, step_j=1e-6, period_s=1e-6)
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Steady:
 
     watts: float = 20.0
     range_j: float = 1e6
-    limits: Limits = LIMITS
+    limits: WindowLimits = LIMITS
     method: Method = Method.MEASURED
     clock: Callable[[], int] = monotonic_ns
     name: str = "steady"
@@ -38,10 +38,10 @@ class Steady:
     def report(self) -> MeterReport:
         return MeterReport(self.name, ("package",), self.method)
 
-    def read(self) -> Mapping[str, Reading]:
+    def read(self) -> Mapping[str, MeterReading]:
         self.n_read += 1
         at_ns = self.clock()
         shown_j = self.watts * (at_ns - self._start_ns) / 1e9 % self.range_j
         self._total_j += (shown_j - self._last_j) % self.range_j
         self._last_j = shown_j
-        return {"package": Reading(at_ns, self._total_j)}
+        return {"package": MeterReading(at_ns, self._total_j)}

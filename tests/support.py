@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from odllm_agent.assignment import FORMAT, Assignment, Experiment
 from odllm_agent.contract import (
     REPEATED,
     Baseline,
@@ -45,8 +44,9 @@ from odllm_agent.contract import (
     Work,
     Workload,
 )
-from odllm_agent.logbook import Opening
-from odllm_agent.settings import check_settings
+from odllm_agent.engines.settings import check_settings
+from odllm_agent.offline.assignment import FORMAT, Assignment, PlannedExperiment
+from odllm_agent.offline.logbook import Opening
 
 STARTED = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -321,7 +321,9 @@ def assignment(*requests: ModelRequest, **changes: object) -> Assignment:
     """Two rounds of a short workload on one thread, without quality, ceilings or a rest."""
     fields: dict[str, object] = {
         "format": FORMAT,
-        "experiment": Experiment("sweep", "name: sweep\n", 1, {"odllm": "0.1.0"}, None, STARTED),
+        "experiment": PlannedExperiment(
+            "sweep", "name: sweep\n", 1, {"odllm": "0.1.0"}, None, STARTED
+        ),
         "device": device(),
         "requests": requests,
         "engines": (engine(**check_settings("llama_cpp", {"threads": 1})),),  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def test_the_wheel_carries_configs_models_and_migrations(tmp_path: Path) -> None
         "conf/experiment/sweep.yaml",
         "odllm_agent/models/reference/ladder.json",
         "odllm_agent/models/reference/heldout.txt",
-        "app/explorer.py",
+        "app/shell/explorer.py",
     ]
     assert set(shipped) <= set(names)
     assert sum(name.endswith("-F16.gguf") for name in names) == 3

@@ -9,7 +9,7 @@ from tests import family
 
 def workers(of: psutil.Process) -> list[psutil.Process]:
     """The workers that measure among what a process and its children have started."""
-    return family.descendants(of, "odllm_agent.worker measure")
+    return family.descendants(of, "odllm_agent.trials.worker measure")
 
 
 def answers(worker: psutil.Process) -> str:

@@ -8,25 +8,27 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import symbols
-from app.empty import show_nothing_measured
-from app.figure import Figure, show
-from app.loading import Stamp
-from app.plain import plain, short
-from app.symbols import Symbol, colours
-from app.tables import show_table
-from app.view import View
+from app.drawing import symbols
+from app.drawing.escaping import plain, short
+from app.drawing.figure import Figure, show
+from app.drawing.symbols import Symbol, colours
+from app.drawing.tables import show_table
+from app.view.empty import show_nothing_measured
+from app.view.loading import Stamp
+from app.view.view import View
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis import kpi, limits, objective, prediction, rerun, results, wording
-from odllm_controller.analysis.advice import Advice, Question, advise
-from odllm_controller.analysis.choice import Choice
-from odllm_controller.analysis.limits import Limit
-from odllm_controller.analysis.metrics import METRICS, TASK, Group, Metric, metric
-from odllm_controller.analysis.objective import ALIASES, QUALITY, Objective
-from odllm_controller.analysis.origins import of_kind
+from odllm_controller.analysis import prediction
+from odllm_controller.analysis.advice import kpi, limits, objective, rerun, wording
+from odllm_controller.analysis.advice.advice import Advice, Question, advise
+from odllm_controller.analysis.advice.choice import Choice
+from odllm_controller.analysis.advice.limits import Limit
+from odllm_controller.analysis.advice.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.advice.rerun import RunRequest
+from odllm_controller.analysis.metrics.metrics import METRICS, TASK, Group, Metric, metric
 from odllm_controller.analysis.prediction import Facts
-from odllm_controller.analysis.rerun import Origin
-from odllm_controller.analysis.tasks import tasks, with_errors
+from odllm_controller.analysis.queries import results
+from odllm_controller.analysis.queries.origins import of_kind
+from odllm_controller.analysis.queries.tasks import tasks, with_errors
 
 _REASON = 300
 _TOP = 5
@@ -130,7 +132,7 @@ def _quality(aim: Objective, rows: pd.DataFrame) -> Metric:
 def _load(
     path: Path,
     stamp: Stamp,  # noqa: ARG001 - a part of the cache's key
-) -> tuple[Facts, Mapping[str, Origin]]:
+) -> tuple[Facts, Mapping[str, RunRequest]]:
     return prediction.load(path), rerun.load(path)
 
 
@@ -144,7 +146,7 @@ def _answers(view: View, rows: pd.DataFrame, facts: Facts, question: Question) -
         yield from advise(found[found["workload_label"].isin(chosen)], question)
 
 
-def _next(answer: Advice, origins: Mapping[str, Origin], path: Path) -> str:
+def _next(answer: Advice, origins: Mapping[str, RunRequest], path: Path) -> str:
     turning = answer.turning
     if turning is None or turning.run not in origins:
         return ""

@@ -8,20 +8,20 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.captions import caption
-from app.charts import HEIGHT
-from app.empty import show_nothing_measured
-from app.figure import Figure
-from app.loading import Stamp
-from app.panels import show_in_pairs
-from app.plain import plain
-from app.symbols import Symbol, colours, points
-from app.tables import show_table
-from app.view import View
-from odllm_controller.analysis import hardware, results
-from odllm_controller.analysis.cells import Cell, cells, shared_devices
-from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.tables import table
+from app.drawing.captions import caption
+from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
+from app.drawing.figure import Figure
+from app.drawing.symbols import Symbol, colours, points
+from app.drawing.tables import show_table
+from app.pages.panels import show_in_pairs
+from app.view.empty import show_nothing_measured
+from app.view.loading import Stamp
+from app.view.view import View
+from odllm_controller.analysis.matching.cells import Cell, cells, shared_devices
+from odllm_controller.analysis.metrics.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries import hardware, results
 
 _HARDWARE = {
     "device": "Device",

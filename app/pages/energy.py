@@ -7,22 +7,22 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.alike import panels
-from app.captions import caption
-from app.charts import HEIGHT
-from app.empty import show_nothing_measured
-from app.figure import Figure
-from app.loading import Stamp
-from app.panels import show_in_pairs, show_metrics
-from app.plain import plain
-from app.symbols import Symbol, colours, points
-from app.tables import show_table
-from app.view import View
-from odllm_controller.analysis import hardware
-from odllm_controller.analysis.metrics import brief, metric
-from odllm_controller.analysis.origins import origins
-from odllm_controller.analysis.phases import phase_powers
-from odllm_controller.analysis.standing import Standing
+from app.drawing.captions import caption
+from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
+from app.drawing.figure import Figure
+from app.drawing.symbols import Symbol, colours, points
+from app.drawing.tables import show_table
+from app.pages.panels import show_in_pairs, show_metrics
+from app.view.empty import show_nothing_measured
+from app.view.loading import Stamp
+from app.view.view import View
+from odllm_controller.analysis.claims.phases import phase_powers
+from odllm_controller.analysis.matching.chart_groups import panels
+from odllm_controller.analysis.metrics.metrics import brief, metric
+from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.queries import hardware
+from odllm_controller.analysis.queries.origins import origins
 
 _PREFILL, _DECODE = metric("prefill_w"), metric("decode_w")
 _PER_TOKEN = (

@@ -7,25 +7,25 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import symbols
-from app.captions import caption
-from app.charts import HEIGHT
-from app.empty import show_nothing_measured
-from app.figure import Figure
-from app.panels import show_in_pairs
-from app.plain import plain
-from app.symbols import Symbol, colours
-from app.view import View
-from odllm_controller.analysis.metrics import METRICS, Metric
-from odllm_controller.analysis.origins import origins
-from odllm_controller.analysis.pareto import Place, Standing, front
-from odllm_controller.analysis.tables import table
+from app.drawing import symbols
+from app.drawing.captions import caption
+from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
+from app.drawing.figure import Figure
+from app.drawing.symbols import Symbol, colours
+from app.pages.panels import show_in_pairs
+from app.view.empty import show_nothing_measured
+from app.view.view import View
+from odllm_controller.analysis.advice.pareto import Dominance, ParetoPlace, front
+from odllm_controller.analysis.metrics.metrics import METRICS, Metric
+from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.origins import origins
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 
 # Colour and shape are the model's, as on every page; so it is told by size, and by a name.
-_SIZES = {Standing.ON: 190.0, Standing.UNDECIDED: 75.0, Standing.OFF: 30.0}
-_OPACITIES = {Standing.ON: 1.0, Standing.UNDECIDED: 0.85, Standing.OFF: 0.4}
+_SIZES = {Dominance.ON: 190.0, Dominance.UNDECIDED: 75.0, Dominance.OFF: 30.0}
+_OPACITIES = {Dominance.ON: 1.0, Dominance.UNDECIDED: 0.85, Dominance.OFF: 0.4}
 _QUALITIES = ("Accuracy, mean over tasks", "Perplexity")
 _LEGEND = (
     "large and named: on the front · middle: undecided · small and faint: off it, something else is"
@@ -53,7 +53,7 @@ def page(view: View) -> None:
     if along == upwards:
         st.info("Choose two metrics: by one alone there is a best, and no front.")
         return
-    places = table(front(measured, (along, upwards)), Place)
+    places = table(front(measured, (along, upwards)), ParetoPlace)
     show_in_pairs(list(_figures(view, places, along, upwards)))
     _tell_not_placed(places)
     st.caption(_LEGEND)
@@ -78,7 +78,7 @@ def _select(label: str, key: str, labels: list[str], *preferred: str) -> str:
 def _figures(view: View, places: pd.DataFrame, along: Metric, upwards: Metric) -> Iterator[Figure]:
     """A chart for every device and workload."""
     measured = view.measured
-    placed = places[places["standing"] != Standing.NOT_PLACED]
+    placed = places[places["standing"] != Dominance.NOT_PLACED]
     groups = placed.groupby(["device", "workload_label"], sort=False)
     for place, ((device, workload), alike) in enumerate(groups):
         rows = measured[measured["trial_id"].isin(set(alike["trial_id"]))]
@@ -129,7 +129,7 @@ def _chart(
         size=alt.Size("standing:N", scale=_scale(_SIZES), legend=None),
         tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in _TITLES.items()],
     )
-    names = base.transform_filter(alt.datum.standing == str(Standing.ON)).mark_text(
+    names = base.transform_filter(alt.datum.standing == str(Dominance.ON)).mark_text(
         align="left", dx=9, limit=150
     )
     layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
@@ -149,7 +149,7 @@ def _axis(kind: type[Axis], field: str, of: Metric) -> Axis:
     return kind(f"{field}:Q", title=f"{of.title} · {of.better}", scale=alt.Scale(zero=False))
 
 
-def _scale(by_standing: Mapping[Standing, float]) -> alt.Scale:
+def _scale(by_standing: Mapping[Dominance, float]) -> alt.Scale:
     return alt.Scale(domain=list(map(str, by_standing)), range=[*by_standing.values()])
 
 
@@ -165,6 +165,6 @@ def _titled(drawn: pd.DataFrame, along: Metric, upwards: Metric) -> pd.DataFrame
 
 def _tell_not_placed(places: pd.DataFrame) -> None:
     """Says of each reason how many have no place."""
-    without = places[places["standing"] == Standing.NOT_PLACED]
+    without = places[places["standing"] == Dominance.NOT_PLACED]
     for reason, count in without["reason"].value_counts().items():
         st.info(f"{count} not placed: {plain(reason, 300)}")

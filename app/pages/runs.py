@@ -6,14 +6,14 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.figure import Figure, show
-from app.loading import Stamp
-from app.plain import plain
-from app.symbols import COLOURS
-from app.tables import show_failed, show_held, show_skipped, show_table
-from app.view import View
-from odllm_controller.analysis import results, runs
-from odllm_controller.analysis.results import STATUSES, Row, records
+from app.drawing.escaping import plain
+from app.drawing.figure import Figure, show
+from app.drawing.symbols import COLOURS
+from app.drawing.tables import show_failed, show_held, show_skipped, show_table
+from app.view.loading import Stamp
+from app.view.view import View
+from odllm_controller.analysis.queries import results, runs
+from odllm_controller.analysis.queries.results import STATUSES, Row, records
 
 _RUNS = {
     "run": "Run",

@@ -6,23 +6,23 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.charts import HEIGHT
-from app.empty import show_nothing_measured
-from app.figure import Figure
-from app.panels import show_in_pairs, show_metrics
-from app.plain import plain
-from app.symbols import Symbol, colours, points
-from app.tables import show_table
-from app.view import View
-from odllm_controller.analysis.claims import verdicts
-from odllm_controller.analysis.curves import Against
-from odllm_controller.analysis.duels import QUALITIES, Advantage, advantages
-from odllm_controller.analysis.metrics import metric
-from odllm_controller.analysis.origins import origins
-from odllm_controller.analysis.standing import Standing
-from odllm_controller.analysis.tables import table
-from odllm_controller.analysis.threshold import CLAIMED_BPW, Threshold, thresholds
-from odllm_controller.analysis.verdict import Verdict
+from app.drawing.charts import HEIGHT
+from app.drawing.escaping import plain
+from app.drawing.figure import Figure
+from app.drawing.symbols import Symbol, colours, points
+from app.drawing.tables import show_table
+from app.pages.panels import show_in_pairs, show_metrics
+from app.view.empty import show_nothing_measured
+from app.view.view import View
+from odllm_controller.analysis.claims.claims import verdicts
+from odllm_controller.analysis.claims.pairwise import QUALITIES, Advantage, advantages
+from odllm_controller.analysis.claims.threshold import CLAIMED_BPW, Threshold, thresholds
+from odllm_controller.analysis.claims.verdict import Verdict
+from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.origins import origins
+from odllm_controller.analysis.scaling.curves import Against
 
 _LONGEST = 2000
 _ROOM_BPW = 0.3

@@ -6,16 +6,16 @@ from enum import StrEnum
 import pandas as pd
 import streamlit as st
 
-from app.empty import show_nothing_measured
-from app.panels import show_metrics
-from app.tables import show_failed, show_held, show_results, show_skipped, show_table
-from app.view import View
-from odllm_controller.analysis import results
-from odllm_controller.analysis.curves import Against
-from odllm_controller.analysis.fits import Fit, fits
-from odllm_controller.analysis.metrics import METRICS, Group, Metric
-from odllm_controller.analysis.published import published
-from odllm_controller.analysis.tables import table
+from app.drawing.tables import show_failed, show_held, show_results, show_skipped, show_table
+from app.pages.panels import show_metrics
+from app.view.empty import show_nothing_measured
+from app.view.view import View
+from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
+from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries import results
+from odllm_controller.analysis.queries.published import published
+from odllm_controller.analysis.scaling.curves import Against
+from odllm_controller.analysis.scaling.fits import Fit, fits
 
 
 class _Along(StrEnum):

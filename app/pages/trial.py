@@ -7,17 +7,17 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app import trial_charts
-from app.captions import resting
-from app.figure import Figure, show
-from app.loading import Stamp
-from app.plain import plain, short
-from app.tables import show_table
-from app.view import View
-from odllm_controller.analysis import detail
-from odllm_controller.analysis.detail import Detail
-from odllm_controller.analysis.metrics import METRICS, Metric, brief, figure
-from odllm_controller.analysis.results import Row, build_label, records
+from app.drawing import trial_charts
+from app.drawing.captions import resting
+from app.drawing.escaping import plain, short
+from app.drawing.figure import Figure, show
+from app.drawing.tables import show_table
+from app.view.loading import Stamp
+from app.view.view import View
+from odllm_controller.analysis.metrics.metrics import METRICS, Metric, brief, figure
+from odllm_controller.analysis.queries import detail
+from odllm_controller.analysis.queries.detail import Detail
+from odllm_controller.analysis.queries.results import Row, build_label, records
 
 _KEY = "trial"
 _HEADLINE = ("decode_tok_s", "prefill_tok_s", "ttft_s", "peak_rss_bytes", "perplexity")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from app.report.table import Table, cell
+from app.report.table import WordTable, cell
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis import objective, wording
-from odllm_controller.analysis.advice import Advice, Question, advise
-from odllm_controller.analysis.claims import verdicts
-from odllm_controller.analysis.metrics import metric
-from odllm_controller.analysis.objective import QUALITY, Objective
+from odllm_controller.analysis.advice import objective, wording
+from odllm_controller.analysis.advice.advice import Advice, Question, advise
+from odllm_controller.analysis.advice.objective import QUALITY, Objective
+from odllm_controller.analysis.claims.claims import verdicts
+from odllm_controller.analysis.metrics.metrics import metric
 
 _SPEED = "speed"
 
@@ -28,7 +28,7 @@ class Answer:
 
     heading: str
     lines: Sequence[str]
-    choices: Table
+    choices: WordTable
 
 
 def answers(found: pd.DataFrame) -> list[Answer]:
@@ -42,7 +42,7 @@ def answers(found: pd.DataFrame) -> list[Answer]:
     ]
 
 
-def claims(found: pd.DataFrame) -> Table:
+def claims(found: pd.DataFrame) -> WordTable:
     """What is claimed of all devices, and what these rows say of it.
 
     Args:
@@ -61,7 +61,7 @@ def claims(found: pd.DataFrame) -> Table:
         )
         for each in verdicts(found)
     ]
-    return Table(headings, rows)
+    return WordTable(headings, rows)
 
 
 def _aims(found: pd.DataFrame) -> Iterator[Objective]:
@@ -84,7 +84,7 @@ def _answer(advice: Advice) -> Answer:
     return Answer(heading, [line for line in lines if line], _choices(advice))
 
 
-def _choices(advice: Advice) -> Table:
+def _choices(advice: Advice) -> WordTable:
     shown = dict.fromkeys(found.metric for each in advice.choices for found in each.figures)
     headings = ("Model", "Type", "Engine", *(metric(name).label for name in shown), "Best with")
     rows = []
@@ -93,4 +93,4 @@ def _choices(advice: Advice) -> Table:
         figures = (told.get(name, "") for name in shown)
         subject = (each.model, cell(each.quantization), each.configuration)
         rows.append((*subject, *figures, wording.percent(each.best)))
-    return Table(headings, rows)
+    return WordTable(headings, rows)

@@ -6,13 +6,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.drawing.symbols import Symbol, legend, legend_of_origins, symbols
 from app.report.answers import answers, claims
-from app.report.drawings import drawings
+from app.report.report_charts import drawings
 from app.report.table import figures, troubles
-from app.symbols import Symbol, legend, legend_of_origins, symbols
-from odllm_controller.analysis import results
-from odllm_controller.analysis.account import Account
-from odllm_controller.analysis.origins import all_origins
+from odllm_controller.analysis.queries import results
+from odllm_controller.analysis.queries.account import Account
+from odllm_controller.analysis.queries.origins import all_origins
 
 _METHOD = (
     "Every trial ran in a fresh process in every round, the rounds in an order shuffled by the"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics import METRICS, Metric, figure
-from odllm_controller.analysis.results import Row, failed, held, records, skipped
+from odllm_controller.analysis.metrics.metrics import METRICS, Metric, figure
+from odllm_controller.analysis.queries.results import Row, failed, held, records, skipped
 
 _SUBJECT = {
     "device": "Device",
@@ -20,7 +20,7 @@ _TROUBLES = {"failure": "What went wrong", "remedy": "What to do"}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class WordTable:
     """A table in words.
 
     Attributes:
@@ -39,7 +39,7 @@ def cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def listed(rows: pd.DataFrame, columns: Mapping[str, str]) -> Table:
+def listed(rows: pd.DataFrame, columns: Mapping[str, str]) -> WordTable:
     """Some columns of rows.
 
     Args:
@@ -47,10 +47,10 @@ def listed(rows: pd.DataFrame, columns: Mapping[str, str]) -> Table:
         columns: Headings by the names of the columns.
     """
     cells = [[cell(row[name]) for name in columns] for row in records(rows)]
-    return Table(list(columns.values()), cells)
+    return WordTable(list(columns.values()), cells)
 
 
-def figures(measured: pd.DataFrame) -> Table:
+def figures(measured: pd.DataFrame) -> WordTable:
     """All trials with every metric that any of them has.
 
     Args:
@@ -66,10 +66,10 @@ def figures(measured: pd.DataFrame) -> Table:
         ]
         for row in records(measured)
     ]
-    return Table(headings, rows)
+    return WordTable(headings, rows)
 
 
-def troubles(found: pd.DataFrame) -> list[tuple[str, Table]]:
+def troubles(found: pd.DataFrame) -> list[tuple[str, WordTable]]:
     """What has no figures, by why it has none.
 
     Args:

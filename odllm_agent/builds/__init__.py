@@ -1,5 +1,5 @@
 """How the engines here were built, and what of each build works on this processor."""
 
-from odllm_agent.builds.found import Builds, Found, builds
+from odllm_agent.builds.found import Builds, UsableEngine, builds
 
-__all__ = ["Builds", "Found", "builds"]
+__all__ = ["Builds", "UsableEngine", "builds"]

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from odllm_agent import child
 from odllm_agent.builds import libraries
-from odllm_agent.builds.lines import Told, as_option, heard, is_said
+from odllm_agent.builds.lines import EngineReport, as_option, heard, is_said
 from odllm_agent.contract import (
     PLAIN,
     EngineBuild,
@@ -27,13 +26,14 @@ from odllm_agent.contract import (
     from_json,
     to_json,
 )
-from odllm_agent.engines import variants
+from odllm_agent.engines.fallback import Tried
+from odllm_agent.engines.llama_cpp import variants
+from odllm_agent.engines.settings import ENGINE_SETTINGS
 from odllm_agent.errors import EngineError
-from odllm_agent.fallback import Tried
-from odllm_agent.place import ROOT_VARIABLE, builds_root
-from odllm_agent.processor import processor
-from odllm_agent.settings import ENGINE_SETTINGS
-from odllm_agent.state import logical_cores
+from odllm_agent.files.folders import ROOT_VARIABLE, builds_root
+from odllm_agent.host.processor import processor
+from odllm_agent.host.state import logical_cores
+from odllm_agent.processes import child
 
 # Raised whenever what is tried changes, or what is chosen by it, so that it is tried again.
 _EDITION = 2
@@ -48,7 +48,7 @@ _TRIERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class UsableEngine:
     """An engine that can be used here.
 
     Attributes:
@@ -71,7 +71,7 @@ class Builds:
         absent: Why the others cannot, by name.
     """
 
-    present: Mapping[str, Found]
+    present: Mapping[str, UsableEngine]
     absent: Mapping[str, EngineError]
 
     @property
@@ -106,12 +106,12 @@ class _Kept:
     """What lies on the disk."""
 
     state: _State
-    found: Found
+    found: UsableEngine
 
 
 def builds() -> Builds:
     """The engines of this machine; what is not known of them yet is tried now, for seconds."""
-    present: dict[str, Found] = {}
+    present: dict[str, UsableEngine] = {}
     absent: dict[str, EngineError] = {}
     for name in _TRIERS:
         try:
@@ -121,14 +121,14 @@ def builds() -> Builds:
     return Builds(present, absent)
 
 
-def _unsound(present: Mapping[str, Found]) -> tuple[str, ...]:
+def _unsound(present: Mapping[str, UsableEngine]) -> tuple[str, ...]:
     """The types that llama.cpp's plain code has wrong, which others cannot be compared with."""
     known = present.get("llama_cpp")
     faults = known.build.faults if known else ()
     return tuple(fault.type for fault in faults if fault.path == PLAIN)
 
 
-def _found(engine: str, unsound: Sequence[str]) -> Found:
+def _found(engine: str, unsound: Sequence[str]) -> UsableEngine:
     """An engine that is installed.
 
     Raises:
@@ -161,10 +161,10 @@ def _found(engine: str, unsound: Sequence[str]) -> Found:
 
 
 # Where nothing can be written, nothing is tried twice by one process all the same.
-_remembered: dict[tuple[Path, _State], Found] = {}
+_remembered: dict[tuple[Path, _State], UsableEngine] = {}
 
 
-def _looked_at(engine: str, paths: Sequence[Path], state: _State) -> Found:
+def _looked_at(engine: str, paths: Sequence[Path], state: _State) -> UsableEngine:
     told = _told(engine, {})
     if not told.variants:
         return _tried(engine, told, paths, state, {})
@@ -174,9 +174,9 @@ def _looked_at(engine: str, paths: Sequence[Path], state: _State) -> Found:
 
 def _best_variant(
     engine: str, backends: Sequence[str], paths: Sequence[Path], state: _State
-) -> Found:
+) -> UsableEngine:
     """The variant of which most works, those for newer processors first; it is loaded from now."""
-    tried: dict[str, Found] = {}
+    tried: dict[str, UsableEngine] = {}
     wrong: dict[str, str] = {}
     for variant in backends:
         chosen = {variants.VARIABLE: variant}
@@ -223,16 +223,16 @@ def _wrong(build: EngineBuild) -> str:
     return "; ".join(f"{kind} with {', '.join(each)}" for kind, each in types.items())
 
 
-def _told(engine: str, chosen: Mapping[str, str]) -> Told:
+def _told(engine: str, chosen: Mapping[str, str]) -> EngineReport:
     """What an engine says of itself.
 
     Raises:
         EngineError: It cannot be loaded.
     """
-    status, log = _run("odllm_agent.builds.look", chosen, engine)
+    status, log = _run("odllm_agent.builds.inspection", chosen, engine)
     for failure in heard(Failure, log):
         raise EngineError(failure.message, failure.remedy)
-    for told in heard(Told, log):
+    for told in heard(EngineReport, log):
         return told
     raise _unusable(engine, _ended(status))
 
@@ -246,8 +246,8 @@ def _unusable(engine: str, how: str) -> EngineError:
 
 
 def _tried(
-    engine: str, told: Told, paths: Sequence[Path], state: _State, chosen: Mapping[str, str]
-) -> Found:
+    engine: str, told: EngineReport, paths: Sequence[Path], state: _State, chosen: Mapping[str, str]
+) -> UsableEngine:
     with _cache_of_its_own() as cache:
         tests, untested = _tests(engine, state, {**chosen, **cache})
     build = EngineBuild(
@@ -258,7 +258,7 @@ def _tried(
         tests=tests,
         untested=untested,
     )
-    return Found(told.version, build)
+    return UsableEngine(told.version, build)
 
 
 @contextlib.contextmanager
@@ -342,7 +342,7 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _kept(path: Path, state: _State) -> Found | None:
+def _kept(path: Path, state: _State) -> UsableEngine | None:
     try:
         kept = from_json(_Kept, path.read_bytes())
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

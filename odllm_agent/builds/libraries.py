@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from odllm_agent.cache.checksum import listed_sha256
+from odllm_agent.files.checksum import listed_sha256
 
 # What compilers write into the comment section of what they make.
 _COMPILER = re.compile(rb"(GCC: \([^)\0]{1,80}\) [\d.]+|clang version [\w.+~-]+)")

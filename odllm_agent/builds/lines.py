@@ -16,7 +16,7 @@ _MARK = "odllm: "
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EngineReport:
     """What an engine says of itself.
 
     Attributes:

@@ -20,12 +20,12 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from odllm_agent.builds.lines import Outcomes, known, say
-from odllm_agent.child import end_with_parent
 from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
-from odllm_agent.engines.ggml import layout, layout_name, type_number, value_bytes
-from odllm_agent.engines.ggml_product import Product
-from odllm_agent.engines.native import bound
+from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number, value_bytes
+from odllm_agent.engines.llama_cpp.ggml_product import Product
+from odllm_agent.engines.llama_cpp.native import bound
 from odllm_agent.errors import OdllmError
+from odllm_agent.processes.child import end_with_parent
 
 TYPES = (
     *("F32", "F16", "BF16"),

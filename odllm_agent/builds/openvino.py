@@ -17,9 +17,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from odllm_agent import engines, models, state
+from odllm_agent import engines, models
 from odllm_agent.builds.lines import Outcomes, known, say
-from odllm_agent.child import end_with_parent
 from odllm_agent.contract import (
     Engine,
     Failure,
@@ -30,9 +29,11 @@ from odllm_agent.contract import (
     Quantization,
     Source,
 )
+from odllm_agent.engines.fallback import openvino_path
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import EngineError, OdllmError, SettingError
-from odllm_agent.fallback import openvino_path
-from odllm_agent.settings import check_settings
+from odllm_agent.host import state
+from odllm_agent.processes.child import end_with_parent
 
 MOST_ERROR = 0.05
 """The most that logits may be off: the squared error, as a fraction of the squared values.

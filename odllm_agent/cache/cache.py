@@ -13,10 +13,9 @@ from typing import ClassVar
 
 from filelock import FileLock
 
-from odllm_agent.cache.checksum import joint_sha256, sha256_of
 from odllm_agent.cache.growth import growing
-from odllm_agent.cache.shelf import (
-    Entry,
+from odllm_agent.cache.layout import (
+    CacheEntry,
     Note,
     Shelf,
     content_bytes,
@@ -25,10 +24,11 @@ from odllm_agent.cache.shelf import (
     flush,
     write_whole,
 )
-from odllm_agent.cache.size import bytes_text, parse_bytes
 from odllm_agent.contract import EventKind, Progress, Quantization
 from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
-from odllm_agent.place import cache_root, disk_full, write_error
+from odllm_agent.files.checksum import joint_sha256, sha256_of
+from odllm_agent.files.folders import cache_root, disk_full, write_error
+from odllm_agent.files.size import bytes_text, parse_bytes
 
 LIMIT_VARIABLE = "ODLLM_CACHE_MAX_BYTES"
 # The least that the header of a model with a whole vocabulary takes.
@@ -311,7 +311,7 @@ class Cache:
             parts = self.shelf.parts(sha256) if sha256 else ()
             return CachedFile(parts[0], sha256) if sha256 and parts else None
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[CacheEntry, ...]:
         """Everything that takes room, the least recently used first.
 
         Raises:
@@ -331,7 +331,7 @@ class Cache:
         if lock:
             lock.release()
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: CacheEntry) -> bool:
         """Takes an entry away, unless it is being made or fetched or a process was given it.
 
         Returns:
@@ -433,7 +433,7 @@ class Cache:
             if freed_bytes < over_bytes:
                 raise self._too_large(over_bytes - freed_bytes)
 
-    def _remove_oldest(self, entries: Sequence[Entry], at_least_bytes: int) -> int:
+    def _remove_oldest(self, entries: Sequence[CacheEntry], at_least_bytes: int) -> int:
         """Removes entries in their order until so many bytes are free, and tells how many are."""
         removed_bytes = 0
         for entry in entries:
@@ -441,7 +441,7 @@ class Cache:
                 removed_bytes += entry.file_bytes
         return removed_bytes
 
-    def _removed(self, entry: Entry, why: str) -> bool:
+    def _removed(self, entry: CacheEntry, why: str) -> bool:
         """Takes an entry away if it can be, and tells of it."""
         gone = self.shelf.remove(entry)
         if gone:

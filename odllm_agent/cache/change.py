@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from odllm_agent.cache.checksum import sha256_of, state
 from odllm_agent.contract import FileState, Format, ModelFile
 from odllm_agent.errors import ModelChanged
-from odllm_agent.ir import counted_files
+from odllm_agent.files.checksum import sha256_of, state
+from odllm_agent.formats.ir import counted_files
 
 
 def refuse_changed(model: ModelFile) -> None:

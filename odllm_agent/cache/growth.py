@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from odllm_agent.cache.shelf import content_bytes
+from odllm_agent.cache.layout import content_bytes
 from odllm_agent.contract import Progress
 
 _LOOK_EVERY_S = 0.5

@@ -7,14 +7,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from odllm_agent import abilities, device, hindrances, linux
-from odllm_agent.abilities import Ability
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.contract import Device, to_json
-from odllm_agent.hindrances import Finding
-from odllm_agent.look import look
+from odllm_agent.doctor import capabilities, checks, device
+from odllm_agent.doctor.capabilities import Ability
+from odllm_agent.doctor.checks import Finding
+from odllm_agent.files.small_files import read_text
+from odllm_agent.host import linux
+from odllm_agent.host.idle import look
 from odllm_agent.meters.memory import held_memory
-from odllm_agent.small_files import read_text
 
 _EXAMPLES = """\
 examples:
@@ -77,7 +78,7 @@ def _doctor(options: argparse.Namespace) -> int:
         print(to_json(found))
     else:
         _print(found)
-    return FAULT if hindrances.missing(found.findings) else DONE
+    return FAULT if checks.missing(found.findings) else DONE
 
 
 def _check_up() -> Checkup:
@@ -86,8 +87,8 @@ def _check_up() -> Checkup:
     here = device.describe()
     return Checkup(
         here,
-        abilities.of_this_device(seen.after, held_memory(Path()), virtual),
-        hindrances.of_this_device(seen, virtual),
+        capabilities.of_this_device(seen.after, held_memory(Path()), virtual),
+        checks.of_this_device(seen, virtual),
     )
 
 

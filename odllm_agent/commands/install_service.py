@@ -11,7 +11,7 @@ from typing import Any
 
 from odllm_agent.commands import DONE, join
 from odllm_agent.errors import UsageError
-from odllm_agent.service import NAME, Service
+from odllm_agent.fleet.service import NAME, Service
 
 _EXAMPLES = """\
 examples:

@@ -10,19 +10,19 @@ from typing import Any
 
 import psutil
 
-from odllm_agent import device
-from odllm_agent.address import Address
 from odllm_agent.commands import DONE
 from odllm_agent.contract import Device
-from odllm_agent.ending import heed_signals
+from odllm_agent.doctor import device
 from odllm_agent.errors import UsageError
-from odllm_agent.fleet_token import checked_token_file
-from odllm_agent.node import Membership, Supervisor
-from odllm_agent.place import VIRTUAL_VARIABLE, state_root
-from odllm_agent.ports import Ports
-from odllm_agent.ray_environment import AUTHORITY, CERTIFICATE, KEY
-from odllm_agent.small_files import cpu_list
-from odllm_agent.typed_path import typed_path
+from odllm_agent.files.folders import VIRTUAL_VARIABLE, state_root
+from odllm_agent.files.small_files import cpu_list
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.fleet import Membership, Supervisor
+from odllm_agent.network.address import Address
+from odllm_agent.network.fleet_token import checked_token_file
+from odllm_agent.network.ports import Ports
+from odllm_agent.network.ray_environment import AUTHORITY, CERTIFICATE, KEY
+from odllm_agent.terminal.ending import heed_signals
 
 _EXAMPLES = """\
 examples:

@@ -9,15 +9,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odllm_agent.cache.shelf import Entry, Note
-from odllm_agent.cache.size import bytes_text
+from odllm_agent.cache.layout import CacheEntry, Note
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import UsageError
+from odllm_agent.files.size import bytes_text
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache, local_file, prepare, read_header
-from odllm_agent.models.holdings import known_names, short, told, type_of
-from odllm_agent.typed_path import typed_path
+from odllm_agent.models.inventory import known_names, short, told, type_of
 
 _EXAMPLES = """\
 examples:
@@ -209,7 +209,7 @@ def _quantization(name: str | None) -> Quantization | None:
         ) from error
 
 
-def _chosen(entries: Sequence[Entry], options: argparse.Namespace) -> list[Entry]:
+def _chosen(entries: Sequence[CacheEntry], options: argparse.Namespace) -> list[CacheEntry]:
     """The entries that are to be removed."""
     if options.all == bool(options.sha256):
         raise UsageError("what to remove is not clear", "give checksums, or --all")
@@ -218,7 +218,7 @@ def _chosen(entries: Sequence[Entry], options: argparse.Namespace) -> list[Entry
     return [_only(entries, start.lower()) for start in options.sha256]
 
 
-def _only(entries: Sequence[Entry], start: str) -> Entry:
+def _only(entries: Sequence[CacheEntry], start: str) -> CacheEntry:
     found = [entry for entry in entries if entry.key.startswith(start)]
     if len(found) != 1 or not re.fullmatch("[0-9a-f]+", start):
         raise UsageError(
@@ -228,7 +228,7 @@ def _only(entries: Sequence[Entry], start: str) -> Entry:
     return found[0]
 
 
-def _agreed(entries: Sequence[Entry]) -> bool:
+def _agreed(entries: Sequence[CacheEntry]) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to be asked", "add --yes to remove without asking")
     total_bytes = sum(entry.file_bytes for entry in entries)
@@ -236,7 +236,7 @@ def _agreed(entries: Sequence[Entry]) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _row(entry: Entry, notes: Sequence[Note]) -> dict[str, Any]:
+def _row(entry: CacheEntry, notes: Sequence[Note]) -> dict[str, Any]:
     return {
         "sha256": entry.key,
         "quantization": type_of(entry),

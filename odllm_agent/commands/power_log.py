@@ -8,8 +8,8 @@ from typing import Any, TextIO
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.errors import UsageError
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.meters.external import Sample
-from odllm_agent.typed_path import typed_path
 
 _EXAMPLES = """\
 examples:

@@ -9,21 +9,24 @@ from typing import Any
 
 from tqdm import tqdm
 
-from odllm_agent import assignment, device, offline, orders, worker
-from odllm_agent.agenda import Agenda
-from odllm_agent.assignment import FORMAT, Assignment
-from odllm_agent.claim import Claim
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT, SOME_FAILED
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, ModelRequest, Result
+from odllm_agent.doctor import device
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
-from odllm_agent.logbook import Closing, Logbook, Opening, Planned, Status, Unprepared
+from odllm_agent.files.folders import STATE_VARIABLE, state_root
+from odllm_agent.files.lock import Claim
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache
-from odllm_agent.offline import Done
-from odllm_agent.place import STATE_VARIABLE, state_root
-from odllm_agent.typed_path import typed_path
+from odllm_agent.offline import assignment
+from odllm_agent.offline import execution as offline
+from odllm_agent.offline.assignment import FORMAT, Assignment
+from odllm_agent.offline.execution import Done
+from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, RunStatus, Unprepared
+from odllm_agent.trials import orders, worker
+from odllm_agent.trials.schedule import Agenda
 
 _EXAMPLES = """\
 examples:
@@ -133,12 +136,12 @@ class _Run:
             The exit status.
         """
         self._logbook.add(_opening(self._asked, sha256))
-        ended = Status.FAILED
+        ended = RunStatus.FAILED
         try:
             n_planned = self._carry_out()
-            ended = Status.FAILED if self._failed else Status.DONE
+            ended = RunStatus.FAILED if self._failed else RunStatus.DONE
         except KeyboardInterrupt:
-            ended = Status.INTERRUPTED
+            ended = RunStatus.INTERRUPTED
             raise
         finally:
             self._logbook.add(Closing(now(), ended))

@@ -13,8 +13,8 @@ from typing import Any
 from odllm_agent.cache import Cache
 from odllm_agent.commands import DONE
 from odllm_agent.errors import UsageError
-from odllm_agent.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE, read_key
-from odllm_agent.typed_path import typed_path
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.network.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE, read_key
 
 _LOOPBACK = "127.0.0.1"
 _PORT = 7867
@@ -105,7 +105,7 @@ def _key(token_file: Path) -> str:
 def _imported(name: str) -> ModuleType:
     """A module of the server, whose libraries a laptop that serves nothing does without."""
     try:
-        return importlib.import_module(f"odllm_agent.serving.{name}")
+        return importlib.import_module(f"odllm_agent.model_server.{name}")
     except ModuleNotFoundError as error:
         raise UsageError(
             f"the model server needs {error.name}", 'pip install "odllm[serve]"'

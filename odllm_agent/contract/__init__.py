@@ -4,6 +4,7 @@ All are immutable, hold plain values only, and turn into JSON and back (`to_json
 A name carries its unit; a missing value is `None`, with its reason beside it.
 """
 
+from odllm_agent.contract.agent_api import AgentApi, ModelCacheApi
 from odllm_agent.contract.build import PLAIN, EngineBuild, Outcome, PathTest
 from odllm_agent.contract.ceilings import READ, Ceiling, CeilingKey, Ceilings, CeilingsOrder
 from odllm_agent.contract.device import Device, DeviceKind, MeterReport, Method, MissingDomain
@@ -61,6 +62,7 @@ __all__ = [
     "PLAIN",
     "READ",
     "REPEATED",
+    "AgentApi",
     "Anatomy",
     "Baseline",
     "Candidate",
@@ -96,6 +98,7 @@ __all__ = [
     "MeterReport",
     "Method",
     "MissingDomain",
+    "ModelCacheApi",
     "ModelFile",
     "ModelRequest",
     "Order",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from odllm_agent.contract.bpw import bits_per_weight
+
 
 class Source(StrEnum):
     """Where a model comes from."""
@@ -186,8 +188,8 @@ class ModelFile:
 
     @property
     def file_bpw(self) -> float:
-        """Bits per weight: 8 x bytes of all weight tensors / number of weights."""
-        return 8 * self.weight_bytes / self.n_weights
+        """Bits per weight of the file; see `bits_per_weight`."""
+        return bits_per_weight(self.weight_bytes, self.n_weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import cast
 
 from odllm_agent.contract import Engine, HeldMemory, ModelFile
 from odllm_agent.engines.base import CeilingTeller, MemoryTeller, Session
+from odllm_agent.engines.settings import ENGINE_SETTINGS
 from odllm_agent.errors import EngineError, UsageError
-from odllm_agent.settings import ENGINE_SETTINGS
 
 _MODULES: Mapping[str, str] = {
-    "llama_cpp": "odllm_agent.engines.llama_cpp",
-    "openvino": "odllm_agent.engines.openvino",
+    "llama_cpp": "odllm_agent.engines.llama_cpp.session",
+    "openvino": "odllm_agent.engines.openvino.session",
 }
 
 # Without this package OpenVINO tells nobody; with it, every import writes into the home folder and
@@ -22,12 +22,12 @@ _MODULES: Mapping[str, str] = {
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # Those that can tell the memory of a model file before it is loaded, or even made.
-_MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp_memory"}
+_MEMORY: Mapping[str, str] = {"llama_cpp": "odllm_agent.engines.llama_cpp.memory"}
 
 # Where each multiplies matrices apart from any model, to tell how fast it can.
 _CEILINGS: Mapping[str, str] = {
-    "llama_cpp": "odllm_agent.engines.llama_cpp_ceilings",
-    "openvino": "odllm_agent.engines.openvino_ceilings",
+    "llama_cpp": "odllm_agent.engines.llama_cpp.ceilings",
+    "openvino": "odllm_agent.engines.openvino.ceilings",
 }
 
 

@@ -9,8 +9,8 @@ import ctypes
 import mmap
 from concurrent.futures import ThreadPoolExecutor
 
-from odllm_agent.engines.ggml import dot_product
-from odllm_agent.engines.passes import best_per_s
+from odllm_agent.engines.ceiling_passes import best_per_s
+from odllm_agent.engines.llama_cpp.ggml import dot_product
 from odllm_agent.errors import EngineError
 
 METHOD = "ggml's dot product of two streams of 128 MiB in F32"

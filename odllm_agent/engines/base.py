@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from odllm_agent.contract import Anatomy, Engine, HeldMemory, ModelFile, Workload
+from odllm_agent.engines.floor import KvCache
 from odllm_agent.errors import EngineError
-from odllm_agent.work import KvCache
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from odllm_agent.contract import QualityCheck
-from odllm_agent.failures.alike import counted, named
+from odllm_agent.failures.grouping import counted, named
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,15 @@ from collections.abc import Mapping, Sequence
 
 from odllm_agent.contract import Energy, MeterReport, Method, Phase, PowerSample
 from odllm_agent.errors import UsageError
-from odllm_agent.meters import base, trace
-from odllm_agent.meters.base import Meter, Reading
+from odllm_agent.meters import base
+from odllm_agent.meters.base import Meter, MeterReading
+from odllm_agent.meters.energy import trace
 from odllm_agent.meters.request import Request
 
 __all__ = [
     "AUTO",
     "Meter",
-    "Reading",
+    "MeterReading",
     "Readings",
     "energies",
     "long_enough_s",
@@ -36,7 +37,7 @@ __all__ = [
 
 AUTO = "auto"
 
-Readings = tuple[Mapping[str, Reading], ...]
+Readings = tuple[Mapping[str, MeterReading], ...]
 """One reading of every meter, in their order."""
 
 # Each edge of a window may be off by one of the counter's periods, so that at twenty of them both
@@ -47,10 +48,10 @@ _LONGEST_S = 1.0
 
 # Loaded by name, so that a meter's packages cost nothing where nobody asks for it.
 _MODULES: Mapping[str, str] = {
-    "rapl": "odllm_agent.meters.rapl",
+    "rapl": "odllm_agent.meters.rapl.meter",
     "nvml": "odllm_agent.meters.nvml",
     "hwmon": "odllm_agent.meters.hwmon",
-    "battery": "odllm_agent.meters.battery",
+    "battery": "odllm_agent.meters.battery.meter",
     "emi": "odllm_agent.meters.emi",
     "apple": "odllm_agent.meters.apple",
     "external": "odllm_agent.meters.external",

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from odllm_agent.contract import MissingDomain
-from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
+from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, open_sensors
 
@@ -68,7 +68,7 @@ def open_meter(request: Request) -> Meter:
         for domain in FIELDS
         if domain not in sensors
     ]
-    limits = Limits.of_period(PERIOD_S, MOST_W, STEP_J)
+    limits = WindowLimits.of_period(PERIOD_S, MOST_W, STEP_J)
     return open_sensors(request.text, COUNTED, limits, sensors, missing=missing)
 
 

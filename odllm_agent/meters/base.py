@@ -13,7 +13,7 @@ _SHORTEST_PERIODS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeterReading:
     """One domain's energy counter at one moment.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WindowLimits:
     """The windows that a meter can tell the energy of.
 
     Attributes:
@@ -53,7 +53,7 @@ class Limits:
     @classmethod
     def of_period(
         cls, period_s: float, most_w: float, step_j: float = 0.0, longest_s: float = math.inf
-    ) -> "Limits":
+    ) -> "WindowLimits":
         """The windows of a sensor that is renewed every so many seconds.
 
         Each edge of a window may be off by one period: ten of them keep that error within a tenth
@@ -70,13 +70,13 @@ class Meter(Protocol):
         """The name by which an experiment asks for the meter."""
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> WindowLimits:
         """The windows that it can tell the energy of."""
 
     def report(self) -> MeterReport:
         """What the meter can read on this device, or why it cannot."""
 
-    def read(self) -> Mapping[str, Reading]:
+    def read(self) -> Mapping[str, MeterReading]:
         """The domains' energy so far; never raises for a sensor that fails."""
 
 
@@ -92,22 +92,22 @@ class Unavailable:
 
     def __init__(self, name: str, domain: str, reason: str, remedy: str) -> None:
         self.name = name
-        self.limits = Limits(0.0, 0.0, 0.0)
+        self.limits = WindowLimits(0.0, 0.0, 0.0)
         lost = MissingDomain(domain, reason, remedy)
         self._report = MeterReport(name, (), Method.UNAVAILABLE, reason, remedy, missing=(lost,))
-        self._readings = {domain: Reading(0, None, reason)}
+        self._readings = {domain: MeterReading(0, None, reason)}
 
     def report(self) -> MeterReport:
         """Why the meter reads nothing, and the remedy."""
         return self._report
 
-    def read(self) -> Mapping[str, Reading]:
+    def read(self) -> Mapping[str, MeterReading]:
         """No figure, at no cost."""
         return self._readings
 
 
 def energies(
-    phase: Phase, meter: Meter, *readings: Mapping[str, Reading], passes: int = 1
+    phase: Phase, meter: Meter, *readings: Mapping[str, MeterReading], passes: int = 1
 ) -> tuple[Energy, ...]:
     """The energy of one window in every domain of one meter.
 
@@ -124,7 +124,10 @@ def energies(
 
 
 def window(
-    before: Reading, after: Reading, limits: Limits, between: Sequence[Reading] = ()
+    before: MeterReading,
+    after: MeterReading,
+    limits: WindowLimits,
+    between: Sequence[MeterReading] = (),
 ) -> tuple[float | None, str]:
     """The joules between two readings, or `None` with the reason why they cannot be told.
 
@@ -145,7 +148,7 @@ def window(
     return (None, fault) if fault else (total.joules, "")
 
 
-def uncertainty_j(joules: float, seconds: float, limits: Limits) -> float:
+def uncertainty_j(joules: float, seconds: float, limits: WindowLimits) -> float:
     """How far off the energy of a window may be.
 
     Each of its two edges may be off by what is drawn in one of the counter's periods, and by one
@@ -167,12 +170,12 @@ class _Step:
     joules: float
 
     @classmethod
-    def between(cls, before: Reading, after: Reading) -> "_Step":
+    def between(cls, before: MeterReading, after: MeterReading) -> "_Step":
         moved_j = (after.energy_j or 0.0) - (before.energy_j or 0.0)
         return cls(seconds_between(before.at_ns, after.at_ns), moved_j)
 
 
-def _fault(total: _Step, limits: Limits) -> str:
+def _fault(total: _Step, limits: WindowLimits) -> str:
     if total.seconds < limits.shortest_s:
         return (
             f"a window of {total.seconds * 1e3:.3g} ms is too short for the sensor, "
@@ -183,7 +186,7 @@ def _fault(total: _Step, limits: Limits) -> str:
     return ""
 
 
-def _fault_on_the_way(total: _Step, steps: Sequence[_Step], limits: Limits) -> str:
+def _fault_on_the_way(total: _Step, steps: Sequence[_Step], limits: WindowLimits) -> str:
     longest_s = max(step.seconds for step in steps)
     if longest_s > limits.longest_s:
         return (
@@ -197,7 +200,7 @@ def _fault_on_the_way(total: _Step, steps: Sequence[_Step], limits: Limits) -> s
 
 
 def _energy(
-    phase: Phase, domain: str, meter: Meter, readings: Sequence[Reading], passes: int
+    phase: Phase, domain: str, meter: Meter, readings: Sequence[MeterReading], passes: int
 ) -> Energy:
     before, *between, after = readings
     joules, reason = window(before, after, meter.limits, between)

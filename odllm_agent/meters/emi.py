@@ -10,8 +10,8 @@ from functools import partial
 from typing import Protocol
 
 from odllm_agent.contract import MissingDomain
-from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
+from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
 
@@ -33,7 +33,7 @@ DRAM = "dram"
 INSTALL = 'pip install "zeus @ git+https://github.com/ml-energy/zeus"'
 
 
-class Measurement(Protocol):
+class CpuDramMeasurement(Protocol):
     """The part of zeus's `CpuDramMeasurement` that is used here."""
 
     cpu_mj: float
@@ -43,7 +43,7 @@ class Measurement(Protocol):
 class Package(Protocol):
     """The part of zeus's `EMICPU` that is used here."""
 
-    def get_total_energy_consumption(self) -> Measurement:
+    def get_total_energy_consumption(self) -> CpuDramMeasurement:
         """Millijoules so far."""
 
     def supports_get_dram_energy_consumption(self) -> bool:
@@ -66,7 +66,7 @@ def open_meter(request: Request) -> Meter:
     except Exception as error:  # noqa: BLE001 - the failure becomes data
         reason = f"Windows shows no energy meter: {error}"
         return Unavailable(request.text, PACKAGE, reason, "use Windows 11 on the machine itself")
-    limits = Limits.of_period(PERIOD_S, MOST_W * len(packages), STEP_J)
+    limits = WindowLimits.of_period(PERIOD_S, MOST_W * len(packages), STEP_J)
     return open_sensors(request.text, COUNTED, limits, sensors, missing=_missing(sensors))
 
 

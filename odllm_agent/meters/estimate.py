@@ -11,10 +11,11 @@ import os
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Method
 from odllm_agent.errors import UsageError
-from odllm_agent.meters.base import Limits, Meter, Reading
+from odllm_agent.host.disturbance import TICK_S
+from odllm_agent.host.state import busy_s
+from odllm_agent.meters.base import Meter, MeterReading, WindowLimits
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
-from odllm_agent.state import TICK_S, busy_s
 
 DOMAIN = "package"
 MEANS = "CPU time at stated watts"
@@ -35,12 +36,12 @@ class CpuTime:
         self._start_ns = monotonic_ns()
         self._start_busy_s = busy_s()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules since the meter was opened."""
         at_ns = monotonic_ns()
         idle_j = self._idle_w * seconds_between(self._start_ns, at_ns)
         busy_j = self._busy_w * (busy_s() - self._start_busy_s)
-        return Reading(at_ns, idle_j + busy_j)
+        return MeterReading(at_ns, idle_j + busy_j)
 
 
 def open_meter(request: Request) -> Meter:
@@ -51,7 +52,7 @@ def open_meter(request: Request) -> Meter:
     """
     idle_w, full_w = stated_w(request)
     n_cpus = os.cpu_count() or 1
-    limits = Limits.of_period(TICK_S, most_w=2 * full_w, step_j=TICK_S * full_w / n_cpus)
+    limits = WindowLimits.of_period(TICK_S, most_w=2 * full_w, step_j=TICK_S * full_w / n_cpus)
     sensors = {DOMAIN: CpuTime(idle_w, full_w, n_cpus)}
     return open_sensors(request.text, MEANS, limits, sensors, method=Method.ESTIMATED)
 

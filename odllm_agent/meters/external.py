@@ -19,11 +19,11 @@ from pathlib import Path
 
 from odllm_agent.clock import monotonic_ns, now, seconds_between
 from odllm_agent.errors import UsageError
-from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.meters.base import Meter, MeterReading, Unavailable, WindowLimits
+from odllm_agent.meters.energy.tally import Tally
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import open_sensors
-from odllm_agent.meters.tally import Tally
-from odllm_agent.typed_path import typed_path
 
 DOMAIN = "wall"
 MEANS = "integrated power of a file"
@@ -135,7 +135,7 @@ class PowerFile:
         self._tally = Tally()
         self._clocks = monotonic_ns(), now().timestamp()
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules so far; a file that is late, or clocks that disagree, give their reason."""
         with self._lock:
             at_ns, wall_s = monotonic_ns(), now().timestamp()
@@ -192,7 +192,7 @@ def open_meter(request: Request) -> Meter:
         file = _open_file(path)
     except (LookupError, OSError, ValueError) as error:
         return Unavailable(request.text, DOMAIN, str(error), _START_IT)
-    limits = Limits.of_period(file.period_s, MOST_W)
+    limits = WindowLimits.of_period(file.period_s, MOST_W)
     return open_sensors(request.text, MEANS, limits, {DOMAIN: file})
 
 

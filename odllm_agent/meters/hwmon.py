@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odllm_agent.contract import MissingDomain
-from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
-from odllm_agent.meters.integral import Integral
+from odllm_agent.files.small_files import list_folder, read_int, read_word
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
+from odllm_agent.meters.energy.counter import Bounds, Counter
+from odllm_agent.meters.energy.integral import Integral
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
-from odllm_agent.small_files import list_folder, read_int, read_word
 
 HWMON = Path("/sys/class/hwmon")
 CHIPS = ("amdgpu", "i915", "xe")
@@ -83,7 +83,7 @@ def open_meter(request: Request) -> Meter:
     if not parts:
         return Unavailable(request.text, DOMAIN, missing[0].reason, missing[0].remedy)
     means = COUNTED if all(isinstance(part, Counter) for part in parts) else INTEGRATED
-    limits = Limits.of_period(PERIOD_S, MOST_W * len(parts), STEP_J)
+    limits = WindowLimits.of_period(PERIOD_S, MOST_W * len(parts), STEP_J)
     return open_sensors(request.text, means, limits, {DOMAIN: Sum(parts)}, missing=missing)
 
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from odllm_agent.contract import MissingDomain
-from odllm_agent.meters.base import Limits, Meter, Unavailable
-from odllm_agent.meters.counter import Bounds, Counter
-from odllm_agent.meters.integral import Integral
+from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
+from odllm_agent.meters.energy.counter import Bounds, Counter
+from odllm_agent.meters.energy.integral import Integral
 from odllm_agent.meters.request import Request
 from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
 
@@ -101,9 +101,9 @@ def means(sensors: Sequence[Sensor]) -> str:
     return COUNTED if counted else INTEGRATED
 
 
-def limits(n_cards: int) -> Limits:
+def limits(n_cards: int) -> WindowLimits:
     """The windows of so many cards; their counters do not wrap in a lifetime."""
-    return Limits.of_period(PERIOD_S, MOST_W * n_cards, STEP_J)
+    return WindowLimits.of_period(PERIOD_S, MOST_W * n_cards, STEP_J)
 
 
 def _why_no_driver(nvml: Any, error: Exception) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from odllm_agent.clock import seconds_between, thread_cpu_ns
+from odllm_agent.host.state import cpus
 from odllm_agent.meters import Meter, Readings, long_enough_s, measuring, read
-from odllm_agent.state import cpus
 
 SAMPLER = "odllm-sampler"
 """The name of the thread that reads."""

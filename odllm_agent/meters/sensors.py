@@ -6,7 +6,7 @@ from typing import Protocol
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import MeterReport, Method, MissingDomain
-from odllm_agent.meters.base import Limits, Meter, Reading, Unavailable
+from odllm_agent.meters.base import Meter, MeterReading, Unavailable, WindowLimits
 
 COUNTED = "energy counter"
 INTEGRATED = "integrated power"
@@ -17,7 +17,7 @@ COST_READINGS = 5
 class Sensor(Protocol):
     """A source of one domain's energy."""
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules so far; never raises for a sensor that fails."""
 
 
@@ -31,19 +31,19 @@ class Sum:
     def __init__(self, parts: Sequence[Sensor]) -> None:
         self._parts = tuple(parts)
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """The joules of all parts; a part without a figure takes the sum's."""
         return added([part.read() for part in self._parts])
 
 
-def added(readings: Sequence[Reading]) -> Reading:
+def added(readings: Sequence[MeterReading]) -> MeterReading:
     """The sum of readings that were taken one after another."""
     at_ns = max(reading.at_ns for reading in readings)
     latest = max(readings, key=lambda reading: reading.fault_ns)
     energies_j = [reading.energy_j for reading in readings if reading.energy_j is not None]
     reasons = [reading.reason for reading in readings if reading.energy_j is None]
     total_j = None if reasons else sum(energies_j)
-    return Reading(at_ns, total_j, "; ".join(reasons[:1]), latest.fault_ns, latest.fault)
+    return MeterReading(at_ns, total_j, "; ".join(reasons[:1]), latest.fault_ns, latest.fault)
 
 
 class SensorMeter:
@@ -55,18 +55,20 @@ class SensorMeter:
         sensors: By domain.
     """
 
-    def __init__(self, report: MeterReport, limits: Limits, sensors: Mapping[str, Sensor]) -> None:
+    def __init__(
+        self, report: MeterReport, limits: WindowLimits, sensors: Mapping[str, Sensor]
+    ) -> None:
         self.name = report.name
         self.limits = limits
         self._report = report
         self._sensors = sensors
-        self._missing = {lost.domain: Reading(0, None, lost.reason) for lost in report.missing}
+        self._missing = {lost.domain: MeterReading(0, None, lost.reason) for lost in report.missing}
 
     def report(self) -> MeterReport:
         """What the meter reads, and what a reading cost."""
         return self._report
 
-    def read(self) -> Mapping[str, Reading]:
+    def read(self) -> Mapping[str, MeterReading]:
         """The domains' joules since the meter was opened, and why those missing have none."""
         return {domain: sensor.read() for domain, sensor in self._sensors.items()} | self._missing
 
@@ -74,7 +76,7 @@ class SensorMeter:
 def open_sensors(
     name: str,
     means: str,
-    limits: Limits,
+    limits: WindowLimits,
     sensors: Mapping[str, Sensor],
     *,
     missing: Sequence[MissingDomain] = (),

@@ -1,8 +1,8 @@
 """Getting, checking and quantizing model files on this device."""
 
 from odllm_agent.cache import Cache
-from odllm_agent.models.header import Header, read_header
-from odllm_agent.models.holdings import holdings, removed, unneeded
+from odllm_agent.formats.header import Header, read_header
+from odllm_agent.models.inventory import holdings, removed, unneeded
 from odllm_agent.models.sources import Foreseen, foresee, prepare
 
 __all__ = [

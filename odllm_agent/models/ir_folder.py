@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from odllm_agent.cache.change import refuse_changed
-from odllm_agent.cache.checksum import folder_sha256, read_through
 from odllm_agent.contract import Format, ModelFile, ModelRequest
 from odllm_agent.errors import ModelInvalid, UsageError
-from odllm_agent.ir import CONFIG, MODEL, counted_files, read_graph
+from odllm_agent.files.checksum import folder_sha256, read_through
+from odllm_agent.formats.ir import CONFIG, MODEL, counted_files, read_graph
 
 
 def is_ir_folder(path: Path) -> bool:

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from odllm_agent.cache.cache import Cache, CachedFile, Download, RemoteFile
-from odllm_agent.cache.checksum import joint_sha256, read_through
 from odllm_agent.cache.growth import growing
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import ModelMissing
+from odllm_agent.files.checksum import joint_sha256, read_through
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.models.download.supply import fleet_first
 from odllm_agent.models.origin import Origin
 from odllm_agent.models.outline import outline
-from odllm_agent.models.supply import fleet_first
-from odllm_agent.typed_path import typed_path
 
 if TYPE_CHECKING:
-    from odllm_agent.models.fleet_server import FleetServer
+    from odllm_agent.models.download.fleet_server import FleetServer
 
 
 def locate(request: ModelRequest, cache: Cache) -> Origin:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from odllm_agent.models.header import Header
+from odllm_agent.formats.header import Header
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from odllm_agent.cache.cache import RemoteFile
-from odllm_agent.cache.checksum import joint_sha256
 from odllm_agent.errors import ModelInvalid
-from odllm_agent.models.header import read_header
+from odllm_agent.files.checksum import joint_sha256
+from odllm_agent.formats.header import read_header
 from odllm_agent.models.origin import Origin
 
 # Headers with a whole vocabulary take 6 to 20 MB; no reader here takes more than the last.

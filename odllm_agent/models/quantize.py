@@ -7,10 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-from odllm_agent.child import REFUSED, end_with_parent
 from odllm_agent.contract import Quantization
-from odllm_agent.engines.native import llama as native
+from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.models.quantizer import RECIPES
+from odllm_agent.processes.child import REFUSED, end_with_parent
 
 
 def main() -> int:

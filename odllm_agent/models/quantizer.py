@@ -10,18 +10,19 @@ from pathlib import Path
 
 from gguf import LlamaFileType
 
-from odllm_agent import child, engines
+from odllm_agent import engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError
-from odllm_agent.models.header import Header, block_size, read_header
-from odllm_agent.place import disk_full
+from odllm_agent.files.folders import disk_full
+from odllm_agent.formats.header import Header, block_size, read_header
+from odllm_agent.processes import child
 
 # One tensor of a dry run; its new type is named only if it is another one.
 _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
     r"size = [^(]+(\((?P<new_type>\w+)\))?"
 )
-_WORK = child.Work(
+_WORK = child.ChildWork(
     program="quantizer",
     library="llama.cpp",
     if_killed="close other programs, or quantize the model on a larger machine",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odllm_agent.errors import EngineError
-from odllm_agent.models.header import Header, Tensor, block_size
+from odllm_agent.formats.header import Header, Tensor, block_size
 
 VERSION = 1
 """Of the bytes that a seed gives; another one gives other bytes."""

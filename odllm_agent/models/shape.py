@@ -13,14 +13,14 @@ import numpy as np
 from odllm_agent.cache.cache import Cache
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import UsageError
-from odllm_agent.models import random_weights
-from odllm_agent.models.architecture import (
+from odllm_agent.formats.architecture import (
     ARCHITECTURES,
     ROPE_FACTORS,
     Architecture,
     rope_factors,
 )
-from odllm_agent.models.header import Header, read_header
+from odllm_agent.formats.header import Header, read_header
+from odllm_agent.models import random_weights
 from odllm_agent.models.origin import Origin
 from odllm_agent.models.skeleton import write_skeleton
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType, TokenType
 
-from odllm_agent.models.architecture import Architecture
-from odllm_agent.models.foresight import end_in_hole
-from odllm_agent.models.header import Header, Tensor, read_header
+from odllm_agent.formats.architecture import Architecture
+from odllm_agent.formats.header import Header, Tensor, read_header
+from odllm_agent.models.quantizer_dry_run import end_in_hole
 
 _BYTES = 256
 

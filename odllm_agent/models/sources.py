@@ -10,7 +10,6 @@ from typing import cast
 
 from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
 from odllm_agent.cache.change import refuse_changed
-from odllm_agent.cache.checksum import joint_sha256, read_through, state
 from odllm_agent.contract import FileState, ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
@@ -18,11 +17,12 @@ from odllm_agent.errors import (
     ModelTooLarge,
     UsageError,
 )
-from odllm_agent.models import foresight, ir_folder, quantizer
-from odllm_agent.models.anatomy import anatomy
-from odllm_agent.models.header import Header, read_header
+from odllm_agent.files.checksum import joint_sha256, read_through, state
+from odllm_agent.formats.anatomy import anatomy
+from odllm_agent.formats.header import Header, read_header
+from odllm_agent.host.memory_fit import why_too_large
+from odllm_agent.models import ir_folder, quantizer, quantizer_dry_run
 from odllm_agent.models.origin import Origin
-from odllm_agent.room import why_too_large
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
 # that can tell of a model without fetching more than headers or keeping anything has
@@ -31,7 +31,7 @@ _MODULES: Mapping[Source, str] = {
     Source.REFERENCE: "odllm_agent.models.ladder",
     Source.FILE: "odllm_agent.models.local_file",
     Source.SHAPE: "odllm_agent.models.shape",
-    Source.HUB: "odllm_agent.models.hub",
+    Source.HUB: "odllm_agent.models.download.hub",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -136,7 +136,7 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
     there = cache.noted(Derivation(sha256, wanted, quantizer.version()))
     if there:
         return _foreseen(request, read_header(there.path), origin)
-    header = foresight.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
+    header = quantizer_dry_run.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
     return _foreseen(request, header, origin, header.file_bytes)
 
 
@@ -253,7 +253,7 @@ def _made(
                 # What is kept as made of this checksum must have been.
                 refuse_changed(described)
             return
-        header = foresight.foresee(source, quantization, target)
+        header = quantizer_dry_run.foresee(source, quantization, target)
         check_size(header.file_bytes)
         refuse_full_disk(target.parent, header.file_bytes)
         origin.fill(header)

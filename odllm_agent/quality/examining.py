@@ -10,7 +10,7 @@ from odllm_agent.contract import Exam, QualityCheck, Score
 from odllm_agent.errors import UsageError
 from odllm_agent.quality import questions
 from odllm_agent.quality.divergence import share
-from odllm_agent.quality.questions import Choice, Question
+from odllm_agent.quality.questions import ChoiceQuestion, Question
 from odllm_agent.quality.speaker import Speaker
 
 # Enough for five examples and an answer; more would cost a small device its memory.
@@ -60,7 +60,7 @@ def accuracy(speaker: Speaker, asked: Sequence[Question]) -> Score:
 
 def is_right(speaker: Speaker, question: Question) -> bool:
     """Whether a model answers a question right."""
-    if isinstance(question, Choice):
+    if isinstance(question, ChoiceQuestion):
         return _likeliest(speaker, question) == question.right
     return question.is_right(speaker.answer(question.prompt, question.stop, question.max_tokens))
 
@@ -78,7 +78,7 @@ def _opened(exam: Exam) -> tuple[str, Ask]:
     return harness.checksum(tasks), lambda speaker: harness.evaluate(tasks, exam, speaker)
 
 
-def _likeliest(speaker: Speaker, question: Choice) -> int:
+def _likeliest(speaker: Speaker, question: ChoiceQuestion) -> int:
     """The position of the likeliest choice, each read after the prompt and one space."""
     gap = "" if question.prompt[-1].isspace() else " "
     chances = [

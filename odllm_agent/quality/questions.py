@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from odllm_agent import text_file
 from odllm_agent.errors import DataMissing, UsageError
+from odllm_agent.files import text_file
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import ladder
-from odllm_agent.typed_path import typed_path
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 REFERENCE = {f"reference-{kind}": kind for kind in ("arithmetic", "fact", "story")}
@@ -31,7 +31,7 @@ _FIELDS = {"prompt", "choices", "answer", "pattern", "stop", "max_tokens", "kind
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoiceQuestion:
     """A question with choices: answered right if the right one is the likeliest.
 
     Attributes:
@@ -66,7 +66,7 @@ class FreeAnswer:
         return self.pattern.search(answer.strip()) is not None
 
 
-Question = Choice | FreeAnswer
+Question = ChoiceQuestion | FreeAnswer
 
 
 def is_file(task: str) -> bool:
@@ -246,7 +246,7 @@ def _question(content: Mapping[str, Any]) -> Question:
     return FreeAnswer(prompt, pattern, stop, _max_tokens(content))
 
 
-def _choice(prompt: str, content: Mapping[str, Any]) -> Choice:
+def _choice(prompt: str, content: Mapping[str, Any]) -> ChoiceQuestion:
     choices, answer = content["choices"], content.get("answer")
     if not _is_texts(choices) or len(choices) < 2:
         raise _Wrong("its choices are no list of two or more texts")
@@ -256,7 +256,7 @@ def _choice(prompt: str, content: Mapping[str, Any]) -> Choice:
         answer = choices.index(answer)
     if type(answer) is not int or not 0 <= answer < len(choices):
         raise _Wrong(f"its answer is {answer!r}, which is none of its {len(choices)} choices")
-    return Choice(prompt, tuple(choices), answer)
+    return ChoiceQuestion(prompt, tuple(choices), answer)
 
 
 def _pattern(content: Mapping[str, Any]) -> re.Pattern[str]:

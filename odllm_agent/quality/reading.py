@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent import engines, state
+from odllm_agent import engines
 from odllm_agent.contract import QualityCheck, Reading, Score
 from odllm_agent.engines.base import Session
 from odllm_agent.errors import UsageError
+from odllm_agent.host import state
+from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.quality import divergence
 from odllm_agent.quality.divergence import Divergence, compare
 from odllm_agent.quality.perplexity import PerToken, perplexity, surprises
 from odllm_agent.quality.text import read_text
-from odllm_agent.room import with_spare
 
 _GB = 1e9
 

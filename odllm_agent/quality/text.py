@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
-from odllm_agent import text_file
 from odllm_agent.errors import UsageError
+from odllm_agent.files import text_file
+from odllm_agent.files.typed_path import typed_path
 from odllm_agent.quality import wikitext
-from odllm_agent.typed_path import typed_path
 
 
 def read_text(name: str, sha256: str | None = None) -> str:

@@ -26,14 +26,14 @@ from odllm_agent.contract import (
     Underway,
 )
 from odllm_agent.errors import EngineError, UsageError
-from odllm_agent.room import assumed_available_bytes
+from odllm_agent.host.memory_fit import assumed_available_bytes
 from odllm_agent.simulation import measuring
 from odllm_agent.simulation.laptop import REASON, Laptop
 from odllm_agent.simulation.outlines import Outlines
 
 
 class SimulatedAgent:
-    """One simulated device's agent; each method is that of `actor.AgentActor`.
+    """One simulated device's agent; see `AgentApi`.
 
     Its journal lies in memory: what is lost with its process costs nothing to do again.
 

@@ -25,12 +25,12 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.engines import simulated
+from odllm_agent.engines.floor import KvCache, work
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import EngineError, OdllmError, SettingError
-from odllm_agent.room import assumed_available_bytes
-from odllm_agent.settings import check_settings
+from odllm_agent.host.memory_fit import assumed_available_bytes
 from odllm_agent.simulation.laptop import ENGINE, REASON, Laptop
-from odllm_agent.trial import interval_width, stopped
-from odllm_agent.work import KvCache, work
+from odllm_agent.trials.stopping import interval_width, stopped
 
 _KV = KvCache("F16", 2.0)
 _STATED = "stated of a simulated device, not measured"

@@ -28,7 +28,7 @@ from scipy.special import stdtrit
 
 from odllm_agent.contract import READ, DeviceKind, Phase
 from odllm_controller import store
-from odllm_controller.analysis.results import Row, measured, records
+from odllm_controller.analysis.queries.results import Row, measured, records
 
 PREDICTED = "predicted"
 """The status of a row that was worked out."""

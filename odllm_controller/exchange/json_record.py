@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from odllm_agent.logbook import Damage
+from odllm_agent.offline.logbook import Damage
 
 # An error is counted in lines from the beginning of what is decoded, so that must not be all of it.
 _CHUNK = 1 << 14
@@ -17,7 +17,7 @@ ZEROS = "it holds characters 0: part of the file is in another encoding"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundObject:
     """What began at a place.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found:
     n_read: int
 
 
-def object_at(text: str, start: int) -> Found:
+def object_at(text: str, start: int) -> FoundObject:
     """The JSON object that begins at a place.
 
     Args:
@@ -42,11 +42,11 @@ def object_at(text: str, start: int) -> Found:
     while True:
         found = _in_chunk(text[start : start + size], start)
         if found is not None or start + size >= len(text):
-            return found or Found(Damage(f"it is no whole JSON: {_CUT_OFF}"), start + 1, size)
+            return found or FoundObject(Damage(f"it is no whole JSON: {_CUT_OFF}"), start + 1, size)
         size *= 16
 
 
-def _in_chunk(chunk: str, start: int) -> Found | None:
+def _in_chunk(chunk: str, start: int) -> FoundObject | None:
     """What a chunk begins with, or `None` if it ends before that does."""
     try:
         value, end = _DECODER.raw_decode(chunk)
@@ -57,12 +57,14 @@ def _in_chunk(chunk: str, start: int) -> Found | None:
         told = f"it is no whole JSON: {error.msg.removesuffix(' at')} at {shown}"
         if chunk.startswith("\0", error.pos):
             told = ZEROS
-        return Found(Damage(told), start + max(error.pos, 1), error.pos)
+        return FoundObject(Damage(told), start + max(error.pos, 1), error.pos)
     except RecursionError:
-        return Found(Damage("it is nested too deeply"), start + 1, len(chunk.partition("\n")[0]))
+        return FoundObject(
+            Damage("it is nested too deeply"), start + 1, len(chunk.partition("\n")[0])
+        )
     except ValueError as error:
-        return Found(Damage(str(error)), start + 1, len(chunk.partition("\n")[0]))
-    return Found(value, start + end, end)
+        return FoundObject(Damage(str(error)), start + 1, len(chunk.partition("\n")[0]))
+    return FoundObject(value, start + end, end)
 
 
 def _object(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

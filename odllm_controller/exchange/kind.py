@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import get_args
 
-from odllm_agent.logbook import Entry
+from odllm_agent.offline.logbook import Entry
 
 HEAD_BYTES = 1 << 18
 """How much of a file tells its kind; a device's name may be long, and logs may come first."""

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from odllm_agent.errors import UsageError
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange import bench_test
+from odllm_agent.offline.logbook import Damage
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind
+from odllm_controller.exchange.llama_bench import record as bench_test
 from odllm_controller.exchange.records import records
 from odllm_controller.exchange.result_files import parquet_rows
 from odllm_controller.exchange.result_row import ResultRows, Types
-from odllm_controller.exchange.source import Source
+from odllm_controller.exchange.source import ImportSource
 
 _OF_BENCH = frozenset({"n_prompt", "n_gen", "avg_ts", "samples_ns", "build_commit"})
 _OF_RESULTS = frozenset({"device", "device_kind", "model", "trial_id", "status"})
@@ -20,7 +20,7 @@ Taken: TypeAlias = Iterator[tuple[int, Figures | Damage]]
 """Rows, or what is wrong with them, with the number of the line; of Parquet, of the row."""
 
 
-def taken(source: Source, types: Types, device: str | None = None) -> Taken:
+def taken(source: ImportSource, types: Types, device: str | None = None) -> Taken:
     """What a file of figures holds.
 
     Args:
@@ -41,7 +41,7 @@ def taken(source: Source, types: Types, device: str | None = None) -> Taken:
 
 
 def _checked(
-    told: object, rows: ResultRows, source: Source, device: str | None
+    told: object, rows: ResultRows, source: ImportSource, device: str | None
 ) -> Figures | Damage:
     names = told.keys() if isinstance(told, Mapping) else frozenset()
     try:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from odllm_agent.logbook import Damage
-from odllm_controller.exchange import bench_markdown, bench_sql, cells, json_record
-from odllm_controller.exchange.cells import Table
+from odllm_agent.offline.logbook import Damage
+from odllm_controller.exchange import json_record, separated
+from odllm_controller.exchange.llama_bench import markdown as bench_markdown
+from odllm_controller.exchange.llama_bench import sql as bench_sql
+from odllm_controller.exchange.separated import SeparatedTable
 
 # What may stand between the objects of a JSON text, on one line: RFC 7464 has a character 30 there,
 # which counts as a space, and old editors end a file with a 26.
@@ -39,7 +41,7 @@ def records(text: str) -> Numbered:
     Args:
         text: A text whose lines end in a line feed.
     """
-    with contextlib.closing(bench_sql.Tables()) as sql:
+    with contextlib.closing(bench_sql.SqlTables()) as sql:
         reader = _Reader(text, sql)
         while reader.more:
             yield from reader.next()
@@ -49,11 +51,11 @@ def records(text: str) -> Numbered:
 class _Reader:
     """Reads on from one place of a text to the next."""
 
-    def __init__(self, text: str, sql: bench_sql.Tables) -> None:
+    def __init__(self, text: str, sql: bench_sql.SqlTables) -> None:
         self._text = text
         self._sql = sql
-        self._markdown = bench_markdown.Tables()
-        self._table: Table | None = None
+        self._markdown = bench_markdown.MarkdownTables()
+        self._table: SeparatedTable | None = None
         self._place, self._number = 0, 1
         self._arrays: list[int] = []
         self._is_torn, self._was_torn, self._torn_to = False, False, 0
@@ -91,7 +93,7 @@ class _Reader:
 
     def _line(self) -> Numbered:
         number, line = self._number, self._whole_line()
-        table = cells.table_of(line)
+        table = separated.table_of(line)
         build = bench_markdown.BUILD.fullmatch(line)
         if bench_sql.BEGINNING.match(line):
             yield from self._statement()
@@ -163,18 +165,18 @@ class _Reader:
                 return
         yield from ((number, found) for found in self._sql.taken(statement))
 
-    def _row(self, table: Table) -> None:
+    def _row(self, table: SeparatedTable) -> None:
         """A row of cells, which may hold line ends between quotes."""
         number, start, row = self._number, self._place, self._raw_line().lstrip("\ufeff")
         self._skip_line()
         after_line = self._place, self._number
         for _ in range(_MOST_LINES):
-            if not (cells.is_open(row) and self.more):
+            if not (separated.is_open(row) and self.more):
                 break
             # What is between quotes is as it is, but for the end of the row.
             row += f"\n{self._raw_line()}"
             self._skip_line()
-        if cells.is_open(row):
+        if separated.is_open(row):
             self._place, self._number = after_line
             row = self._text[start : self._place].rstrip("\n")
         table.take(number, row.removesuffix("\r"))

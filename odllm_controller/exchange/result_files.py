@@ -10,7 +10,7 @@ import pyarrow.parquet as pa_parquet
 
 from odllm_agent.errors import UsageError
 from odllm_controller.exchange.records import Numbered
-from odllm_controller.exchange.source import Source
+from odllm_controller.exchange.source import ImportSource
 
 _JSON = ("settings", "accuracies")
 
@@ -33,7 +33,7 @@ def write_json_lines(rows: pa.Table, file: BinaryIO) -> None:
             file.write(json.dumps(plain, default=str).encode() + b"\n")
 
 
-def parquet_rows(source: Source) -> Numbered:
+def parquet_rows(source: ImportSource) -> Numbered:
     """The rows of a Parquet file, with the number of each.
 
     Raises:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from odllm_agent.contract import DeviceKind, to_json
-from odllm_controller.analysis.results import STATUSES
+from odllm_controller.analysis.queries.results import STATUSES
 from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
 
 _OWN = "odllm"

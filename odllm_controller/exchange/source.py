@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from odllm_agent.errors import UsageError
-from odllm_agent.typed_path import STANDARD
+from odllm_agent.files.typed_path import STANDARD
 from odllm_controller.exchange.encoding import UTF_8, decoded, encoding_of
 from odllm_controller.exchange.kind import HEAD_BYTES, Kind, kind_of, packing_of
 
@@ -18,7 +18,7 @@ _MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImportSource:
     """Something to import.
 
     Attributes:
@@ -43,7 +43,7 @@ class Source:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Source]:
+def opened(path: Path) -> Iterator[ImportSource]:
     """Opens what is to be imported; what can be read only once is read to its end.
 
     Args:
@@ -66,7 +66,7 @@ def opened(path: Path) -> Iterator[Source]:
         if packing := packing_of(_head(file, path)):
             raise UsageError(f"{path} is {packing[0]}", packing[1])
         file = _in_utf_8(file, path)
-        yield Source(path, _name(path, is_file), kind_of(_head(file, path)), file)
+        yield ImportSource(path, _name(path, is_file), kind_of(_head(file, path)), file)
 
 
 def _name(path: Path, is_file: bool) -> str:

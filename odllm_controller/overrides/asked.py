@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from odllm_agent.arguments import Parser
+from odllm_agent.terminal.arguments import Parser
 from odllm_controller.overrides import meant
 from odllm_controller.overrides.writing import quoted
 

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from odllm_agent.arguments import close_options, nearest
 from odllm_agent.errors import UsageError
+from odllm_agent.terminal.arguments import close_options, nearest
 from odllm_controller.overrides import line
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from odllm_agent.claim import Claim
 from odllm_agent.errors import StoreError, StoreHeld
+from odllm_agent.files.lock import Claim
 from odllm_controller.store.writer import Store
 
 START_PATIENCE_S = 60.0

@@ -13,7 +13,7 @@ from types import FrameType
 
 import duckdb
 
-from odllm_agent import ending
+from odllm_agent.terminal import ending
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from odllm_agent.bootstrap import Rounds, interval_of
 from odllm_agent.contract import (
     Baseline,
     Ceiling,
@@ -29,6 +28,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
+from odllm_agent.statistics.bootstrap import Rounds, interval_of
 from odllm_controller.store.run import Run
 
 Row = dict[str, object]

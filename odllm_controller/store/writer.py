@@ -30,7 +30,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import StoreError
 from odllm_agent.failures import LeftOut
-from odllm_agent.typed_path import typed_path
+from odllm_agent.files.typed_path import typed_path
 from odllm_controller.store import database, imported, rounds, rows, schema, summaries
 from odllm_controller.store.insert import insert, upsert, upsert_trials
 from odllm_controller.store.rows import Row

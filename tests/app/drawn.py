@@ -8,7 +8,7 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-_SCRIPT = Path(__file__).parents[2] / "app" / "entry" / "script.py"
+_SCRIPT = Path(__file__).parents[2] / "app" / "shell" / "entry" / "script.py"
 
 
 def page(path: str = "", **address: str) -> AppTest:

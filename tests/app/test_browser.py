@@ -19,7 +19,7 @@ from selenium.webdriver.support.expected_conditions import element_to_be_clickab
 from selenium.webdriver.support.ui import WebDriverWait
 
 from app.pages import PAGES
-from odllm_controller.analysis import results
+from odllm_controller.analysis.queries import results
 from odllm_controller.store import Store
 from tests import family, stores, support
 from tests.app import served

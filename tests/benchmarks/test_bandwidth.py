@@ -9,7 +9,7 @@ import pytest
 from benchmarks import bandwidth
 from benchmarks.bandwidth import Pair, build, loop_bytes_per_s
 from odllm_agent.errors import EngineError
-from odllm_controller.table import console
+from odllm_controller.cli.table import console
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 

@@ -10,10 +10,10 @@ from benchmarks.genai_pipeline import GenaiPipeline, parse
 from benchmarks.llama_bench import DECODE, PREFILL, Answer, LlamaBench, Window
 from benchmarks.peer import Speed
 from benchmarks.subject import Subject
-from odllm_agent import worker
 from odllm_agent.contract import Failure, Measurement, RoundResult
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
+from odllm_agent.trials import worker
 from tests import support
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.llama_bench import Answer, Window, arguments, parse
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
 
 DECODE = Window(output_tokens=64, depth_tokens=128)
 

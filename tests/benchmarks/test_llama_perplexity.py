@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.llama_perplexity import Text, arguments, parse_figures, parse_s
+from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import LlamaCppSettings
 
 # Captured from the tool of llama-cpp-python 0.3.36.
 LOG = """

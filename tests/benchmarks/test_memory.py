@@ -9,8 +9,8 @@ import pytest
 from benchmarks import memory
 from benchmarks.memory import MemoryReport
 from odllm_agent.contract import HeldMemory, Workload
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import EngineError
-from odllm_agent.settings import check_settings
 from tests import support
 from tests.models import Shape, write_gguf
 

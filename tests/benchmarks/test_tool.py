@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import source, tool
 from odllm_agent.errors import EngineError
-from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.files.folders import ROOT_VARIABLE
 
 TOP = "llama_cpp_python-0.3.36/vendor/llama.cpp"
 

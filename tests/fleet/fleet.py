@@ -29,10 +29,10 @@ _SWEEP = (
     "engines.llama_cpp.threads=1",
 )
 _ASK = """
-from odllm_agent.address import Address
-from odllm_agent.node.knock import knock
-from odllm_agent.ray_environment import child_environment
-from odllm_controller.fleet import Head
+from odllm_agent.network.address import Address
+from odllm_agent.fleet.handshake import knock
+from odllm_agent.network.ray_environment import child_environment
+from odllm_controller.head import Head
 head = Head.load()
 answer = knock(Address.parse(head.address), child_environment(head.environment()))
 print(*answer.device_ids)

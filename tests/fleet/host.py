@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from odllm_agent.place import builds_root
+from odllm_agent.files.folders import builds_root
 from tests import family
 from tests.fleet.namespace import Namespace
 from tests.fleet.process import Process, Role

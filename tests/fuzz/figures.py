@@ -16,7 +16,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from odllm_controller.importing import Imported, import_file
+from odllm_controller.cli.importing import Imported, import_file
 from odllm_controller.store import Store, read
 from odllm_controller.store.imported import Place
 from odllm_controller.store.rows import Row

@@ -17,10 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from odllm_agent import linux
-from odllm_agent.linux import Sensors
-from odllm_agent.meters import battery, counter, hwmon, integral, pyrapl, rapl
+from odllm_agent.host import linux
+from odllm_agent.host.linux import Sensors
+from odllm_agent.meters import hwmon
 from odllm_agent.meters.base import Meter
+from odllm_agent.meters.battery import meter as battery
+from odllm_agent.meters.energy import counter, integral
+from odllm_agent.meters.rapl import meter as rapl
+from odllm_agent.meters.rapl import pyrapl
 from odllm_agent.meters.request import Request
 from tests.fuzz.sysfs_reader import ANYTHING, Reader, number
 from tests.fuzz.sysfs_tree import POWERCAP, Tree, grow

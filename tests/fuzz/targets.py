@@ -24,12 +24,12 @@ from odllm_agent.contract import (
     to_json,
 )
 from odllm_agent.engines.base import Weights
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import OdllmError
-from odllm_agent.forecast import forecast
-from odllm_agent.models import Cache, Header, foresight, prepare, quantizer, read_header
-from odllm_agent.readable import why_unsupported
-from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_round
+from odllm_agent.formats.readable import why_unsupported
+from odllm_agent.models import Cache, Header, prepare, quantizer, quantizer_dry_run, read_header
+from odllm_agent.planning.forecast import forecast
+from odllm_agent.trials.worker import run_round
 
 PLENTY = 10**12
 _WORKLOAD = Workload("short", prompt_tokens=8, output_tokens=4)
@@ -94,7 +94,7 @@ def _outline(subject: Subject) -> Failure | None:
     target = subject.cache.root / "outline.gguf"
     target.parent.mkdir(parents=True, exist_ok=True)
     types = {tensor.name: tensor.type for tensor in header.tensors}
-    written = foresight.write_sparse(header, target, types, LlamaFileType.MOSTLY_F16)
+    written = quantizer_dry_run.write_sparse(header, target, types, LlamaFileType.MOSTLY_F16)
     target.unlink()
     assert [each.name for each in written.tensors] == [each.name for each in header.tensors]
     weights = [Weights(each.name, each.type, each.shape, each.n_bytes) for each in header.tensors]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Device, from_plain
-from odllm_agent.control_groups import Membership
-from odllm_controller import plan
+from odllm_agent.host.control_groups import GroupMembership
+from odllm_controller.planning import plan
 from tests import support
 from tests.odllm_controller.configs import experiment
 
@@ -31,12 +31,12 @@ main(["doctor", "--json"])
 # Joins the group once all is imported, and so can be given little time.
 SPIN = f"""
 import time
-from odllm_agent import state
+from odllm_agent.host import disturbance, state
 {JOIN}
 before = state.read_state()
 while time.process_time() < before.own_cpu_s + 0.05:
     pass
-print(*state.flags(before, state.read_state(), 1.0, 1))
+print(*disturbance.flags(before, state.read_state(), 1.0, 1))
 """
 
 
@@ -52,7 +52,7 @@ def group(cores: float) -> Iterator[Path]:
 
 def _made(quota_us: int) -> Path:
     reasons = []
-    for version, above in Membership.here().groups("cpu"):
+    for version, above in GroupMembership.here().groups("cpu"):
         made = above / f"odllm-test-{os.getpid()}"
         try:
             made.mkdir()

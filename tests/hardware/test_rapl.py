@@ -6,7 +6,7 @@ import pytest
 
 from odllm_agent.contract import Energy, Phase
 from odllm_agent.meters import energies, open_meters, read
-from odllm_agent.meters.rapl import open_meter
+from odllm_agent.meters.rapl.meter import open_meter
 from odllm_agent.meters.request import Request
 
 REPORT = open_meter(Request.parse("rapl")).report()

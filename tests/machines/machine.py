@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from odllm_agent.device import NAME_VARIABLE
-from odllm_agent.place import (
+from odllm_agent.doctor.device import NAME_VARIABLE
+from odllm_agent.files.folders import (
     BUILDS_VARIABLE,
     ROOT_VARIABLE,
     STATE_VARIABLE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from odllm_agent.contract import EngineBuild, QualityResult, RoundResult, Score
-from odllm_agent.logbook import Opening, Planned, Unprepared
+from odllm_agent.offline.logbook import Opening, Planned, Unprepared
 
 Scores = Mapping[tuple[str, str, str], float]
 """Figures by the type of weights, what was read or asked, and the metric."""

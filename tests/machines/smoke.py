@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from odllm_agent.logbook import entries
+from odllm_agent.offline.logbook import entries
 from tests.machines.machine import CHECKOUT, Machine
 from tests.machines.outcome import Outcome
 

@@ -2,7 +2,7 @@
 
 from odllm_agent.contract import Failure, ModelRequest, PathTest, Source
 from odllm_agent.contract import Outcome as Came
-from odllm_agent.logbook import Entry, Planned, Unprepared
+from odllm_agent.offline.logbook import Entry, Planned, Unprepared
 from tests import support
 from tests.machines.outcome import Outcome
 

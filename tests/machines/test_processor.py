@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import linux
+from odllm_agent.host import linux
 from tests.machines.processor import PROCESSORS, Processor
 
 NEHALEM = next(each for each in PROCESSORS if each.name == "nehalem")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session, constants
 
-import odllm_agent.models.hub_client  # noqa: F401 - sets the client up, before a test does
+import odllm_agent.models.download.hub_client  # noqa: F401 - sets the client up, before a test does
 from odllm_agent.builds import builds
 from odllm_agent.cache import Cache
-from odllm_agent.fleet_key import ADDRESS_VARIABLE
+from odllm_agent.network.fleet_key import ADDRESS_VARIABLE
 from tests import hub_server
 from tests.models import write_gguf
 

@@ -26,10 +26,10 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.models import prepare
 from odllm_agent.quality.text import text_sha256
-from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_check, run_round
+from odllm_agent.trials.worker import run_check, run_round
 from tests import family, support
 from tests.models import Shape, write_gguf, write_split_gguf
 from tests.workers import answers, workers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import engines, worker
+from odllm_agent import engines
 from odllm_agent.contract import (
     Engine,
     Exam,
@@ -20,10 +20,11 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.models import Cache, ladder, prepare, read_header
 from odllm_agent.quality.examining import look_up
 from odllm_agent.quality.text import text_sha256
-from odllm_agent.settings import check_settings
+from odllm_agent.trials import worker
 
 NAME = "reference-1.6M"
 NAN = b"\x00\x7e"

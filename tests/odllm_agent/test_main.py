@@ -10,7 +10,7 @@ from odllm_agent.contract import (
     Device,
     from_json,
 )
-from odllm_agent.device import describe
+from odllm_agent.doctor.device import describe
 
 
 def test_describe_tells_this_device_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from odllm_controller import config
+from odllm_controller.experiment import config
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -11,7 +11,7 @@ _SITECUSTOMIZE = """\
 import ctypes
 import sys
 
-if "odllm_agent.worker" in sys.orig_argv and sys.orig_argv[-1] != "rehearse":
+if "odllm_agent.trials.worker" in sys.orig_argv and sys.orig_argv[-1] != "rehearse":
     readline = sys.stdin.readline
 
     def crashing():

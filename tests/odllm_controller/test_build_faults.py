@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.engines.ggml import layout
+from odllm_agent.engines.llama_cpp.ggml import layout
 from tests.odllm_controller.bench import Bench
 from tests.shim import struck
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from odllm_agent.meters.rapl import POWERCAP
+from odllm_agent.meters.rapl.meter import POWERCAP
 from odllm_controller import store
 from tests import driven
 from tests.app.drawn import headings, page, table, texts

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from odllm_agent.simulation.laptop import REASON, Laptop
-from odllm_controller.analysis import results
+from odllm_controller.analysis.queries import results
 from odllm_controller.store import read
 from tests import family
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from odllm_agent.contract import (
+    AgentApi,
     Candidate,
     Collected,
     Device,
@@ -19,8 +20,9 @@ from odllm_agent.contract import (
     Result,
 )
 from odllm_agent.errors import DispatchError
-from odllm_controller.course import Ask, Course
-from odllm_controller.dispatch import Sighting
+from odllm_controller.run.asking import Ask
+from odllm_controller.run.device_course import Course
+from odllm_controller.run.dispatch import Sighting
 from tests import support
 
 
@@ -47,7 +49,7 @@ class Clock:
 @dataclass(eq=False)
 class Ticket:
     agent: "FakeAgent"
-    ask: Ask
+    ask: Ask[Any]
     fate: Fate
     turns: int = 0
 
@@ -70,10 +72,10 @@ class FakeAgent:
     orders_out: int = 0
     n_entries: int = 0
 
-    def ask(self, ask: Ask) -> Ticket:
+    def ask(self, ask: Ask[Any]) -> Ticket:
         # An agent that was lost answers nothing until it is found, so that is never lost itself.
-        fate = Fate.ANSWERED if ask.method == "underway" else next(self.fates, Fate.ANSWERED)
-        if ask.method == "carry_out":
+        fate = Fate.ANSWERED if ask.is_of(AgentApi.underway) else next(self.fates, Fate.ANSWERED)
+        if ask.is_of(AgentApi.carry_out):
             assert not self.orders_out, "two orders at once on one device"
             self.orders_out += 1
         return Ticket(self, ask, Fate.SILENT if self.gone else fate)
@@ -83,7 +85,7 @@ class FakeAgent:
     ) -> tuple[Forecast, ...]:
         raise NotImplementedError
 
-    def respond(self, ask: Ask) -> Any:
+    def respond(self, ask: Ask[Any]) -> Any:
         return getattr(self, ask.method)(*ask.arguments)
 
     def underway(self) -> None:
@@ -119,7 +121,7 @@ class FakeAgent:
 
 @dataclass
 class World:
-    """A fleet of such agents; see `odllm_controller.dispatch.Fleet`."""
+    """A fleet of such agents; see `odllm_controller.run.dispatch.Fleet`."""
 
     agents: list[FakeAgent]
     clock: Clock = field(default_factory=Clock)
@@ -151,7 +153,7 @@ class World:
         return ready[:1]
 
     def answer(self, ticket: Ticket) -> Any:
-        if ticket.ask.method == "carry_out":
+        if ticket.ask.is_of(AgentApi.carry_out):
             ticket.agent.orders_out -= 1
         if ticket.fate is Fate.LOST_BEFORE:
             raise DispatchError("the agent died")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.failures import LeftOut
-from odllm_controller.importing import import_file
+from odllm_controller.cli.importing import import_file
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.app.drawn import charts, page, table, texts

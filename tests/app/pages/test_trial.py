@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from odllm_controller.analysis import results
-from odllm_controller.importing import import_file
+from odllm_controller.analysis.queries import results
+from odllm_controller.cli.importing import import_file
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.app.drawn import charts, headings, page, table, texts

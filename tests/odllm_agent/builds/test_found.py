@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import builds, child
+from odllm_agent import builds
 from odllm_agent.builds import found
-from odllm_agent.builds.lines import Told, heard
+from odllm_agent.builds.lines import EngineReport, heard
 from odllm_agent.contract import PLAIN, EngineBuild, Failure, Outcome, PathTest, to_json
-from odllm_agent.engines import variants
-from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.engines.llama_cpp import variants
+from odllm_agent.files.folders import ROOT_VARIABLE
+from odllm_agent.processes import child
 from tests.shim import struck
 
 
@@ -42,8 +43,8 @@ def told(monkeypatch: pytest.MonkeyPatch, *starts: tuple[int | None, Sequence[Pa
     left = list(starts)
 
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
-            return 0, [_said(Told("0.3.36", "CPU"))]
+        if module.endswith("inspection"):
+            return 0, [_said(EngineReport("0.3.36", "CPU"))]
         status, said = left.pop(0)
         return status, list(map(_said, said))
 
@@ -137,8 +138,8 @@ def test_the_models_that_are_tried_are_not_among_those_that_were_asked_for(
     caches: dict[str, str | None] = {}
 
     def run(module: str, variables: Mapping[str, str], *_: str) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
-            return 0, [_said(Told("1", "CPU"))]
+        if module.endswith("inspection"):
+            return 0, [_said(EngineReport("1", "CPU"))]
         caches[module] = variables.get(ROOT_VARIABLE)
         assert Path(variables.get(ROOT_VARIABLE, tmp_path)).is_dir()
         return 0, []
@@ -167,8 +168,8 @@ def offer(
     ) -> tuple[int | None, list[str]]:
         variant = variables.get(variants.VARIABLE, "")
         asked.add(variant)
-        if module.endswith("look"):
-            return 0, [_said(Told("0.3.36", f"CPU {variant}", tuple(tests)))]
+        if module.endswith("inspection"):
+            return 0, [_said(EngineReport("0.3.36", f"CPU {variant}", tuple(tests)))]
         return 0, list(map(_said, tests[variant]))
 
     monkeypatch.setattr(found, "_run", run)
@@ -239,8 +240,8 @@ def test_a_process_that_somebody_ended_speaks_against_nothing_and_is_not_kept(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        if module.endswith("look"):
-            return 0, [_said(Told("0.3.36", "CPU"))]
+        if module.endswith("inspection"):
+            return 0, [_said(EngineReport("0.3.36", "CPU"))]
         return -signal.SIGKILL, [_said(PathTest.begun("Q4_0", PLAIN))]
 
     monkeypatch.setattr(found, "_run", run)
@@ -258,7 +259,7 @@ def test_what_could_not_be_tried_is_told_not_blamed_and_tried_the_next_time(
     said = [PathTest("F16", PLAIN, Outcome.RIGHT), PathTest.begun("Q4_0", PLAIN), full]
 
     def run(module: str, *_: object) -> tuple[int | None, list[str]]:
-        told = [Told("0.3.36", "CPU")] if module.endswith("look") else said
+        told = [EngineReport("0.3.36", "CPU")] if module.endswith("inspection") else said
         return 0, list(map(_said, told))
 
     monkeypatch.setattr(found, "_run", run)

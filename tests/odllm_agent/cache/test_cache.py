@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.cache.cache import Cache, CachedFile, Derivation
-from odllm_agent.cache.checksum import sha256_of
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, UsageError
+from odllm_agent.files.checksum import sha256_of
 
 DERIVATION = Derivation("a" * 64, Quantization.Q4_0, "1.0+abc")
 CONTENT = b"the weights" * 1000

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent.cache import change, checksum
+from odllm_agent.cache import change
 from odllm_agent.cache.change import refuse_changed
-from odllm_agent.cache.checksum import folder_sha256, read_through
 from odllm_agent.contract import Format, ModelFile, from_json, to_json
 from odllm_agent.errors import ModelChanged
-from odllm_agent.ir import counted_files
+from odllm_agent.files import checksum
+from odllm_agent.files.checksum import folder_sha256, read_through
+from odllm_agent.formats.ir import counted_files
 from tests import support
 
 CONTENT = bytes(range(256)) * 16
@@ -151,7 +152,7 @@ def test_a_file_in_doubt_is_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
     model = described(path)
     os.utime(path, (1, 1))
     refuse_changed(model)
-    monkeypatch.setattr("odllm_agent.cache.checksum.hashlib.file_digest", None)
+    monkeypatch.setattr("odllm_agent.files.checksum.hashlib.file_digest", None)
     refuse_changed(model)
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import device, engines, linux, state
+from odllm_agent import engines
 from odllm_agent.cli import main
-from odllm_agent.small_files import read_text
+from odllm_agent.doctor import device
+from odllm_agent.files.small_files import read_text
+from odllm_agent.host import linux, state
 
 ENERGY = Path(__file__).parents[3] / "docs" / "energy.md"
 

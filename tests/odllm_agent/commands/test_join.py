@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from odllm_agent.address import Address
 from odllm_agent.cli import main
 from odllm_agent.errors import UsageError
-from odllm_agent.node import Membership
+from odllm_agent.fleet import Membership
+from odllm_agent.network.address import Address
 
 
 @pytest.fixture

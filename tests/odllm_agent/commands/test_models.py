@@ -327,7 +327,7 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
     hub.storage_faults.append(Fault(break_after_bytes=500_000, held=held))
     program = (
         "import sys\n"
-        "from odllm_agent.models import hub_client\n"
+        "from odllm_agent.models.download import hub_client\n"
         "from odllm_agent.__main__ import main\n"
         "hub_client.constants.DOWNLOAD_CHUNK_SIZE = 100_000\n"
         f"sys.argv[1:] = ['models', 'pull', '{LOCATION}@{COMMIT}']\n"
@@ -355,7 +355,7 @@ def test_a_pull_that_was_ended_goes_on_where_it_was(
 def test_a_converted_form_is_listed_checked_and_removed_like_any_model(
     root: Path, told: Told
 ) -> None:
-    converted = pytest.importorskip("odllm_agent.engines.gguf_to_ir").converted
+    converted = pytest.importorskip("odllm_agent.engines.openvino.gguf_to_ir").converted
     model = from_json(ModelFile, told("pull", "reference-1.6M", "--quantization", "Q4_0", "--json"))
     code = (
         "import sys\n"

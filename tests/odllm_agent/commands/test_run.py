@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from odllm_agent import device
-from odllm_agent.assignment import Assignment
-from odllm_agent.claim import Claim
 from odllm_agent.cli import main
 from odllm_agent.contract import (
     Baseline,
@@ -27,8 +24,19 @@ from odllm_agent.contract import (
     Source,
     to_json,
 )
+from odllm_agent.doctor import device
 from odllm_agent.failures import LeftOut
-from odllm_agent.logbook import Closing, Entry, Opening, Planned, Status, Unprepared, entries
+from odllm_agent.files.lock import Claim
+from odllm_agent.offline.assignment import Assignment
+from odllm_agent.offline.logbook import (
+    Closing,
+    Entry,
+    Opening,
+    Planned,
+    RunStatus,
+    Unprepared,
+    entries,
+)
 from tests import family, support
 from tests.models import Shape, write_gguf
 from tests.odllm_controller.crashing import crashing_at
@@ -88,7 +96,7 @@ def test_models_are_made_and_everything_is_measured_in_its_order(
         assert isinstance(check, QualityResult)
         assert check.scores[0].value
     assert isinstance(closing, Closing)
-    assert closing.status is Status.DONE
+    assert closing.status is RunStatus.DONE
 
 
 def test_the_same_command_goes_on_where_it_was(folder: Path, tiny: ModelRequest) -> None:
@@ -259,7 +267,7 @@ def test_a_signal_keeps_what_is_finished(
     assert 2 <= len(kept) < 40
     last = found(folder)[-1]
     assert isinstance(last, Closing)
-    assert last.status is Status.INTERRUPTED
+    assert last.status is RunStatus.INTERRUPTED
 
 
 def lines(folder: Path) -> list[bytes]:

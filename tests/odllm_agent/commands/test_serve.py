@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from odllm_agent.cli import main
-from odllm_agent.fleet_key import key_of
 from odllm_agent.models import Cache, local_file
+from odllm_agent.network.fleet_key import key_of
 from tests import family
 
 TOKEN = "a-token-that-nobody-may-see"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from odllm_agent.contract import ModelFile
-from odllm_agent.place import ROOT_VARIABLE
+from odllm_agent.files.folders import ROOT_VARIABLE
 from tests.models import write_gguf
 from tests.odllm_agent.engines.loading import described
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from odllm_agent import engines
 from odllm_agent.contract import Engine, ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.engines.base import Session
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.models import Cache, prepare
-from odllm_agent.settings import check_settings
 
 PLENTY = 10**12
 CONTEXT = 256

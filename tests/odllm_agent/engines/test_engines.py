@@ -16,7 +16,7 @@ from tests import support
 
 @pytest.fixture
 def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "odllm_agent.engines.openvino", raising=False)
+    monkeypatch.delitem(sys.modules, "odllm_agent.engines.openvino.session", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
 
 
@@ -67,7 +67,9 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     assert caught.value.remedy == "known engines: llama_cpp, openvino"
 
 
-@pytest.mark.parametrize("program", ["engines.openvino", "engines.convert", "device"])
+@pytest.mark.parametrize(
+    "program", ["engines.openvino.session", "engines.openvino.convert", "doctor.device"]
+)
 def test_no_engine_tells_anybody_that_it_is_used(program: str, tmp_path: Path) -> None:
     code = (
         "import importlib, sys, threading\n"

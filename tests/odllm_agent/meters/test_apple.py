@@ -7,7 +7,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from odllm_agent.contract import Method, Phase
-from odllm_agent.meters import apple, counter, energies
+from odllm_agent.meters import apple, energies
+from odllm_agent.meters.energy import counter
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import set_in
 

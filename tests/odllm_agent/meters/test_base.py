@@ -7,20 +7,20 @@ from hypothesis import strategies as st
 from odllm_agent.contract import Energy, Method, Phase
 from odllm_agent.errors import UsageError
 from odllm_agent.meters import energies, open_meters, read, reports
-from odllm_agent.meters.base import Limits, Reading, Unavailable, uncertainty_j, window
+from odllm_agent.meters.base import MeterReading, Unavailable, WindowLimits, uncertainty_j, window
 from tests.steady import Steady
 
-LIMITS = Limits(shortest_s=0.01, longest_s=100.0, most_w=500.0)
+LIMITS = WindowLimits(shortest_s=0.01, longest_s=100.0, most_w=500.0)
 
 
-def after(seconds: float, energy_j: float | None, reason: str = "") -> Reading:
+def after(seconds: float, energy_j: float | None, reason: str = "") -> MeterReading:
     """A reading so long after 0."""
-    return Reading(int(seconds * 1e9), energy_j, reason)
+    return MeterReading(int(seconds * 1e9), energy_j, reason)
 
 
 def told(seconds: float, joules: float) -> tuple[float | None, str]:
     """What a window of this length and energy gives, on a counter that stood at 10 J."""
-    return window(Reading(0, 10.0), after(seconds, 10.0 + joules), LIMITS)
+    return window(MeterReading(0, 10.0), after(seconds, 10.0 + joules), LIMITS)
 
 
 def test_the_energy_of_a_window_is_the_difference_of_its_edges() -> None:
@@ -54,19 +54,22 @@ def test_a_figure_is_never_zero_and_never_negative(seconds: float, joules: float
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [(Reading(0, None, "gone"), after(1, 5.0)), (Reading(0, 1.0), after(1, None, "gone"))],
+    [
+        (MeterReading(0, None, "gone"), after(1, 5.0)),
+        (MeterReading(0, 1.0), after(1, None, "gone")),
+    ],
 )
 def test_a_reading_that_failed_at_either_edge_gives_its_reason(
-    start: Reading, end: Reading
+    start: MeterReading, end: MeterReading
 ) -> None:
     assert window(start, end, LIMITS) == (None, "gone")
 
 
 @pytest.mark.parametrize(("lost_at_s", "told"), [(0.5, False), (1.0, False), (0.0, True)])
 def test_a_window_in_which_the_meter_lost_count_has_no_figure(lost_at_s: float, told: bool) -> None:
-    end = Reading(int(1e9), 5.0, "", int(lost_at_s * 1e9), "the counter jumped")
+    end = MeterReading(int(1e9), 5.0, "", int(lost_at_s * 1e9), "the counter jumped")
     expected = (4.0, "") if told else (None, "the counter jumped")
-    assert window(Reading(0, 1.0), end, LIMITS) == expected
+    assert window(MeterReading(0, 1.0), end, LIMITS) == expected
 
 
 def test_a_meter_that_is_not_there_gives_its_reason_for_every_phase() -> None:
@@ -113,9 +116,9 @@ def test_an_unknown_meter_is_named_beside_the_known_ones() -> None:
     assert caught.value.remedy.startswith("choose from auto, rapl, nvml, hwmon, battery, ")
 
 
-def sampled(*steps: tuple[float, float], limits: Limits = LIMITS) -> tuple[float | None, str]:
+def sampled(*steps: tuple[float, float], limits: WindowLimits = LIMITS) -> tuple[float | None, str]:
     """What a window of these seconds and joules on end gives."""
-    at_s, total_j, readings = 0.0, 10.0, [Reading(0, 10.0)]
+    at_s, total_j, readings = 0.0, 10.0, [MeterReading(0, 10.0)]
     for seconds, joules in steps:
         at_s, total_j = at_s + seconds, total_j + joules
         readings.append(after(at_s, total_j))
@@ -136,11 +139,11 @@ def test_a_jump_that_the_whole_window_hides_is_seen_in_between(jump_j: float) ->
 
 def test_a_reading_that_failed_in_between_spoils_nothing() -> None:
     broken = after(0.5, None, "gone")
-    assert window(Reading(0, 10.0), after(1, 30.0), LIMITS, [broken]) == (20.0, "")
+    assert window(MeterReading(0, 10.0), after(1, 30.0), LIMITS, [broken]) == (20.0, "")
 
 
 def test_both_edges_may_be_off_by_a_period_and_a_step() -> None:
-    limits = Limits(0.01, 100, 500, step_j=0.001, period_s=0.002)
+    limits = WindowLimits(0.01, 100, 500, step_j=0.001, period_s=0.002)
     assert uncertainty_j(40.0, 2.0, limits) == pytest.approx(2 * (20 * 0.002 + 0.001))
 
 
@@ -148,7 +151,7 @@ def test_both_edges_may_be_off_by_a_period_and_a_step() -> None:
 def test_the_true_energy_lies_within_the_uncertainty(
     watts: float, seconds: float, start_phase: float, end_phase: float
 ) -> None:
-    limits = Limits(0.01, 100, 500, step_j=2.0**-14, period_s=0.001)
+    limits = WindowLimits(0.01, 100, 500, step_j=2.0**-14, period_s=0.001)
 
     def shown_j(at_s: float, phase: float) -> float:
         """A counter that shows the energy of its last update, in whole steps."""
@@ -171,6 +174,6 @@ def test_a_figure_carries_its_window_its_passes_and_how_far_off_it_may_be() -> N
     assert found.uncertainty_j == pytest.approx(uncertainty_j(10.0, 0.5, meter.limits))
 
 
-def later(readings: Mapping[str, Reading], seconds: float, joules: float) -> Reading:
+def later(readings: Mapping[str, MeterReading], seconds: float, joules: float) -> MeterReading:
     start = readings["package"]
-    return Reading(start.at_ns + int(seconds * 1e9), (start.energy_j or 0.0) + joules)
+    return MeterReading(start.at_ns + int(seconds * 1e9), (start.energy_j or 0.0) + joules)

@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 from odllm_agent.contract import Method, Phase
-from odllm_agent.meters import counter, emi, energies
+from odllm_agent.meters import emi, energies
+from odllm_agent.meters.energy import counter
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import set_in
 

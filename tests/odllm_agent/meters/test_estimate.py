@@ -4,9 +4,9 @@ import pytest
 
 from odllm_agent.contract import Method, Phase
 from odllm_agent.errors import UsageError
+from odllm_agent.host.state import read_state
 from odllm_agent.meters import energies, estimate, open_meters, read
 from odllm_agent.meters.estimate import CpuTime
-from odllm_agent.state import read_state
 from tests.odllm_agent.meters.hand_clock import HandClock, set_in
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Phase
-from odllm_agent.meters import counter, energies, hwmon, integral
+from odllm_agent.meters import energies, hwmon
 from odllm_agent.meters.base import Meter
+from odllm_agent.meters.energy import counter, integral
 from odllm_agent.meters.hwmon import find_chips
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import set_in

@@ -8,7 +8,8 @@ import pynvml
 import pytest
 
 from odllm_agent.contract import Method, Phase
-from odllm_agent.meters import counter, energies, integral, nvml
+from odllm_agent.meters import energies, nvml
+from odllm_agent.meters.energy import counter, integral
 from odllm_agent.meters.request import Request
 from tests.odllm_agent.meters.hand_clock import set_in
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Energy, MeterReport, Method, from_json
-from odllm_agent.meters import rapl
+from odllm_agent.meters.rapl import meter as rapl
 from tests import small_files
 from tests.odllm_agent.meters import powercap
 

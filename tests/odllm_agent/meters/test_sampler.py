@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Method, Phase
+from odllm_agent.host.state import cpus
 from odllm_agent.meters import energies, long_enough_s
-from odllm_agent.meters.base import Limits
+from odllm_agent.meters.base import WindowLimits
 from odllm_agent.meters.sampler import MOST_SHARE, PERIOD_S, Sampler, period_s, spare_cpu
-from odllm_agent.state import cpus
 from tests.steady import Steady
 
 
@@ -22,7 +22,9 @@ def threads() -> list[str]:
 
 def test_a_counter_that_wraps_many_times_in_a_window_is_followed() -> None:
     # A turn of a fifth of a second: a hundred joules at 500 W.
-    meter = Steady(watts=500.0, range_j=100.0, limits=Limits(0.01, longest_s=0.2, most_w=501.0))
+    meter = Steady(
+        watts=500.0, range_j=100.0, limits=WindowLimits(0.01, longest_s=0.2, most_w=501.0)
+    )
     with Sampler((meter,)) as sampler:
         sampler.begin()
         time.sleep(1.0)
@@ -38,7 +40,9 @@ def test_a_counter_that_wraps_many_times_in_a_window_is_followed() -> None:
 
 
 def test_the_same_counter_read_at_the_edges_alone_has_no_figure() -> None:
-    meter = Steady(watts=500.0, range_j=100.0, limits=Limits(0.01, longest_s=0.2, most_w=501.0))
+    meter = Steady(
+        watts=500.0, range_j=100.0, limits=WindowLimits(0.01, longest_s=0.2, most_w=501.0)
+    )
     edges = [(meter.read(),)]
     time.sleep(0.3)
     (found,) = energies(Phase.DECODE, (meter,), *edges, (meter.read(),))
@@ -102,14 +106,14 @@ def test_a_counter_is_always_read_several_times_per_turn(cost_s: float, turn_s: 
 @pytest.mark.parametrize(
     ("limits", "long_s"),
     [
-        (Limits(0.01, 100, 500, period_s=0.001), 0.02),
-        (Limits(0.2, 100, 500, period_s=0.001), 0.2),
-        (Limits(0.5, 100, 500, period_s=0.1), 1.0),
-        (Limits(30.0, 100, 500, period_s=15.0), 0.0),
+        (WindowLimits(0.01, 100, 500, period_s=0.001), 0.02),
+        (WindowLimits(0.2, 100, 500, period_s=0.001), 0.2),
+        (WindowLimits(0.5, 100, 500, period_s=0.1), 1.0),
+        (WindowLimits(30.0, 100, 500, period_s=15.0), 0.0),
     ],
 )
 def test_a_window_is_long_enough_at_twenty_updates_and_never_waits_for_slow_sensors(
-    limits: Limits, long_s: float
+    limits: WindowLimits, long_s: float
 ) -> None:
     assert long_enough_s((Steady(limits=limits),)) == long_s
     assert long_enough_s((Steady(limits=limits, method=Method.ESTIMATED),)) == 0.0

@@ -1,40 +1,42 @@
 import pytest
 
 from odllm_agent.contract import Method, MissingDomain
-from odllm_agent.meters.base import Limits, Reading
+from odllm_agent.meters.base import MeterReading, WindowLimits
 from odllm_agent.meters.sensors import Sum, added, open_sensors
 
-LIMITS = Limits(0.01, 100.0, 500.0, 2.0**-14, 0.001)
+LIMITS = WindowLimits(0.01, 100.0, 500.0, 2.0**-14, 0.001)
 
 
 class Still:
     """A sensor that always gives the same reading, and counts how often it was asked."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: MeterReading) -> None:
         self._reading = reading
         self.n_reads = 0
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         self.n_reads += 1
         return self._reading
 
 
 def test_parts_of_a_domain_count_together() -> None:
-    assert Sum([Still(Reading(5, 1.0)), Still(Reading(7, 2.5))]).read() == Reading(7, 3.5)
+    assert Sum([Still(MeterReading(5, 1.0)), Still(MeterReading(7, 2.5))]).read() == MeterReading(
+        7, 3.5
+    )
 
 
 def test_a_part_without_a_figure_takes_the_sums() -> None:
-    total = added([Reading(5, 1.0), Reading(7, None, "gone", 7, "gone")])
-    assert total == Reading(7, None, "gone", 7, "gone")
+    total = added([MeterReading(5, 1.0), MeterReading(7, None, "gone", 7, "gone")])
+    assert total == MeterReading(7, None, "gone", 7, "gone")
 
 
 def test_the_latest_fault_of_any_part_is_the_sums_and_not_later_than_its_time() -> None:
-    total = added([Reading(5, 1.0, "", 3, "jumped"), Reading(7, 1.0, "", 7, "went back")])
+    total = added([MeterReading(5, 1.0, "", 3, "jumped"), MeterReading(7, 1.0, "", 7, "went back")])
     assert (total.fault_ns, total.fault, total.at_ns) == (7, "went back", 7)
 
 
 def test_a_meter_tells_its_resolution_and_what_a_reading_of_it_costs() -> None:
-    sensor = Still(Reading(1, 1.0))
+    sensor = Still(MeterReading(1, 1.0))
     report = open_sensors("m", "energy counter", LIMITS, {"package": sensor}).report()
     assert (report.step_j, report.period_s) == (2.0**-14, 0.001)
     assert report.means == "energy counter"
@@ -45,8 +47,11 @@ def test_a_meter_tells_its_resolution_and_what_a_reading_of_it_costs() -> None:
 
 def test_a_domain_that_is_missing_has_its_reason_in_every_reading() -> None:
     lost = MissingDomain("dram", "no such counter")
-    meter = open_sensors("m", "c", LIMITS, {"package": Still(Reading(1, 1.0))}, missing=[lost])
-    assert meter.read() == {"package": Reading(1, 1.0), "dram": Reading(0, None, "no such counter")}
+    meter = open_sensors("m", "c", LIMITS, {"package": Still(MeterReading(1, 1.0))}, missing=[lost])
+    assert meter.read() == {
+        "package": MeterReading(1, 1.0),
+        "dram": MeterReading(0, None, "no such counter"),
+    }
     assert meter.report().domains == ("package",)
     assert meter.report().missing == (lost,)
 

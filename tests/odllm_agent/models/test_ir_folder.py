@@ -7,8 +7,8 @@ import pytest
 
 from odllm_agent.contract import Format, ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.errors import ChecksumMismatch, ModelInvalid, ModelTooLarge, UsageError
+from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.models import Cache, foresee, ir_folder, prepare
-from odllm_agent.readable import why_unsupported
 from tests.models import write_ir_folder
 
 PLENTY = 10**12

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from llama_cpp import llama_cpp as native
 
-from odllm_agent import child, engines
+from odllm_agent import engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, ModelInvalid
 from odllm_agent.models import quantizer, read_header
 from odllm_agent.models.quantizer import RECIPES, least_bytes, quantize
+from odllm_agent.processes import child
 from tests import family
 from tests.models import Shape, write_gguf
 

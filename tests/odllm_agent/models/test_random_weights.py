@@ -9,7 +9,7 @@ from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from odllm_agent.errors import EngineError
-from odllm_agent.models.header import block_size
+from odllm_agent.formats.header import block_size
 from odllm_agent.models.random_weights import pool
 
 QUANTIZED = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")

@@ -13,14 +13,14 @@ from gguf import GGUFReader
 
 from odllm_agent import engines
 from odllm_agent.contract import Engine, ModelRequest, Quantization, Source
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import DiskFull, ModelTooLarge, UsageError
+from odllm_agent.formats.architecture import ARCHITECTURES, ROPE_FACTORS, rope_factors
+from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.models import Cache, Header, prepare, quantizer, random_weights, read_header
-from odllm_agent.models.architecture import ARCHITECTURES, ROPE_FACTORS, rope_factors
-from odllm_agent.models.foresight import foresee
 from odllm_agent.models.quantizer import quantize
+from odllm_agent.models.quantizer_dry_run import foresee
 from odllm_agent.models.skeleton import write_skeleton
-from odllm_agent.room import with_spare
-from odllm_agent.settings import check_settings
 
 PLENTY = 10**12
 # Small ones with rows that fill whole blocks of 256 and rows that do not, embeddings of their own

@@ -18,8 +18,8 @@ from odllm_agent.errors import (
     ModelTooLarge,
     UsageError,
 )
+from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.models import Cache, foresee, local_file, prepare, quantizer, read_header
-from odllm_agent.room import with_spare
 from tests.models import write_gguf
 from tests.reading import at_most_read
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import Exam, ModelFile, ModelRequest, QualityCheck, Score, Source
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.models import Cache, ladder, prepare
 from odllm_agent.quality.examining import evaluate, look_up
-from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_check, run_look_up
+from odllm_agent.trials.worker import run_check, run_look_up
 from tests import support
 
 NAMES = ("reference-1.6M", "reference-7.6M")

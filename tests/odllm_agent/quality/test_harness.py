@@ -10,14 +10,14 @@ import pytest
 
 from odllm_agent import engines
 from odllm_agent.contract import Exam, ModelRequest, Score, Source
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.models import Cache, ladder, prepare
 from odllm_agent.quality import harness
 from odllm_agent.quality.examining import accuracy, look_up
 from odllm_agent.quality.questions import read_questions
 from odllm_agent.quality.speaker import Speaker
-from odllm_agent.settings import check_settings
-from odllm_agent.worker import run_look_up
+from odllm_agent.trials.worker import run_look_up
 from tests import support
 
 NAME = "reference-7.6M"

@@ -12,7 +12,7 @@ from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.quality.examining import look_up
 from odllm_agent.quality.questions import (
     REFERENCE,
-    Choice,
+    ChoiceQuestion,
     FreeAnswer,
     checksum,
     is_file,
@@ -34,7 +34,7 @@ def test_the_three_kinds_of_question() -> None:
         """,
         "mine.jsonl",
     )
-    assert choice == Choice("Snow is", ("black", "white"), 1)
+    assert choice == ChoiceQuestion("Snow is", ("black", "white"), 1)
     assert isinstance(answer, FreeAnswer)
     assert (answer.stop, answer.max_tokens) == (("\n",), 3)
     assert isinstance(pattern, FreeAnswer)
@@ -45,7 +45,9 @@ def test_the_three_kinds_of_question() -> None:
 
 def test_an_answer_may_be_given_by_the_text_of_the_choice() -> None:
     text = '{"prompt": "p", "choices": ["a", "b"], "answer": "b"}'
-    assert [each.right for each in parse(f"{text}\n{text}", "f") if isinstance(each, Choice)] == [
+    assert [
+        each.right for each in parse(f"{text}\n{text}", "f") if isinstance(each, ChoiceQuestion)
+    ] == [
         1,
         1,
     ]
@@ -122,7 +124,7 @@ def test_the_reference_tasks_are_the_shipped_questions_by_kind() -> None:
     sizes = {task: len(read_questions(task)) for task in REFERENCE}
     assert sizes == {"reference-arithmetic": 98, "reference-fact": 98, "reference-story": 104}
     assert len({checksum(task) for task in REFERENCE}) == 3
-    assert all(isinstance(each, Choice) for each in read_questions("reference-fact"))
+    assert all(isinstance(each, ChoiceQuestion) for each in read_questions("reference-fact"))
 
 
 def test_a_checksum_follows_the_content(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent import engines, state
+from odllm_agent import engines
 from odllm_agent.contract import (
     ModelFile,
     ModelRequest,
@@ -20,12 +20,13 @@ from odllm_agent.contract import (
     Score,
     Source,
 )
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import UsageError
+from odllm_agent.host import state
 from odllm_agent.models import Cache, prepare
 from odllm_agent.quality.perplexity import surprises
 from odllm_agent.quality.reading import evaluate, windows
 from odllm_agent.quality.text import read_text, text_sha256
-from odllm_agent.settings import check_settings
 from tests import support
 
 ALL = ("perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms")

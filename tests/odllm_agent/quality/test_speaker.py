@@ -9,10 +9,10 @@ import pytest
 from odllm_agent import engines
 from odllm_agent.contract import ModelRequest, Source
 from odllm_agent.engines.base import Session
+from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.models import Cache, prepare
 from odllm_agent.quality.speaker import Speaker
-from odllm_agent.settings import check_settings
 from tests import support
 
 NAME = "reference-7.6M"

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from odllm_controller.analysis.bound import Task
+from odllm_controller.analysis.bounds.bound import Task
 
 N_WEIGHTS = (5e8, 1.5e9, 3e9, 8e9)
 BITS = (16.0, 8.5, 5.7, 4.9, 4.5, 3.0)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis import objective
-from odllm_controller.analysis.advice import Question, advise
-from odllm_controller.analysis.metrics import metric
+from odllm_controller.analysis.advice import objective
+from odllm_controller.analysis.advice.advice import Question, advise
+from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.analysis.prediction import PREDICTED, Facts, predict
 from tests.odllm_controller.analysis.offers import alike
 

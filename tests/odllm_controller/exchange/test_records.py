@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odllm_agent.logbook import Damage
+from odllm_agent.offline.logbook import Damage
 from odllm_controller.exchange import records as module
 from odllm_controller.exchange.records import records
 from tests.odllm_controller.exchange.told import FORMS, start_of

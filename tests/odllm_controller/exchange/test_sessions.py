@@ -1,7 +1,7 @@
 """Which starts of a file become rounds of one row."""
 
-from odllm_controller.exchange.bench_test import figures
 from odllm_controller.exchange.figures import Figures
+from odllm_controller.exchange.llama_bench.record import figures
 from odllm_controller.exchange.sessions import placed
 from tests.odllm_controller.exchange.told import start_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from odllm_controller.cli import main
+from odllm_controller.cli.main import main
 
 S = "+experiment=smoke"
 

@@ -1,7 +1,0 @@
-"""The script that Streamlit runs for every page that is drawn."""
-
-import sys
-
-from app.explorer import main
-
-main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The explorer round its pages: starting, loading, filtering."""

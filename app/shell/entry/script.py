@@ -1,0 +1,7 @@
+"""The script that Streamlit runs for every page that is drawn."""
+
+import sys
+
+from app.shell.explorer import main
+
+main(sys.argv[1:])

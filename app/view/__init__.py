@@ -1,0 +1,1 @@
+"""What a page is given: the stored results, loaded and filtered."""

@@ -1,0 +1,1 @@
+"""What this device can measure, and what stands in the way."""

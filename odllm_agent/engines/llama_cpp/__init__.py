@@ -1,0 +1,1 @@
+"""llama.cpp: loading, prefill, decode, memory, ceilings."""

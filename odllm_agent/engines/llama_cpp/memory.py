@@ -1,0 +1,179 @@
+"""The memory that llama.cpp takes for a model file, told without loading its weights."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from odllm_agent.contract import Engine, HeldMemory, ModelFile, Workload
+from odllm_agent.engines.base import ContextMemory, WeightMemory, Weights
+from odllm_agent.engines.llama_cpp.ggml import activation_bytes, is_repacked, repacked_bytes
+from odllm_agent.engines.llama_cpp.session import LlamaCppSession
+from odllm_agent.engines.settings import LlamaCppSettings, check_settings
+from odllm_agent.errors import EngineError
+
+_MIB = 2**20
+_CONTEXT = "llama_context: constructing llama_context"
+_KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
+_COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
+_LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
+_BUFFER = re.compile(
+    r"^\w+: +(\S+) +(model|KV|RS|compute|output) buffer size = +([\d.]+) MiB", re.M
+)
+_TOKENS = re.compile(r"^llama_context: n_ubatch += (\d+)$", re.M)
+_CELLS = re.compile(r"^llama_kv_cache\w*: size = .*\( *(\d+) cells", re.M)
+_HEADS = re.compile(r"^print_info: n_head += (\d+)$", re.M)
+_UNFUSED = re.compile(
+    r"^llama_context: flash_attn += disabled$|Flash Attention not supported", re.M
+)
+# The names of ggml's buffer types: `CPU`, `CPU_REPACK`, `CPU_Mapped`, `AMX`; a GPU's are others.
+_OWN, _MAPPED = ("CPU", "AMX"), "_Mapped"
+_EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
+
+
+def why_untold(engine: Engine) -> str:
+    """Why the memory cannot be told, or `""` if it can."""
+    layers = _settings(engine).gpu_layers
+    return f"gpu_layers={layers} puts a part on the GPU that is not foreseen" if layers else ""
+
+
+def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
+    """Where the weights of a file go on this processor.
+
+    Args:
+        engine: llama.cpp with its settings.
+        weights: Every tensor of the file.
+    """
+    settings = _settings(engine)
+    total_bytes = sum(each.n_bytes for each in weights)
+    multiplied = list(_multiplied(weights))
+    repacked = [
+        each for each in multiplied if settings.repack and is_repacked(each.type, each.shape)
+    ]
+    copied_bytes = sum(repacked_bytes(each.type, each.shape) or 0 for each in repacked)
+    # Embeddings that serve as the output too are needed in both layouts.
+    unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)
+    if settings.mmap:
+        return WeightMemory(total_bytes, unread_bytes, copied_bytes)
+    return WeightMemory(0, 0, total_bytes - unread_bytes + copied_bytes)
+
+
+def rehearse(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:
+    """A session without weights, in which nothing can be computed.
+
+    Raises:
+        ModelInvalid: llama.cpp refuses the file.
+        EngineError: It refuses the settings.
+        SettingError: A setting is unknown, or this build cannot honour it.
+    """
+    return LlamaCppSession(model, _settings(engine), workload.context_tokens, weightless=True)
+
+
+def rehearse_step(engine: Engine, model: ModelFile, workload: Workload) -> LlamaCppSession:
+    """The same, with buffers no larger than the steps of a workload touch.
+
+    llama.cpp reserves them for a whole ubatch at the end of the context. What no step touches of
+    that costs address space, not memory.
+    """
+    settings = _settings(engine)
+    steps = list(_steps(settings, workload))
+    tokens = max(tokens for tokens, _ in steps)
+    _, end = max(steps, key=_scores)
+    return LlamaCppSession(model, replace(settings, ubatch_tokens=tokens), end, weightless=True)
+
+
+def context_memory(log: str, weights: Sequence[Weights]) -> ContextMemory:
+    """What a context takes.
+
+    Args:
+        log: What llama.cpp said in `rehearse` and `rehearse_step`.
+        weights: Every tensor of the file.
+
+    Raises:
+        EngineError: The log does not tell.
+    """
+    _, whole, step = (*log.split(_CONTEXT), "", "")[:3]
+    kv, compute, logits = _KV.findall(whole), _COMPUTE.findall(step), _LOGITS.findall(step)
+    tokens = _number(_TOKENS, step)
+    if not (kv and compute and logits and tokens):
+        raise EngineError(
+            "llama.cpp's log does not tell the sizes of its buffers",
+            "install the version of llama-cpp-python that ODLLM's constraints name",
+        )
+    scores = _score_bytes(tokens, _number(_HEADS, log), step)
+    work_bytes = max(_activation_bytes(tokens, weights), scores)
+    return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits) + work_bytes)
+
+
+def with_told(held: HeldMemory, log: str) -> HeldMemory:
+    """What a worker held, with the buffers that llama.cpp said it made in the worker's own memory.
+
+    Weights that are mapped, and what lies on a GPU, are not among them.
+
+    Args:
+        held: What the system told.
+        log: What llama.cpp said when it loaded the model.
+    """
+    own = [
+        (kind, int(float(mib) * _MIB))
+        for place, kind, mib in _BUFFER.findall(log)
+        if place.startswith(_OWN) and not place.endswith(_MAPPED)
+    ]
+    if not own:
+        missing = "llama.cpp's log does not tell the sizes of its buffers"
+        return replace(held, reason="; ".join(filter(None, (held.reason, missing))))
+    return replace(
+        held,
+        loaded_bytes=sum(size for kind, size in own if kind == "model"),
+        kv_bytes=sum(size for kind, size in own if kind in ("KV", "RS")),
+        compute_bytes=sum(size for kind, size in own if kind in ("compute", "output")),
+    )
+
+
+def _steps(settings: LlamaCppSettings, workload: Workload) -> Iterator[tuple[int, int]]:
+    """The ubatches of a workload: the tokens of each, and those in the context at its end."""
+    end = 0
+    for handed_over in (workload.depth_tokens, workload.prompt_tokens):
+        for start in range(0, handed_over, settings.batch_tokens):
+            batch = min(settings.batch_tokens, handed_over - start)
+            for place in range(0, batch, settings.ubatch_tokens):
+                tokens = min(settings.ubatch_tokens, batch - place)
+                end += tokens
+                yield tokens, end
+
+
+def _scores(step: tuple[int, int]) -> int:
+    """The products of queries and keys in a step, for which buffers grow most."""
+    tokens, end = step
+    return tokens * end
+
+
+def _activation_bytes(tokens: int, weights: Sequence[Weights]) -> int:
+    """The work buffer of the largest product with weights (`ggml_graph_plan`).
+
+    Activations are converted to the type that they are multiplied in, such as 8 bits with scales.
+    """
+    rows = {(each.type, each.shape[0]) for each in _multiplied(weights) if len(each.shape) > 1}
+    return max((int(tokens * length * activation_bytes(kind)) for kind, length in rows), default=0)
+
+
+def _score_bytes(tokens: int, heads: int, step: str) -> int:
+    """The work buffer of attention that is not fused: every score in 16 bits."""
+    return 2 * tokens * _number(_CELLS, step) * heads if _UNFUSED.search(step) else 0
+
+
+def _multiplied(weights: Sequence[Weights]) -> Iterator[Weights]:
+    """The matrices that activations are multiplied with; embeddings are only looked up."""
+    tied = all(each.name != _OUTPUT for each in weights)
+    return (each for each in weights if tied or each.name != _EMBEDDINGS)
+
+
+def _settings(engine: Engine) -> LlamaCppSettings:
+    return LlamaCppSettings(**check_settings(engine.name, engine.settings))  # type: ignore[arg-type]
+
+
+def _number(pattern: re.Pattern[str], log: str) -> int:
+    return max(map(int, pattern.findall(log)), default=0)
+
+
+def _total_bytes(mib: Sequence[str]) -> int:
+    return sum(int(float(each) * _MIB) for each in mib)

@@ -1,0 +1,1 @@
+"""OpenVINO: converting, loading, prefill, decode, ceilings."""

@@ -1,0 +1,1 @@
+"""The forms of model files: GGUF and OpenVINO's, and who can read them."""

@@ -1,0 +1,1 @@
+"""What the system tells of this device, and what it lets us do."""

@@ -1,0 +1,1 @@
+"""What a battery gives while it feeds the device."""

@@ -1,0 +1,1 @@
+"""From readings of a sensor to joules."""

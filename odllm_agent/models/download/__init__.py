@@ -1,0 +1,1 @@
+"""Models from elsewhere: a hub, or the model server of the fleet."""

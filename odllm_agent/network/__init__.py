@@ -1,0 +1,1 @@
+"""Addresses, ports, keys, and the surroundings that Ray is started in."""

@@ -1,0 +1,1 @@
+"""What a trial will need, told before it runs."""

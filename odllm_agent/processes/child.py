@@ -1,0 +1,138 @@
+"""Work on files that nobody vouches for, done in a child process that may die of them."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import odllm_agent
+from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+
+REFUSED = 3
+"""The exit status of a child whose library refuses the file."""
+
+NEARLY_FULL_BYTES = 2**20
+"""A disk with less room than this has most likely ended a child that wrote to it."""
+
+# Slower than any laptop with any disk, so that only a process that hangs is ended.
+_SLOWEST_BYTES_PER_S = 4_000_000
+_LEAST_DEADLINE_S = 120.0
+_LOG_LINES = 20
+# The NTSTATUS codes of severity `error`, such as 0xC0000005 for an access violation.
+_FIRST_WINDOWS_CRASH = 0xC0000000
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWork:
+    """What a child does, as its errors name it.
+
+    Attributes:
+        program: What is run, such as `quantizer`.
+        library: What reads the file in it, such as `llama.cpp`.
+        if_killed: What to do where memory ran out.
+        if_refused: What to do where the library refuses the file or dies of it.
+        if_failed: What to do where the program fails otherwise.
+    """
+
+    program: str
+    library: str
+    if_killed: str
+    if_refused: str
+    if_failed: str
+
+    def error(self, what: str, status: int, log: list[str]) -> OdllmError:
+        """Why a child did not do its work.
+
+        Args:
+            what: What it could not do, naming the file.
+            status: Its exit status.
+            log: The lines of its log.
+        """
+        last = log[-1] if log else "it said nothing"
+        died = death(status)
+        if died == "SIGKILL":
+            return EngineError(
+                f"{what}: the process was killed, most likely for want of memory", self.if_killed
+            )
+        if died or status == REFUSED:
+            how = f"died with {died}" if died else "refuses it"
+            return ModelInvalid(f"{what}: {self.library} {how} ({last})", self.if_refused)
+        return EngineError(
+            f"{what}: the {self.program} ended with status {status} ({last})", self.if_failed
+        )
+
+
+def deadline_s(source_bytes: int) -> float:
+    """How long work that reads and writes a file of that size may take."""
+    return _LEAST_DEADLINE_S + source_bytes / _SLOWEST_BYTES_PER_S
+
+
+def note(error: OdllmError, log: list[str]) -> OdllmError:
+    """The error with the last lines of a child's log."""
+    error.add_note("\n".join(log[-_LOG_LINES:]))
+    return error
+
+
+def run(
+    command: list[str], deadline_s: float, variables: Mapping[str, str] | None = None
+) -> tuple[int | None, list[str]]:
+    """Runs a process of this package to its end.
+
+    Its standard input closes when this process ends, however that goes: it has to end itself then
+    (`end_with_parent`).
+
+    Args:
+        command: The command line.
+        deadline_s: The time after which it is ended.
+        variables: Of its environment, besides those of this process.
+
+    Returns:
+        Its exit status, `None` if it was ended for taking too long, and the lines of its log.
+    """
+    held, kept = os.pipe()
+    try:
+        done = subprocess.run(  # noqa: S603 - our own modules, no shell
+            command,
+            stdin=held,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=deadline_s,
+            check=False,
+            # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
+            env=os.environ
+            | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"}
+            | dict(variables or {}),
+        )
+    except subprocess.TimeoutExpired as late:
+        return None, _lines(late.stdout or b"")
+    finally:
+        os.close(held)
+        os.close(kept)
+    return done.returncode, _lines(done.stdout)
+
+
+def death(status: int) -> str:
+    """What ended a process from outside or by a crash, or nothing if it ended itself."""
+    if status < 0:
+        return signal.Signals(-status).name
+    return f"{status:#x}" if status >= _FIRST_WINDOWS_CRASH else ""
+
+
+def end_with_parent() -> None:
+    """Ends this process once its standard input closes; for a thread of its own."""
+    # Not through `sys.stdin`: its lock, held by a waiting thread, aborts Python at its end.
+    while os.read(0, 4096):
+        continue
+    os._exit(1)
+
+
+def _python_path() -> str:
+    """Lets the process find this very package, however this process found it."""
+    here = str(Path(odllm_agent.__file__).parent.parent)
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+
+
+def _lines(raw: bytes) -> list[str]:
+    return [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]

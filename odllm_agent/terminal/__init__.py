@@ -1,0 +1,1 @@
+"""What commands share with a terminal: arguments, streams, signals, texts safe to show."""

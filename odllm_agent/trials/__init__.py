@@ -1,0 +1,1 @@
+"""A trial from its order to its result, in a process of its own."""

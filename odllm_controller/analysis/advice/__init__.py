@@ -1,0 +1,1 @@
+"""What to run, within which limits, and why."""

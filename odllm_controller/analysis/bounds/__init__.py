@@ -1,0 +1,1 @@
+"""What a device does at most, and how near a trial came to it."""

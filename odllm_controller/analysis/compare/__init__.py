@@ -1,0 +1,1 @@
+"""Devices and settings against each other."""

@@ -1,0 +1,1 @@
+"""Which trials are of the same thing."""

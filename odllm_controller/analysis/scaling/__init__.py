@@ -1,0 +1,1 @@
+"""How a metric follows the bits per weight."""

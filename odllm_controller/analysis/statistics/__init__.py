@@ -1,0 +1,1 @@
+"""Lines, ratios, samples and their intervals."""

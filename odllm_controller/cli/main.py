@@ -1,0 +1,311 @@
+"""The command line of the controller."""
+
+import importlib
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from odllm_agent.commands import NAMES as AGENT_COMMANDS
+from odllm_agent.errors import OdllmError, StoreHeld, UsageError
+from odllm_agent.terminal.arguments import nearest
+from odllm_agent.terminal.ending import status_of_signal
+from odllm_agent.terminal.visible import visible_lines
+from odllm_controller.backends import opened
+from odllm_controller.cli import table, verbose
+from odllm_controller.cli.commands import fleet_models
+from odllm_controller.cli.preview import PlanOptions, preview
+from odllm_controller.cli.progress import RunProgress
+from odllm_controller.experiment import config
+from odllm_controller.overrides import line
+from odllm_controller.overrides.asked import Asked
+from odllm_controller.overrides.composing import composed
+from odllm_controller.run.dispatch import Dispatch
+from odllm_controller.run.record import Recorder, recording
+from odllm_controller.run.work import Desk
+from odllm_controller.store import controlling
+
+# The exit statuses; one that is larger is of the signal that ended the command.
+DONE, FAULT, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
+
+_RUN = "odllm run"
+_VERBOSE = "--verbose"
+_USAGE = """\
+ODLLM measures which language model this machine should run, and at what cost.
+
+  odllm run +experiment=sweep     run an experiment; also: python -m odllm_controller ...
+  odllm run +experiment=sweep --verbose    also tell ceilings, and what bounds each trial
+  odllm run --help                its settings, with examples
+  odllm plan +experiment=sweep    tell what it needs and what cannot run, and make nothing
+  odllm advise --max-memory 8GB   tell which configurations to choose here, and how sure that is
+  odllm compare A B               set runs, devices, engines or versions against each other
+  odllm claims                    tell what the figures say of the paper's five claims
+  odllm explore                   open the explorer on what was measured
+  odllm report                    write one HTML page of the latest run
+  odllm export results.parquet    write what was measured; also: .csv, .jsonl
+  odllm import results.jsonl      store what was measured elsewhere, by llama-bench too
+  odllm fleet models list         tell which laptop has which model; also: push, prune
+  odllm fleet up|status|down      many laptops: see odllm fleet --help
+"""
+
+
+def run(
+    experiment: config.Experiment, console: Console, command: str, *, more: bool = False
+) -> int:
+    """Runs an experiment: plans it on every device, dispatches, records and shows it.
+
+    Args:
+        experiment: What to run.
+        console: Where it is shown.
+        command: The command line that runs it.
+        more: Whether ceilings, and what bounds each trial, are shown too.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        with (
+            controlling(experiment.store.path, partial(_note, console)) as store,
+            recording(store, experiment, command) as recorder,
+            opened(experiment.fleet, experiment.power.meters) as fleet,
+            RunProgress(console) as board,
+        ):
+            desk = Desk(experiment, store, recorder, board)
+            grace_s, expected = experiment.fleet.grace_s, desk.expected()
+            Dispatch(fleet, desk.work, recorder, board, grace_s, expected=expected).run()
+            desk.check()
+            if not board.n_done and not recorder.holds:
+                console.print(f"Nothing to measure: {_why_nothing(recorder)}")
+    except KeyboardInterrupt:
+        console.print(
+            "Interrupted. What was finished is stored, or kept by its device until it is; the same "
+            "command goes on from it."
+        )
+        return status_of_signal()
+    try:
+        table.print_results(console, experiment.store.path, recorder.run_id)
+        if more:
+            verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+    except StoreHeld as held:
+        # Everything is stored, and the store's holder is no fault of the run.
+        console.print(f"note: no table: {held.message}", style="yellow", markup=False)
+    return _farewell(experiment, recorder, console)
+
+
+def _note(console: Console, told: str) -> None:
+    console.print(f"note: {told}", style="yellow", markup=False)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command, or the experiment of some overrides.
+
+    Args:
+        arguments: What follows the program's name.
+
+    Returns:
+        The exit status.
+    """
+    name = arguments[0] if arguments else "--help"
+    if name in _COMMANDS:
+        return _COMMANDS[name](arguments[1:])
+    if name[0:1] in {"-", "+", "~"} or "=" in name:
+        return _run(arguments)
+    return _guarded(lambda: _no_command(name))
+
+
+def _no_command(name: str) -> int:
+    if name in AGENT_COMMANDS:
+        raise UsageError(f"there is no command {name!r}", f"did you mean odllm-agent {name}?")
+    raise UsageError(f"there is no command {name!r}", nearest(name, _SHOWN_COMMANDS))
+
+
+def _why_nothing(recorder: Recorder) -> str:
+    if recorder.n_planned:
+        return "everything asked for is in the store."
+    return "nothing that is asked for can run here."
+
+
+def _farewell(experiment: config.Experiment, recorder: Recorder, console: Console) -> int:
+    for skip in recorder.skips:
+        console.print(f"skipped: {skip}", style="yellow", markup=False, highlight=False)
+    for note in recorder.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    for hold in recorder.holds:
+        console.print(f"held: {hold}", style="red", markup=False, highlight=False)
+    for failure in recorder.failures:
+        console.print(f"failed: {failure}", style="red", markup=False, highlight=False)
+    for untried in recorder.untried:
+        console.print(f"not tried: {untried}", style="red", markup=False, highlight=False)
+    console.print(
+        "Explore it with: "
+        + line.joined(["odllm", "explore", "--store", str(experiment.store.path)]),
+        markup=False,
+        highlight=False,
+    )
+    if recorder.failures or recorder.holds:
+        return SOME_FAILED
+    return DONE if recorder.n_planned else FAULT
+
+
+def _run(arguments: list[str]) -> int:
+    words = [each for each in arguments if each != _VERBOSE]
+    more = len(words) < len(arguments)
+
+    def told(experiment: config.Experiment, command: str) -> int:
+        return run(experiment, table.console(), command, more=more)
+
+    return _composed(words, _RUN, told, options=(_VERBOSE,))
+
+
+def _plan(arguments: list[str]) -> int:
+    options = PlanOptions.of(arguments)
+
+    def told(experiment: config.Experiment, _: str) -> int:
+        return DONE if preview(experiment, options, table.console()) else SOME_FAILED
+
+    return _composed(options.overrides, "odllm plan", told, options=PlanOptions.NAMES)
+
+
+def _fleet_models(options: fleet_models.FleetModelsOptions) -> int:
+    console = table.console()
+    if options.action == "list":
+        return _guarded(lambda: _status(fleet_models.list_models(options, console)))
+    action = fleet_models.push_models if options.action == "push" else fleet_models.prune_models
+    return _composed(
+        options.overrides,
+        f"odllm fleet models {options.action}",
+        lambda experiment, _: _status(action(experiment, options, console)),
+        options=fleet_models.FleetModelsOptions.NAMES,
+    )
+
+
+def _status(done: bool) -> int:
+    return DONE if done else SOME_FAILED
+
+
+def _composed(
+    words: Sequence[str],
+    program: str,
+    action: Callable[[config.Experiment, str], int],
+    *,
+    options: Sequence[str],
+) -> int:
+    """Acts on the experiment that was asked for, or on that of each job of a multirun.
+
+    Args:
+        words: Options of Hydra's, and overrides.
+        program: What they were typed after.
+        action: Is given an experiment, and the command line that runs it.
+        options: What the program takes beside them.
+
+    Returns:
+        The worst of the exit statuses.
+    """
+    statuses: list[int] = []
+
+    def job(found: DictConfig, alone: Asked) -> None:
+        command = line.joined([*line.PROGRAM, *alone.words])
+        statuses.append(_guarded(lambda: action(config.experiment(found), command)))
+        if statuses[-1] > SOME_FAILED:
+            sys.exit(statuses[-1])
+
+    def all_jobs() -> int:
+        composed(Asked.of(words, program, options), job)
+        return max(statuses, default=DONE)
+
+    return _guarded(all_jobs)
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """Runs an action and tells an error in plain words, with its traceback only when asked for."""
+    try:
+        return action()
+    except OdllmError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        sys.stderr.write(f"odllm: {visible_lines(str(error))}\n")
+        return WRONG_USAGE if isinstance(error, UsageError) else FAULT
+
+
+def _explore(arguments: list[str]) -> int:
+    return _app("app", arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    return _app("app.report", arguments)
+
+
+def _app(module: str, arguments: list[str]) -> int:
+    """Runs a part of the app, which this package does not import."""
+    with subprocess.Popen([sys.executable, "-m", module, *arguments]) as part:  # noqa: S603 - ours
+        try:
+            return part.wait()
+        except KeyboardInterrupt:
+            # It clears up behind itself, which it could not if it were killed.
+            part.terminate()
+            return part.wait()
+
+
+def _fleet(arguments: list[str]) -> int:
+    if arguments[:1] == ["models"]:
+        return _fleet_models(fleet_models.FleetModelsOptions.of(arguments[1:]))
+    from odllm_controller.cli.commands.fleet import fleet  # noqa: PLC0415 - a run needs none of it
+
+    return _guarded(lambda: fleet(arguments))
+
+
+def _import(arguments: list[str]) -> int:
+    from odllm_controller.cli import importing  # noqa: PLC0415 - a run needs none of it
+
+    options = importing.ImportOptions.of(arguments)
+    return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    """A command of `odllm_controller.cli.commands`, imported once it is asked for."""
+
+    def run(arguments: list[str]) -> int:
+        module = importlib.import_module(f"odllm_controller.cli.commands.{name}")
+        return _guarded(lambda: int(module.main(arguments)))
+
+    return run
+
+
+def _export(arguments: list[str]) -> int:
+    from odllm_controller.cli import exporting  # noqa: PLC0415 - a run needs none of it
+
+    options = exporting.ExportOptions.of(arguments)
+
+    def told() -> int:
+        exporting.export(options, table.console(stderr=True))
+        return DONE
+
+    return _guarded(told)
+
+
+def _help(_: list[str]) -> int:
+    sys.stdout.write(_USAGE)
+    return DONE
+
+
+_COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "plan": _plan,
+    "advise": _command("advise"),
+    "compare": _command("compare"),
+    "claims": _command("claims"),
+    "import": _import,
+    "export": _export,
+    "explore": _explore,
+    "report": _report,
+    "fleet": _fleet,
+    "help": _help,
+    "--help": _help,
+    "-h": _help,
+}
+_SHOWN_COMMANDS = [name for name in _COMMANDS if not name.startswith("-")]

@@ -1,0 +1,1 @@
+"""llama-bench's figures in all of its forms."""

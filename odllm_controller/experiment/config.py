@@ -1,0 +1,297 @@
+"""An experiment as Hydra composes it, checked and typed.
+
+Hydra composes the files under conf/ and the command line; pydantic checks the result, because a
+swept value may be one value or a list of them, which Hydra's own typed configs cannot say.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from odllm_agent.contract import Cooldown, Quantization, Source
+from odllm_agent.engines.settings import check_settings
+from odllm_agent.errors import UsageError
+from odllm_agent.files.typed_path import typed_path
+from odllm_agent.host.limits import hours
+from odllm_agent.terminal.arguments import nearest
+from odllm_controller.experiment.selection import Selection
+
+AUTO = "auto"
+AS_IS = "as_is"
+
+T = TypeVar("T")
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _quantization(value: object) -> object:
+    return None if value == AS_IS else value
+
+
+Swept = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Wanted = Annotated[Quantization | None, BeforeValidator(_quantization)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Size = Annotated[int, Field(ge=1, strict=True)]
+EngineConfig = Mapping[str, Swept[Any]]
+
+_MODEL_KEYS: Mapping[Source, tuple[str, ...]] = {
+    Source.FILE: ("path",),
+    Source.SHAPE: ("architecture",),
+    Source.HUB: ("repository", "file", "revision"),
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelConfig(_Section):
+    """A model: where it comes from, and which types of it are made."""
+
+    source: Source
+    path: str | None = None
+    architecture: str | None = None
+    seed: Count | None = None
+    repository: str | None = None
+    file: str | None = None
+    revision: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    quantizations: Swept[Wanted] | None = None
+
+    @model_validator(mode="after")
+    def _of_its_source(self) -> "ModelConfig":
+        needed = _MODEL_KEYS.get(self.source, ())
+        for key in (key for keys in _MODEL_KEYS.values() for key in keys):
+            if (getattr(self, key) is None) == (key in needed):
+                raise ValueError(
+                    f"source={self.source} {'needs' if key in needed else 'has no'} {key}"
+                )
+        if self.seed is not None and self.source is not Source.SHAPE:
+            raise ValueError(f"source={self.source} has no seed")
+        return self
+
+    def location(self, name: str) -> str:
+        """Where the source finds the model of that name; see `ModelRequest`."""
+        if self.source is Source.HUB:
+            return f"{self.repository}/{self.file}@{self.revision}"
+        return self.path or self.architecture or name
+
+
+class WorkloadConfig(_Section):
+    """Sizes of a workload in tokens; each may be a list."""
+
+    prompt_tokens: Swept[Size]
+    output_tokens: Swept[Size]
+    depth_tokens: Swept[Count] = (0,)
+
+
+class RepeatsConfig(_Section):
+    """How often a round measures a trial; see `RepeatPolicy`."""
+
+    warmups: Count
+    at_least: Size
+    at_most: Size
+    interval_target: PositiveFloat
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "RepeatsConfig":
+        if self.at_least > self.at_most:
+            raise ValueError(f"at_least={self.at_least} is more than at_most={self.at_most}")
+        return self
+
+
+class CooldownConfig(_Section):
+    """What a device waits for before each trial of a round; see `Cooldown`."""
+
+    below_c: PositiveFloat | None
+    at_most_s: NonNegativeFloat
+    pause_s: NonNegativeFloat
+
+    @property
+    def longest_s(self) -> float:
+        """The most that is waited before a trial."""
+        return Cooldown(**self.model_dump()).longest_s
+
+
+class PowerConfig(_Section):
+    """Which power meters are read, and for how long while nothing is measured.
+
+    The other values are for the meters' names to refer to.
+    """
+
+    meters: tuple[str, ...]
+    idle_s: NonNegativeFloat = 5.0
+    tdp_w: PositiveFloat | None = None
+    path: str | None = None
+
+
+TextMetric = Literal["perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms"]
+
+
+class QualityConfig(_Section):
+    """Which scores are computed on a text, and which tasks are solved; see docs/quality.md."""
+
+    metrics: tuple[TextMetric, ...]
+    text: str
+    # Below it the second half of a window has too few tokens for a standard error.
+    window_tokens: Annotated[int, Field(ge=6, strict=True)]
+    max_windows: Size | None
+    tasks: tuple[str, ...]
+    # A share of a single answer has no standard error.
+    limit: Annotated[int, Field(ge=2, strict=True)] | None
+    allow_code_execution: tuple[str, ...]
+
+
+class LimitsConfig(_Section):
+    """When a device may be measured on; see `Limits`."""
+
+    hours: str | None = None
+    on_mains: bool = False
+    min_battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    max_temperature_c: PositiveFloat | None = None
+
+    @field_validator("hours")
+    @classmethod
+    def _are_hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            hours(value)
+        return value
+
+
+class FleetConfig(_Section):
+    """Where the trials run, and how long a device that does not answer is waited for."""
+
+    kind: Literal["local", "ray", "virtual", "simulated"]
+    devices: Size | None = None
+    actors: Size | None = None
+    select: str | None = None
+    grace_s: NonNegativeFloat
+    limits: LimitsConfig
+
+    @field_validator("select")
+    @classmethod
+    def _is_selection(cls, value: str | None) -> str | None:
+        if value is not None:
+            Selection(value)
+        return value
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "FleetConfig":
+        for name, given, kinds in (
+            ("devices", self.devices, {"virtual", "simulated"}),
+            ("actors", self.actors, {"simulated"}),
+        ):
+            if (given is None) == (self.kind in kinds):
+                needs = "needs" if self.kind in kinds else "has no"
+                raise ValueError(f"fleet={self.kind} {needs} {name}")
+        return self
+
+
+class StoreConfig(_Section):
+    """Where the results are kept."""
+
+    path: Annotated[Path, AfterValidator(typed_path)]
+
+
+class Experiment(_Section):
+    """A whole experiment."""
+
+    name: str
+    seed: Count
+    rounds: PositiveInt
+    rounds_at_most: PositiveInt | None
+    deadline_s: PositiveFloat
+    ceilings: Literal["missing", "again", "never"]
+    repeats: RepeatsConfig
+    cooldown: CooldownConfig
+    models: Mapping[str, ModelConfig] = Field(min_length=1)
+    quantizations: Swept[Wanted]
+    engines: Mapping[str, EngineConfig] = Field(min_length=1)
+    workloads: Mapping[str, WorkloadConfig] = Field(min_length=1)
+    power: PowerConfig
+    quality: QualityConfig
+    fleet: FleetConfig
+    store: StoreConfig
+
+    @model_validator(mode="after")
+    def _rounds_in_order(self) -> "Experiment":
+        if self.most_rounds < self.rounds:
+            raise ValueError(
+                f"rounds={self.rounds} is more than rounds_at_most={self.rounds_at_most}"
+            )
+        return self
+
+    @property
+    def most_rounds(self) -> int:
+        """The rounds that a trial takes if its interval stays wide."""
+        return self.rounds_at_most or self.rounds
+
+    @field_validator("engines")
+    @classmethod
+    def _known_settings(cls, engines: Mapping[str, EngineConfig]) -> Mapping[str, EngineConfig]:
+        for name, settings in engines.items():
+            for key, values in settings.items():
+                for value in values:
+                    threads = {"threads": 1} if value == AUTO or key != "threads" else {}
+                    check_settings(name, {key: value} | threads)
+        return engines
+
+
+def experiment(config: DictConfig) -> Experiment:
+    """The experiment that a composed config describes.
+
+    Raises:
+        UsageError: A value is missing, unknown, of the wrong type or out of its limits; the
+            message names it by the name that a command line would use.
+    """
+    if OmegaConf.is_missing(config, "name"):
+        raise UsageError("no experiment is named", "name one, such as +experiment=sweep")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        raise UsageError(
+            f"{error.full_key} refers to what is not there: {str(error).splitlines()[0]}",
+            r"`${name}` refers to a setting; where the text itself is meant, write `\${name}`",
+        ) from error
+    except MissingMandatoryValue as error:
+        raise UsageError(f"{error.full_key} is not set", f"set it: {error.full_key}=...") from error
+    except OmegaConfBaseException as error:
+        raise UsageError(
+            f"the experiment is not complete: {error}".strip(),
+            "set the missing value in the experiment's file or on the command line",
+        ) from error
+    try:
+        return Experiment.model_validate(plain)
+    except ValidationError as error:
+        told = "; ".join(_told(each) for each in error.errors())
+        raise UsageError(told, "`odllm run --cfg job` shows the whole config") from error
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    msg = nearest(str(error["input"]), known) if known else error["msg"]
+    return f"{place}={error['input']!r}: {msg}"

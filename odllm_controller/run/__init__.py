@@ -1,0 +1,1 @@
+"""A run: what devices are asked, what comes back, how it is recorded."""

@@ -1,0 +1,58 @@
+"""The published architectures: their sizes, and how llama.cpp knows them."""
+
+import math
+
+import pytest
+
+from odllm_agent.formats.architecture import ARCHITECTURES, ROPE_FACTORS, rope_factors
+
+# Weights and tensors of the published models as GGUF files, as llama-bench and the loader tell
+# them; Llama 3.1 and 3.2 have their rotary factors beside the weights of the model card.
+PUBLISHED = {
+    "qwen2.5-0.5B": (494_032_768, 290),
+    "qwen2.5-1.5B": (1_543_714_304, 338),
+    "qwen2.5-3B": (3_085_938_688, 434),
+    "qwen2.5-7B": (7_615_616_512, 339),
+    "qwen2.5-14B": (14_770_033_664, 579),
+    "llama-3.2-1B": (1_235_814_400 + 32, 147),
+    "llama-3.2-3B": (3_212_749_824 + 64, 255),
+    "llama-3.1-8B": (8_030_261_248 + 64, 292),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_has_the_weights_of_the_published_model(name: str) -> None:
+    architecture = ARCHITECTURES[name]
+    shapes = dict(architecture.tensor_shapes())
+    assert (architecture.n_weights, len(shapes)) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_heads_divide_the_width_and_share_their_keys_evenly(name: str) -> None:
+    architecture = ARCHITECTURES[name]
+    assert architecture.head_width * architecture.heads == architecture.width
+    assert architecture.heads % architecture.kv_heads == 0
+    assert architecture.head_width in {64, 128}
+
+
+def test_only_llama_slows_its_rotary_frequencies_down() -> None:
+    slowed = {
+        name for name, each in ARCHITECTURES.items() if ROPE_FACTORS in dict(each.tensor_shapes())
+    }
+    assert slowed == {"llama-3.2-1B", "llama-3.2-3B", "llama-3.1-8B"}
+
+
+@pytest.mark.parametrize("name", ["llama-3.2-1B", "llama-3.2-3B", "llama-3.1-8B"])
+def test_rotary_factors_follow_the_published_rule(name: str) -> None:
+    architecture = ARCHITECTURES[name]
+    width, factor = architecture.head_width, architecture.family.rope_factor
+    expected = []
+    for place in range(width // 2):
+        wavelength = 2 * math.pi * 500_000.0 ** (2 * place / width)
+        smooth = (8192 / wavelength - 1) / (4 - 1)
+        between = 1 / ((1 - smooth) / factor + smooth)
+        expected.append(1 if wavelength < 2048 else factor if wavelength > 8192 else between)
+    found = rope_factors(architecture)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert (found[0], found[-1]) == (1, factor)
+    assert len({*found} - {1, factor}) > 2
