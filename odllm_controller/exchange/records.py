@@ -151,8 +151,9 @@ class _Reader:
         """SQL up to the end of the statement, or to the next one if this one has none."""
         number, statement = self._number, ""
         for n_lines in range(bench_sql.MOST_LINES):
-            line = self._whole_line()
-            if n_lines and bench_sql.BEGINNING.match(line):
+            # What is between quotes is as it is; elsewhere SQLite takes a return for a space.
+            line = self._raw_line() if n_lines else self._raw_line().lstrip("\ufeff")
+            if n_lines and bench_sql.BEGINNING.match(line.lstrip("\ufeff")):
                 # llama-bench does not double a quote inside a value, and what follows would be
                 # lost too.
                 break

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from odllm_agent.offline.logbook import Damage
@@ -125,6 +125,8 @@ def test_any_text_gives_rows_or_damage(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+@example("\r\n")
+@example("a\n\ufeffb\r\n")
 def test_any_quoted_value_comes_back(value: str) -> None:
     literal = value.replace("'", "''")
     found = list(sql_rows(f"{TABLE}INSERT INTO test (a) VALUES ('{literal}');"))
