@@ -22,6 +22,7 @@ from odllm_agent.contract import (
     from_plain,
 )
 from odllm_agent.errors import UsageError
+from odllm_agent.files.json_fields import once
 
 FORMAT = 2
 """What files of assignments and of results are like; a change of any type in them raises it."""
@@ -128,7 +129,7 @@ def read(path: Path) -> tuple[Assignment, str]:
     """
     try:
         content = path.read_bytes()
-        plain = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_once)
+        plain = json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=once)
         if not isinstance(plain, dict):
             raise TypeError("it holds no JSON object")
         refuse_other_format(plain, path)
@@ -143,15 +144,6 @@ def read(path: Path) -> tuple[Assignment, str]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON's")
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it has the field {twice!r} twice")
-    return content
 
 
 def _refuse_impossible(found: Assignment) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from odllm_agent.errors import DataMissing, UsageError
 from odllm_agent.files import text_file
+from odllm_agent.files.json_fields import Twice, once
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import ladder
 
@@ -196,18 +197,11 @@ def _list(text: str) -> list[object] | None:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=once, parse_constant=_no_number)
+    except Twice as error:
+        raise _Wrong(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise _Wrong(f"it is no JSON ({error}){_likely(text)}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Wrong(f"it has the field {twice!r} twice")
-    return content
 
 
 def _no_number(name: str) -> float:
