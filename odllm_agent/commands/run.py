@@ -16,7 +16,7 @@ from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, Mode
 from odllm_agent.doctor import device
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
-from odllm_agent.files.folders import STATE_VARIABLE, state_root
+from odllm_agent.files.folders import state_error, state_root
 from odllm_agent.files.lock import Claim
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache
@@ -97,10 +97,7 @@ def _claimed() -> Claim:
     try:
         taken = claim.take()
     except OSError as error:
-        raise UsageError(
-            f"the agent's state folder {state_root()} cannot be used: {error.strerror}",
-            f"set {STATE_VARIABLE} to a folder that can be written to",
-        ) from error
+        raise state_error(state_root(), error) from error
     if not taken:
         raise DispatchError(
             f"{claim.holder} measures on this device",

@@ -51,17 +51,23 @@ def builds_root() -> Path:
     return root.absolute()
 
 
-def why_no_state(folder: Path, error: OSError) -> str:
-    """Why an agent's state cannot be kept, and what to do about it, in one line.
+def state_error(folder: Path, error: OSError) -> UsageError:
+    """The error that tells why an agent's state cannot be kept.
 
     Args:
         folder: The folder of it that cannot be used.
         error: What the system says.
     """
-    return (
-        f"{folder} cannot be used: {error.strerror or error}; "
-        f"set {STATE_VARIABLE} to a folder that can be written to"
+    return UsageError(
+        f"the agent's state folder {folder} cannot be used: {error.strerror or error}",
+        f"set {STATE_VARIABLE} to a folder that can be written to",
     )
+
+
+def why_no_state(folder: Path, error: OSError) -> str:
+    """The same with what to do about it in one line, where a message has to have both."""
+    told = state_error(folder, error)
+    return f"{told.message}; {told.remedy}"
 
 
 def write_error(folder: Path, error: OSError, at_least_bytes: int) -> DiskFull | UsageError:

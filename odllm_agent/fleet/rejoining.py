@@ -16,8 +16,8 @@ from tenacity import (
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import Event, EventKind
-from odllm_agent.errors import DispatchError, JoinRefused, UsageError
-from odllm_agent.files.folders import STATE_VARIABLE
+from odllm_agent.errors import DispatchError, JoinRefused
+from odllm_agent.files.folders import state_error
 from odllm_agent.files.lock import Claim
 from odllm_agent.fleet.handshake import knock
 from odllm_agent.fleet.membership import Membership
@@ -82,10 +82,7 @@ class Supervisor:
         try:
             taken = claim.take()
         except OSError as error:
-            raise UsageError(
-                f"the agent's folder {self._folder} cannot be used: {error}",
-                f"set {STATE_VARIABLE} to a folder that can be written to",
-            ) from error
+            raise state_error(self._folder, error) from error
         if not taken:
             raise JoinRefused(
                 f"this device has joined a fleet already, by {claim.holder}",
