@@ -31,8 +31,7 @@ class FileKind:
     remedy: str
 
 
-# By bytes and where they stand; the first that is there counts.
-_MARKS: Sequence[tuple[int, bytes, FileKind]] = (
+PACKINGS: Sequence[tuple[int, bytes, FileKind]] = (
     (0, b"\x1f\x8b", FileKind("packed with gzip", "unpack it with `gunzip`")),
     (0, b"\x28\xb5\x2f\xfd", FileKind("packed with zstd", "unpack it with `unzstd`")),
     (0, b"\xfd7zXZ\0", FileKind("packed with xz", "unpack it with `unxz`")),
@@ -41,6 +40,12 @@ _MARKS: Sequence[tuple[int, bytes, FileKind]] = (
     (0, b"7z\xbc\xaf\x27\x1c", FileKind("a 7z archive", "unpack it with `7z x`")),
     (0, b"Rar!\x1a\x07", FileKind("a RAR archive", "unpack it with `unrar x`")),
     (_TAR_AT, b"ustar", FileKind("a tar archive", "unpack it with `tar -xf`")),
+)
+"""What anything may be packed in, by bytes and where they stand."""
+
+# The first that is there counts.
+_MARKS: Sequence[tuple[int, bytes, FileKind]] = (
+    *PACKINGS,
     (0, b"PK\x05\x06", FileKind("an empty zip archive", _AGAIN)),
     (0, b"\x89HDF\r\n\x1a\n", FileKind("an HDF5 file, as of Keras", _CONVERT)),
     (0, b"\x93NUMPY", FileKind("an array of NumPy", "name the model's GGUF file")),

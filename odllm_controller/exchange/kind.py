@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 from typing import get_args
 
+from odllm_agent.formats.file_kind import PACKINGS, FileKind
 from odllm_agent.offline.logbook import Entry
 
 HEAD_BYTES = 1 << 18
@@ -23,32 +24,34 @@ class Kind(StrEnum):
 
 
 # What holds records at best within it, by the bytes at a place, and how to get at them.
-_PACKED = (
-    (0, b"\x1f\x8b", "packed with gzip", "unpack it with `gunzip`"),
-    (0, b"\x28\xb5\x2f\xfd", "packed with zstd", "unpack it with `unzstd`"),
-    (0, b"\xfd7zXZ\0", "packed with xz", "unpack it with `unxz`"),
-    (0, b"BZh", "packed with bzip2", "unpack it with `bunzip2`"),
-    (0, b"PK\x03\x04", "a zip archive, as of a spreadsheet", "unpack it, or save it as CSV"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with `7z x`"),
+_NO_RECORDS = (
+    *PACKINGS,
+    (
+        0,
+        b"PK\x03\x04",
+        FileKind("a zip archive, as of a spreadsheet", "unpack it, or save it as CSV"),
+    ),
     (
         0,
         b"SQLite format 3\0",
-        "a database of SQLite",
-        "write its table with `sqlite3 -csv -header`",
+        FileKind("a database of SQLite", "write its table with `sqlite3 -csv -header`"),
     ),
-    (8, b"DUCK", "a database of DuckDB", "a store of ODLLM writes its results with `odllm export`"),
-    (0, b"%PDF", "a PDF document", "import what it was made of"),
+    (
+        8,
+        b"DUCK",
+        FileKind("a database of DuckDB", "a store of ODLLM writes its results with `odllm export`"),
+    ),
+    (0, b"%PDF", FileKind("a PDF document", "import what it was made of")),
 )
 
 
-def packing_of(head: bytes) -> tuple[str, str] | None:
+def packing_of(head: bytes) -> FileKind | None:
     """What a file is that holds no records as it is, and what to do about it.
 
     Args:
         head: Its first bytes.
     """
-    told = ((what, how) for at, mark, what, how in _PACKED if head.startswith(mark, at))
-    return next(told, None)
+    return next((kind for at, mark, kind in _NO_RECORDS if head.startswith(mark, at)), None)
 
 
 def kind_of(head: bytes) -> Kind:

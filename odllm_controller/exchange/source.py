@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[ImportSource]:
         # A pipe can be read only once, and has no size until then.
         file: BinaryIO = raw if is_file else io.BytesIO(_whole(raw, path))
         if packing := packing_of(_head(file, path)):
-            raise UsageError(f"{path} is {packing[0]}", packing[1])
+            raise UsageError(f"{path} is {packing.what}", packing.remedy)
         file = _in_utf_8(file, path)
         yield ImportSource(path, _name(path, is_file), kind_of(_head(file, path)), file)
 
