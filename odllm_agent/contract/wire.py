@@ -1,6 +1,7 @@
 """How values turn into JSON and back."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -80,16 +81,21 @@ def _dataclass(kind: type, value: Mapping[str, object]) -> object:
     unknown = value.keys() - hints.keys()
     if unknown:
         raise TypeError(f"{kind.__name__} has no field {min(unknown)!r:.80}")
-    missing = [each.name for each in dataclasses.fields(kind) if _is_needed(each)]
-    for name in missing:
-        if name not in value:
-            raise TypeError(f"the field {name!r} of {kind.__name__} is missing")
+    missing = next((name for name in _needed(kind) if name not in value), None)
+    if missing:
+        raise TypeError(f"the field {missing!r} of {kind.__name__} is missing")
     return kind(**{name: _typed(hints[name], item) for name, item in value.items()})
 
 
-def _is_needed(field: dataclasses.Field[object]) -> bool:
+@functools.cache
+def _needed(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that have no value by default."""
     nothing = dataclasses.MISSING
-    return field.init and field.default is nothing and field.default_factory is nothing
+    return tuple(
+        each.name
+        for each in dataclasses.fields(kind)
+        if each.init and each.default is nothing and each.default_factory is nothing
+    )
 
 
 def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:
