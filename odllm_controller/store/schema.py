@@ -19,29 +19,18 @@ from odllm_controller.store.scripts import script
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 
 
-def _first(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(script("migrations/1_tables.sql"))
+def _of_script(name: str) -> Migration:
+    def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(script(f"migrations/{name}.sql"))
 
-
-def _builds(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(script("migrations/3_builds.sql"))
-
-
-def _quota(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(script("migrations/2_quota.sql"))
-
-
-def _context(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(script("migrations/4_context.sql"))
-
-
-def _seed(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(script("migrations/5_seed.sql"))
+    return migrate
 
 
 # Released migrations never change: a file's version is the number of them that it went through.
 # Views that change alone need one too, which does nothing.
-MIGRATIONS: tuple[Migration, ...] = (_first, _quota, _builds, _context, _seed)
+MIGRATIONS: tuple[Migration, ...] = tuple(
+    map(_of_script, ("1_tables", "2_quota", "3_builds", "4_context", "5_seed"))
+)
 
 
 def migrate(
