@@ -31,14 +31,20 @@ class Ask(Generic[Answer]):
         cls,
         method: Callable[Concatenate[Any, Takes], Answer],
         *arguments: Takes.args,
-        **_: Takes.kwargs,
+        **named: Takes.kwargs,
     ) -> "Ask[Answer]":
         """A method of a protocol, with its arguments in their order.
 
         Args:
             method: Such as `AgentApi.prepare`.
             arguments: What it takes.
+            named: Nothing: what is asked goes over the wire by its place.
+
+        Raises:
+            TypeError: An argument is named.
         """
+        if named:
+            raise TypeError(f"{method.__name__} is asked by place, and {', '.join(named)} is named")
         return Ask(method.__name__, arguments)
 
     @classmethod
