@@ -93,7 +93,7 @@ def run(
             verbose.print_bounds(console, experiment.store.path, recorder.run_id)
     except StoreHeld as held:
         # Everything is stored, and the store's holder is no fault of the run.
-        console.print(f"note: no table: {held.message}", style="yellow", markup=False)
+        _note(console, f"no table: {held.message}")
     return _farewell(experiment, recorder, console)
 
 

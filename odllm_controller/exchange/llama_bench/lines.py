@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 from odllm_agent.clock import NS_PER_S
 from odllm_agent.contract import DeviceKind
 from odllm_controller.exchange.llama_bench.record import (
-    BUILD,
     ENGINE,
     FLASH_ATTENTION,
     OWN,
@@ -82,7 +81,7 @@ def _build(row: Row) -> Row:
     return {
         "build_commit": found["commit"] if found else None,
         "build_number": int(found["number"]) if found and found["number"] else None,
-        BUILD: row.get("engine_build"),
+        **{name: row.get(name) for name in OWN},
         # Tools tell machines apart by this alone.
         "cpu_info": row["device"] if is_machine else f"{row['device']} ({row['device_kind']})",
         "gpu_info": "",
@@ -94,7 +93,6 @@ def _model(row: Row) -> Row:
     return {
         "model_filename": f"{row['model']}-{type_}.gguf" if type_ else f"{row['model']}.gguf",
         "model_type": f"{row['model']} {type_ or ''}".strip(),
-        **{name: row.get(name) for name in OWN if name != BUILD},
         "model_size": round(bits * n_weights / 8) if bits and n_weights else None,
         "model_n_params": n_weights,
     }
