@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from odllm_agent.terminal import ending
+from tests.ray_modules import spoilt
 
 # How fast a shared machine makes up examples says nothing about the code.
 settings.register_profile("odllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +29,14 @@ def pytest_collection_finish() -> None:
     """Ray reads its environment as it is imported, and a test module has set none by then."""
     if "ray" in sys.modules:
         raise pytest.UsageError("a test module imports Ray, which spoils it for every test of it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """What a test has imported stays for those after it, whichever they are."""
+    yield
+    if spoilt():
+        pytest.fail("this test imports Ray otherwise than tests.ray_modules and a fleet do")
 
 
 @pytest.fixture(autouse=True)

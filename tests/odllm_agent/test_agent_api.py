@@ -1,6 +1,5 @@
 """Whoever answers a controller has each method of its protocol, with the same arguments."""
 
-import importlib
 import inspect
 from collections.abc import Iterator
 
@@ -9,6 +8,7 @@ import pytest
 from odllm_agent.contract import AgentApi, ModelCacheApi
 from odllm_agent.simulation.agent import SimulatedAgent
 from tests.odllm_controller.world import FakeAgent
+from tests.ray_modules import imported
 
 SIMULATED: type[AgentApi] = SimulatedAgent
 
@@ -39,6 +39,5 @@ def test_the_device_that_tests_of_runs_lose_answers_as_many_arguments(name: str)
 @pytest.mark.ray
 @pytest.mark.parametrize(("name", "takes"), [*methods(AgentApi), *methods(ModelCacheApi)])
 def test_the_actor_of_a_device_answers_all_that_is_asked(name: str, takes: list[str]) -> None:
-    # Ray reads its environment as it is imported.
-    actor = importlib.import_module("odllm_agent.fleet.actor").AgentActor
+    actor = imported("odllm_agent.fleet.actor").AgentActor
     assert taken_by(actor.__ray_metadata__.modified_class, name) == takes

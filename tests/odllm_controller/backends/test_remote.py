@@ -1,12 +1,12 @@
 """What is told of an agent that does not answer as it should."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from odllm_agent.errors import DispatchError, UsageError
+from tests.ray_modules import imported
 
 pytestmark = pytest.mark.ray
 
@@ -46,8 +46,7 @@ def failed(cause: Exception) -> Callable[[Any], Exception]:
 def test_what_failed_is_told_and_not_rays_words_round_it(
     monkeypatch: pytest.MonkeyPatch, error: Callable[[Any], Exception], message: str, remedy: str
 ) -> None:
-    # Ray reads its environment as it is imported.
-    ray, remote = map(importlib.import_module, ("ray", "odllm_controller.backends.remote"))
+    ray, remote = map(imported, ("ray", "odllm_controller.backends.remote"))
 
     def refuse(*_: object, **__: object) -> None:
         raise error(ray.exceptions)
