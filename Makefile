@@ -7,13 +7,14 @@ STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: unusable help sweep explore test check bench fuzz chaos machines lock clean
+.PHONY: unusable help sweep explore test check docs bench fuzz chaos machines lock clean
 
 help:
 	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
 	@echo "make explore   open the explorer on what was measured (STORE=path)"
 	@echo "make test      run the tests"
 	@echo "make check     linter, formatter, types, layers"
+	@echo "make docs      write what docs/results.md says of the metrics anew"
 	@echo "make bench     compare with llama-bench, built from the same source"
 	@echo "make fuzz      10,000 mutated model files, as many of llama-bench, 2,000 of questions and 2,000 machines with"
 	@echo "               spoilt sensors, read by all that reads them"
@@ -49,6 +50,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/python -m odllm_controller.metrics.documentation docs/results.md
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics.metrics import Basis, Metric, brief
 from odllm_controller.analysis.queries.results import Row
+from odllm_controller.metrics import Basis, Metric, brief
 
 
 def caption(results: pd.DataFrame, metric: Metric) -> str:

@@ -7,12 +7,12 @@ import altair as alt
 import pandas as pd
 
 from app.drawing.symbols import Symbol, colours, points
-from odllm_controller.analysis.metrics.families import is_quantized
-from odllm_controller.analysis.metrics.metrics import Group, Metric
+from odllm_controller.analysis.matching.families import is_quantized
 from odllm_controller.analysis.queries.origins import FigureOrigin, origins
 from odllm_controller.analysis.queries.published import Published
 from odllm_controller.analysis.scaling.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.scaling.fits import Fit
+from odllm_controller.metrics import Group, Metric
 
 HEIGHT = 280
 _MB = 1e6

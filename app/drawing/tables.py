@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from odllm_controller.analysis.metrics.metrics import METRICS
+from odllm_controller.metrics import METRICS
 
 _SUBJECT = {
     "device": "Device",

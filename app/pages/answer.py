@@ -22,13 +22,13 @@ from odllm_controller.analysis.advice import kpi, limits, objective, rerun, word
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.choice import Choice
 from odllm_controller.analysis.advice.limits import Limit
-from odllm_controller.analysis.advice.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.advice.objective import QUALITY, Objective
 from odllm_controller.analysis.advice.rerun import RunRequest
-from odllm_controller.analysis.metrics.metrics import METRICS, TASK, Group, Metric, metric
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.origins import of_kind
 from odllm_controller.analysis.queries.tasks import tasks, with_errors
+from odllm_controller.metrics import ALIASES, METRICS, TASK, Group, Metric, metric
 
 _REASON = 300
 _TOP = 5

@@ -19,9 +19,9 @@ from app.view.empty import show_nothing_measured
 from app.view.loading import Stamp
 from app.view.view import View
 from odllm_controller.analysis.matching.cells import Cell, cells, shared_devices
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric
-from odllm_controller.analysis.metrics.tables import table
 from odllm_controller.analysis.queries import hardware, results
+from odllm_controller.analysis.queries.findings import table
+from odllm_controller.metrics import METRICS, Metric
 
 _HARDWARE = {
     "device": "Device",

@@ -19,10 +19,10 @@ from app.view.loading import Stamp
 from app.view.view import View
 from odllm_controller.analysis.claims.phases import phase_powers
 from odllm_controller.analysis.matching.chart_groups import panels
-from odllm_controller.analysis.metrics.metrics import brief, metric
-from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.queries import hardware
 from odllm_controller.analysis.queries.origins import origins
+from odllm_controller.analysis.statistics.standing import Standing
+from odllm_controller.metrics import brief, metric
 
 _PREFILL, _DECODE = metric("prefill_w"), metric("decode_w")
 _PER_TOKEN = (

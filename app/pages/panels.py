@@ -12,10 +12,10 @@ from app.drawing.escaping import plain
 from app.drawing.figure import Figure, show
 from app.view.view import View
 from odllm_controller.analysis.matching.chart_groups import panels
-from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.queries.published import published
 from odllm_controller.analysis.scaling.curves import QUANTIZED_TYPES, Against
 from odllm_controller.analysis.scaling.fits import Fit, fits
+from odllm_controller.metrics import Metric
 
 # More charts than these on one page make it slow, and nobody compares them.
 _MOST_ROWS = 12

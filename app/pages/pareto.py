@@ -17,9 +17,9 @@ from app.pages.panels import show_in_pairs
 from app.view.empty import show_nothing_measured
 from app.view.view import View
 from odllm_controller.analysis.advice.pareto import Dominance, ParetoPlace, front
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric
-from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.findings import table
 from odllm_controller.analysis.queries.origins import origins
+from odllm_controller.metrics import METRICS, Metric
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 

@@ -18,11 +18,11 @@ from odllm_controller.analysis.claims.claims import verdicts
 from odllm_controller.analysis.claims.pairwise import QUALITIES, Advantage, advantages
 from odllm_controller.analysis.claims.threshold import CLAIMED_BPW, Threshold, thresholds
 from odllm_controller.analysis.claims.verdict import Verdict
-from odllm_controller.analysis.metrics.metrics import metric
-from odllm_controller.analysis.metrics.standing import Standing
-from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.findings import table
 from odllm_controller.analysis.queries.origins import origins
 from odllm_controller.analysis.scaling.curves import Against
+from odllm_controller.analysis.statistics.standing import Standing
+from odllm_controller.metrics import metric
 
 _LONGEST = 2000
 _ROOM_BPW = 0.3

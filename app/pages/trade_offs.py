@@ -10,12 +10,12 @@ from app.drawing.tables import show_failed, show_held, show_results, show_skippe
 from app.pages.panels import show_metrics
 from app.view.empty import show_nothing_measured
 from app.view.view import View
-from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
-from odllm_controller.analysis.metrics.tables import table
 from odllm_controller.analysis.queries import results
+from odllm_controller.analysis.queries.findings import table
 from odllm_controller.analysis.queries.published import published
 from odllm_controller.analysis.scaling.curves import Against
 from odllm_controller.analysis.scaling.fits import Fit, fits
+from odllm_controller.metrics import METRICS, Group, Metric
 
 
 class _Along(StrEnum):

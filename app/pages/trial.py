@@ -14,10 +14,10 @@ from app.drawing.figure import Figure, show
 from app.drawing.tables import show_table
 from app.view.loading import Stamp
 from app.view.view import View
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric, brief, figure
 from odllm_controller.analysis.queries import detail
 from odllm_controller.analysis.queries.detail import Detail
 from odllm_controller.analysis.queries.results import Row, build_label, records
+from odllm_controller.metrics import METRICS, Metric, brief, figure
 
 _KEY = "trial"
 _HEADLINE = ("decode_tok_s", "prefill_tok_s", "ttft_s", "peak_rss_bytes", "perplexity")

@@ -11,7 +11,7 @@ from odllm_controller.analysis.advice import objective, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.objective import QUALITY, Objective
 from odllm_controller.analysis.claims.claims import verdicts
-from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.metrics import metric
 
 _SPEED = "speed"
 

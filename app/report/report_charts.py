@@ -13,23 +13,10 @@ from app.drawing.symbols import Symbol
 from app.report.inline import inline
 from app.report.table import WordTable, listed
 from odllm_controller.analysis.matching.chart_groups import panels
-from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
 from odllm_controller.analysis.scaling.curves import Against
 from odllm_controller.analysis.scaling.fits import fits
+from odllm_controller.metrics import METRICS, Group, Metric
 
-# What a reader wants first of each group; the table of all figures has the rest.
-_DRAWN = frozenset(
-    {
-        "decode_tok_s",
-        "prefill_tok_s",
-        "ttft_s",
-        "peak_rss_bytes",
-        "perplexity",
-        "accuracy",
-        "decode_j_per_token",
-        "mean_w",
-    }
-)
 _WIDTH = 420
 # Of a fleet of hundreds a page of charts would be as long as a book.
 _MOST_PANELS = 12
@@ -76,7 +63,7 @@ def drawings(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Iterator[Dr
     """
     places = count(1)
     for group in Group if len(measured) else ():
-        metrics = [each for each in METRICS if each.group is group and each.name in _DRAWN]
+        metrics = [each for each in METRICS if each.group is group and each.in_report]
         drawn = [
             drawing
             for metric in metrics

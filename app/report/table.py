@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric, figure
 from odllm_controller.analysis.queries.results import Row, failed, held, records, skipped
+from odllm_controller.metrics import METRICS, Metric, figure
 
 _SUBJECT = {
     "device": "Device",

@@ -22,12 +22,11 @@ from odllm_controller.analysis.claims import drift
 from odllm_controller.analysis.claims.drift import Drift, DriftVerdict
 from odllm_controller.analysis.compare import comparison
 from odllm_controller.analysis.compare.comparison import Comparison
-from odllm_controller.analysis.metrics import metrics
-from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.analysis.scaling.curves import PREFILL_TOKEN
 from odllm_controller.analysis.scaling.fits import Fit, fits
+from odllm_controller.metrics import RUN_TABLE, Group, Metric, brief, metric
 
 MISSING = "–"
 """What stands where there is no value."""
@@ -119,7 +118,7 @@ def print_results(console: Console, path: Path, run: str) -> None:
     for each in drift.load(path, run):
         console.print(drift_line(each), highlight=False)
     _print_comparisons(console, comparison.load(path, found))
-    _print_fits(console, fits(found, (PREFILL_TOKEN, metrics.metric("tpot_s"))))
+    _print_fits(console, fits(found, (PREFILL_TOKEN, metric("tpot_s"))))
 
 
 def drift_line(found: Drift) -> str:
@@ -284,54 +283,51 @@ def significant(value: float) -> str:
     return f"{value:,.{max(0, _DIGITS - before)}f}"
 
 
-def _metric(heading: str, name: str, digits: int) -> Column:
-    """A metric's median, in the unit that it is shown in everywhere."""
-    metric = metrics.metric(name)
-    return number(f"{heading} {metric.unit}".strip(), name, digits, metric.per_unit)
+def _metric(of: Metric) -> Column:
+    """A metric's figure, in the unit that it is shown in everywhere."""
+    if of.group is Group.ENERGY:
+        return _energy(of)
+    if of.group is Group.SPEED:
+        return _with_interval(of)
+    heading = f"{of.heading} {of.unit}".strip()
+    column = number(heading, of.name, of.decimals, of.per_unit)
+    return dataclasses.replace(column, figure=of.group is Group.QUALITY)
 
 
-def _quality(heading: str, name: str, digits: int) -> Column:
-    """A score, left out where nothing has one."""
-    return dataclasses.replace(_metric(heading, name, digits), figure=True)
-
-
-def _with_interval(heading: str, name: str) -> Column:
-    metric = metrics.metric(name)
+def _with_interval(of: Metric) -> Column:
 
     def cell(row: Row) -> str:
-        if pd.isna(row[name]):
+        if pd.isna(row[of.name]):
             return MISSING
-        low, high = row[metric.low], row[metric.high]
-        interval = "" if pd.isna(low) else f" [{_shown(low, metric)}, {_shown(high, metric)}]"
-        return _shown(row[name], metric) + interval
+        low, high = row[of.low], row[of.high]
+        interval = "" if pd.isna(low) else f" [{_shown(low, of)}, {_shown(high, of)}]"
+        return _shown(row[of.name], of) + interval
 
-    return Column(f"{heading} {metric.unit} [95 %]", cell)
-
-
-def _shown(value: float, metric: Metric) -> str:
-    return f"{value / metric.per_unit:,.0f}"
+    return Column(f"{of.heading} {of.unit} [95 %]", cell)
 
 
-def _energy(heading: str, name: str, *, method: bool = False) -> Column:
+def _shown(value: float, of: Metric) -> str:
+    return f"{value / of.per_unit:,.0f}"
+
+
+def _energy(of: Metric) -> Column:
     """An energy or power, with how far off its sensor may be where that is known.
 
-    Args:
-        heading: What stands above it, without its unit.
-        name: The metric's name.
-        method: Whether the method stands where there is no figure; the reason stands below.
+    In the column that says most, the method stands where there is no figure; the reason is told
+    below the table.
     """
-    metric = metrics.metric(name)
-    unit = f"{metric.unit}/tok" if name.endswith("_per_token") else metric.unit
+    unit = f"{of.unit}/tok" if of.name.endswith("_per_token") else of.unit
+    tells_method = of.alias == "energy"
 
     def cell(row: Row) -> str:
-        value, off_by = row[name], row.get(metric.uncertainty)
+        value, off_by = row[of.name], row.get(of.uncertainty)
         if pd.isna(value):
-            told = method and not pd.isna(row["energy_method"])
+            told = tells_method and not pd.isna(row["energy_method"])
             return str(row["energy_method"]) if told else MISSING
-        margin = "" if pd.isna(off_by) else f" ±{off_by / metric.per_unit:.1g}"
-        return f"{metrics.brief(value / metric.per_unit)}{margin}"
+        margin = "" if pd.isna(off_by) else f" ±{off_by / of.per_unit:.1g}"
+        return f"{brief(value / of.per_unit)}{margin}"
 
-    return Column(f"{heading} {unit}", cell, figure=True)
+    return Column(f"{of.heading} {unit}", cell, figure=True)
 
 
 def ratio_column(heading: str, name: str, *, optional: bool = False) -> Column:
@@ -366,18 +362,7 @@ _COLUMNS = (
     Column("context", context_cell, text=True, figure=True),
     number("BPW", "file_bpw", 2),
     number("file MB", "file_bytes", 1, _MB),
-    _metric("TTFT", "ttft_s", 2),
-    _with_interval("prefill", "prefill_tok_s"),
-    _with_interval("decode", "decode_tok_s"),
-    _metric("peak", "peak_rss_bytes", 0),
-    _quality("perplexity", "perplexity", 3),
-    _quality("KLD", "kld", 2),
-    _quality("accuracy", "accuracy", 1),
-    _energy("load", "load_j"),
-    _energy("prefill", "prefill_j_per_token"),
-    _energy("decode", "decode_j_per_token", method=True),
-    _energy("prefill", "prefill_w"),
-    _energy("decode", "decode_w"),
+    *(_metric(metric(name)) for name in RUN_TABLE),
 )
 
 _COMPARISON_COLUMNS = (

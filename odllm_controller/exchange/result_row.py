@@ -1,7 +1,6 @@
 """A row of the view `results` as another store exported it, checked before it is taken."""
 
 import json
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias
@@ -19,18 +18,25 @@ from pydantic import (
 from odllm_agent.contract import DeviceKind, to_json
 from odllm_controller.analysis.queries.results import STATUSES
 from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
+from odllm_controller.metrics import Values, of_column
 
 _OWN = "odllm"
 _NEEDED = ("device", "model", "status", "repeats", "rounds")
 _SIZES = ("prompt_tokens", "output_tokens", "depth_tokens")
-# What has a logarithm or is divided by.
-_POSITIVE = ("_tok_s", "ttft_s", "tpot_s", "_bpw")
-# What is a difference, or an estimate that may fall short of 0.
-_ANY_SIGN = re.compile(r"delta_p|kld|\w+_net_j(_per_token)?")
-_END = re.compile(r"_(low|high|mean)$")
 _NUMBERS = frozenset({"DOUBLE", "BIGINT", "INTEGER"})
-_AT_LEAST_ONE = frozenset({"threads"})
-_FRACTIONS = frozenset({"accuracy", "top1_agreement"})
+_BOUNDS: Mapping[Values, Any] = {
+    Values.POSITIVE: Field(gt=0),
+    Values.NOT_NEGATIVE: Field(ge=0),
+    Values.FRACTION: Field(ge=0, le=1),
+    Values.ANY: Field(),
+}
+# Of the numbers that are no metrics, those that may not be 0, and one that is a difference.
+_BOUNDS_OF = {
+    "file_bpw": _BOUNDS[Values.POSITIVE],
+    "runtime_bpw": _BOUNDS[Values.POSITIVE],
+    "threads": Field(ge=1),
+    "load_net_j": _BOUNDS[Values.ANY],
+}
 _NAMES = frozenset({"device", "model"})
 
 Types: TypeAlias = Mapping[str, str]
@@ -97,13 +103,10 @@ def _field(name: str, duckdb_type: str) -> tuple[Any, Any]:
 
 
 def _bound(name: str) -> Any:
-    """What a number of this name cannot be less than."""
-    figure = _END.sub("", name)
-    if figure.endswith(_POSITIVE):
-        return Field(gt=0)
-    if _ANY_SIGN.fullmatch(figure):
-        return Field()
-    return Field(ge=1 if name in _AT_LEAST_ONE else 0, le=1 if figure in _FRACTIONS else None)
+    """What a number of this name cannot be less or more than."""
+    found = of_column(name)
+    values = found.values if found else Values.NOT_NEGATIVE
+    return _BOUNDS_OF.get(name, _BOUNDS[values])
 
 
 def _check(row: Row) -> None:

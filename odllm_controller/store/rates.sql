@@ -148,9 +148,7 @@ CREATE MACRO samples_of(trial_ids) AS TABLE
 UNPIVOT (
     SELECT
         trial_id, run_id, round_id, round, started_at,
-        ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j,
-        decode_j_per_token, prefill_w, decode_w, mean_w, prefill_j_per_token,
-        prefill_peak_w, decode_peak_w, prefill_net_j, decode_net_j, decode_net_j_per_token
+        ${rates}
     FROM rates_of(trial_ids)
 )
 ON COLUMNS (* EXCLUDE (trial_id, run_id, round_id, round, started_at))

@@ -1,17 +1,22 @@
 """The schema's version, and the steps that lead to it from any older one.
 
 Migrations change tables of raw values. Views hold no data, and summaries none of their own, so both
-are made anew after every migration: a migration need not know them, and an old one is never left on
-top of new tables.
+are made anew after every migration, and whenever the code that makes them is another one: a
+migration need not know them, and an old one is never left on top of new tables.
 """
 
+import hashlib
+import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import duckdb
 
 from odllm_agent.clock import now
 from odllm_agent.errors import StoreError
+from odllm_agent.statistics import bootstrap
+from odllm_controller.metrics import all_columns
 from odllm_controller.overrides import line
 from odllm_controller.store import summaries
 from odllm_controller.store.scripts import script
@@ -27,7 +32,6 @@ def _of_script(name: str) -> Migration:
 
 
 # Released migrations never change: a file's version is the number of them that it went through.
-# Views that change alone need one too, which does nothing.
 MIGRATIONS: tuple[Migration, ...] = tuple(
     map(_of_script, ("1_tables", "2_quota", "3_builds", "4_context", "5_seed"))
 )
@@ -56,7 +60,7 @@ def migrate(
     _refuse_newer(version, len(migrations), path)
     if version == 0:
         _refuse_foreign(connection, path)
-    if version == len(migrations):
+    if version == len(migrations) and _derived_by(connection) == _code():
         return
     _drop_views(connection)
     for number in range(version + 1, len(migrations) + 1):
@@ -65,11 +69,7 @@ def migrate(
             "INSERT INTO schema_versions (version, applied_at) VALUES (?, ?)",
             [number, now().replace(tzinfo=None)],
         )
-    connection.execute(script("rates.sql"))
-    connection.execute(script("ceilings.sql"))
-    summaries.make(connection)
-    connection.execute(script("views.sql"))
-    summaries.refresh_all(connection)
+    _derive(connection)
 
 
 def check_current(
@@ -91,6 +91,44 @@ def check_current(
             f"Run any experiment with {line.typed('store.path', str(path))}: "
             "opening it for writing updates it.",
         )
+    if _derived_by(connection) != _code():
+        raise StoreError(
+            f"the figures of the store {path} were worked out by another version of ODLLM",
+            f"Run any experiment with {line.typed('store.path', str(path))}: "
+            "opening it for writing works them out anew.",
+        )
+
+
+def _derive(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes all that is worked out from raw values, and notes which code did."""
+    _add_columns(connection)
+    connection.execute(script("rates.sql"))
+    connection.execute(script("ceilings.sql"))
+    summaries.make(connection)
+    connection.execute(script("views.sql"))
+    summaries.refresh_all(connection)
+    connection.execute("CREATE OR REPLACE TABLE derivation AS SELECT ? AS code", [_code()])
+
+
+def _add_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Gives imported figures a column for each metric that is new."""
+    for column in all_columns():
+        connection.execute(f"ALTER TABLE imported ADD COLUMN IF NOT EXISTS {column} DOUBLE")
+
+
+@cache
+def _code() -> str:
+    """What tells the code that derives figures from any other: a hash of it."""
+    texts = [script(name) for name in ("rates.sql", "ceilings.sql", "summaries.sql", "views.sql")]
+    texts += [inspect.getsource(module) for module in (summaries, bootstrap)]
+    return hashlib.sha256("\0".join((*texts, *all_columns())).encode()).hexdigest()[:16]
+
+
+def _derived_by(connection: duckdb.DuckDBPyConnection) -> str:
+    if "derivation" not in _tables(connection):
+        return ""
+    [(code,)] = connection.execute("SELECT code FROM derivation").fetchall()
+    return str(code)
 
 
 def _refuse_newer(version: int, newest: int, path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 import duckdb
 
+from odllm_controller.metrics import RATES
 from odllm_controller.store import rows
 from odllm_controller.store.insert import insert
 from odllm_controller.store.scripts import script
@@ -31,21 +32,19 @@ CREATE OR REPLACE TEMP TABLE fresh_ends (
     trial_id VARCHAR, metric VARCHAR, low DOUBLE, high DOUBLE, reason VARCHAR
 )
 """
-_SAMPLES = """
+_SAMPLES = f"""
 SELECT trial_id, metric, list(repeats) AS rounds
 FROM (
     SELECT trial_id, metric, round_id, list(value) AS repeats
     FROM (
         UNPIVOT fresh_rates
-        ON ttft_s, prefill_tok_s, decode_tok_s, tpot_s, prefill_j, decode_j, decode_j_per_token,
-            prefill_w, decode_w, mean_w, prefill_j_per_token, prefill_peak_w, decode_peak_w,
-            prefill_net_j, decode_net_j, decode_net_j_per_token
+        ON {", ".join(RATES)}
         INTO NAME metric VALUE value
     )
     GROUP BY trial_id, metric, round_id
 )
 GROUP BY trial_id, metric
-"""
+"""  # noqa: S608 - names of our own
 
 
 def make(connection: duckdb.DuckDBPyConnection) -> None:

@@ -24,12 +24,7 @@ WITH repeated AS (
         median(decode_j_per_token_uncertainty) AS decode_j_per_token_uncertainty,
         max(prefill_passes) AS prefill_passes,
         max(decode_passes) AS decode_passes,
-        median(COLUMNS([
-            'ttft_s', 'prefill_tok_s', 'decode_tok_s', 'tpot_s', 'prefill_j', 'decode_j',
-            'decode_j_per_token', 'prefill_w', 'decode_w', 'mean_w', 'prefill_j_per_token',
-            'prefill_peak_w', 'decode_peak_w', 'prefill_net_j', 'decode_net_j',
-            'decode_net_j_per_token'
-        ])),
+        median(COLUMNS([${rate_names}])),
         avg(ttft_s) AS ttft_s_mean,
         avg(prefill_tok_s) AS prefill_tok_s_mean,
         avg(decode_tok_s) AS decode_tok_s_mean,
@@ -41,12 +36,7 @@ WITH repeated AS (
 ends AS (
     FROM (
         PIVOT (SELECT trial_id, metric, low, high FROM fresh_ends)
-        ON metric IN (
-            'ttft_s', 'prefill_tok_s', 'decode_tok_s', 'tpot_s', 'prefill_j', 'decode_j',
-            'decode_j_per_token', 'prefill_w', 'decode_w', 'mean_w', 'prefill_j_per_token',
-            'prefill_peak_w', 'decode_peak_w', 'prefill_net_j', 'decode_net_j',
-            'decode_net_j_per_token'
-        )
+        ON metric IN (${rate_names})
         USING any_value(low) AS low, any_value(high) AS high
     )
 ),

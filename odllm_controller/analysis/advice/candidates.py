@@ -23,8 +23,8 @@ from odllm_controller.analysis.advice.goodness import (
 )
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.objective import Objective
-from odllm_controller.analysis.metrics.metrics import Basis, Metric
 from odllm_controller.analysis.queries.results import Row
+from odllm_controller.metrics import Basis, Metric
 
 # A chance of one half is then known to 1 %.
 _DRAWS = 2000

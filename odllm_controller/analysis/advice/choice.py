@@ -8,8 +8,8 @@ import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats
 from odllm_controller.analysis.advice.candidates import Candidates
-from odllm_controller.analysis.metrics.metrics import Metric, metric
 from odllm_controller.analysis.queries.results import Row
+from odllm_controller.metrics import Metric, metric
 
 # What is shown of every choice, where it is known, beside what was asked for.
 _SHOWN = ("decode_tok_s", "ttft_s", "peak_rss_bytes", "mean_w", "decode_j_per_token")

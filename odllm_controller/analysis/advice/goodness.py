@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.special import ndtr
 
 from odllm_agent.statistics.bootstrap import Floats
-from odllm_controller.analysis.metrics.metrics import Basis, Better, Metric
 from odllm_controller.analysis.queries.results import Z_95
+from odllm_controller.metrics import Basis, Better, Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from odllm_agent.errors import UsageError
 from odllm_agent.files.text_file import NotText, decoded
-from odllm_controller.analysis.metrics.metrics import Metric, metric
+from odllm_controller.metrics import Metric, metric
 
 FOLDER = Path(__file__).parents[3] / "conf" / "kpi"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from odllm_agent.errors import UsageError
-from odllm_controller.analysis.metrics.metrics import Better, Metric
+from odllm_controller.metrics import Better, Metric
 
 _AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 _DIGITS = 3

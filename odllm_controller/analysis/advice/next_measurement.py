@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from odllm_agent.statistics.bootstrap import Floats
 from odllm_controller.analysis.advice.candidates import Candidates, Flags
 from odllm_controller.analysis.advice.goodness import goodness
-from odllm_controller.analysis.metrics.metrics import Basis, Metric
+from odllm_controller.metrics import Basis, Metric
 
 # A change less likely than this is not worth a measurement.
 _MATTERS = 0.01

@@ -1,6 +1,5 @@
 """What somebody wants the best of: one metric, or several with weights."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +11,10 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.analysis.advice import kpi
 from odllm_controller.analysis.advice.goodness import Goodness, goodness
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric, metric
+from odllm_controller.metrics import ALIASES, METRICS, Metric, metric
 
 QUALITY = "quality"
-
-ALIASES: Mapping[str, str] = {
-    "speed": "decode_tok_s",
-    "latency": "ttft_s",
-    "memory": "peak_rss_bytes",
-    "power": "mean_w",
-    "energy": "decode_j_per_token",
-}
-"""What people call metrics; `quality` depends on what the rows have."""
+"""What people call a metric that depends on what the rows have."""
 
 # A mean over tasks says what a model can do; perplexity only how surprised it is by a text.
 _QUALITIES = ("accuracy", "perplexity")
@@ -103,7 +94,7 @@ def parse(text: str, results: pd.DataFrame) -> Objective:
     if text in kpi.names():
         return _weighted(text, kpi.FOLDER / f"{text}.yaml")
     try:
-        return Objective(text, ((metric(ALIASES.get(text, text)), 1.0),))
+        return Objective(text, ((metric(text), 1.0),))
     except UsageError as error:
         raise UsageError(f"there is no objective {text!r}", nearest(text, names())) from error
 

@@ -19,9 +19,9 @@ from odllm_agent.errors import UsageError
 from odllm_agent.statistics.bootstrap import Floats
 from odllm_controller.analysis.advice.goodness import Goodness, goodness, probability
 from odllm_controller.analysis.matching.comparable import why_not
-from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.queries.results import Row, measured, records, told_apart
 from odllm_controller.analysis.queries.tasks import with_tasks
+from odllm_controller.metrics import Metric
 
 _DOUBT = 0.05
 _GROUP = ["device", "workload_label"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from odllm_controller.analysis.advice.candidates import Candidates
 from odllm_controller.analysis.advice.choice import Choice, Teller
-from odllm_controller.analysis.metrics.metrics import Better
+from odllm_controller.metrics import Better
 
 
 @dataclass(frozen=True, slots=True)

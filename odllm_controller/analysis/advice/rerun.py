@@ -7,7 +7,7 @@ from pathlib import Path
 from odllm_agent.contract import Quantization
 from odllm_controller import store
 from odllm_controller.analysis.advice.next_measurement import Turning
-from odllm_controller.analysis.metrics.metrics import Basis, metric
+from odllm_controller.metrics import Basis, metric
 from odllm_controller.overrides import line
 from odllm_controller.overrides.writing import Value, override
 

@@ -5,7 +5,7 @@ from odllm_controller.analysis.advice.choice import Choice, ChoiceFigure, Meets
 from odllm_controller.analysis.advice.next_measurement import Turning
 from odllm_controller.analysis.advice.objective import Objective
 from odllm_controller.analysis.advice.relaxing import LimitCost, Relaxed
-from odllm_controller.analysis.metrics.metrics import brief, metric
+from odllm_controller.metrics import brief, metric
 
 _MEETS = {
     Meets.YES: "",

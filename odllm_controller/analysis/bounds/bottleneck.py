@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE
-from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.queries.results import latest
 from odllm_controller.analysis.statistics.lines import least_squares
+from odllm_controller.analysis.statistics.standing import Standing
 
 CACHED_BYTES = 64e6
 """Files below it may lie in a cache: few laptops have more, most have much less."""

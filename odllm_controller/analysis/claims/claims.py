@@ -25,9 +25,9 @@ from odllm_controller.analysis.claims.threshold import (
     thresholds,
 )
 from odllm_controller.analysis.claims.verdict import Judgement, Verdict
-from odllm_controller.analysis.metrics.families import is_quantized
-from odllm_controller.analysis.metrics.standing import Standing, agreed
+from odllm_controller.analysis.matching.families import is_quantized
 from odllm_controller.analysis.queries.results import latest
+from odllm_controller.analysis.statistics.standing import Standing, agreed
 
 LITTLE_ACCURACY = 0.02
 """An accuracy that is lost and still counts as little: two percentage points."""

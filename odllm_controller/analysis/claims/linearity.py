@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE
-from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.scaling.breaks import chance_of_one
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
@@ -26,6 +25,7 @@ from odllm_controller.analysis.scaling.curves import (
     curves,
 )
 from odllm_controller.analysis.statistics.lines import Line, design, least_squares
+from odllm_controller.analysis.statistics.standing import Standing
 
 NEAR_R2 = 0.9
 """The share of the spread that a line must explain for growth to be near-linear."""

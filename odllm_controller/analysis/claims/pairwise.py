@@ -22,9 +22,9 @@ import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats, generator
 from odllm_controller.analysis.matching.comparable import sources
-from odllm_controller.analysis.metrics.lineage import lineage
-from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.analysis.matching.lineage import lineage
 from odllm_controller.analysis.queries.results import latest
+from odllm_controller.metrics import metric
 
 _DRAWS = 1000
 _QUANTILES = (0.025, 0.975)

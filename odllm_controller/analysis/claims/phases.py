@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.contract import Method
-from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.queries.results import latest
 from odllm_controller.analysis.statistics import student
+from odllm_controller.analysis.statistics.standing import Standing
 
 _GROUP = ["device", "model", "workload_label", "configuration", "energy_method"]
 _LEAST_TRIALS = 3

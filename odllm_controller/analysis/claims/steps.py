@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from odllm_controller.analysis.matching.comparable import sources
-from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.analysis.queries.results import Z_95, Row, latest, records
+from odllm_controller.metrics import metric
 
 _GROUP = ["device", "model", "workload_label", "configuration"]
 

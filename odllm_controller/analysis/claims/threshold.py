@@ -21,7 +21,7 @@ import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats, Indices, generator
 from odllm_controller.analysis.claims.pairwise import Budget, Duel, Pair, duels
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 
 CLAIMED_BPW = 3.5
 """Where the paper has the threshold."""

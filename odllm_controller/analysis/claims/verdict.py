@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from odllm_agent.contract import DeviceKind
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

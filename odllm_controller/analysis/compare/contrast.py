@@ -18,10 +18,10 @@ from odllm_agent.errors import UsageError
 from odllm_agent.statistics.bootstrap import Interval
 from odllm_controller.analysis.advice.goodness import goodness
 from odllm_controller.analysis.compare.sides import Side
-from odllm_controller.analysis.metrics.metrics import Basis, Better, Group, Metric, metric
 from odllm_controller.analysis.queries.results import OWN, Z_95, Row, records
 from odllm_controller.analysis.statistics import samples
 from odllm_controller.analysis.statistics.samples import Samples, ratio_of
+from odllm_controller.metrics import Basis, Better, Group, Metric, metric
 
 _CELL = ["model", "quantization", "workload", "prompt_tokens", "output_tokens", "depth_tokens"]
 _WHERE = ("device_id", "engine")

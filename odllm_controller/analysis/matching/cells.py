@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics.metrics import Group, Metric
 from odllm_controller.analysis.queries.origins import origins
 from odllm_controller.analysis.queries.results import measured
+from odllm_controller.metrics import Group, Metric
 
 _ORIGIN = "origin_of_figure"
 _SAME = ["model", "quantization", "workload_label"]

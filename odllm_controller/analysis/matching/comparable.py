@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from odllm_agent.contract import Method
-from odllm_controller.analysis.metrics.metrics import Basis, Group, Metric
+from odllm_controller.metrics import Basis, Group, Metric
 
 _METHODS = (Method.MEASURED, Method.ESTIMATED)
 

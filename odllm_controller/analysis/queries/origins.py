@@ -5,7 +5,7 @@ from enum import StrEnum
 import pandas as pd
 
 from odllm_agent.contract import DeviceKind, Method
-from odllm_controller.analysis.metrics.metrics import METRICS, Group, Metric
+from odllm_controller.metrics import METRICS, Group, Metric
 
 _OWN = "odllm"
 

@@ -14,7 +14,7 @@ from odllm_agent.clock import now
 from odllm_agent.contract import DeviceKind
 from odllm_agent.terminal.visible import visible
 from odllm_controller import store
-from odllm_controller.analysis.metrics.metrics import METRICS, Basis
+from odllm_controller.metrics import METRICS, Basis
 
 STATUSES = ("done", "partial", "failed", "skipped", "held", "planned")
 """What can have become of a trial, the best first."""
@@ -205,7 +205,7 @@ def _quality_intervals(results: pd.DataFrame) -> dict[str, pd.Series]:
     intervals = {}
     for metric in METRICS:
         if metric.basis is Basis.CHECK:
-            margin = Z_95 * results[f"{metric.name}_se"]
+            margin = Z_95 * results[metric.standard_error]
             intervals[metric.low] = results[metric.name] - margin
             intervals[metric.high] = results[metric.name] + margin
     return intervals

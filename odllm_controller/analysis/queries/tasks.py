@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from odllm_controller import store
-from odllm_controller.analysis.metrics.metrics import TASK, Metric
 from odllm_controller.analysis.queries.results import Z_95
+from odllm_controller.metrics import TASK, Metric
 
 # Of a normal distribution, as of all scores.
 _CHECKED = ["device_id", "model_sha256", "engine"]

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE, Floats
-from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
     Against,
@@ -28,6 +27,7 @@ from odllm_controller.analysis.scaling.curves import (
     selections,
 )
 from odllm_controller.analysis.statistics.lines import design, weights_of
+from odllm_controller.metrics import Metric
 
 _PLACES = 200
 _UNKNOWNS = 4

@@ -13,15 +13,20 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats
-from odllm_controller.analysis.metrics.families import is_quantized
-from odllm_controller.analysis.metrics.metrics import METRICS, Basis, Better, Group, Metric
+from odllm_controller.analysis.matching.families import is_quantized
 from odllm_controller.analysis.queries.results import Z_95, latest
+from odllm_controller.metrics import METRICS, Basis, Better, Group, Metric
 
 ALL_TYPES = "all"
 QUANTIZED_TYPES = "without F16"
 
 PREFILL_TOKEN = Metric(
-    "prefill_token_s", "Time per prompt token", "ms", 1e-3, Better.LOWER, Group.LATENCY
+    name="prefill_token_s",
+    label="Time per prompt token",
+    better=Better.LOWER,
+    group=Group.LATENCY,
+    unit="ms",
+    per_unit=1e-3,
 )
 """1 / `prefill_tok_s`: where bytes or operations decide, time and not speed grows with them."""
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from odllm_controller.analysis.metrics.metrics import Metric
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
     Against,
@@ -18,6 +17,7 @@ from odllm_controller.analysis.scaling.curves import (
     selections,
 )
 from odllm_controller.analysis.statistics.lines import least_squares
+from odllm_controller.metrics import Metric
 
 _LEAST_PLACES = 3
 

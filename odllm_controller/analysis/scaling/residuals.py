@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_controller.analysis.metrics.families import TypeFamily, family
-from odllm_controller.analysis.metrics.metrics import Metric
+from odllm_controller.analysis.matching.families import TypeFamily, family
 from odllm_controller.analysis.scaling.curves import FITTED, Against, Curve, curves
 from odllm_controller.analysis.scaling.fits import why_no_line
 from odllm_controller.analysis.statistics import student
 from odllm_controller.analysis.statistics.lines import least_squares
+from odllm_controller.metrics import Metric
 
 _LEAST_TYPES = 2
 

@@ -14,14 +14,14 @@ from odllm_controller.analysis import prediction
 from odllm_controller.analysis.advice import limits, objective, rerun
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.limits import Limit
-from odllm_controller.analysis.advice.objective import ALIASES, QUALITY, Objective
+from odllm_controller.analysis.advice.objective import QUALITY, Objective
 from odllm_controller.analysis.advice.rerun import RunRequest
-from odllm_controller.analysis.metrics.metrics import Group, Metric, metric
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli import table
 from odllm_controller.cli.commands import chosen
 from odllm_controller.cli.commands.advise_text import print_advice
+from odllm_controller.metrics import Group, Metric, metric
 
 DONE, NOT_MET = 0, 1
 
@@ -142,7 +142,7 @@ def _limits(options: argparse.Namespace, aim: Objective, found: pd.DataFrame) ->
         name, equals, text = each.partition("=")
         if not equals:
             raise UsageError(f"--limit {each} is no limit", "write it as --limit kld=5mnat")
-        yield limits.parse(text, metric(ALIASES.get(name, name)))
+        yield limits.parse(text, metric(name))
 
 
 def _quality_metric(aim: Objective, found: pd.DataFrame) -> Metric:

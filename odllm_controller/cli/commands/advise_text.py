@@ -8,9 +8,9 @@ from odllm_controller.analysis.advice import wording
 from odllm_controller.analysis.advice.advice import Advice
 from odllm_controller.analysis.advice.choice import Choice
 from odllm_controller.analysis.advice.objective import Objective
-from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.cli.table import MISSING, Column, print_rows, words
+from odllm_controller.metrics import metric
 
 
 def print_advice(console: Console, advice: Advice, objective: Objective, following: str) -> None:

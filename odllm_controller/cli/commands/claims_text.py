@@ -10,11 +10,11 @@ from rich.text import Text
 
 from odllm_controller.analysis.claims.pairwise import Budget
 from odllm_controller.analysis.claims.verdict import Verdict
-from odllm_controller.analysis.metrics.metrics import figure, metric
-from odllm_controller.analysis.metrics.standing import Standing
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.analysis.scaling.curves import FITTED
+from odllm_controller.analysis.statistics.standing import Standing
 from odllm_controller.cli.table import MISSING, Column, number, print_rows, words
+from odllm_controller.metrics import figure, metric
 
 _STYLES = {
     Standing.SUPPORTED: "green",

@@ -10,7 +10,6 @@ from rich.console import Console
 from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import Parser
-from odllm_controller.analysis.advice.objective import ALIASES
 from odllm_controller.analysis.compare.contrast import (
     ChangeVerdict,
     Contrast,
@@ -18,10 +17,10 @@ from odllm_controller.analysis.compare.contrast import (
     contrast,
 )
 from odllm_controller.analysis.compare.sides import sides
-from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.cli import table
 from odllm_controller.cli.commands import chosen
 from odllm_controller.cli.table import MISSING, Column, print_rows, words
+from odllm_controller.metrics import metric
 
 DONE, REGRESSED, NOTHING_COMPARED = 0, 1, 2
 
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         StoreError: A store cannot be read.
     """
     options = _parser().parse_args(list(arguments))
-    metrics = [metric(ALIASES.get(name, name)) for name in options.metric or _METRICS]
+    metrics = [metric(name) for name in options.metric or _METRICS]
     of, against = sides(options.of, options.against, options.store, options.against_store)
     found = contrast(of, against, metrics, _limit(options.limit))
     if options.json:

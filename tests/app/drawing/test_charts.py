@@ -9,10 +9,10 @@ import pytest
 from app.drawing import charts
 from app.drawing.captions import caption
 from app.drawing.symbols import symbols
-from odllm_controller.analysis.metrics.metrics import METRICS, Metric
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.scaling.curves import ALL_TYPES, QUANTIZED_TYPES, Against
 from odllm_controller.analysis.scaling.fits import Fit
+from odllm_controller.metrics import METRICS, Metric
 from tests import stores, support
 
 BY_NAME = {metric.name: metric for metric in METRICS}

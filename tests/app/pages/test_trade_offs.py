@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.contract import RoundResult, Workload
-from odllm_controller.analysis.metrics.metrics import Group
+from odllm_controller.metrics import Group
 from tests import stores, support
 from tests.app.drawn import charts, drawn, headings, page, table, texts
 

@@ -10,8 +10,8 @@ import pytest
 
 from odllm_controller.analysis.advice import objective
 from odllm_controller.analysis.advice.advice import Question, advise
-from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.analysis.prediction import PREDICTED, Facts, predict
+from odllm_controller.metrics import metric
 from tests.odllm_controller.analysis.offers import alike
 
 PROMPT_TOKENS = 128

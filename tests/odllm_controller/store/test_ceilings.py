@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from odllm_agent.contract import CeilingKey, Ceilings, Failure, Phase, RoundResult, Work
-from odllm_controller.analysis.metrics.metrics import METRICS
+from odllm_controller.metrics import METRICS
 from odllm_controller.store import Store, read
 from tests import stores, support
 

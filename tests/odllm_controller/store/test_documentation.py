@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from odllm_agent.contract import EventKind
+from odllm_controller.metrics import documentation
 from odllm_controller.store import read
 from tests import stores, support
 
@@ -37,6 +38,11 @@ def test_every_column_is_documented_and_none_beside(path: Path) -> None:
     documented = names(page.replace(part(page, EVENTS), ""))
     assert len(documented) == len(set(documented))
     assert set(documented) == set(read(path, "SELECT * FROM results"))
+
+
+def test_the_page_says_of_metrics_what_the_registry_does() -> None:
+    page = PAGE.read_text("utf-8")
+    assert documentation.rewritten(page) == page, "`make docs` writes it anew"
 
 
 def test_the_events_and_their_kinds_are_documented_and_none_beside(path: Path) -> None:

@@ -155,6 +155,32 @@ def test_views_are_made_anew_after_a_migration(tmp_path: Path) -> None:
     }
 
 
+def test_figures_that_other_code_worked_out_are_worked_out_anew(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE summaries SET decode_tok_s = 7")
+        connection.execute("ALTER TABLE imported DROP COLUMN mean_w")
+        connection.execute("UPDATE derivation SET code = 'of another version'")
+    with pytest.raises(StoreError) as refused:
+        read(path, "SELECT decode_tok_s FROM results")
+    assert "worked out by another version" in refused.value.message
+    assert versions(path) == list(range(1, NEWEST + 1))
+    store = Store.open(path)
+    found = read(path, "SELECT decode_tok_s FROM results")
+    assert found["decode_tok_s"].tolist() == [pytest.approx(100.0)]
+    assert "mean_w" in store.imported_types()
+
+
+def test_a_file_that_nothing_has_changed_in_is_not_worked_out_anew(tmp_path: Path) -> None:
+    path = tmp_path / "odllm.duckdb"
+    stores.measured(path, support.round_result())
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE summaries SET decode_tok_s = 7")
+    Store.open(path)
+    assert read(path, "SELECT decode_tok_s FROM results")["decode_tok_s"].tolist() == [7]
+
+
 def test_reading_an_older_file_asks_for_an_update(tmp_path: Path) -> None:
     path = tmp_path / "odllm.duckdb"
     stores.begun(path)

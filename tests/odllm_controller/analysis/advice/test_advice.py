@@ -12,7 +12,7 @@ from odllm_controller.analysis.advice import limits, objective, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.choice import ChoiceFigure
 from odllm_controller.analysis.advice.limits import Limit
-from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.metrics import metric
 from tests.odllm_controller.analysis.offers import (
     alike,
     asked,
@@ -36,7 +36,7 @@ def question(rows: pd.DataFrame, aim: str = "quality", **bounds: str) -> Questio
 
 def limit(bound: tuple[str, str]) -> Limit:
     name, text = bound
-    return limits.parse(text, metric(objective.ALIASES.get(name, name)))
+    return limits.parse(text, metric(name))
 
 
 def answer(rows: pd.DataFrame = ROWS, aim: str = "quality", **bounds: str) -> Advice:

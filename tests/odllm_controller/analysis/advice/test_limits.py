@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis.advice.limits import Limit, parse
-from odllm_controller.analysis.metrics.metrics import METRICS, Better, metric
+from odllm_controller.metrics import METRICS, Better, metric
 
 MEMORY, TTFT, POWER = metric("peak_rss_bytes"), metric("ttft_s"), metric("mean_w")
 DECODE, ACCURACY = metric("decode_tok_s"), metric("accuracy")

@@ -9,10 +9,10 @@ import pytest
 from odllm_agent.contract import Exam, QualityResult, Score
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis.advice import kpi, objective
-from odllm_controller.analysis.advice.objective import ALIASES, Objective, parse
-from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.analysis.advice.objective import Objective, parse
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.tasks import with_errors, with_tasks
+from odllm_controller.metrics import ALIASES, metric
 from tests import stores, support
 from tests.odllm_controller.analysis.offers import asked, offer, offers, scored
 

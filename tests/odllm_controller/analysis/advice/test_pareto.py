@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis.advice.pareto import Dominance, ParetoPlace, front
-from odllm_controller.analysis.metrics.metrics import metric
+from odllm_controller.metrics import metric
 from tests.odllm_controller.analysis.offers import alike, noisy, offer, offers, scored
 
 SPEED, MEMORY, PERPLEXITY = map(metric, ("decode_tok_s", "peak_rss_bytes", "perplexity"))

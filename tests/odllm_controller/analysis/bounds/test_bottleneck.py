@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from odllm_controller.analysis.bounds.bottleneck import Direction, Shift, shifts
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 

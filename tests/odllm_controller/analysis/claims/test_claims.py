@@ -9,7 +9,7 @@ import pytest
 
 from odllm_controller.analysis.claims.claims import verdicts
 from odllm_controller.analysis.claims.verdict import Verdict
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 

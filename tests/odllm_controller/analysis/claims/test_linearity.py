@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_controller.analysis.claims.linearity import Linearity, holm, linearities
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from odllm_controller.analysis.claims.phases import PhasePower, phase_powers
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 

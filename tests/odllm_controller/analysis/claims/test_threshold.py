@@ -8,7 +8,7 @@ import pytest
 
 from odllm_controller.analysis.claims.pairwise import Budget, advantages, duels
 from odllm_controller.analysis.claims.threshold import Threshold, thresholds
-from odllm_controller.analysis.metrics.standing import Standing
+from odllm_controller.analysis.statistics.standing import Standing
 from tests.odllm_controller.analysis import formula
 from tests.result_frames import frame
 

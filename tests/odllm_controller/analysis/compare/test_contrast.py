@@ -18,9 +18,9 @@ from odllm_controller.analysis.compare.contrast import (
     contrast,
 )
 from odllm_controller.analysis.compare.sides import Named, sides
-from odllm_controller.analysis.metrics.metrics import metric
 from odllm_controller.cli.exporting import ExportOptions, export
 from odllm_controller.cli.importing import import_file
+from odllm_controller.metrics import metric
 from odllm_controller.store import Store
 from tests import stores, support
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from odllm_controller.analysis.matching.cells import cells, shared_devices
-from odllm_controller.analysis.metrics.metrics import METRICS
+from odllm_controller.metrics import METRICS
 from tests.result_frames import frame
 
 BY_NAME = {metric.name: metric for metric in METRICS}

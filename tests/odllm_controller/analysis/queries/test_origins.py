@@ -1,7 +1,7 @@
 """Where figures come from."""
 
-from odllm_controller.analysis.metrics.metrics import METRICS
 from odllm_controller.analysis.queries.origins import all_origins, origins
+from odllm_controller.metrics import METRICS
 from tests.result_frames import frame
 
 BY_NAME = {metric.name: metric for metric in METRICS}

@@ -4,8 +4,8 @@ import pytest
 
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization, Source
 from odllm_agent.simulation.outlines import Outlines
-from odllm_controller.analysis.metrics.metrics import METRICS
 from odllm_controller.analysis.queries.published import Published, published
+from odllm_controller.metrics import METRICS
 
 FIGURES = [each for metric in METRICS for each in published(metric.name)]
 

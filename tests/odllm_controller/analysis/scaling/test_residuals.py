@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.metrics.families import TypeFamily, family
+from odllm_controller.analysis.matching.families import TypeFamily, family
 from odllm_controller.analysis.scaling.curves import FITTED
 from odllm_controller.analysis.scaling.residuals import Residual, residuals
 from tests.odllm_controller.analysis import formula

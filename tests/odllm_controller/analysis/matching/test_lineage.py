@@ -1,6 +1,6 @@
 import pytest
 
-from odllm_controller.analysis.metrics.lineage import lineage
+from odllm_controller.analysis.matching.lineage import lineage
 
 
 @pytest.mark.parametrize(

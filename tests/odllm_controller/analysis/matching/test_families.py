@@ -1,7 +1,7 @@
 import pytest
 
 from odllm_agent.contract import Quantization
-from odllm_controller.analysis.metrics.families import TypeFamily, family, is_quantized
+from odllm_controller.analysis.matching.families import TypeFamily, family, is_quantized
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from odllm_controller.analysis.metrics.tables import table
+from odllm_controller.analysis.queries.findings import table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from odllm_controller.analysis.metrics.metrics import METRICS, Basis, brief, figure
 from odllm_controller.analysis.queries import results
+from odllm_controller.metrics import METRICS, Basis, brief, figure
 from tests import stores, support
 
 BY_NAME = {metric.name: metric for metric in METRICS}

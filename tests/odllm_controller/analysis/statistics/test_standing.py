@@ -1,6 +1,6 @@
 import pytest
 
-from odllm_controller.analysis.metrics.standing import Standing, agreed
+from odllm_controller.analysis.statistics.standing import Standing, agreed
 
 YES, NO, OPEN = Standing.SUPPORTED, Standing.CONTRADICTED, Standing.UNDECIDED
 

@@ -1,1 +1,0 @@
-"""What is measured: names, units, directions."""
