@@ -1,56 +1,68 @@
 """What is imported as figures, record by record, whatever each of them is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from odllm_agent.errors import UsageError
 from odllm_agent.offline.logbook import Damage
+from odllm_controller.exchange import result_row
 from odllm_controller.exchange.figures import Figures
 from odllm_controller.exchange.kind import Kind
-from odllm_controller.exchange.llama_bench import record as bench_test
+from odllm_controller.exchange.llama_bench import record as llama_bench
+from odllm_controller.exchange.record_form import RecordFile, RecordForm, RecordReader, Types
 from odllm_controller.exchange.records import records
 from odllm_controller.exchange.result_files import parquet_rows
-from odllm_controller.exchange.result_row import ResultRows, Types
 from odllm_controller.exchange.source import ImportSource
 
-_OF_BENCH = frozenset({"n_prompt", "n_gen", "avg_ts", "samples_ns", "build_commit"})
-_OF_RESULTS = frozenset({"device", "device_kind", "model", "trial_id", "status"})
+FORMS: tuple[RecordForm, ...] = (llama_bench.FORM, result_row.FORM)
+"""All kinds of records; of one that several know, the first is it."""
 
 Taken: TypeAlias = Iterator[tuple[int, Figures | Damage]]
 """Rows, or what is wrong with them, with the number of the line; of Parquet, of the row."""
 
 
-def taken(source: ImportSource, types: Types, device: str | None = None) -> Taken:
+def taken(
+    source: ImportSource,
+    types: Types,
+    device: str | None = None,
+    forms: Sequence[RecordForm] = FORMS,
+) -> Taken:
     """What a file of figures holds.
 
     Args:
         source: The file; not a run of its own.
         types: The columns of the store's table `imported`.
-        device: What to call the device of llama-bench's tests, if not by its processor.
+        device: What to call the device of records that name none, if not by its processor.
+        forms: The kinds of records that are known.
 
     Raises:
         UsageError: The rest of it cannot be read, or it names its devices itself.
     """
-    rows = ResultRows(types, source.name)
+    file = RecordFile(source.name, types, device)
+    readers = [(form, form.reader(file)) for form in forms]
     parquet = source.kind is Kind.PARQUET
     for number, told in parquet_rows(source) if parquet else records(source.text()):
         if isinstance(told, Damage):
             yield number, told
         else:
-            yield number, _checked(told, rows, source, device)
+            yield number, _checked(told, readers, source, device)
 
 
 def _checked(
-    told: object, rows: ResultRows, source: ImportSource, device: str | None
+    told: object,
+    readers: Sequence[tuple[RecordForm, RecordReader]],
+    source: ImportSource,
+    device: str | None,
 ) -> Figures | Damage:
-    names = told.keys() if isinstance(told, Mapping) else frozenset()
-    try:
-        if names & _OF_BENCH:
-            return bench_test.figures(told, source.name, device)
-        if not names & _OF_RESULTS:
-            return Damage("it is neither a test of llama-bench nor a row of `results`")
-        if device:
-            raise UsageError(f"{source.path} names its devices itself", "leave out --device for it")
-        return rows.figures(told)
-    except ValueError as error:
-        return Damage(str(error))
+    record = told if isinstance(told, Mapping) else {}
+    for form, read in readers:
+        if form.knows(record):
+            if device and form.names_device:
+                remedy = "leave out --device for it"
+                raise UsageError(f"{source.path} names its devices itself", remedy)
+            try:
+                return read(record)
+            except ValueError as error:
+                return Damage(str(error))
+    *others, last = (form.what for form, _ in readers)
+    return Damage(f"it is neither {', '.join(others)} nor {last}")

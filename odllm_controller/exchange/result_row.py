@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
 from odllm_agent.contract import DeviceKind, to_json
 from odllm_controller.analysis.queries.results import STATUSES
 from odllm_controller.exchange.figures import Figures, Moment, Row, digest, refusal
+from odllm_controller.exchange.record_form import RecordForm, Types
 from odllm_controller.metrics import Values, of_column
 
 _OWN = "odllm"
@@ -38,9 +39,6 @@ _BOUNDS_OF = {
     "load_net_j": _BOUNDS[Values.ANY],
 }
 _NAMES = frozenset({"device", "model"})
-
-Types: TypeAlias = Mapping[str, str]
-"""DuckDB's types by the names of the columns."""
 
 
 class ResultRows:
@@ -163,3 +161,12 @@ _KINDS: Mapping[str, Any] = {
     "JSON": Annotated[str, BeforeValidator(_as_text), AfterValidator(_json_object)],
     "TIMESTAMP": Moment,
 }
+
+FORM = RecordForm(
+    what="a row of `results`",
+    fields=frozenset({"device", "device_kind", "model", "trial_id", "status"}),
+    example={"device": "laptop", "model": "m", "status": "done", "repeats": 1, "rounds": 1},
+    reader=lambda file: ResultRows(file.types, file.name).figures,
+    names_device=True,
+)
+"""A row that another store exported."""

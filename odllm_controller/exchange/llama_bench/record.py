@@ -6,6 +6,7 @@ setting, what is not needed may be missing, and what is needed is checked.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated, TypeAlias
 
@@ -29,6 +30,7 @@ from odllm_controller.exchange.figures import (
     refusal,
 )
 from odllm_controller.exchange.llama_bench.fields import averages, identity, switched
+from odllm_controller.exchange.record_form import RecordForm
 
 ENGINE = "llama-bench"
 
@@ -340,3 +342,18 @@ def _averages(test: Test) -> Row:
     if test.n_gen and test.avg_ts:
         found |= {"tpot_s": 1 / test.avg_ts, "tpot_s_mean": 1 / test.avg_ts}
     return found | {"interval_reason": "its file tells a mean and no repeats"}
+
+
+FORM = RecordForm(
+    what="a test of llama-bench",
+    fields=frozenset({"n_prompt", "n_gen", "avg_ts", "samples_ns", "build_commit"}),
+    example={
+        "cpu_info": "CPU",
+        "model_filename": "m.gguf",
+        "n_prompt": 512,
+        "n_gen": 0,
+        "avg_ts": 98.5,
+    },
+    reader=lambda file: partial(figures, file=file.name, device=file.device),
+)
+"""What llama-bench tells of one test."""
