@@ -22,7 +22,7 @@ each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.what)
 def file(tmp_path_factory: pytest.TempPathFactory) -> RecordFile:
     """A file whose rows can have the columns of a store."""
     store = Store.open(tmp_path_factory.mktemp("store") / "new.duckdb")
-    return RecordFile("figures.json", store.imported_types())
+    return RecordFile("figures.json", store.imported_types(), "laptop")
 
 
 def outcome(form: RecordForm, record: Mapping[str, object], file: RecordFile) -> set[str] | str:
@@ -49,7 +49,7 @@ def test_whatever_a_record_holds_is_a_row_or_refused_in_a_line(
     form: RecordForm, file: RecordFile, data: st.DataObject
 ) -> None:
     names = st.sampled_from(sorted({*form.fields, *form.example})) | WORDS
-    record = form.example | data.draw(st.dictionaries(names, VALUES, max_size=6))
+    record = {**form.example, **data.draw(st.dictionaries(names, VALUES, max_size=6))}
     found = outcome(form, record, file)
     if isinstance(found, str):
         assert found
