@@ -48,6 +48,8 @@ test: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	mkdir -p $(VENV)/names
+	ln -sfn ../../app $(VENV)/names/odllm_app
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,4 +1,4 @@
-"""`python -m app`, behind `odllm explore`."""
+"""`python -m odllm_app`, behind `odllm explore`."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main() -> int:
 
 
 def _load() -> Command:
-    from app import cli  # noqa: PLC0415 - takes seconds, in which signals come too
+    from odllm_app import cli  # noqa: PLC0415 - takes seconds, in which signals come too
 
     return cli.main
 

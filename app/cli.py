@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from app.shell.serve import PORT, explore
+from odllm_app.shell.serve import PORT, explore
 from odllm_agent.errors import OdllmError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import Parser

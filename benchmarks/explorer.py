@@ -24,7 +24,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from app.pages import PAGES
+from odllm_app.pages import PAGES
 from benchmarks import year
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_controller.analysis.queries import results
@@ -199,7 +199,7 @@ def _page_s(driver: webdriver.Chrome, address: str) -> float:
 def _served_bytes() -> int:
     """The resident set of the explorer that this process serves."""
     (server,) = (
-        each for each in psutil.Process().children() if "app.shell.entry" in each.cmdline()
+        each for each in psutil.Process().children() if "odllm_app.shell.entry" in each.cmdline()
     )
     return int(server.memory_info().rss)
 

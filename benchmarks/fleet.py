@@ -25,6 +25,7 @@ from rich.console import Console
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Device, Progress, Result
 from odllm_agent.network.ray_environment import surround
+from odllm_controller.overrides.conf import FOLDER  # noqa: E402
 from odllm_controller import store
 from odllm_controller.backends import surroundings
 from odllm_controller.experiment import config
@@ -48,7 +49,6 @@ MOST_GROWTH = 1.2
 MOST_GAP_S = 0.05
 
 _FEW = 1_000
-_CONF = Path(__file__).parent.parent / "conf"
 _KINDS = ("Q8_0", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K", "F16")
 _NODE: dict[str, Any] = {
     "num_cpus": 1,
@@ -251,7 +251,7 @@ def experiment(devices: int, actors: int, trials: int, path: Path) -> Experiment
     """An experiment of so many trials on every device, each in one round of two repeats."""
     kinds = _KINDS[: min(len(_KINDS), trials)]
     lengths = [16 * n for n in range(1, trials // len(kinds) + 1)]
-    with initialize_config_dir(str(_CONF), version_base="1.3"):
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
         composed = compose(
             "config",
             [

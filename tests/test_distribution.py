@@ -57,17 +57,24 @@ def test_the_wheel_carries_configs_models_and_migrations(tmp_path: Path) -> None
     (wheel,) = tmp_path.glob("odllm-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     shipped = [
-        "conf/config.yaml",
-        "conf/experiment/sweep.yaml",
+        "odllm_conf/config.yaml",
+        "odllm_conf/experiment/sweep.yaml",
         "odllm_agent/models/reference/ladder.json",
         "odllm_agent/models/reference/heldout.txt",
-        "app/shell/explorer.py",
+        "odllm_app/shell/explorer.py",
+        "odllm_app/report/templates/page.html",
     ]
     assert set(shipped) <= set(names)
     assert sum(name.endswith("-F16.gguf") for name in names) == 3
     assert any(re.fullmatch(r"odllm_controller/store/migrations/.*\.sql", name) for name in names)
     assert "odllm_controller/store/views.sql" in names
-    assert not [name for name in names if name.startswith(("tests", "benchmarks", "training"))]
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {
+        "odllm",
+        "odllm_agent",
+        "odllm_app",
+        "odllm_conf",
+        "odllm_controller",
+    }
 
 
 def test_the_pins_are_resolved_for_the_oldest_python_that_is_served() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from app.drawing.symbols import Symbol, colours, points
+from odllm_app.drawing.symbols import Symbol, colours, points
 from odllm_controller.analysis.matching.families import is_quantized
 from odllm_controller.analysis.queries.origins import FigureOrigin, origins
 from odllm_controller.analysis.queries.published import Published

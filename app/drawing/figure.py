@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from app.drawing.picture import Chart, picture, with_flat_title
-from app.drawing.tables import show_table
+from odllm_app.drawing.picture import Chart, picture, with_flat_title
+from odllm_app.drawing.tables import show_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from app.drawing.charts import HEIGHT
-from app.drawing.picture import Chart
-from app.drawing.symbols import COLOURS
+from odllm_app.drawing.charts import HEIGHT
+from odllm_app.drawing.picture import Chart
+from odllm_app.drawing.symbols import COLOURS
 from odllm_controller.analysis.queries.results import Row
 
 TOKENS = {

@@ -1,7 +1,7 @@
 """The explorer's pages: each a module with a function that draws it from a `View`."""
 
-from app.pages import answer, devices, energy, pareto, runs, threshold, trade_offs, trial
-from app.view.view import Page
+from odllm_app.pages import answer, devices, energy, pareto, runs, threshold, trade_offs, trial
+from odllm_app.view.view import Page
 
 PAGES = (
     Page("answer", "Answer", "Which configuration should this device run, and why?", answer.page),

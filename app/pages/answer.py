@@ -8,17 +8,17 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.drawing import symbols
-from app.drawing.escaping import plain, short
-from app.drawing.figure import Figure, show
-from app.drawing.symbols import Symbol, colours
-from app.drawing.tables import show_table
-from app.view.empty import show_nothing_measured
-from app.view.loading import Stamp
-from app.view.view import View
+from odllm_app.drawing import symbols
+from odllm_app.drawing.escaping import plain, short
+from odllm_app.drawing.figure import Figure, show
+from odllm_app.drawing.symbols import Symbol, colours
+from odllm_app.drawing.tables import show_table
+from odllm_app.view.empty import show_nothing_measured
+from odllm_app.view.loading import Stamp
+from odllm_app.view.view import View
 from odllm_agent.errors import UsageError
 from odllm_controller.analysis import prediction
-from odllm_controller.analysis.advice import kpi, limits, objective, rerun, wording
+from odllm_controller.analysis.advice import limits, objective, rerun, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.choice import Choice
 from odllm_controller.analysis.advice.limits import Limit
@@ -28,6 +28,7 @@ from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.origins import of_kind
 from odllm_controller.analysis.queries.tasks import tasks, with_errors
+from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, METRICS, TASK, Group, Metric, metric
 
 _REASON = 300
@@ -111,7 +112,7 @@ def _ask(rows: pd.DataFrame) -> tuple[str, Mapping[str, str]]:
 
 def _objectives(rows: pd.DataFrame) -> Mapping[str, str]:
     """The names of all objectives, by what they are called in the list."""
-    own = [*(QUALITY, *ALIASES, *kpi.names()), *(f"{TASK}{task}" for task in tasks(rows))]
+    own = [*(QUALITY, *ALIASES, *conf.options("kpi")), *(f"{TASK}{task}" for task in tasks(rows))]
     return dict(zip(own, own, strict=True)) | {each.label: each.name for each in METRICS}
 
 

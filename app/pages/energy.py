@@ -7,16 +7,16 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.drawing.captions import caption
-from app.drawing.charts import HEIGHT
-from app.drawing.escaping import plain
-from app.drawing.figure import Figure
-from app.drawing.symbols import Symbol, colours, points
-from app.drawing.tables import show_table
-from app.pages.panels import show_in_pairs, show_metrics
-from app.view.empty import show_nothing_measured
-from app.view.loading import Stamp
-from app.view.view import View
+from odllm_app.drawing.captions import caption
+from odllm_app.drawing.charts import HEIGHT
+from odllm_app.drawing.escaping import plain
+from odllm_app.drawing.figure import Figure
+from odllm_app.drawing.symbols import Symbol, colours, points
+from odllm_app.drawing.tables import show_table
+from odllm_app.pages.panels import show_in_pairs, show_metrics
+from odllm_app.view.empty import show_nothing_measured
+from odllm_app.view.loading import Stamp
+from odllm_app.view.view import View
 from odllm_controller.analysis.claims.phases import phase_powers
 from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.queries import hardware

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.drawing.captions import caption
-from app.drawing.charts import Axes, backdrop, chart, chosen_fits, shown, titled
-from app.drawing.escaping import plain
-from app.drawing.figure import Figure, show
-from app.view.view import View
+from odllm_app.drawing.captions import caption
+from odllm_app.drawing.charts import Axes, backdrop, chart, chosen_fits, shown, titled
+from odllm_app.drawing.escaping import plain
+from odllm_app.drawing.figure import Figure, show
+from odllm_app.view.view import View
 from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.queries.published import published
 from odllm_controller.analysis.scaling.curves import QUANTIZED_TYPES, Against

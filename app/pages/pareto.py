@@ -7,15 +7,15 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.drawing import symbols
-from app.drawing.captions import caption
-from app.drawing.charts import HEIGHT
-from app.drawing.escaping import plain
-from app.drawing.figure import Figure
-from app.drawing.symbols import Symbol, colours
-from app.pages.panels import show_in_pairs
-from app.view.empty import show_nothing_measured
-from app.view.view import View
+from odllm_app.drawing import symbols
+from odllm_app.drawing.captions import caption
+from odllm_app.drawing.charts import HEIGHT
+from odllm_app.drawing.escaping import plain
+from odllm_app.drawing.figure import Figure
+from odllm_app.drawing.symbols import Symbol, colours
+from odllm_app.pages.panels import show_in_pairs
+from odllm_app.view.empty import show_nothing_measured
+from odllm_app.view.view import View
 from odllm_controller.analysis.advice.pareto import Dominance, ParetoPlace, front
 from odllm_controller.analysis.queries.findings import table
 from odllm_controller.analysis.queries.origins import origins

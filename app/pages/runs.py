@@ -6,12 +6,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.drawing.escaping import plain
-from app.drawing.figure import Figure, show
-from app.drawing.symbols import COLOURS
-from app.drawing.tables import show_failed, show_held, show_skipped, show_table
-from app.view.loading import Stamp
-from app.view.view import View
+from odllm_app.drawing.escaping import plain
+from odllm_app.drawing.figure import Figure, show
+from odllm_app.drawing.symbols import COLOURS
+from odllm_app.drawing.tables import show_failed, show_held, show_skipped, show_table
+from odllm_app.view.loading import Stamp
+from odllm_app.view.view import View
 from odllm_controller.analysis.queries import results, runs
 from odllm_controller.analysis.queries.results import STATUSES, Row, records
 

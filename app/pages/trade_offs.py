@@ -6,10 +6,10 @@ from enum import StrEnum
 import pandas as pd
 import streamlit as st
 
-from app.drawing.tables import show_failed, show_held, show_results, show_skipped, show_table
-from app.pages.panels import show_metrics
-from app.view.empty import show_nothing_measured
-from app.view.view import View
+from odllm_app.drawing.tables import show_failed, show_held, show_results, show_skipped, show_table
+from odllm_app.pages.panels import show_metrics
+from odllm_app.view.empty import show_nothing_measured
+from odllm_app.view.view import View
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.findings import table
 from odllm_controller.analysis.queries.published import published

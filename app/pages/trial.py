@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.drawing import trial_charts
-from app.drawing.captions import resting
-from app.drawing.escaping import plain, short
-from app.drawing.figure import Figure, show
-from app.drawing.tables import show_table
-from app.view.loading import Stamp
-from app.view.view import View
+from odllm_app.drawing import trial_charts
+from odllm_app.drawing.captions import resting
+from odllm_app.drawing.escaping import plain, short
+from odllm_app.drawing.figure import Figure, show
+from odllm_app.drawing.tables import show_table
+from odllm_app.view.loading import Stamp
+from odllm_app.view.view import View
 from odllm_controller.analysis.queries import detail
 from odllm_controller.analysis.queries.detail import Detail
 from odllm_controller.analysis.queries.results import Row, build_label, records

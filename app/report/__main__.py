@@ -1,4 +1,4 @@
-"""`python -m app.report`, behind `odllm report`."""
+"""`python -m odllm_app.report`, behind `odllm report`."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main() -> int:
 
 
 def _load() -> Command:
-    from app.report import cli  # noqa: PLC0415 - takes seconds, in which signals come too
+    from odllm_app.report import cli  # noqa: PLC0415 - takes seconds, in which signals come too
 
     return cli.main
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.report.page import render
+from odllm_app.report.page import render
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.files.typed_path import STANDARD, typed_path
 from odllm_agent.terminal.arguments import Parser

@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup
 
-from app.drawing.picture import Chart, picture
+from odllm_app.drawing.picture import Chart, picture
 
 # Inside HTML an SVG needs no namespaces, and nobody shall take them for addresses.
 _NAMESPACES = re.compile(r' xmlns(?::\w+)?="[^"]*"')

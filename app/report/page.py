@@ -6,10 +6,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.drawing.symbols import Symbol, legend, legend_of_origins, symbols
-from app.report.answers import answers, claims
-from app.report.report_charts import drawings
-from app.report.table import figures, troubles
+from odllm_app.drawing.symbols import Symbol, legend, legend_of_origins, symbols
+from odllm_app.report.answers import answers, claims
+from odllm_app.report.report_charts import drawings
+from odllm_app.report.table import figures, troubles
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.account import Account
 from odllm_controller.analysis.queries.origins import all_origins
@@ -35,7 +35,7 @@ def render(told: Account, found: pd.DataFrame) -> str:
     measured = results.measured(found)
     of_models = symbols(list(dict.fromkeys(found["model"])))
     environment = Environment(
-        loader=PackageLoader("app.report"),
+        loader=PackageLoader("odllm_app.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

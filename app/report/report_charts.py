@@ -7,11 +7,11 @@ from itertools import count, islice
 import pandas as pd
 from markupsafe import Markup
 
-from app.drawing.captions import caption
-from app.drawing.charts import Axes, chart, shown
-from app.drawing.symbols import Symbol
-from app.report.inline import inline
-from app.report.table import WordTable, listed
+from odllm_app.drawing.captions import caption
+from odllm_app.drawing.charts import Axes, chart, shown
+from odllm_app.drawing.symbols import Symbol
+from odllm_app.report.inline import inline
+from odllm_app.report.table import WordTable, listed
 from odllm_controller.analysis.matching.chart_groups import panels
 from odllm_controller.analysis.scaling.curves import Against
 from odllm_controller.analysis.scaling.fits import fits

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from app.drawing.escaping import plain
-from app.view.view import View
+from odllm_app.drawing.escaping import plain
+from odllm_app.view.view import View
 from odllm_controller.analysis.queries.results import UnderWay
 
 _ENDED = ["done", "failed", "skipped"]

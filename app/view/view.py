@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from app.drawing.symbols import Symbol
-from app.view.filters import SidebarSelection
-from app.view.loading import Stamp
+from odllm_app.drawing.symbols import Symbol
+from odllm_app.view.filters import SidebarSelection
+from odllm_app.view.loading import Stamp
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.results import UnderWay
 

@@ -233,11 +233,11 @@ def _guarded(action: Callable[[], int]) -> int:
 
 
 def _explore(arguments: list[str]) -> int:
-    return _app("app", arguments)
+    return _app("odllm_app", arguments)
 
 
 def _report(arguments: list[str]) -> int:
-    return _app("app.report", arguments)
+    return _app("odllm_app.report", arguments)
 
 
 def _app(module: str, arguments: list[str]) -> int:

@@ -13,9 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from odllm_controller.overrides import meant
+from odllm_controller.overrides import conf, meant
 from odllm_controller.overrides.asked import Asked
-from odllm_controller.overrides.meant import CONF
 from odllm_controller.overrides.writing import override
 
 Job = Callable[[DictConfig, Asked], None]
@@ -37,7 +36,7 @@ def composed(asked: Asked, job: Job) -> None:
     """
     begun = False
 
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+    @hydra.main(version_base="1.3", config_path=str(conf.FOLDER), config_name="config")
     def each_job(config: DictConfig) -> None:
         nonlocal begun
         begun = True

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -13,9 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from odllm_agent.errors import UsageError
 from odllm_agent.terminal.arguments import close_options, nearest
-from odllm_controller.overrides import line
-
-CONF = Path(__file__).parents[2] / "conf"
+from odllm_controller.overrides import conf, line
 
 _ALL = "`odllm run --help` tells all settings"
 # The beginnings of what Hydra says of an override that it can read.
@@ -193,16 +190,13 @@ def _settings_called(name: str) -> Sequence[str]:
 @cache
 def _groups() -> Mapping[str, Sequence[str]]:
     """The groups of configs, with their options."""
-    found: dict[str, list[str]] = {}
-    for file in sorted(CONF.glob("*/*.yaml")):
-        found.setdefault(file.parent.name, []).append(file.stem)
-    return found
+    return {group: conf.options(group) for group in conf.groups()}
 
 
 @cache
 def _defaults() -> frozenset[str]:
     """The groups of which every experiment has an option."""
-    entries = OmegaConf.load(CONF / "config.yaml").defaults
+    entries = OmegaConf.load(conf.FOLDER / "config.yaml").defaults
     return frozenset(str(name) for each in entries if isinstance(each, DictConfig) for name in each)
 
 
@@ -211,7 +205,7 @@ def _settings() -> Sequence[str]:
     """All settings by their full names, whatever is chosen."""
     groups = ("model", "engine", "workload")
     everything = [f"{group}=[{','.join(_groups()[group])}]" for group in groups]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(conf.FOLDER), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", everything))
     return tuple(_names(composed))
 

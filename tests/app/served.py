@@ -11,7 +11,7 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from app.shell import serve
+from odllm_app.shell import serve
 from tests import family
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
-from app.pages import PAGES
+from odllm_app.pages import PAGES
 from odllm_controller.analysis.queries import results
 from odllm_controller.store import Store
 from tests import family, stores, support

@@ -1,12 +1,9 @@
 """Experiments for the tests, composed by the real Hydra from the real conf/."""
 
-from pathlib import Path
-
 from hydra import compose, initialize_config_dir
 
 from odllm_controller.experiment import config
-
-CONF = Path(__file__).parents[2] / "conf"
+from odllm_controller.overrides.conf import FOLDER
 
 SMALL = (
     "+experiment=sweep",
@@ -25,6 +22,6 @@ SMALL = (
 def experiment(*overrides: str, name: str | None = None) -> config.Experiment:
     """The experiment that a command line would give; unnamed, what every experiment starts from."""
     named = f"+experiment={name}" if name else "name=bare"
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
         composed = compose("config", [named, *overrides])
     return config.experiment(composed)

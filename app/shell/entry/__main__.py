@@ -6,6 +6,6 @@ from streamlit.web.cli import main
 # It warns of every cache that is made before it serves; its options are read only after that.
 set_log_level("ERROR")
 
-import app.shell.explorer  # noqa: E402, F401 - what this is for
+import odllm_app.shell.explorer  # noqa: E402, F401 - what this is for
 
 main(prog_name="streamlit")

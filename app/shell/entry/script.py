@@ -2,6 +2,6 @@
 
 import sys
 
-from app.shell.explorer import main
+from odllm_app.shell.explorer import main
 
 main(sys.argv[1:])

@@ -11,16 +11,9 @@ from odllm_agent.errors import UsageError
 from odllm_agent.files.text_file import NotText, decoded
 from odllm_controller.metrics import Metric, metric
 
-FOLDER = Path(__file__).parents[3] / "conf" / "kpi"
-
 _WEIGHTS = TypeAdapter(
     Annotated[dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)]
 )
-
-
-def names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """The names of all KPIs of a folder, sorted."""
-    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 
 
 def load(path: Path) -> Mapping[Metric, float]:

@@ -11,6 +11,7 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.analysis.advice import kpi
 from odllm_controller.analysis.advice.goodness import Goodness, goodness
+from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, METRICS, Metric, metric
 
 QUALITY = "quality"
@@ -91,8 +92,8 @@ def parse(text: str, results: pd.DataFrame) -> Objective:
         return _quality(results)
     if text.endswith((".yaml", ".yml")):
         return _weighted(Path(text).stem, typed_path(text))
-    if text in kpi.names():
-        return _weighted(text, kpi.FOLDER / f"{text}.yaml")
+    if text in conf.options("kpi"):
+        return _weighted(text, conf.option("kpi", text))
     try:
         return Objective(text, ((metric(text), 1.0),))
     except UsageError as error:
@@ -101,7 +102,7 @@ def parse(text: str, results: pd.DataFrame) -> Objective:
 
 def names() -> tuple[str, ...]:
     """All objectives that have a name of their own, tasks aside."""
-    return (QUALITY, *ALIASES, *kpi.names(), *(each.name for each in METRICS))
+    return (QUALITY, *ALIASES, *conf.options("kpi"), *(each.name for each in METRICS))
 
 
 def _weighted(name: str, path: Path) -> Objective:

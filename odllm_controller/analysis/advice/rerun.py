@@ -8,10 +8,9 @@ from odllm_agent.contract import Quantization
 from odllm_controller import store
 from odllm_controller.analysis.advice.next_measurement import Turning
 from odllm_controller.metrics import Basis, metric
-from odllm_controller.overrides import line
+from odllm_controller.overrides import conf, line
 from odllm_controller.overrides.writing import Value, override
 
-_CONF = Path(__file__).parents[3] / "conf"
 _RUNS = "SELECT run_id, command, experiment FROM runs"
 # Fewer tell hardly anything: Student's t is 4.3 for three rounds and 2.8 for five.
 _LEAST_ROUNDS = 5
@@ -62,7 +61,7 @@ def command(turning: Turning, origin: RunRequest, path: Path) -> str:
 
 def _chosen(turning: Turning) -> Iterator[tuple[str, Value]]:
     for group, name in _names(turning).items():
-        if (_CONF / group / f"{name}.yaml").exists():
+        if conf.option(group, name).exists():
             yield group, [name]
     if turning.quantization in set(Quantization):
         yield "quantizations", [turning.quantization]

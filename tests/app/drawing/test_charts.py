@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from app.drawing import charts
-from app.drawing.captions import caption
-from app.drawing.symbols import symbols
+from odllm_app.drawing import charts
+from odllm_app.drawing.captions import caption
+from odllm_app.drawing.symbols import symbols
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.scaling.curves import ALL_TYPES, QUANTIZED_TYPES, Against
 from odllm_controller.analysis.scaling.fits import Fit

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from app.drawing.picture import picture
+from odllm_app.drawing.picture import picture
 
 
 def chart() -> alt.LayerChart:

@@ -3,8 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from app.drawing.picture import picture
-from app.drawing.symbols import MARKS, legend, legend_of_origins, points, symbols
+from odllm_app.drawing.picture import picture
+from odllm_app.drawing.symbols import MARKS, legend, legend_of_origins, points, symbols
 from odllm_controller.analysis.queries.origins import FigureOrigin
 
 

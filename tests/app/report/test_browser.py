@@ -8,7 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from app.report.cli import main
+from odllm_app.report.cli import main
 from tests import stores, support
 from tests.app import served
 

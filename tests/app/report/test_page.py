@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.drawing.symbols import symbols
-from app.report.cli import main
-from app.report.report_charts import drawings
-from app.report.table import figures
+from odllm_app.drawing.symbols import symbols
+from odllm_app.report.cli import main
+from odllm_app.report.report_charts import drawings
+from odllm_app.report.table import figures
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.result_frames import frame

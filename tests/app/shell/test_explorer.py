@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from app.pages import PAGES
+from odllm_app.pages import PAGES
 from odllm_agent.contract import Failure, ModelRequest, Source
 from odllm_agent.errors import StoreError
 from odllm_controller.store import Store

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.shell.serve import ADDRESS, command, explore
+from odllm_app.cli import main
+from odllm_app.shell.serve import ADDRESS, command, explore
 from odllm_agent.errors import StoreError, UsageError
 from tests import family, stores
 
@@ -63,7 +63,7 @@ def test_the_command_line_tells_errors_without_a_traceback(
 
 def test_help_has_examples() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "app", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "odllm_app", "--help"], capture_output=True, text=True, check=True
     )
     assert "odllm explore --store" in done.stdout
 
@@ -97,7 +97,7 @@ def test_it_starts_without_asking_anything_in_a_home_that_never_saw_it(
     log = tmp_path / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "--store", str(path), "--port", str(port)],
+            [sys.executable, "-m", "odllm_app", "--store", str(path), "--port", str(port)],
             env={**os.environ, "HOME": str(own) if home == "empty" else home, "BROWSER": "true"},
             stdin=subprocess.DEVNULL,
             stdout=out,

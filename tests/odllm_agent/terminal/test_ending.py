@@ -273,8 +273,8 @@ def test_other_errors_where_nothing_can_be_raised_are_told() -> None:
     [
         ("odllm_controller", "odllm"),
         ("odllm_agent", "odllm-agent"),
-        ("app", "odllm explore"),
-        ("app.report", "odllm report"),
+        ("odllm_app", "odllm explore"),
+        ("odllm_app.report", "odllm report"),
     ],
 )
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.formats.architecture import ARCHITECTURES
 from odllm_controller.experiment.config import Experiment
-from tests.odllm_controller.configs import CONF, experiment
+from odllm_controller.overrides.conf import FOLDER
+from tests.odllm_controller.configs import experiment
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "experiment").glob("*.yaml")))
 def test_every_experiment_composes_and_carries_its_name(name: str) -> None:
     assert experiment(name=name).name == name
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted((FOLDER / "experiment").glob("*.yaml")), ids=str)
 def test_every_experiment_says_what_it_asks_and_what_it_downloads(path: object) -> None:
     text = path.read_text()  # type: ignore[attr-defined]
     assert "?" in text
@@ -35,7 +36,7 @@ def test_the_sweep_is_every_reference_model_at_every_type_on_every_engine_with_i
 
 
 def test_every_architecture_has_a_shape_to_pick() -> None:
-    names = [path.stem for path in (CONF / "model").glob("shape-*.yaml")]
+    names = [path.stem for path in (FOLDER / "model").glob("shape-*.yaml")]
     models = experiment(f"model=[{','.join(names)}]").models
     assert {model.architecture for model in models.values()} == set(ARCHITECTURES)
     assert all(name == f"shape-{model.architecture}" for name, model in models.items())

@@ -32,7 +32,8 @@ from odllm_agent.models.download.hub_file import HubFile
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.planning import plan
 from tests import support
-from tests.odllm_controller.configs import CONF, experiment
+from odllm_controller.overrides.conf import FOLDER
+from tests.odllm_controller.configs import experiment
 
 TRIALS = tuple(
     dataclasses.replace(support.trial(), workload=Workload("w", 1, size)) for size in range(1, 25)
@@ -142,7 +143,7 @@ def test_a_file_of_a_hub_is_asked_for_by_repository_file_and_revision() -> None:
 
 
 PUBLISHED = sorted(
-    path.stem for path in (CONF / "model").glob("*B.yaml") if "source: hub" in path.read_text()
+    path.stem for path in (FOLDER / "model").glob("*B.yaml") if "source: hub" in path.read_text()
 )
 
 
@@ -154,11 +155,11 @@ def test_every_published_model_is_named_as_a_hub_does_and_says_that_it_is_untrie
     assert {each.quantization for each in wanted} == set(Quantization)
     (location,) = {each.location for each in wanted}
     assert str(HubFile.of(location)) == location
-    assert "Not yet tried" in (CONF / "model" / f"{name}.yaml").read_text()
+    assert "Not yet tried" in (FOLDER / "model" / f"{name}.yaml").read_text()
 
 
 def test_a_published_model_and_its_shape_have_one_name() -> None:
-    shapes = {path.stem for path in (CONF / "model").glob("shape-*.yaml")}
+    shapes = {path.stem for path in (FOLDER / "model").glob("shape-*.yaml")}
     assert len(PUBLISHED) == 9
     assert shapes == {f"shape-{name}" for name in PUBLISHED if name != "qwen3-0.6B"}
 

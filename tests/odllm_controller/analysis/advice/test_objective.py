@@ -12,6 +12,7 @@ from odllm_controller.analysis.advice import kpi, objective
 from odllm_controller.analysis.advice.objective import Objective, parse
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.tasks import with_errors, with_tasks
+from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, metric
 from tests import stores, support
 from tests.odllm_controller.analysis.offers import asked, offer, offers, scored
@@ -105,7 +106,7 @@ def test_a_figure_of_nothing_is_the_worst_by_a_weighted_objective(tmp_path: Path
     assert best(parse(str(path), rows), rows) == "a"
 
 
-@pytest.mark.parametrize("name", kpi.names())
+@pytest.mark.parametrize("name", conf.options("kpi"))
 def test_every_kpi_that_is_shipped_is_an_objective(name: str) -> None:
     aim = parse(name, ROWS)
     assert aim.single is None

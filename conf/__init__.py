@@ -1,0 +1,1 @@
+"""What experiments are composed from; installed as `odllm_conf`."""
