@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from odllm_app.shell.serve import PORT, explore
 from odllm_agent.errors import OdllmError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.terminal.visible import visible_lines
+from odllm_app.shell.serve import PORT, explore
 
 _NAME = "odllm explore"
 _EXAMPLES = """\

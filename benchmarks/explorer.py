@@ -24,9 +24,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from odllm_app.pages import PAGES
 from benchmarks import year
 from odllm_agent.clock import monotonic_ns, seconds_since
+from odllm_app.pages import PAGES
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli.commands import advise, compare
 from tests.app import served

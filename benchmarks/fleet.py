@@ -25,11 +25,11 @@ from rich.console import Console
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Device, Progress, Result
 from odllm_agent.network.ray_environment import surround
-from odllm_controller.overrides.conf import FOLDER  # noqa: E402
 from odllm_controller import store
 from odllm_controller.backends import surroundings
 from odllm_controller.experiment import config
 from odllm_controller.experiment.config import Experiment
+from odllm_controller.overrides.conf import FOLDER
 from odllm_controller.run.device_course import Course
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import recording

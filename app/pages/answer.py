@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from odllm_agent.errors import UsageError
 from odllm_app.drawing import symbols
 from odllm_app.drawing.escaping import plain, short
 from odllm_app.drawing.figure import Figure, show
@@ -16,7 +17,6 @@ from odllm_app.drawing.tables import show_table
 from odllm_app.view.empty import show_nothing_measured
 from odllm_app.view.loading import Stamp
 from odllm_app.view.view import View
-from odllm_agent.errors import UsageError
 from odllm_controller.analysis import prediction
 from odllm_controller.analysis.advice import limits, objective, rerun, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
@@ -28,8 +28,8 @@ from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.origins import of_kind
 from odllm_controller.analysis.queries.tasks import tasks, with_errors
-from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, METRICS, TASK, Group, Metric, metric
+from odllm_controller.overrides import conf
 
 _REASON = 300
 _TOP = 5

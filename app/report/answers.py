@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from odllm_app.report.table import WordTable, cell
 from odllm_agent.errors import UsageError
+from odllm_app.report.table import WordTable, cell
 from odllm_controller.analysis.advice import objective, wording
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
 from odllm_controller.analysis.advice.objective import QUALITY, Objective

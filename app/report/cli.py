@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from odllm_app.report.page import render
 from odllm_agent.errors import OdllmError, UsageError
 from odllm_agent.files.typed_path import STANDARD, typed_path
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.terminal.visible import visible_lines
+from odllm_app.report.page import render
 from odllm_controller.analysis.queries import account, results
 
 _STORE = Path("results/odllm.duckdb")

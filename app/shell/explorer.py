@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import streamlit as st
 
+from odllm_agent.errors import StoreError
+from odllm_agent.files.typed_path import typed_path
 from odllm_app.drawing.symbols import legend, legend_of_origins, symbols
 from odllm_app.pages import PAGES
 from odllm_app.shell.progress import show_progress
@@ -18,8 +20,6 @@ from odllm_app.view import filters
 from odllm_app.view.empty import show_nothing_stored, show_unreadable
 from odllm_app.view.loading import Stamp, load, stamp_of, watch
 from odllm_app.view.view import Page, View
-from odllm_agent.errors import StoreError
-from odllm_agent.files.typed_path import typed_path
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.origins import all_origins
 

@@ -63,7 +63,16 @@ def command(path: Path, port: int, *, headless: bool) -> list[str]:
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     store_flag = ["--store", str(path.absolute())]
-    return [sys.executable, "-m", "odllm_app.shell.entry", "run", str(_SCRIPT), *flags, "--", *store_flag]
+    return [
+        sys.executable,
+        "-m",
+        "odllm_app.shell.entry",
+        "run",
+        str(_SCRIPT),
+        *flags,
+        "--",
+        *store_flag,
+    ]
 
 
 def _check_free(port: int) -> None:

@@ -11,8 +11,8 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.analysis.advice import kpi
 from odllm_controller.analysis.advice.goodness import Goodness, goodness
-from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, METRICS, Metric, metric
+from odllm_controller.overrides import conf
 
 QUALITY = "quality"
 """What people call a metric that depends on what the rows have."""

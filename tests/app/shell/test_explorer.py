@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from odllm_app.pages import PAGES
 from odllm_agent.contract import Failure, ModelRequest, Source
 from odllm_agent.errors import StoreError
+from odllm_app.pages import PAGES
 from odllm_controller.store import Store
 from tests import stores, support
 from tests.app.drawn import charts, drawn, page, table, texts

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from odllm_agent.errors import StoreError, UsageError
 from odllm_app.cli import main
 from odllm_app.shell.serve import ADDRESS, command, explore
-from odllm_agent.errors import StoreError, UsageError
 from tests import family, stores
 
 

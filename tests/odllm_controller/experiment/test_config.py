@@ -12,7 +12,9 @@ from odllm_controller.overrides.conf import FOLDER
 from tests.odllm_controller.configs import experiment
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (FOLDER / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (FOLDER / "experiment").glob("*.yaml"))
+)
 def test_every_experiment_composes_and_carries_its_name(name: str) -> None:
     assert experiment(name=name).name == name
 

@@ -30,9 +30,9 @@ from odllm_agent.contract import (
 )
 from odllm_agent.models.download.hub_file import HubFile
 from odllm_controller.experiment.config import Experiment
+from odllm_controller.overrides.conf import FOLDER
 from odllm_controller.planning import plan
 from tests import support
-from odllm_controller.overrides.conf import FOLDER
 from tests.odllm_controller.configs import experiment
 
 TRIALS = tuple(

@@ -12,8 +12,8 @@ from odllm_controller.analysis.advice import kpi, objective
 from odllm_controller.analysis.advice.objective import Objective, parse
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.tasks import with_errors, with_tasks
-from odllm_controller.overrides import conf
 from odllm_controller.metrics import ALIASES, metric
+from odllm_controller.overrides import conf
 from tests import stores, support
 from tests.odllm_controller.analysis.offers import asked, offer, offers, scored
 
