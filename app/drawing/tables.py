@@ -6,16 +6,10 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from odllm_controller.analysis.queries.subject import TITLES
 from odllm_controller.metrics import METRICS
 
-_SUBJECT = {
-    "device": "Device",
-    "model": "Model",
-    "quantization": "Type",
-    "workload_label": "Workload",
-    "configuration": "Engine",
-    "file_bpw": "File BPW",
-}
+_SUBJECT = {**TITLES, "file_bpw": "File BPW"}
 _CIRCUMSTANCES = {
     "status": "Status",
     "repeats": "Repeats",
@@ -25,29 +19,17 @@ _CIRCUMSTANCES = {
     "runtime_bpw": "Runtime BPW",
 }
 _FAILED = {
-    "device": "Device",
-    "model": "Model",
-    "quantization": "Type",
-    "workload_label": "Workload",
-    "configuration": "Engine",
+    **TITLES,
     "failure_kind": "Error",
     "failure": "What went wrong",
     "remedy": "What to do",
 }
 _SKIPPED = {
-    "device": "Device",
-    "model": "Model",
-    "quantization": "Type",
-    "workload_label": "Workload",
-    "configuration": "Engine",
+    **TITLES,
     "skip_reason": "Why it cannot run",
 }
 _HELD = {
-    "device": "Device",
-    "model": "Model",
-    "quantization": "Type",
-    "workload_label": "Workload",
-    "configuration": "Engine",
+    **TITLES,
     "hold_reason": "Why it was left",
 }
 # More rows than anyone reads only make the page slow; the download has them all.

@@ -18,9 +18,10 @@ from odllm_app.pages.panels import show_in_pairs
 from odllm_app.view.empty import show_nothing_measured
 from odllm_app.view.loading import Stamp
 from odllm_app.view.view import View
-from odllm_controller.analysis.matching.cells import Cell, cells, shared_devices
+from odllm_controller.analysis.compare.devices import DeviceRatio, device_ratios, shared_devices
 from odllm_controller.analysis.queries import hardware, results
 from odllm_controller.analysis.queries.findings import table
+from odllm_controller.analysis.queries.subject import SETUP
 from odllm_controller.metrics import METRICS, Metric
 
 _HARDWARE = {
@@ -55,7 +56,7 @@ _CELLS = {
 }
 # With more devices than this nobody chose, only the first are compared.
 _MOST_OTHERS = 4
-_PANEL = ["device", "workload_label", "configuration", "base_configuration"]
+_PANEL = [*SETUP, "base_configuration"]
 _RATIO = "Times as much"
 
 
@@ -66,7 +67,7 @@ class Compared:
     Attributes:
         metric: The metric.
         rows: The rows of `results.load` that ratios are made of.
-        cells: All ratios, a row per `Cell`.
+        cells: All ratios, a row per `DeviceRatio`.
     """
 
     metric: Metric
@@ -109,7 +110,7 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
         metric = _metric(measured)
     others = _others(view, shared, base)
     kept = measured[measured["device"].isin([base, *others])]
-    found = table(cells(kept, metric, base), Cell)
+    found = table(device_ratios(kept, metric, base), DeviceRatio)
     if found.empty:
         st.info(f"{plain(base)} shares no figure of {metric.label} with another device.")
         return

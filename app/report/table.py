@@ -7,15 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from odllm_controller.analysis.queries.results import Row, failed, held, records, skipped
+from odllm_controller.analysis.queries.subject import TITLES
 from odllm_controller.metrics import METRICS, Metric, figure
 
-_SUBJECT = {
-    "device": "Device",
-    "model": "Model",
-    "quantization": "Type",
-    "workload_label": "Workload",
-    "configuration": "Engine",
-}
 _TROUBLES = {"failure": "What went wrong", "remedy": "What to do"}
 
 
@@ -57,10 +51,10 @@ def figures(measured: pd.DataFrame) -> WordTable:
         measured: Rows as `results.load` gives them.
     """
     there = [metric for metric in METRICS if measured[metric.name].notna().any()]
-    headings = (*_SUBJECT.values(), "File BPW", *(metric.title for metric in there), "Repeats")
+    headings = (*TITLES.values(), "File BPW", *(metric.title for metric in there), "Repeats")
     rows = [
         [
-            *(cell(row[name]) for name in (*_SUBJECT, "file_bpw")),
+            *(cell(row[name]) for name in (*TITLES, "file_bpw")),
             *(_with_interval(row, metric) for metric in there),
             str(row["repeats"]),
         ]
@@ -76,9 +70,9 @@ def troubles(found: pd.DataFrame) -> list[tuple[str, WordTable]]:
         found: Rows as `results.load` gives them.
     """
     return [
-        ("Failed", listed(failed(found), _SUBJECT | _TROUBLES)),
-        ("Cannot run", listed(skipped(found), _SUBJECT | {"skip_reason": "Why"})),
-        ("Left for a later run", listed(held(found), _SUBJECT | {"hold_reason": "Why"})),
+        ("Failed", listed(failed(found), {**TITLES, **_TROUBLES})),
+        ("Cannot run", listed(skipped(found), {**TITLES, "skip_reason": "Why"})),
+        ("Left for a later run", listed(held(found), {**TITLES, "hold_reason": "Why"})),
     ]
 
 

@@ -146,7 +146,9 @@ def _print_comparisons(console: Console, found: Sequence[Comparison]) -> None:
     """Prints how configurations compare that differ in the engine or one setting."""
     if not found:
         return
-    rows = [{name: getattr(each, name) for name in each.__slots__} for each in found]
+    rows = [
+        {each.name: getattr(one, each.name) for each in dataclasses.fields(one)} for one in found
+    ]
     bases = {each.against for each in found}
     common = f", against {bases.pop()}" if len(bases) == 1 else ""
     console.print(f"\nRatios of medians [95 %]{common}", highlight=False)
@@ -352,12 +354,23 @@ _ADVICE = {
     DriftVerdict.UNDECIDED: "undecided, {}; more rounds would tell",
 }
 
-_COLUMNS = (
+SUBJECT_COLUMNS = (
     words("device", "device", optional=True),
     words("model", "model"),
     words("type", "quantization"),
     words("workload", "workload_label", optional=True),
     words("engine", "configuration", optional=True),
+)
+"""What a row is of."""
+
+MODEL_COLUMNS = tuple(each for each in SUBJECT_COLUMNS if each.heading != "type")
+"""What a row is of that stands for all types of a model."""
+
+SETUP_COLUMNS = tuple(each for each in MODEL_COLUMNS if each.heading != "model")
+"""What a row is of that stands for all models."""
+
+_COLUMNS = (
+    *SUBJECT_COLUMNS,
     words("status", "status", optional=True, key=False),
     Column("context", context_cell, text=True, figure=True),
     number("BPW", "file_bpw", 2),
@@ -366,10 +379,7 @@ _COLUMNS = (
 )
 
 _COMPARISON_COLUMNS = (
-    words("device", "device", optional=True),
-    words("model", "model"),
-    words("type", "quantization"),
-    words("workload", "workload_label", optional=True),
+    *SUBJECT_COLUMNS[:-1],
     words("engine", "configuration"),
     words("against", "against", optional=True),
     ratio_column("prefill", "prefill"),
@@ -378,10 +388,7 @@ _COMPARISON_COLUMNS = (
 )
 
 _FIT_COLUMNS = (
-    words("device", "device", optional=True),
-    words("model", "model"),
-    words("workload", "workload_label", optional=True),
-    words("engine", "configuration", optional=True),
+    *MODEL_COLUMNS,
     words("phase", "phase"),
     words("types", "types"),
     number("n", "n", 0),

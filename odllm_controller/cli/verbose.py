@@ -11,7 +11,7 @@ from odllm_controller.analysis.bounds import bound, ceilings
 from odllm_controller.analysis.bounds.bound import Fitted
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.results import Row
-from odllm_controller.cli.table import MISSING, Column, print_rows, words
+from odllm_controller.cli.table import MISSING, SUBJECT_COLUMNS, Column, print_rows, words
 
 _GIGA = 1e9
 # Shares this far above the whole are no rounding any more.
@@ -109,11 +109,7 @@ _CEILING_COLUMNS = (
 )
 
 _BOUND_COLUMNS = (
-    words("device", "device", optional=True),
-    words("model", "model"),
-    words("type", "quantization"),
-    words("workload", "workload_label", optional=True),
-    words("engine", "configuration", optional=True),
+    *SUBJECT_COLUMNS,
     words("phase", "phase"),
     _percent("reading", "traffic_share"),
     _percent("computing", "compute_share"),

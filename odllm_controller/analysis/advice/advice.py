@@ -13,9 +13,10 @@ from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.next_measurement import Turning, turning
 from odllm_controller.analysis.advice.objective import Objective
 from odllm_controller.analysis.advice.relaxing import LimitCost, cost
+from odllm_controller.analysis.matching.cells import told_apart
 from odllm_controller.analysis.matching.comparable import why_not
 from odllm_controller.analysis.prediction import PREDICTED
-from odllm_controller.analysis.queries.results import failed, notes, skipped, told_apart
+from odllm_controller.analysis.queries.results import failed, notes, skipped
 from odllm_controller.analysis.queries.tasks import with_tasks
 from odllm_controller.metrics import Metric
 

@@ -18,14 +18,16 @@ import pandas as pd
 from odllm_agent.errors import UsageError
 from odllm_agent.statistics.bootstrap import Floats
 from odllm_controller.analysis.advice.goodness import Goodness, goodness, probability
+from odllm_controller.analysis.matching.cells import told_apart
 from odllm_controller.analysis.matching.comparable import why_not
-from odllm_controller.analysis.queries.results import Row, measured, records, told_apart
+from odllm_controller.analysis.queries.results import Row, measured, records
+from odllm_controller.analysis.queries.subject import SUBJECT, Subject, subject_of
 from odllm_controller.analysis.queries.tasks import with_tasks
 from odllm_controller.metrics import Metric
 
 _DOUBT = 0.05
 _GROUP = ["device", "workload_label"]
-_TOLD = ("trial_id", "device", "workload_label", "model", "quantization", "configuration")
+_TOLD = ("trial_id", *SUBJECT)
 _ORIGINS = ("energy_method", "quality_text", "accuracies")
 
 
@@ -39,16 +41,11 @@ class Dominance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ParetoPlace:
+class ParetoPlace(Subject):
     """Where one configuration stands among all of its device and workload.
 
     Attributes:
         trial_id: Its trial.
-        device: The device's name.
-        workload_label: The workload with its sizes.
-        model: The model's name.
-        quantization: The type of its weights.
-        configuration: The engine with its settings.
         standing: Where it stands.
         dominated_by: What most surely dominates it, or `None` where nothing does.
         dominated: The probability of that, from 0 to 1, or `None`.
@@ -56,11 +53,6 @@ class ParetoPlace:
     """
 
     trial_id: str
-    device: str
-    workload_label: str
-    model: str
-    quantization: str
-    configuration: str
     standing: Dominance
     dominated_by: str | None = None
     dominated: float | None = None
@@ -168,11 +160,7 @@ def _place(
 ) -> ParetoPlace:
     return ParetoPlace(
         trial_id=row["trial_id"],
-        device=row["device"],
-        workload_label=row["workload_label"],
-        model=row["model"],
-        quantization=row["quantization"],
-        configuration=row["configuration"],
+        **subject_of(row),
         standing=standing,
         dominated_by=dominated_by,
         dominated=dominated,

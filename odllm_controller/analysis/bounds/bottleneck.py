@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE
-from odllm_controller.analysis.queries.results import latest
+from odllm_controller.analysis.matching.cells import latest
+from odllm_controller.analysis.queries.subject import SETUP, Setup
 from odllm_controller.analysis.statistics.lines import least_squares
 from odllm_controller.analysis.statistics.standing import Standing
 
 CACHED_BYTES = 64e6
 """Files below it may lie in a cache: few laptops have more, most have much less."""
 
-_GROUP = ["device", "workload_label", "configuration"]
 _SHARES = ["mbu", "decode_compute_fraction"]
-_COLUMNS = [*_GROUP, "model", "quantization", "n_weights", "file_bytes", *_SHARES]
+_COLUMNS = [*SETUP, "model", "quantization", "n_weights", "file_bytes", *_SHARES]
 _LEAST_SIZES = 4
 # Of each of two intervals that hold both with 95 %.
 _EACH = 1 - (1 - CONFIDENCE) / 2
@@ -51,13 +51,10 @@ _STANDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(Setup):
     """How the shares of decode's time change with the size of models on one device and engine.
 
     Attributes:
-        device: The device's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         models: The models' names, from few weights to many.
         types: The types that all of them have.
         n: The trials.
@@ -73,9 +70,6 @@ class Shift:
         reason: Why there is none of this, or `""`.
     """
 
-    device: str
-    workload_label: str
-    configuration: str
     models: tuple[str, ...]
     types: tuple[str, ...]
     n: int
@@ -105,7 +99,7 @@ def shifts(results: pd.DataFrame) -> tuple[Shift, ...]:
     rows = latest(results)[_COLUMNS].dropna(subset=["n_weights", *_SHARES])
     return tuple(
         _of_group(cast("tuple[str, str, str]", names), alike)
-        for names, alike in rows.groupby(_GROUP, sort=False)
+        for names, alike in rows.groupby(SETUP, sort=False)
     )
 
 

@@ -25,8 +25,9 @@ from odllm_controller.analysis.claims.threshold import (
     thresholds,
 )
 from odllm_controller.analysis.claims.verdict import Judgement, Verdict
+from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.families import is_quantized
-from odllm_controller.analysis.queries.results import latest
+from odllm_controller.analysis.queries.subject import MODEL_SUBJECT, SETUP
 from odllm_controller.analysis.statistics.standing import Standing, agreed
 
 LITTLE_ACCURACY = 0.02
@@ -42,7 +43,6 @@ LOW_BPW = (CLAIMED_BPW, 5.0)
 _LEAST_WEIGHTS = 0.5
 _SHOWN = 6
 _NEIGHBOUR = ("device", "configuration", "workload_label", "larger", "quality", "cost")
-_CELL = ("device", "model", "workload_label", "configuration")
 
 
 def verdicts(results: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -269,7 +269,7 @@ def _bottleneck(rows: pd.DataFrame) -> Judgement:
             _bounds(rows),
             f"{_VERSIONS} These data show: {_directions(told)}.",
         ),
-        _used(rows, told, ("device", "workload_label", "configuration")),
+        _used(rows, told, SETUP),
         "Four or more sizes of models of 64 MB and more, such as 0.5B to 14B, at types that all of"
         " them have, on a device with ceilings.",
     )
@@ -315,7 +315,7 @@ def _directions(told: Sequence[Shift]) -> str:
 
 
 def _used(
-    rows: pd.DataFrame, findings: Sequence[object], names: Sequence[str] = _CELL
+    rows: pd.DataFrame, findings: Sequence[object], names: Sequence[str] = MODEL_SUBJECT
 ) -> pd.DataFrame:
     """The rows that findings are of, by the names of what they are of."""
     return _among(rows, names, {tuple(getattr(each, name) for name in names) for each in findings})

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE
+from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.breaks import chance_of_one
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
@@ -44,14 +45,10 @@ _SURE = 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
-class Linearity:
+class Linearity(ModelSubject):
     """How near-linearly one metric of one model grows with bits per weight.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         metric: The metric's name.
         n: The quantized types.
         r2: The share of the spread that the line explains; `None` of equal values.
@@ -62,10 +59,6 @@ class Linearity:
         standing: Whether it grows near-linearly.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     metric: str
     n: int
     r2: float | None

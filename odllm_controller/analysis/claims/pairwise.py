@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats, generator
+from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.comparable import sources
 from odllm_controller.analysis.matching.lineage import lineage
-from odllm_controller.analysis.queries.results import latest
 from odllm_controller.metrics import metric
 
 _DRAWS = 1000

@@ -16,23 +16,20 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.contract import Method
-from odllm_controller.analysis.queries.results import latest
+from odllm_controller.analysis.matching.cells import latest
+from odllm_controller.analysis.queries.subject import MODEL_SUBJECT, ModelSubject
 from odllm_controller.analysis.statistics import student
 from odllm_controller.analysis.statistics.standing import Standing
 
-_GROUP = ["device", "model", "workload_label", "configuration", "energy_method"]
+_GROUP = [*MODEL_SUBJECT, "energy_method"]
 _LEAST_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PhasePower:
+class PhasePower(ModelSubject):
     """How many times as many watts prefill draws as decode, of one model on one device and engine.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         energy_method: How the watts were obtained.
         n: The trials, one a type.
         prefill_w: The median watts of prefill, of all trials.
@@ -43,10 +40,6 @@ class PhasePower:
         reason: Why there is no interval, or `""`.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     energy_method: str
     n: int
     prefill_w: float

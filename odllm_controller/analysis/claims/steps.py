@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.comparable import sources
-from odllm_controller.analysis.queries.results import Z_95, Row, latest, records
+from odllm_controller.analysis.queries.results import Z_95, Row, records
+from odllm_controller.analysis.queries.subject import MODEL_SUBJECT, ModelSubject
 from odllm_controller.metrics import metric
-
-_GROUP = ["device", "model", "workload_label", "configuration"]
 
 # How much worse the second value is than the first, and the errors' factors in it.
 _Loss = Callable[[float, float], tuple[float, float, float]]
@@ -31,7 +31,7 @@ QUALITIES = tuple(_LOSSES)
 """The scores whose loss is told, by their metric."""
 
 _COLUMNS = [
-    *_GROUP,
+    *MODEL_SUBJECT,
     *("quantization", "file_bpw", "file_bytes", "peak_rss_bytes"),
     *("quality_text", "accuracies", "perplexity_reason"),
     *(f"{quality}{part}" for quality in QUALITIES for part in ("", "_se")),
@@ -39,14 +39,10 @@ _COLUMNS = [
 
 
 @dataclass(frozen=True, slots=True)
-class TypeStep:
+class TypeStep(ModelSubject):
     """From a type of a model to one of fewer bits per weight.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         more: The type of more bits.
         less: The type of fewer bits.
         more_bpw: The bits per weight of the first.
@@ -61,10 +57,6 @@ class TypeStep:
         score_reason: Why there is no score, or `""`.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     more: str
     less: str
     more_bpw: float
@@ -111,7 +103,7 @@ def _ladders(results: pd.DataFrame) -> Iterator[list[Row]]:
     """The types of each model, from most bits to fewest."""
     rows = latest(results)[_COLUMNS].dropna(subset=["file_bpw"])
     rows = rows.assign(
-        place=rows.groupby(_GROUP, sort=False).ngroup(),
+        place=rows.groupby(MODEL_SUBJECT, sort=False).ngroup(),
         **{_origin(each): sources(rows, metric(each)) for each in QUALITIES},
     ).sort_values(["place", "file_bpw"], ascending=[True, False], kind="stable")
     for _, alike in itertools.groupby(records(rows), key=lambda row: row["place"]):
@@ -125,7 +117,7 @@ def _origin(quality: str) -> str:
 
 def _between(more: Row, less: Row) -> Iterator[TypeStep]:
     bare = TypeStep(
-        **{name: more[name] for name in _GROUP},
+        **{name: more[name] for name in MODEL_SUBJECT},
         more=more["quantization"],
         less=less["quantization"],
         more_bpw=float(more["file_bpw"]),

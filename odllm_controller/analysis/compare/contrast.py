@@ -1,15 +1,13 @@
 """One thing against another, cell by cell: what grew worse, by how much, and whether that is sure.
 
-A cell is what both have measured: a model's file of one type with a workload, on the same device if
-the two share any, on the same engine if they share any, with the same settings as far as both have
-them. Its ratios are those of `ratio`: paired where both were measured in the same rounds.
+`matching.pairs` tells what is set against what. Ratios are those of `ratio`: paired where both were
+measured in the same rounds.
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,23 +16,18 @@ from odllm_agent.errors import UsageError
 from odllm_agent.statistics.bootstrap import Interval
 from odllm_controller.analysis.advice.goodness import goodness
 from odllm_controller.analysis.compare.sides import Side
-from odllm_controller.analysis.queries.results import OWN, Z_95, Row, records
+from odllm_controller.analysis.matching.pairs import Pair, is_same_check, of_sides
+from odllm_controller.analysis.queries.results import OWN, Z_95, Row
+from odllm_controller.analysis.queries.subject import SUBJECT, Subject, subject_of
 from odllm_controller.analysis.statistics import samples
 from odllm_controller.analysis.statistics.samples import Samples, ratio_of
 from odllm_controller.metrics import Basis, Better, Group, Metric, metric
 
-_CELL = ["model", "quantization", "workload", "prompt_tokens", "output_tokens", "depth_tokens"]
-_WHERE = ("device_id", "engine")
-_THREADS = "threads"
-# Columns that only serve to match rows.
-_SETTINGS, _PLACE = "shared_settings", "place"
 _TOLD: Mapping[str, str] = {
     "engine_version": "engine version",
     "engine_build": "engine build",
     "model_sha256": "the file's bytes",
 }
-
-Pair: TypeAlias = tuple[Row, Row]
 
 
 class ChangeVerdict(StrEnum):
@@ -47,15 +40,10 @@ class ChangeVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MetricContrast:
+class MetricContrast(Subject):
     """One metric of what both have measured.
 
     Attributes:
-        device: The device's name; both, where they are two.
-        model: The model's name.
-        quantization: The type of its weights.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         against: The same, of what it is compared with.
         metric: The metric's name.
         ratio: How many times as large it is, or `None`.
@@ -64,11 +52,6 @@ class MetricContrast:
         reason: Why there is no ratio, or no interval of it, or `""`.
     """
 
-    device: str
-    model: str
-    quantization: str
-    workload_label: str
-    configuration: str
     against: str
     metric: str
     ratio: Interval | None
@@ -136,7 +119,7 @@ def contrast(of: Side, against: Side, metrics: Sequence[Metric], limit: float) -
         UsageError: They have nothing in common.
         StoreError: A store cannot be read.
     """
-    pairs = _pairs(of.rows, against.rows)
+    pairs = of_sides(of.rows, against.rows)
     if not pairs:
         raise UsageError(
             f"{of.label} and {against.label} have no model, type and workload in common",
@@ -153,52 +136,6 @@ def contrast(of: Side, against: Side, metrics: Sequence[Metric], limit: float) -
         only_of=_only(of.rows, {row["trial_id"] for row, _ in pairs}),
         only_against=_only(against.rows, {row["trial_id"] for _, row in pairs}),
     )
-
-
-def _pairs(of: pd.DataFrame, against: pd.DataFrame) -> list[Pair]:
-    """The rows of both that are alike in all that they share."""
-    where = [name for name in _WHERE if set(of[name]) & set(against[name])]
-    shared = _settings_names(of) & _settings_names(against)
-    found = _matched(of, against, where, shared)
-    if not found and "device_id" not in where:
-        # Each laptop has its own number of cores.
-        found = _matched(of, against, where, shared - {_THREADS})
-    return found
-
-
-def _matched(
-    of: pd.DataFrame, against: pd.DataFrame, where: Sequence[str], settings: Collection[str]
-) -> list[Pair]:
-    mine, others = _latest(of, settings), _latest(against, settings)
-    places = mine[[*_CELL, *where, _SETTINGS, _PLACE]].merge(
-        others[[*_CELL, *where, _SETTINGS, _PLACE]], on=[*_CELL, *where, _SETTINGS]
-    )
-    rows, other_rows = records(mine), records(others)
-    return [
-        (rows[place], other_rows[other])
-        for place, other in places[[f"{_PLACE}_x", f"{_PLACE}_y"]].itertuples(index=False)
-    ]
-
-
-def _latest(side: pd.DataFrame, settings: Collection[str]) -> pd.DataFrame:
-    """The rows of a side, of several versions of an engine only those of the latest run."""
-    alike = [*_CELL, "device_id", "engine", "settings"]
-    kept = side.sort_values("run_started_at", kind="stable").drop_duplicates(alike, keep="last")
-    kept = side.loc[side.index.intersection(kept.index, sort=False)]
-    texts = [_subset(text, settings) for text in kept["settings"]]
-    columns: dict[str, Sequence[str] | range] = {_SETTINGS: texts, _PLACE: range(len(kept))}
-    return kept.assign(**columns)
-
-
-def _settings_names(side: pd.DataFrame) -> frozenset[str]:
-    """The settings that all rows of a side have."""
-    texts = side["settings"].drop_duplicates()
-    return frozenset.intersection(*(frozenset(json.loads(text)) for text in texts))
-
-
-def _subset(text: str, names: Collection[str]) -> str:
-    settings = json.loads(text)
-    return json.dumps({name: settings[name] for name in sorted(names)})
 
 
 def _samples(
@@ -233,11 +170,7 @@ def _cells(
     for each in terms.metrics:
         ratio, reason = _ratio(row, against, each, found, terms)
         yield MetricContrast(
-            device=_either(row["device"], against["device"]),
-            model=row["model"],
-            quantization=row["quantization"],
-            workload_label=row["workload_label"],
-            configuration=row["configuration"],
+            **subject_of(row) | {"device": _either(row["device"], against["device"])},
             against=against["configuration"],
             metric=each.name,
             ratio=ratio,
@@ -255,7 +188,7 @@ def _ratio(
         methods = f"{row['energy_method']}, the other {against['energy_method']}"
         return None, f"{metric.label}: one is {methods}"
     if metric.basis is Basis.CHECK:
-        if terms.same_store and _is_same_check(row, against):
+        if terms.same_store and is_same_check(row, against):
             return None, f"{metric.label}: both have the same check of the same file"
         return _ratio_of_figures(row, against, metric)
     if {row["origin"], against["origin"]} != {OWN}:
@@ -269,13 +202,6 @@ def _ratio(
     if ratio is None:
         return None, _why_missing(row, against, metric)
     return ratio, ""
-
-
-def _is_same_check(row: Row, against: Row) -> bool:
-    """Whether two rows of one store have their scores from the same check."""
-    checked = ["device_id", "model_sha256", "engine", "engine_build"]
-    # A build that is not known is one of its own.
-    return len(pd.DataFrame([row, against])[checked].drop_duplicates()) == 1
 
 
 def _ratio_of_figures(row: Row, against: Row, metric: Metric) -> tuple[Interval | None, str]:
@@ -342,5 +268,5 @@ def _either(one: str, other: str) -> str:
 
 def _only(rows: pd.DataFrame, compared: Collection[str]) -> tuple[str, ...]:
     left = rows[~rows["trial_id"].isin(compared)]
-    columns = left[["device", "model", "quantization", "workload_label", "configuration"]]
+    columns = left[SUBJECT]
     return tuple(", ".join(map(str, row)) for row in columns.itertuples(index=False))

@@ -1,1 +1,1 @@
-"""Which trials are of the same thing."""
+"""Which trials are of the same thing, and which may be pooled, compared or drawn together."""

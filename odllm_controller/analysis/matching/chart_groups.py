@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-_PANEL = ["device", "workload_label", "configuration"]
+from odllm_controller.analysis.queries.subject import SETUP
 
 
 def panels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
@@ -17,7 +17,7 @@ def panels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
         The names of the device, workload and configuration, but for those that all rows share; and
         the rows.
     """
-    varying = [name for name in _PANEL if rows[name].nunique() > 1]
-    for key, panel in rows.groupby(_PANEL, sort=False):
-        named = dict(zip(_PANEL, key, strict=True))
+    varying = [name for name in SETUP if rows[name].nunique() > 1]
+    for key, panel in rows.groupby(SETUP, sort=False):
+        named = dict(zip(SETUP, key, strict=True))
         yield [str(named[name]) for name in varying], panel

@@ -42,13 +42,6 @@ GROUP BY ALL
 HAVING coalesce(max(rounds.started_at), max(latest.started_at)) > $now::TIMESTAMP - INTERVAL 1 HOUR
 """
 
-# What a figure is of, but for the version of the engine, the file and the seed of its tokens.
-_CELL = ["device", "model", "quantization", "workload_label", "configuration"]
-_APART: Mapping[str, Callable[[Any], str]] = {
-    "engine_version": ", {}".format,
-    "model_sha256": ", file {:.8}".format,
-    "seed": ", seed {:.0f}".format,
-}
 _NAMES = ("device", "model", "quantization", "engine", "engine_version", "workload", "origin")
 OWN = "odllm"
 """The origin of what runs of this store measured."""
@@ -139,29 +132,6 @@ def records(frame: pd.DataFrame) -> list[Row]:
 def measured(results: pd.DataFrame) -> pd.DataFrame:
     """The rows that have figures."""
     return results[results["repeats"] > 0]
-
-
-def latest(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have figures; of those that `told_apart` has to tell apart only the newest."""
-    rows = measured(results)
-    cells = rows[[*_CELL, "run_started_at"]].reset_index(drop=True)
-    in_time = cells.sort_values("run_started_at", kind="stable", na_position="first")
-    return rows.iloc[in_time.drop_duplicates(_CELL, keep="last").index.sort_values()]
-
-
-def told_apart(results: pd.DataFrame) -> pd.Series:
-    """The configuration of each row, with what tells it from others that otherwise look alike.
-
-    That is the version of the engine, the file or the seed, where rows of one cell differ in it.
-    """
-    configuration = results["configuration"]
-    cells = results.groupby(_CELL, dropna=False)
-    for column, tell in _APART.items():
-        if column in results:
-            told = results[column].map(tell, na_action="ignore").astype("str").fillna("")
-            several = cells[column].transform("nunique", dropna=False) > 1
-            configuration = configuration + told.where(several, "")
-    return configuration
 
 
 def failed(results: pd.DataFrame) -> pd.DataFrame:

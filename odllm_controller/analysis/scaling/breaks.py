@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import CONFIDENCE, Floats
+from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
     Against,
@@ -39,14 +40,10 @@ _SURE = 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class Break(ModelSubject):
     """The two lines that meet, of one metric of one model on one device, and whether they do.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         metric: The metric's name.
         against: What it is set against: `file_bpw` or `file_bytes`.
         types: Which types it rests on: `ALL_TYPES`, or `QUANTIZED_TYPES`.
@@ -60,10 +57,6 @@ class Break:
         reason: Why there is none of this, or `""`.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     metric: str
     against: str
     types: str

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.statistics.bootstrap import Floats
+from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.families import is_quantized
-from odllm_controller.analysis.queries.results import Z_95, latest
+from odllm_controller.analysis.queries.results import Z_95
+from odllm_controller.analysis.queries.subject import MODEL_SUBJECT, ModelSubject
 from odllm_controller.metrics import METRICS, Basis, Better, Group, Metric
 
 ALL_TYPES = "all"
@@ -34,7 +36,6 @@ FITTED: tuple[Metric, ...] = (*METRICS, PREFILL_TOKEN)
 """What lines can be fitted to."""
 
 Names: TypeAlias = tuple[str, str, str, str]
-_NAMES = ["device", "model", "workload_label", "configuration"]
 
 
 class Against(StrEnum):
@@ -45,14 +46,10 @@ class Against(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(ModelSubject):
     """A metric of the types of one model on one device and engine, for one workload.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         metric: What was measured.
         against: What it is set against.
         types: The types' names, in the order of `xs`, all n of them.
@@ -61,10 +58,6 @@ class Curve:
         errors: The standard errors of the values, in that unit; `None` where nothing tells.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     metric: Metric
     against: Against
     types: tuple[str, ...]
@@ -124,7 +117,7 @@ def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -
     rows = latest(results)
     columns = [(metric, *_figures(rows, metric)) for metric in metrics]
     types, xs = rows["quantization"].to_numpy(), rows[against].to_numpy("float64", na_value=np.nan)
-    groups = rows.assign(place=range(len(rows))).groupby(_NAMES, sort=False)["place"]
+    groups = rows.assign(place=range(len(rows))).groupby(MODEL_SUBJECT, sort=False)["place"]
     for names, found in groups:
         places = found.to_numpy()
         # From few bits to many.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.curves import (
     FITTED,
     Against,
@@ -23,14 +24,10 @@ _LEAST_PLACES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(ModelSubject):
     """The line of one metric of one model on one device and engine, for one workload.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         metric: The metric's name.
         against: What it is set against: `file_bpw` or `file_bytes`.
         types: Which types it rests on: `ALL_TYPES`, or `QUANTIZED_TYPES`.
@@ -45,10 +42,6 @@ class Fit:
         reason: Why there is no line, or `""`.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     metric: str
     against: str
     types: str

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_controller.analysis.matching.families import TypeFamily, family
+from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.curves import FITTED, Against, Curve, curves
 from odllm_controller.analysis.scaling.fits import why_no_line
 from odllm_controller.analysis.statistics import student
@@ -24,14 +25,10 @@ _LEAST_TYPES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Residual:
+class Residual(ModelSubject):
     """How far one family lies from the line of one model's quantized types.
 
     Attributes:
-        device: The device's name.
-        model: The model's name.
-        workload_label: The workload with its sizes.
-        configuration: The engine with its settings.
         metric: The metric's name.
         against: What it is set against.
         family: Which types.
@@ -44,10 +41,6 @@ class Residual:
         reason: Why there is no mean or no interval, or `""`.
     """
 
-    device: str
-    model: str
-    workload_label: str
-    configuration: str
     metric: str
     against: str
     family: TypeFamily

@@ -13,7 +13,15 @@ from odllm_controller.analysis.claims.verdict import Verdict
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.analysis.scaling.curves import FITTED
 from odllm_controller.analysis.statistics.standing import Standing
-from odllm_controller.cli.table import MISSING, Column, number, print_rows, words
+from odllm_controller.cli.table import (
+    MISSING,
+    MODEL_COLUMNS,
+    SETUP_COLUMNS,
+    Column,
+    number,
+    print_rows,
+    words,
+)
 from odllm_controller.metrics import figure, metric
 
 _STYLES = {
@@ -119,12 +127,6 @@ def _two(value: float) -> str:
     return f"{value:.2f}"
 
 
-_SUBJECT = (
-    words("device", "device", optional=True),
-    words("model", "model"),
-    words("workload", "workload_label", optional=True),
-    words("engine", "configuration", optional=True),
-)
 _WORSE = Column("worse by [95 %]", _worse)
 _SLOPE = Column("per bit [95 %]", _slope)
 _METRIC = Column("metric", lambda row: _METRICS[row["metric"]].label, text=True, key=True)
@@ -133,7 +135,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "fits": (
         "Lines against bits per weight: what one bit more adds",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             _METRIC,
             words("types", "types"),
             number("n", "n", 0),
@@ -145,7 +147,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "linearities": (
         "Near-linear without F16? Chances are enlarged for all lines that are asked",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             _METRIC,
             number("n", "n", 0),
             Column("R2", lambda row: _or_missing(row["r2"], _two)),
@@ -158,7 +160,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "breaks": (
         "One straight line, or two that meet: where, in bits per weight",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             _METRIC,
             words("types", "types"),
             number("n", "n", 0),
@@ -169,7 +171,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "residuals": (
         "How far families of types lie from the line through all quantized types, in %",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             _METRIC,
             words("family", "family"),
             number("n", "n", 0),
@@ -179,9 +181,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "thresholds": (
         "Down to how many bits per weight the larger model is better in the same room",
         (
-            words("device", "device", optional=True),
-            words("workload", "workload_label", optional=True),
-            words("engine", "configuration", optional=True),
+            *SETUP_COLUMNS,
             words("larger", "larger"),
             words("smaller", "smaller"),
             Column("equal in", lambda row: _ROOMS[row["cost"]], text=True, key=True),
@@ -194,7 +194,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "steps": (
         "What each step down costs and saves",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             words("from", "more"),
             words("to", "less"),
             words("by", "quality"),
@@ -207,7 +207,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "phase_powers": (
         "Watts of prefill / watts of decode",
         (
-            *_SUBJECT,
+            *MODEL_COLUMNS,
             words("energy", "energy_method"),
             number("n", "n", 0),
             Column("prefill W", lambda row: _or_missing(row["prefill_w"], figure)),
@@ -218,9 +218,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[Column]]] = {
     "shifts": (
         "What a tenth of the weights changes in the shares of decode's time, in points",
         (
-            words("device", "device", optional=True),
-            words("workload", "workload_label", optional=True),
-            words("engine", "configuration", optional=True),
+            *SETUP_COLUMNS,
             Column("models", lambda row: str(len(row["models"]))),
             _around("reading", "traffic", _percent),
             _around("computing", "compute", _percent),

@@ -137,11 +137,7 @@ def _say(console: Console, line: str) -> None:
 
 
 _COLUMNS: tuple[Column, ...] = (
-    words("device", "device", optional=True),
-    words("model", "model"),
-    words("type", "quantization"),
-    words("workload", "workload_label", optional=True),
-    words("engine", "configuration", optional=True),
+    *table.SUBJECT_COLUMNS,
     words("against", "against", optional=True),
     words("metric", "label"),
     table.ratio_column("ratio", "ratio"),

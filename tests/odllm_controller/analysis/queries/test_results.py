@@ -8,6 +8,7 @@ import pytest
 
 from odllm_agent.contract import DeviceKind, Engine, Failure, ModelRequest, Source, Trial, Workload
 from odllm_controller.analysis.claims import drift
+from odllm_controller.analysis.matching.cells import latest, told_apart
 from odllm_controller.analysis.queries import results
 from tests import stores, support
 
@@ -132,7 +133,7 @@ def test_two_builds_of_one_version_are_two_engines_in_every_label(path: Path) ->
         "llama_cpp, 2 threads, build unknown",
         "llama_cpp, 2 threads, build 3f2a91c04d5e",
     }
-    assert len(results.latest(loaded)) == 2
+    assert len(latest(loaded)) == 2
 
 
 def test_a_build_is_in_no_label_where_each_device_has_used_one(path: Path) -> None:
@@ -171,7 +172,7 @@ def test_rows_that_look_alike_are_told_apart_by_what_differs(
     stores.measured(path, support.round_result(TRIAL), support.round_result(other))
     loaded = results.load(path)
     assert set(loaded["configuration"]) == {"llama_cpp, 2 threads"}
-    assert set(results.told_apart(loaded)) == {f"llama_cpp, 2 threads{each}" for each in told}
+    assert set(told_apart(loaded)) == {f"llama_cpp, 2 threads{each}" for each in told}
 
 
 def of_build(build: str) -> Trial:
