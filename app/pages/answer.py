@@ -28,7 +28,7 @@ from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.analysis.queries.origins import of_kind
 from odllm_controller.analysis.queries.tasks import tasks, with_errors
-from odllm_controller.metrics import ALIASES, METRICS, TASK, Group, Metric, metric
+from odllm_controller.metrics import ALIASES, METRICS, TASK, metric
 from odllm_controller.overrides import conf
 
 _REASON = 300
@@ -87,7 +87,7 @@ def page(view: View) -> None:
     rows = with_errors(view.path, rows)
     for place, answer in enumerate(_answers(view, rows, facts, question)):
         _show(view, answer, aim, place)
-        _show_next(answer, _next(answer, origins, view.path))
+        _show_next(answer, rerun.next_command(answer.turning, origins, view.path))
 
 
 def _ask(rows: pd.DataFrame) -> tuple[str, Mapping[str, str]]:
@@ -119,14 +119,8 @@ def _objectives(rows: pd.DataFrame) -> Mapping[str, str]:
 def _limits(written: Mapping[str, str], aim: Objective, rows: pd.DataFrame) -> Iterator[Limit]:
     for each in _INPUTS:
         if written[each.key]:
-            of = metric(each.metric) if each.metric else _quality(aim, rows)
+            of = metric(each.metric) if each.metric else objective.quality_metric(aim, rows)
             yield limits.parse(written[each.key], of)
-
-
-def _quality(aim: Objective, rows: pd.DataFrame) -> Metric:
-    if aim.single and aim.single.group is Group.QUALITY:
-        return aim.single
-    return objective.parse(QUALITY, rows).metrics[0]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -145,13 +139,6 @@ def _answers(view: View, rows: pd.DataFrame, facts: Facts, question: Question) -
     for device_id in sorted(set(rows["device_id"].dropna())):
         found = prediction.predict(view.results, facts, device_id)
         yield from advise(found[found["workload_label"].isin(chosen)], question)
-
-
-def _next(answer: Advice, origins: Mapping[str, RunRequest], path: Path) -> str:
-    turning = answer.turning
-    if turning is None or turning.run not in origins:
-        return ""
-    return rerun.command(turning, origins[turning.run], path)
 
 
 def _show(view: View, answer: Advice, aim: Objective, place: int) -> None:

@@ -6,6 +6,9 @@ CREATE MACRO bound_by(traffic_share, compute_share) AS CASE
     ELSE 'undecided'
 END;
 
+-- As `odllm_agent.contract.bpw` has it.
+CREATE MACRO bits_per_weight(n_bytes, n_weights) AS 8 * n_bytes / nullif(n_weights, 0);
+
 -- Why so many tokens of context are more than a model was made for, or NULL.
 CREATE MACRO beyond_context(tokens, made_for) AS CASE
     WHEN tokens > made_for
@@ -196,7 +199,7 @@ of_trials AS (
             WHEN holds.trial_id IS NOT NULL THEN 'held'
             ELSE 'partial'
         END AS status,
-        8 * models.weight_bytes / nullif(models.n_weights, 0) AS file_bpw,
+        bits_per_weight(models.weight_bytes, models.n_weights) AS file_bpw,
         models.file_bytes,
         trials.prompt_tokens,
         trials.output_tokens,
@@ -337,7 +340,7 @@ skipped AS (
         skips.model,
         skips.quantization,
         'skipped' AS status,
-        8 * skips.weight_bytes / nullif(skips.n_weights, 0) AS file_bpw,
+        bits_per_weight(skips.weight_bytes, skips.n_weights) AS file_bpw,
         skips.file_bytes,
         skips.prompt_tokens,
         skips.output_tokens,

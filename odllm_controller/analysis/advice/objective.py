@@ -11,7 +11,7 @@ from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.analysis.advice import kpi
 from odllm_controller.analysis.advice.goodness import Goodness, goodness
-from odllm_controller.metrics import ALIASES, METRICS, Metric, metric
+from odllm_controller.metrics import ALIASES, METRICS, Group, Metric, metric
 from odllm_controller.overrides import conf
 
 QUALITY = "quality"
@@ -98,6 +98,22 @@ def parse(text: str, results: pd.DataFrame) -> Objective:
         return Objective(text, ((metric(text), 1.0),))
     except UsageError as error:
         raise UsageError(f"there is no objective {text!r}", nearest(text, names())) from error
+
+
+def quality_metric(aim: Objective, results: pd.DataFrame) -> Metric:
+    """What a limit of quality bounds: the objective, if it is a quality, or else what quality is.
+
+    Args:
+        aim: The objective.
+        results: Rows as `results.load` gives them.
+
+    Raises:
+        UsageError: No row has a quality.
+    """
+    single = aim.single
+    if single and single.group is Group.QUALITY:
+        return single
+    return parse(QUALITY, results).metrics[0]
 
 
 def names() -> tuple[str, ...]:

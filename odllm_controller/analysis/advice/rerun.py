@@ -45,6 +45,19 @@ def load(path: Path) -> Mapping[str, RunRequest]:
     }
 
 
+def next_command(turning: Turning | None, origins: Mapping[str, RunRequest], path: Path) -> str:
+    """What to type next, or `""` if no figure would change the answer or its run is not known.
+
+    Args:
+        turning: The figure that most often changes the answer.
+        origins: How each run was asked for; see `load`.
+        path: The store.
+    """
+    if turning is None or turning.run not in origins:
+        return ""
+    return command(turning, origins[turning.run], path)
+
+
 def command(turning: Turning, origin: RunRequest, path: Path) -> str:
     """What to type to know a figure better.
 
