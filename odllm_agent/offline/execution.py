@@ -22,7 +22,7 @@ from odllm_agent.errors import DataMissing, OdllmError
 from odllm_agent.host import state
 from odllm_agent.offline.assignment import Assignment
 from odllm_agent.quality.text import text_sha256
-from odllm_agent.statistics.bootstrap import Rounds
+from odllm_agent.statistics.interval import Rounds
 from odllm_agent.trials import orders, worker
 from odllm_agent.trials.schedule import Agenda, Terms
 from odllm_agent.trials.steps import rested, steps

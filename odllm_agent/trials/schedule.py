@@ -17,7 +17,7 @@ from odllm_agent.contract import (
     RoundResult,
 )
 from odllm_agent.failures import LeftOut, Streak, Streaks, Traits
-from odllm_agent.statistics.bootstrap import Rounds, interval_of
+from odllm_agent.statistics.interval import Rounds, interval_of
 from odllm_agent.trials.steps import Step
 
 Task = Measurement | QualityCheck | Rest

@@ -3,7 +3,7 @@
 import statistics
 
 from odllm_agent.contract import RepeatPolicy, Stopped
-from odllm_agent.statistics.interval import median_interval
+from odllm_agent.statistics.order_statistics import median_interval
 
 
 def stopped(policy: RepeatPolicy, n_measured: int, speeds: list[float]) -> Stopped | None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from odllm_agent.contract import Method, Phase
-from odllm_agent.statistics.bootstrap import Interval
+from odllm_agent.statistics.interval import Interval
 from odllm_agent.terminal.visible import visible
 from odllm_controller.analysis.claims import drift
 from odllm_controller.analysis.claims.drift import Drift, DriftVerdict

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import duckdb
 
-from odllm_agent.statistics.bootstrap import Rounds, interval_of
+from odllm_agent.statistics.interval import Rounds, interval_of
 from odllm_controller.store.insert import upsert
 from odllm_controller.store.rows import Row
 

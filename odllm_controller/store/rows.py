@@ -28,7 +28,7 @@ from odllm_agent.contract import (
     Workload,
     to_json,
 )
-from odllm_agent.statistics.bootstrap import Rounds, interval_of
+from odllm_agent.statistics.interval import Rounds, interval_of
 from odllm_controller.store.run import Run
 
 Row = dict[str, object]

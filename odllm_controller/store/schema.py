@@ -15,7 +15,7 @@ import duckdb
 
 from odllm_agent.clock import now
 from odllm_agent.errors import StoreError
-from odllm_agent.statistics import bootstrap
+from odllm_agent.statistics import interval
 from odllm_controller.metrics import all_columns
 from odllm_controller.overrides import line
 from odllm_controller.store import summaries
@@ -120,7 +120,7 @@ def _add_columns(connection: duckdb.DuckDBPyConnection) -> None:
 def _code() -> str:
     """What tells the code that derives figures from any other: a hash of it."""
     texts = [script(name) for name in ("rates.sql", "ceilings.sql", "summaries.sql", "views.sql")]
-    texts += [inspect.getsource(module) for module in (summaries, bootstrap)]
+    texts += [inspect.getsource(module) for module in (summaries, interval)]
     return hashlib.sha256("\0".join((*texts, *all_columns())).encode()).hexdigest()[:16]
 
 

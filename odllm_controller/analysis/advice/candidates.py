@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from odllm_agent.statistics.bootstrap import Floats, generator
+from odllm_agent.statistics.interval import Floats, generator
 from odllm_controller.analysis.advice.goodness import (
     Goodness,
     bound_on_scale,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from odllm_controller.analysis.advice.candidates import Candidates
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.metrics import Metric, metric

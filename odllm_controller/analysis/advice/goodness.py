@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from odllm_controller.analysis.queries.results import Z_95
 from odllm_controller.metrics import Basis, Better, Metric
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from odllm_controller.analysis.advice.candidates import Candidates, Flags
 from odllm_controller.analysis.advice.goodness import goodness
 from odllm_controller.metrics import Basis, Metric

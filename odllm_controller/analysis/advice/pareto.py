@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.errors import UsageError
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from odllm_controller.analysis.advice.goodness import Goodness, goodness, probability
 from odllm_controller.analysis.matching.cells import told_apart
 from odllm_controller.analysis.matching.comparable import why_not

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import CONFIDENCE
+from odllm_agent.statistics.interval import CONFIDENCE
 from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.queries.subject import SETUP, Setup
 from odllm_controller.analysis.statistics.lines import least_squares

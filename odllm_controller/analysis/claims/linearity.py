@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import CONFIDENCE
+from odllm_agent.statistics.interval import CONFIDENCE
 from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.breaks import chance_of_one
 from odllm_controller.analysis.scaling.curves import (

@@ -20,7 +20,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Floats, generator
+from odllm_agent.statistics.interval import Floats, generator
 from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.comparable import sources
 from odllm_controller.analysis.matching.lineage import lineage

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Floats, Indices, generator
+from odllm_agent.statistics.interval import Floats, Indices, generator
 from odllm_controller.analysis.claims.pairwise import Budget, Duel, Pair, duels
 from odllm_controller.analysis.statistics.standing import Standing
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Interval
+from odllm_agent.statistics.interval import Interval
 from odllm_controller.analysis.matching.pairs import differing_in_one
 from odllm_controller.analysis.queries.results import Row
 from odllm_controller.analysis.queries.subject import Subject, subject_of

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from odllm_agent.errors import UsageError
-from odllm_agent.statistics.bootstrap import Interval
+from odllm_agent.statistics.interval import Interval
 from odllm_controller.analysis.advice.goodness import goodness
 from odllm_controller.analysis.compare.sides import Side
 from odllm_controller.analysis.matching.pairs import Pair, is_same_check, of_sides

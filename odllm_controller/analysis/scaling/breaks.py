@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import CONFIDENCE, Floats
+from odllm_agent.statistics.interval import CONFIDENCE, Floats
 from odllm_controller.analysis.queries.subject import ModelSubject
 from odllm_controller.analysis.scaling.curves import (
     FITTED,

@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from odllm_controller.analysis.matching.cells import latest
 from odllm_controller.analysis.matching.families import is_quantized
 from odllm_controller.analysis.queries.results import Z_95

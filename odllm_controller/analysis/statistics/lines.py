@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from odllm_agent.statistics.bootstrap import CONFIDENCE, Floats
+from odllm_agent.statistics.interval import CONFIDENCE, Floats
 from odllm_controller.analysis.statistics import student
 
 # Values whose squares differ by less, relatively, are equal.

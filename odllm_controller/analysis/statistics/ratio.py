@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from odllm_agent.statistics.bootstrap import (
+from odllm_agent.statistics.interval import (
     LEAST_ROUNDS,
     Floats,
     Interval,

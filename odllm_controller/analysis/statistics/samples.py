@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from odllm_agent.statistics.bootstrap import Interval
+from odllm_agent.statistics.interval import Interval
 from odllm_controller import store
 from odllm_controller.analysis.statistics.ratio import Measured, ratio
 

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from odllm_agent.statistics.bootstrap import CONFIDENCE
+from odllm_agent.statistics.interval import CONFIDENCE
 
 
 def quantile(degrees: int, confidence: float = CONFIDENCE) -> float:

@@ -19,7 +19,7 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.failures import LeftOut
-from odllm_agent.statistics.bootstrap import Rounds
+from odllm_agent.statistics.interval import Rounds
 from odllm_agent.trials.schedule import Agenda, Task, Terms
 from odllm_agent.trials.steps import Step, steps
 from tests import support

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from odllm_agent.statistics.bootstrap import Floats
+from odllm_agent.statistics.interval import Floats
 from tests.result_frames import frame
 
 _Z_95 = 1.96

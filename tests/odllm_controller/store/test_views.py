@@ -30,7 +30,7 @@ from odllm_agent.contract import (
     Source,
     Stopped,
 )
-from odllm_agent.statistics.bootstrap import interval_of
+from odllm_agent.statistics.interval import interval_of
 from odllm_agent.trials.context import ContextUse
 from odllm_controller.store import Store, read
 from tests import stores, support
