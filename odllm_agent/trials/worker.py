@@ -86,11 +86,15 @@ class Ended:
 
 def perform(order: Order) -> Result:
     """Does what an order says; a failure is part of what it gives."""
-    if isinstance(order, Measurement):
-        return run_round(order)
-    if isinstance(order, QualityCheck):
-        return run_check(order)
-    return baseline.watch(order) if isinstance(order, Rest) else run_ceilings(order)
+    match order:
+        case Measurement():
+            return run_round(order)
+        case QualityCheck():
+            return run_check(order)
+        case Rest():
+            return baseline.watch(order)
+        case CeilingsOrder():
+            return run_ceilings(order)
 
 
 def run_round(order: Measurement) -> RoundResult:

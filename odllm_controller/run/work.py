@@ -10,14 +10,12 @@ from odllm_agent.contract import (
     Cooldown,
     Device,
     Entry,
-    Errand,
     Event,
     EventKind,
     Failure,
     Forecast,
     Hindrance,
     Limits,
-    Measurement,
     ModelFile,
     ModelRequest,
     Order,
@@ -29,7 +27,7 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import DataMissing, DispatchError, StoreHeld, UsageError
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.analysis.queries import speeds
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.selection import Selection, told
@@ -164,17 +162,17 @@ class Job:
             StoreError: The store cannot be read or written.
         """
         yield from self._finished_before()
-        agenda = yield from self._planned()
-        self.board.planned(self.device, len(agenda))
-        yield from self.work_off(agenda)
+        schedule = yield from self._planned()
+        self.board.planned(self.device, len(schedule))
+        yield from self.work_off(schedule)
 
-    def work_off(self, agenda: Agenda) -> Asking[None]:
-        """The orders of an agenda, each until its result is stored."""
-        while (order := agenda.next_order()) is not None:
+    def work_off(self, schedule: Schedule) -> Asking[None]:
+        """The orders of a schedule, each until its result is stored."""
+        while (order := schedule.next_order()) is not None:
             result = yield from self._carried_out(order)
-            for left_out in agenda.learn(result):
+            for left_out in schedule.learn(result):
                 self.recorder.left_out(self.device, left_out)
-            self.board.finished(self.device, result, len(agenda))
+            self.board.finished(self.device, result, len(schedule))
         yield from self._all_stored()
 
     def _finished_before(self) -> Asking[None]:
@@ -184,7 +182,7 @@ class Job:
             self.board.started(self.device, f"{underway.what}, for an earlier run")
         yield from self._collected()
 
-    def _planned(self) -> Asking[Agenda]:
+    def _planned(self) -> Asking[Schedule]:
         forecasts = yield from self._forecasts()
         skips = plan.skips(self.device, forecasts)
         self.recorder.skipped(self.device, skips)
@@ -196,12 +194,12 @@ class Job:
         checks = plan.of_trials((yield from self._checks(files)), trials)
         lines = plan.beyond_context(trials, checks)
         self.recorder.notes += [f"{self.device.label}: {line}" for line in lines]
-        return (yield from self._read(lambda: self._agenda(trials, checks)))
+        return (yield from self._read(lambda: self._schedule(trials, checks)))
 
-    def _agenda(self, trials: Sequence[Trial], checks: Sequence[QualityCheck]) -> Agenda:
+    def _schedule(self, trials: Sequence[Trial], checks: Sequence[QualityCheck]) -> Schedule:
         """What is left to do by what is stored."""
         checked = self.store.finished_checks([check.id for check in checks])
-        return Agenda(
+        return Schedule(
             steps=self._steps(trials),
             checks=[check for check in checks if check.id not in checked],
             terms=self._terms(trials),
@@ -286,7 +284,7 @@ class Job:
         losses: list[str] = []
         while len(losses) < _ATTEMPTS:
             try:
-                found: Entry | Hindrance = yield self._errand(order)
+                found: Entry | Hindrance = yield self._sent(order)
             except DispatchError as error:
                 losses.append(error.message)
                 kept = yield from self._kept(order)
@@ -308,16 +306,12 @@ class Job:
         self.recorder.result(result)
         return result
 
-    def _errand(self, order: Order) -> Ask[Entry | Hindrance]:
+    def _sent(self, order: Order) -> Ask[Entry | Hindrance]:
         """An order on its way, with what was stored since the last."""
         self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
         tag = Tag(self.recorder.store_id, self.recorder.run_id)
-        errand = Errand(order, tag, self._limits)
-
-        def latest() -> Errand:
-            return replace(errand, stored=self.receipts.stored())
-
-        return Ask.later(AgentApi.carry_out, latest).within(_limit_s(order))
+        ask = Ask.later(AgentApi.carry_out, order, tag, self._limits, latest=self.receipts.stored)
+        return ask.within(order.longest_s + _ANSWER_TIMEOUT_S)
 
     def _over(self, found: Hindrance) -> Asking[None]:
         """Waits until what keeps the device from measuring is over.
@@ -359,7 +353,7 @@ class Job:
     def _acknowledged(self) -> Asking[None]:
         """Has the device forget what is stored of what came in."""
         if self.receipts:
-            ask = Ask.later(AgentApi.acknowledge, self.receipts.stored)
+            ask = Ask.later(AgentApi.acknowledge, latest=self.receipts.stored)
             yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
             self.receipts.arrived()
 
@@ -406,14 +400,6 @@ class Job:
     @property
     def _limits(self) -> Limits:
         return Limits(**self.experiment.fleet.limits.model_dump())
-
-
-def _limit_s(order: Order) -> float:
-    """The seconds after which an agent that has not answered an order counts as lost."""
-    if isinstance(order, Rest):
-        return order.idle_s + _ANSWER_TIMEOUT_S
-    waited_s = order.cooldown.longest_s if isinstance(order, Measurement) else 0.0
-    return order.deadline_s + waited_s + _ANSWER_TIMEOUT_S
 
 
 def _had(found: T | Failure) -> T:

@@ -11,13 +11,14 @@ from odllm_agent.contract import (
     Collected,
     Device,
     Entry,
-    Errand,
     Event,
     Forecast,
     Hindrance,
+    Limits,
     Measurement,
     Order,
     Result,
+    Tag,
 )
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
@@ -94,13 +95,15 @@ class FakeAgent:
     def hindrance(self, _: object) -> Hindrance:
         return self.hindrances.pop(0) if self.hindrances else Hindrance()
 
-    def carry_out(self, errand: Errand) -> Entry | Hindrance:
-        self.acknowledge(errand.stored)
-        found = self.hindrance(errand.limits)
+    def carry_out(
+        self, order: Order, tag: Tag, limits: Limits, stored: Sequence[str]
+    ) -> Entry | Hindrance:
+        self.acknowledge(stored)
+        found = self.hindrance(limits)
         if found.reason:
             return found
         self.n_entries += 1
-        entry = Entry.of(f"{self.n_entries:04d}", self.result(errand.order), errand.tag)
+        entry = Entry.of(f"{self.n_entries:04d}", self.result(order), tag)
         self.journal[entry.id] = entry
         return entry
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy, Trial
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.planning.plan import Step
 from odllm_controller.run import dispatch
 from odllm_controller.run.device_course import CourseState
@@ -29,19 +29,22 @@ def job(device: Any, books: Books, board: Board) -> Job:
     return Job(ASKED, device, nowhere, books, board)  # type: ignore[arg-type]
 
 
-def agenda_of(device_id: str) -> Agenda:
-    trials = [
-        support.trial(support.model_file(quantization=kind), device_id) for kind in ("Q8_0", "Q4_0")
-    ]
+def trials_of(device_id: str) -> list[Trial]:
+    files = [support.model_file(quantization=kind) for kind in ("Q8_0", "Q4_0")]
+    return [support.trial(file, device_id) for file in files]
+
+
+def schedule_of(device_id: str) -> Schedule:
+    trials = trials_of(device_id)
     steps = [Step(trial, index) for index in range(N_ROUNDS) for trial in trials]
-    return Agenda(steps, [], Terms(RepeatPolicy(), (), 60.0), {})
+    return Schedule(steps, [], Terms(RepeatPolicy(), (), 60.0), {})
 
 
 def run(world: World, expected: Sequence[Any] = ()) -> tuple[Books, Board]:
     books, board = Books(), Board()
 
     def work(of: Agent) -> Any:
-        return job(of.device, books, board).work_off(agenda_of(of.device.id))
+        return job(of.device, books, board).work_off(schedule_of(of.device.id))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatch, "seconds_since", world.clock.seconds_since)
@@ -75,7 +78,7 @@ def test_every_round_is_stored_once_or_fails_once_whatever_is_lost_on_the_way(
         assert len(keys) == len(set(keys)), "a round was stored twice"
         failed = {result.trial.id for result in found if result.failure}
         whole = Counter(result.trial.id for result in found if not result.failure)
-        wanted = {item.trial_id for item in agenda_of(each.device.id)._left}
+        wanted = {trial.id for trial in trials_of(each.device.id)}
         assert failed | set(whole) == wanted, "each of two trials has come to something"
         assert len(wanted) == 2
         for trial_id in wanted:
@@ -197,7 +200,7 @@ def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
         return ask(wanted)
 
     laptop.ask = checked  # type: ignore[method-assign,assignment]
-    work = job(laptop.device, books, board).work_off(agenda_of(laptop.device.id))
+    work = job(laptop.device, books, board).work_off(schedule_of(laptop.device.id))
     Dispatch(World([laptop]), lambda _: work, books, board, GRACE_S).run()
     assert len(books.stored) == 2 * N_ROUNDS
 
