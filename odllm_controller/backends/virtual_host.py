@@ -17,6 +17,7 @@ from odllm_agent.errors import DispatchError
 from odllm_agent.fleet.handshake import knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
+from odllm_agent.processes import background
 from odllm_controller.head.head import Head
 from odllm_controller.head.starting import start
 
@@ -46,17 +47,11 @@ def main(shares: Sequence[str]) -> None:
 def _joined(head: Head, name: str, share: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "odllm_agent", "join", head.address]
     options = ["--token-file", str(head.token_file), "--name", name, "--cpus", share]
-    log = (head.folder / f"{name}.log").open("wb")
-    with log:
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
+    process = background.start([*command, *options], head.folder / f"{name}.log", alone=False)
     try:
         yield process
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LEAVING_S)
+        background.leave(process, _LEAVING_S)
 
 
 def _wait_for(joins: Sequence[subprocess.Popen[bytes]], head: Head) -> None:
@@ -72,8 +67,7 @@ def _wait_for(joins: Sequence[subprocess.Popen[bytes]], head: Head) -> None:
 
 def _last_words(head: Head) -> str:
     logs = sorted(head.folder.glob("virtual-*.log"))
-    lines = [line for log in logs for line in log.read_text("utf-8", "replace").splitlines()[-1:]]
-    return "; ".join(lines)
+    return "; ".join(filter(None, map(background.last_words, logs)))
 
 
 def _free_port() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import DispatchError
 from odllm_agent.network.address import Address
+from odllm_agent.processes import background
 
 _STARTING_S = 120.0
 _LOOK_EVERY_S = 0.05
@@ -42,15 +43,7 @@ def start(
         *(("--tls-dir", str(tls_dir)) if tls_dir else ()),
     ]
     log = token_file.parent / "models.log"
-    with log.open("wb") as file:
-        server = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    server = background.start(command, log, environment)
     _wait_until_it_serves(server, log)
     # It outlives this process, and nobody here waits for it: it ends with the head, by its mark.
     _started.append(server)
@@ -64,7 +57,7 @@ def _wait_until_it_serves(server: "subprocess.Popen[bytes]", log: Path) -> None:
         if server.poll() is not None or seconds_since(start_ns) > _STARTING_S:
             server.kill()
             # An error of ours is two lines.
-            last = " ".join(log.read_text("utf-8", "replace").strip().splitlines()[-2:])
+            last = background.last_words(log, 2)
             raise DispatchError(
                 f"the fleet's model server does not start: {last or 'it says nothing'}",
                 f"see {log}",

@@ -1,0 +1,54 @@
+"""Processes of this package that go on in the background, each with a log of its own."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+if sys.platform == "win32":
+    _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _NEW_GROUP = 0
+
+
+def start(
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    alone: bool = True,
+    tied: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Starts a process.
+
+    Args:
+        command: The command line.
+        log: Where everything goes that it says; what was there is gone.
+        environment: Its whole environment; that of this process unless told.
+        alone: Whether it stays when the terminal is closed, and Ctrl-C is not for it.
+        tied: Whether its standard input closes when this process ends; see
+            `child.end_with_parent`.
+    """
+    with log.open("wb") as file:
+        return subprocess.Popen(  # noqa: S603 - our own modules, no shell
+            command,
+            env=environment,
+            stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=alone,
+            creationflags=_NEW_GROUP if alone else 0,
+        )
+
+
+def leave(process: subprocess.Popen[bytes], within_s: float) -> None:
+    """Asks a process to end in order, and waits for that no longer than so many seconds."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(within_s)
+
+
+def last_words(log: Path, n_lines: int = 1) -> str:
+    """The last lines of a log, as one; `""` if there are none."""
+    return " ".join(log.read_text("utf-8", "replace").strip().splitlines()[-n_lines:])
