@@ -35,7 +35,7 @@ from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import round_deadline_s
 from odllm_controller.run.admission import nobody
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_course import Pause
+from odllm_controller.run.device_status import Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
@@ -55,7 +55,7 @@ _UNDERWAY = Ask.of(AgentApi.underway)
 _STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
 
-class DeviceBoard(Protocol):
+class DeviceDisplay(Protocol):
     """Where people see what a device does."""
 
     def started(self, device: Device, what: str) -> None:
@@ -69,14 +69,16 @@ class DeviceBoard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Where a run gives its devices what they have to do.
+class Participants:
+    """The devices of a run, and what each has to do.
+
+    Which take part shows as they come.
 
     Attributes:
         experiment: What is run.
         store: Where results lie.
         recorder: Who writes new ones down.
-        board: Where it is shown.
+        display: Where it is shown.
         chosen: The devices that take part, by id.
         others: The devices that do not, a line each.
     """
@@ -84,7 +86,7 @@ class Desk:
     experiment: Experiment
     store: Store
     recorder: Recorder
-    board: DeviceBoard
+    display: DeviceDisplay
     chosen: dict[str, Device] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
@@ -100,7 +102,7 @@ class Desk:
             return None
         self.chosen[agent.device.id] = agent.device
         self.recorder.joined(agent.device)
-        return Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
+        return Job(self.experiment, agent.device, self.store, self.recorder, self.display).asks()
 
     def expected(self) -> tuple[Device, ...]:
         """The joined laptops that an earlier run of the experiment did not finish with."""
@@ -139,7 +141,7 @@ class Job:
         device: The device.
         store: Where results lie.
         recorder: Who writes new ones down.
-        board: Where it is shown.
+        display: Where it is shown.
         receipts: What the device keeps until the next order tells it that it is stored.
     """
 
@@ -147,7 +149,7 @@ class Job:
     device: Device
     store: Store
     recorder: Recorder
-    board: DeviceBoard
+    display: DeviceDisplay
     receipts: Receipts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,7 +165,7 @@ class Job:
         """
         yield from self._finished_before()
         schedule = yield from self._planned()
-        self.board.planned(self.device, len(schedule))
+        self.display.planned(self.device, len(schedule))
         yield from self.work_off(schedule)
 
     def work_off(self, schedule: Schedule) -> Asking[None]:
@@ -172,14 +174,14 @@ class Job:
             result = yield from self._carried_out(order)
             for left_out in schedule.learn(result):
                 self.recorder.left_out(self.device, left_out)
-            self.board.finished(self.device, result, len(schedule))
+            self.display.finished(self.device, result, len(schedule))
         yield from self._all_stored()
 
     def _finished_before(self) -> Asking[None]:
         """Stores what the device did for an earlier run that was not there to take it."""
         underway = yield from self._sure(_UNDERWAY)
         if underway:
-            self.board.started(self.device, f"{underway.what}, for an earlier run")
+            self.display.started(self.device, f"{underway.what}, for an earlier run")
         yield from self._collected()
 
     def _planned(self) -> Asking[Schedule]:
@@ -207,7 +209,7 @@ class Job:
         )
 
     def _forecasts(self) -> Asking[Sequence[Forecast]]:
-        self.board.started(self.device, "looking ahead")
+        self.display.started(self.device, "looking ahead")
         asked = plan.candidates(self.experiment, self.device)
         ask = Ask.of(AgentApi.forecast, asked, self.experiment.power.meters, True)
         return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
@@ -245,7 +247,7 @@ class Job:
         return files
 
     def _prepared(self, request: ModelRequest) -> Asking[ModelFile | Failure]:
-        self.board.started(self.device, f"preparing {request.label}")
+        self.display.started(self.device, f"preparing {request.label}")
         ask = Ask.of(AgentApi.prepare, request)
         return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
 
@@ -266,7 +268,7 @@ class Job:
 
     def _subjects(self) -> Asking[list[plan.Subject]]:
         """What the files are checked on, its content known by its checksum."""
-        self.board.started(self.device, "preparing the quality checks")
+        self.display.started(self.device, "preparing the quality checks")
         quality = self.experiment.quality
         exams: list[plan.Subject] = []
         for exam in plan.exams(quality):
@@ -280,7 +282,7 @@ class Job:
 
     def _carried_out(self, order: Order) -> Asking[Result]:
         """The result of an order, which is stored; a failure if the agent is lost each time."""
-        self.board.started(self.device, order.told)
+        self.display.started(self.device, order.told)
         losses: list[str] = []
         while len(losses) < _ATTEMPTS:
             try:

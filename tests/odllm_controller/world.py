@@ -22,7 +22,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_course import Course
+from odllm_controller.run.device_status import DeviceStatus
 from odllm_controller.run.dispatch import Sighting
 from tests import support
 
@@ -231,13 +231,13 @@ class Books:
 
 
 @dataclass
-class Board:
+class Display:
     """What was shown."""
 
-    courses: list[Course] = field(default_factory=list)
+    statuses: list[DeviceStatus] = field(default_factory=list)
 
-    def standing(self, _: Device, course: Course) -> None:
-        self.courses.append(course)
+    def status(self, _: Device, status: DeviceStatus) -> None:
+        self.statuses.append(status)
 
     def moved(self, *_: object) -> None:
         pass

@@ -44,7 +44,7 @@ from tests import hub_server, support
 from tests.models import Shape, write_gguf
 from tests.odllm_controller.bench import eventually
 from tests.odllm_controller.configs import experiment
-from tests.odllm_controller.world import Board, Books
+from tests.odllm_controller.world import Books, Display
 from tests.workers import workers
 
 pytestmark = pytest.mark.ray
@@ -105,9 +105,9 @@ def test_an_order_whose_agent_is_killed_is_sent_again_and_nothing_is_lost(
             terms = Terms(policy, (), 120.0)
             schedule = Schedule([Step(trial, 0) for trial in trials], [], terms, {})
             nowhere: Any = None
-            return Job(ASKED, agent.device, nowhere, books, Board()).work_off(schedule)  # type: ignore[arg-type]
+            return Job(ASKED, agent.device, nowhere, books, Display()).work_off(schedule)  # type: ignore[arg-type]
 
-        Dispatch(fleet, work, books, Board(), grace_s=60.0).run()
+        Dispatch(fleet, work, books, Display(), grace_s=60.0).run()
         killer.join()
     assert [result.failure for result in books.rounds()] == [None, None]
     assert [len(result.repeats) for result in books.rounds()] == [30, 30]
