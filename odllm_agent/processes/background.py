@@ -1,10 +1,16 @@
 """Processes of this package that go on in the background, each with a log of its own."""
 
 import contextlib
+import math
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from odllm_agent.clock import monotonic_ns, seconds_since
+
+_LOOK_EVERY_S = 0.05
 
 if sys.platform == "win32":
     _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -40,6 +46,30 @@ def start(
             start_new_session=alone,
             creationflags=_NEW_GROUP if alone else 0,
         )
+
+
+def has_said(
+    process: subprocess.Popen[bytes], log: Path, words: bytes, within_s: float = math.inf
+) -> bool:
+    """Waits until a process has said something.
+
+    Args:
+        process: The process.
+        log: Its log.
+        words: What it is to say.
+        within_s: The seconds after which it is waited for no longer.
+
+    Returns:
+        Whether it said that before it ended, and in time.
+    """
+    start_ns = monotonic_ns()
+    while True:
+        is_over = process.poll() is not None or seconds_since(start_ns) > within_s
+        if words in log.read_bytes():
+            return True
+        if is_over:
+            return False
+        time.sleep(_LOOK_EVERY_S)
 
 
 def leave(process: subprocess.Popen[bytes], within_s: float) -> None:

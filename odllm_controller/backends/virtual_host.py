@@ -1,6 +1,6 @@
 """The process that has virtual devices as its children: a head, and a supervised node for each.
 
-It is told the CPUs of each device, says `ready` once all have joined, and ends them all when its
+It is told the CPUs of each device, says `READY` once all have joined, and ends them all when its
 standard input closes.
 """
 
@@ -18,6 +18,7 @@ from odllm_agent.fleet.handshake import knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
 from odllm_agent.processes import background
+from odllm_controller.backends.virtual import READY
 from odllm_controller.head.head import Head
 from odllm_controller.head.starting import start
 
@@ -36,7 +37,7 @@ def main(shares: Sequence[str]) -> None:
             for number, share in enumerate(shares, 1)
         ]
         _wait_for(joins, head)
-        print("ready", flush=True)
+        print(READY, flush=True)
         sys.stdin.read()
         # All at once: each takes seconds to leave.
         for join in joins:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 from odllm_agent.processes import background
@@ -15,13 +14,6 @@ STAYS = "import signal, time; {}; print('begun', flush=True); time.sleep(3600)"
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-u", "-c", code]
-
-
-def wait_for_begun(log: Path) -> None:
-    patient_until = time.monotonic() + family.PATIENCE_S
-    while b"begun" not in log.read_bytes():
-        assert time.monotonic() < patient_until
-        time.sleep(0.05)
 
 
 def test_all_that_it_says_is_in_its_log_and_nothing_of_an_earlier_one(tmp_path: Path) -> None:
@@ -40,7 +32,7 @@ def test_its_standard_input_is_open_as_long_as_it_is_tied(tmp_path: Path) -> Non
     log = tmp_path / "log"
     assert background.start(python(READS), log).wait(family.PATIENCE_S) == 0
     tied = background.start(python(READS), log, tied=True)
-    wait_for_begun(log)
+    assert background.has_said(tied, log, b"begun", family.PATIENCE_S)
     assert tied.poll() is None
     assert tied.stdin
     tied.stdin.close()
@@ -53,12 +45,24 @@ def test_one_that_does_not_leave_in_order_is_waited_for_no_longer(tmp_path: Path
     for deaf in ("pass", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"):
         process = background.start(python(STAYS.format(deaf)), log)
         try:
-            wait_for_begun(log)
+            assert background.has_said(process, log, b"begun", family.PATIENCE_S)
             background.leave(process, family.PATIENCE_S if deaf == "pass" else 0.5)
             assert (process.poll() is None) is (deaf != "pass")
         finally:
             process.kill()
             process.wait()
+
+
+def test_one_that_ends_or_is_silent_for_long_has_not_said_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    ended = background.start(python("print('something else')"), log)
+    assert not background.has_said(ended, log, b"begun")
+    assert ended.wait(family.PATIENCE_S) == 0
+    silent = background.start(python("import sys; sys.stdin.read()"), log, tied=True)
+    assert not background.has_said(silent, log, b"begun", 0.2)
+    assert silent.stdin
+    silent.stdin.close()
+    assert silent.wait(family.PATIENCE_S) == 0
 
 
 def test_the_last_words_are_those_of_the_last_lines(tmp_path: Path) -> None:
