@@ -30,10 +30,10 @@ from odllm_controller.backends import surroundings
 from odllm_controller.experiment import config
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.overrides.conf import FOLDER
-from odllm_controller.run.device_course import Course
+from odllm_controller.run.device_status import DeviceStatus
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import recording
-from odllm_controller.run.work import Desk
+from odllm_controller.run.work import Participants
 from odllm_controller.store.control import controlling
 
 # Ray reads it when it is imported.
@@ -100,7 +100,7 @@ class Mark:
 
 @dataclass(slots=True)
 class Tape:
-    """The board of a run: it shows nothing, and keeps where the controller stood.
+    """The display of a run: it shows nothing, and keeps where the controller stood.
 
     Attributes:
         every: Results between two marks.
@@ -121,7 +121,7 @@ class Tape:
     def planned(self, device: Device, left: int) -> None:
         """Shows nothing."""
 
-    def standing(self, device: Device, course: Course) -> None:
+    def status(self, device: Device, status: DeviceStatus) -> None:
         """Shows nothing."""
 
     def moved(self, device: Device, progress: Progress) -> None:
@@ -275,8 +275,8 @@ def run(asked: Experiment, fleet: LocalFleet, size: Size) -> Tape:
     """Runs an experiment as the controller does, and keeps where it stood meanwhile."""
     tape = Tape(every=min(_FEW // 2, max(1, size.results // 10)))
     with controlling(asked.store.path) as opened, recording(opened, asked) as recorder:
-        desk = Desk(asked, opened, recorder, tape)
-        Dispatch(fleet, desk.work, recorder, tape, asked.fleet.grace_s).run()
+        participants = Participants(asked, opened, recorder, tape)
+        Dispatch(fleet, participants.work, recorder, tape, asked.fleet.grace_s).run()
     return tape
 
 

@@ -5,7 +5,6 @@ A library that was compiled for another processor may end its process as it is l
 
 import os
 import sys
-import threading
 
 from odllm_agent import engines
 from odllm_agent.builds.lines import EngineReport, say
@@ -16,7 +15,7 @@ from odllm_agent.processes.child import end_with_parent
 
 def main(engine: str) -> None:
     """Says what the engine tells, or why it cannot be used."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         say(EngineReport(*engines.told(engine)))
     except EngineError as error:

@@ -9,7 +9,6 @@ import argparse
 import ctypes
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--known", type=known, action="append", default=[])
     options = parser.parse_args()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     outcomes: Outcomes = dict(options.known)
     try:
         for type_name in filter(_is_known, TYPES):

@@ -9,7 +9,6 @@ import argparse
 import os
 import random
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -62,7 +61,7 @@ def main() -> None:
     parser.add_argument("--known", type=known, action="append", default=[])
     parser.add_argument("--unsound", action="append", default=[], metavar="TYPE")
     options = parser.parse_args()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         for type_name in _TYPES:
             _try_type(type_name, options.threads, dict(options.known), options.unsound)

@@ -26,7 +26,7 @@ from odllm_agent.offline.assignment import FORMAT, Assignment
 from odllm_agent.offline.execution import Done
 from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, RunStatus, Unprepared
 from odllm_agent.trials import orders, worker
-from odllm_agent.trials.schedule import Agenda
+from odllm_agent.trials.schedule import Schedule
 
 _EXAMPLES = """\
 examples:
@@ -162,7 +162,7 @@ class _Run:
             Planned(planned, asked.rounds, asked.rounds_at_most, asked.policy.interval_target)
         )
         self._find_ceilings(offline.ceilings(asked, planned, done))
-        self._work_off(offline.agenda(asked, planned, checks, done))
+        self._work_off(offline.schedule(asked, planned, checks, done))
         return len(planned)
 
     def _prepared(self, request: ModelRequest) -> ModelFile | None:
@@ -181,18 +181,18 @@ class _Run:
             _say(order.told)
             self._take(worker.perform(order))
 
-    def _work_off(self, agenda: Agenda) -> None:
-        _say(_outlook(len(agenda), self._asked.estimate_s))
+    def _work_off(self, schedule: Schedule) -> None:
+        _say(_outlook(len(schedule), self._asked.estimate_s))
         # Without a terminal it says nothing but failures.
-        with tqdm(total=len(agenda), disable=None) as bar:
-            while (order := agenda.next_order()) is not None:
+        with tqdm(total=len(schedule), disable=None) as bar:
+            while (order := schedule.next_order()) is not None:
                 bar.set_description(order.told)
                 result = worker.perform(order)
                 self._take(result)
-                for left_out in agenda.learn(result):
+                for left_out in schedule.learn(result):
                     self._logbook.add(left_out)
                     self._left_out.append(left_out)
-                bar.total = bar.n + 1 + len(agenda)
+                bar.total = bar.n + 1 + len(schedule)
                 bar.update()
 
     def _take(self, result: Result) -> None:

@@ -12,7 +12,6 @@ from odllm_agent.contract.failure import Failure
 from odllm_agent.contract.fleet import (
     Collected,
     Entry,
-    Errand,
     Event,
     EventKind,
     Hindrance,
@@ -79,7 +78,6 @@ __all__ = [
     "Engine",
     "EngineBuild",
     "Entry",
-    "Errand",
     "Event",
     "EventKind",
     "Exam",

@@ -11,9 +11,10 @@ from odllm_agent.contract.failure import Failure
 from odllm_agent.contract.fleet import (
     Collected,
     Entry,
-    Errand,
     Hindrance,
     Limits,
+    Order,
+    Tag,
     Underway,
 )
 from odllm_agent.contract.forecast import Candidate, Forecast
@@ -48,8 +49,18 @@ class AgentApi(Protocol):
     def hindrance(self, limits: Limits) -> Hindrance:
         """What keeps the device from measuring now."""
 
-    def carry_out(self, errand: Errand) -> Entry | Hindrance:
-        """The result of an order, kept on the device until it is acknowledged."""
+    def carry_out(
+        self, order: Order, tag: Tag, limits: Limits, stored: Sequence[str]
+    ) -> Entry | Hindrance:
+        """The result of an order, kept on the device until it is acknowledged.
+
+        Args:
+            order: What is to be done.
+            tag: For whom.
+            limits: When the device may do it.
+            stored: The ids of the entries that the store has taken since the last order, which the
+                agent need keep no longer.
+        """
 
     def collect(self, store_id: str, after: str) -> Collected:
         """What is kept for a store, from behind an entry on."""

@@ -32,6 +32,11 @@ class CeilingsOrder:
         """What people are told that it asks for."""
         return f"what it does at most with {self.engine.name}"
 
+    @property
+    def longest_s(self) -> float:
+        """The most that it takes its device."""
+        return self.deadline_s
+
     def failed(self, failure: "Failure") -> "Ceilings":
         """The result if it could not even be tried."""
         return Ceilings(self, now(), failure=failure)
@@ -69,6 +74,11 @@ class Ceilings:
     measured_at: datetime
     found: tuple[Ceiling, ...] = ()
     failure: Failure | None = None
+
+    @property
+    def device_id(self) -> str:
+        """Where."""
+        return self.order.device_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,24 +63,6 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """An order, and what its agent must know with it.
-
-    Attributes:
-        order: What is to be done.
-        tag: For whom.
-        limits: When the device may do it.
-        stored: The ids of the entries that the store has taken since the last errand, which the
-            agent need keep no longer.
-    """
-
-    order: "Order"
-    tag: Tag
-    limits: "Limits"
-    stored: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """What an agent keeps on its device's disk until a controller has stored it.
 
@@ -118,14 +100,17 @@ class Entry:
 
     def answers(self, order: Order) -> bool:
         """Whether this is what came of an order."""
-        if isinstance(order, Measurement):
-            found = self.measured
-            return bool(found and (found.trial.id, found.round) == (order.trial.id, order.round))
-        if isinstance(order, QualityCheck):
-            return bool(self.checked and self.checked.check.id == order.id)
-        if isinstance(order, Rest):
-            return bool(self.rested and self.rested.round == order.round)
-        return bool(self.ceilings and self.ceilings.order == order)
+        match order, self.result:
+            case Measurement(), RoundResult(trial=trial, round=index):
+                return (trial.id, index) == (order.trial.id, order.round)
+            case QualityCheck(), QualityResult(check=check):
+                return check.id == order.id
+            case Rest(), Baseline(round=index):
+                return index == order.round
+            case CeilingsOrder(), Ceilings(order=asked):
+                return asked == order
+            case _:
+                return False
 
 
 _ENTRY_FIELDS = {

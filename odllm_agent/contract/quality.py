@@ -102,6 +102,11 @@ class QualityCheck:
         """What people are told that it asks for."""
         return f"{self.model.label}, quality on {self.subject}"
 
+    @property
+    def longest_s(self) -> float:
+        """The most that it takes its device."""
+        return self.deadline_s
+
     def failed(self, failure: "Failure") -> "QualityResult":
         """The result if it could not even be tried."""
         return QualityResult(self, failure=failure)
@@ -141,6 +146,16 @@ class QualityResult:
     scores: tuple[Score, ...] = ()
     wall_s: float = 0.0
     failure: Failure | None = None
+
+    @property
+    def ran(self) -> QualityCheck:
+        """What ran on an engine."""
+        return self.check
+
+    @property
+    def device_id(self) -> str:
+        """Where."""
+        return self.check.device_id
 
     @property
     def complete(self) -> bool:

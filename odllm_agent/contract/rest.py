@@ -29,6 +29,11 @@ class Rest:
         """What people are told that it asks for."""
         return f"at rest before round {self.round + 1}"
 
+    @property
+    def longest_s(self) -> float:
+        """The most that it takes its device."""
+        return self.idle_s
+
     def failed(self, failure: "Failure") -> "Baseline":
         """The result if it could not even be tried."""
         return Baseline(self.device_id, self.round, now(), 0.0, failure=failure)

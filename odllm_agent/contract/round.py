@@ -127,6 +127,11 @@ class Measurement:
         """What people are told that it asks for."""
         return f"{self.trial.model.label}, round {self.round + 1}, {self.trial.workload.name}"
 
+    @property
+    def longest_s(self) -> float:
+        """The most that it takes its device."""
+        return self.cooldown.longest_s + self.deadline_s
+
     def failed(self, failure: "Failure") -> "RoundResult":
         """The result if it could not even be tried."""
         return RoundResult(self.trial, self.round, now(), 0.0, failure=failure)
@@ -356,6 +361,16 @@ class RoundResult:
     waited_s: float = 0.0
     available_before_bytes: int | None = None
     available_after_bytes: int | None = None
+
+    @property
+    def ran(self) -> Trial:
+        """What ran on an engine."""
+        return self.trial
+
+    @property
+    def device_id(self) -> str:
+        """Where."""
+        return self.trial.device_id
 
     @property
     def stopped(self) -> Stopped:

@@ -39,10 +39,10 @@ class Streaks:
 
     def learned(self, result: RoundResult | QualityResult) -> Iterator[Streak]:
         """Takes a result into account, and tells the rows that are now long enough to stop."""
-        of = result.trial if isinstance(result, RoundResult) else result.check
-        engine = of.engine.name
-        for kind, enough in ((of.model.quantization, _ENOUGH_AT_A_TYPE), ("", _ENOUGH)):
-            row = self._longer(self._rows.get((engine, kind)), result, Traits.of(of))
+        ran = result.ran
+        engine = ran.engine.name
+        for kind, enough in ((ran.model.quantization, _ENOUGH_AT_A_TYPE), ("", _ENOUGH)):
+            row = self._longer(self._rows.get((engine, kind)), result, Traits.of(ran))
             if row is None:
                 self._rows.pop((engine, kind), None)
                 continue

@@ -13,7 +13,6 @@ from odllm_agent.contract import (
     Device,
     DeviceState,
     Entry,
-    Errand,
     Event,
     EventKind,
     Exam,
@@ -24,7 +23,9 @@ from odllm_agent.contract import (
     Limits,
     ModelFile,
     ModelRequest,
+    Order,
     Progress,
+    Tag,
     Underway,
 )
 from odllm_agent.doctor import device
@@ -133,15 +134,17 @@ class AgentActor:
             return Hindrance(obstacle, for_good=True)
         return hindrance(limits, state.read_state(), clock.local_now().time())
 
-    def carry_out(self, errand: Errand) -> Entry | Hindrance:
+    def carry_out(
+        self, order: Order, tag: Tag, limits: Limits, stored: Sequence[str]
+    ) -> Entry | Hindrance:
         """Does what an order says and keeps the result, unless the device may not do it now."""
-        self._journal.remove(errand.stored)
-        found = self.hindrance(errand.limits)
+        self._journal.remove(stored)
+        found = self.hindrance(limits)
         if found.reason:
             return found
-        self._underway = Underway(errand.order.told, clock.now(), errand.tag)
+        self._underway = Underway(order.told, clock.now(), tag)
         try:
-            return self._journal.add(worker.perform(errand.order), errand.tag)
+            return self._journal.add(worker.perform(order), tag)
         finally:
             self._underway = None
 

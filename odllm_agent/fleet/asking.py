@@ -8,6 +8,7 @@ from typing import Any
 
 from odllm_agent.fleet import labels
 from odllm_agent.host.versions import Versions
+from odllm_agent.processes.child import end_with_parent
 
 _ANSWER_S = 10.0
 _ALIVE = 0  # GcsNodeInfo.GcsNodeState in Ray's gcs.proto
@@ -50,4 +51,5 @@ def told(metadata: Mapping[str, str], alive: Sequence[Mapping[str, str]]) -> dic
 
 
 if __name__ == "__main__":
+    end_with_parent()
     print(json.dumps(ask(sys.argv[1])))

@@ -6,7 +6,6 @@ may end the one that asks.
 
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from odllm_agent.errors import DispatchError, JoinRefused
 from odllm_agent.host.versions import Versions
 from odllm_agent.network.address import Address
+from odllm_agent.processes import child
 
 _REACHED_S = 5.0
 _PATIENCE_S = 30.0
@@ -45,18 +45,10 @@ def knock(address: Address, environment: Mapping[str, str]) -> HeadAnswer:
     """
     _reach(address)
     command = [sys.executable, "-m", "odllm_agent.fleet.asking", str(address)]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, no shell
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise _unreachable(address, f"no answer within {_PATIENCE_S:.0f} s") from late
-    return _answer(address, done.stdout, done.stderr)
+    done = child.ended(command, _PATIENCE_S, environment=environment)
+    if done.status is None:
+        raise _unreachable(address, f"no answer within {_PATIENCE_S:.0f} s")
+    return _answer(address, done.output, done.errors)
 
 
 def _reach(address: Address) -> None:

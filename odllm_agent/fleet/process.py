@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from odllm_agent.network import ray_folder
-from odllm_agent.processes import tagged
+from odllm_agent.processes import background, tagged
 
 _ENTRY = "odllm_agent.fleet.ray_start"
 _STARTED = b"Ray runtime started."
@@ -37,10 +36,13 @@ class NodeProcess:
         self._raylet: psutil.Process | None = None
         ray_dir = ray_folder.make(self._mark)
         _note(folder, self._mark, ray_dir)
-        self._process = _start(
-            [*options, f"--temp-dir={ray_folder.temp_dir(ray_dir)}"],
-            {**environment, **tagged.marking(self._mark)},
+        temp_dir = f"--temp-dir={ray_folder.temp_dir(ray_dir)}"
+        # Ctrl-C is for the supervisor alone, which then has the node leave in order.
+        self._process = background.start(
+            [sys.executable, "-m", _ENTRY, "start", "--block", *options, temp_dir],
             self._log,
+            {**environment, **tagged.marking(self._mark)},
+            tied=True,
         )
 
     @property
@@ -61,15 +63,12 @@ class NodeProcess:
     @property
     def last_words(self) -> str:
         """The last line of its log."""
-        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return background.last_words(self._log) or "it said nothing"
 
     def end(self) -> None:
         """Leaves the fleet and ends everything that belongs to the node."""
         if self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_LEAVING_S)
+            background.leave(self._process, _LEAVING_S)
         tagged.end(self._mark)
         self._process.wait()
         if self._process.stdin:
@@ -104,28 +103,6 @@ def _note(folder: Path, mark: str, ray_dir: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     told = {"mark": mark, "ray_dir": str(ray_dir), "supervisor_pid": os.getpid()}
     (folder / "node.json").write_text(json.dumps(told))
-
-
-def _start(
-    options: Sequence[str], environment: Mapping[str, str], log: Path
-) -> subprocess.Popen[bytes]:
-    with log.open("wb") as file:
-        return subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", _ENTRY, "start", "--block", *options],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C is for the supervisor alone, which then has the node leave in order.
-            start_new_session=True,
-            creationflags=_NEW_GROUP,
-        )
-
-
-if sys.platform == "win32":
-    _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
-else:
-    _NEW_GROUP = 0
 
 
 def _is_raylet(process: psutil.Process) -> bool:

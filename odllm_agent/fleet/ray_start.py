@@ -4,8 +4,6 @@ Its standard input closes when that process ends, however that goes; Ray's own p
 with this one.
 """
 
-import threading
-
 from ray._private import services
 from ray.scripts import scripts
 
@@ -14,7 +12,7 @@ from odllm_agent.processes.child import end_with_parent
 
 def main() -> None:
     """Runs `ray start` with the arguments of this process."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     # Ray takes a loopback address for one of the network, where a head that is kept to loopback
     # does not answer. There is no option against it.
     services.resolve_ip_for_localhost = lambda host: host

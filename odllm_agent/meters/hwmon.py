@@ -21,7 +21,7 @@ from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.energy.integral import Integral
 from odllm_agent.meters.kernel_file import NumberFile
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import Sensor, Sum, apart, means_of, open_sensors
 
 HWMON = Path("/sys/class/hwmon")
 CHIPS = ("amdgpu", "i915", "xe")
@@ -77,14 +77,13 @@ def open_meter(request: Request) -> Meter:
     if not chips:
         reason = f"no graphics chip of {', '.join(CHIPS)} shows energy or power in {HWMON}"
         return Unavailable(request.text, DOMAIN, reason, "nothing: the kernel's driver decides")
-    opened = {chip: _open(chip) for chip in chips}
-    parts = [sensor for sensor in opened.values() if not isinstance(sensor, MissingDomain)]
-    missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
+    sensors, missing = apart({chip: _open(chip) for chip in chips})
+    parts = tuple(sensors.values())
     if not parts:
         return Unavailable(request.text, DOMAIN, missing[0].reason, missing[0].remedy)
-    means = COUNTED if all(isinstance(part, Counter) for part in parts) else INTEGRATED
     limits = WindowLimits.of_period(PERIOD_S, MOST_W * len(parts), STEP_J)
-    return open_sensors(request.text, means, limits, {DOMAIN: Sum(parts)}, missing=missing)
+    told = {DOMAIN: Sum(parts)}
+    return open_sensors(request.text, means_of(parts), limits, told, missing=missing)
 
 
 def find_chips(hwmon: Path) -> list[Chip]:

@@ -10,7 +10,6 @@ Yang et al. 2024, "Part-time Power Measurements: nvidia-smi's Lack of Attention"
 
 import importlib
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 from odllm_agent.contract import MissingDomain
@@ -18,7 +17,7 @@ from odllm_agent.meters.base import Meter, Unavailable, WindowLimits
 from odllm_agent.meters.energy.counter import Bounds, Counter
 from odllm_agent.meters.energy.integral import Integral
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import COUNTED, INTEGRATED, Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import Sensor, Sum, apart, means_of, open_sensors
 
 MJ_PER_J = 1000
 MW_PER_W = 1000
@@ -60,13 +59,12 @@ def _open_cards(name: str, nvml: Any) -> Meter:
         return Unavailable(name, DOMAIN, *_why_no_driver(nvml, error))
     if not n_cards:
         return Unavailable(name, DOMAIN, "NVIDIA's driver finds no card", NO_CARD)
-    opened = [_open(nvml, index) for index in range(n_cards)]
-    sensors = [sensor for sensor in opened if not isinstance(sensor, MissingDomain)]
-    missing = [lost for lost in opened if isinstance(lost, MissingDomain)]
+    cards, missing = apart({index: _open(nvml, index) for index in range(n_cards)})
+    sensors = tuple(cards.values())
     if not sensors:
         return Unavailable(name, DOMAIN, missing[0].reason, missing[0].remedy)
     told = {DOMAIN: Sum(sensors)}
-    return open_sensors(name, means(sensors), limits(len(sensors)), told, missing=missing)
+    return open_sensors(name, means_of(sensors), limits(len(sensors)), told, missing=missing)
 
 
 def _open(nvml: Any, index: int) -> Sensor | MissingDomain:
@@ -93,12 +91,6 @@ def open_card(nvml: Any, card: object) -> Sensor:
         )
     except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound):
         return Integral(lambda: nvml.nvmlDeviceGetPowerUsage(card) / MW_PER_W, PERIOD_S)
-
-
-def means(sensors: Sequence[Sensor]) -> str:
-    """What the cards' figures are made of; one integrated card makes the sum integrated."""
-    counted = all(isinstance(sensor, Counter) for sensor in sensors)
-    return COUNTED if counted else INTEGRATED
 
 
 def limits(n_cards: int) -> WindowLimits:

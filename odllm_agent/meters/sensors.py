@@ -1,17 +1,20 @@
 """A meter made of sensors, one for each of its domains."""
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import MeterReport, Method, MissingDomain
 from odllm_agent.meters.base import Meter, MeterReading, Unavailable, WindowLimits
+from odllm_agent.meters.energy.counter import Counter
 
 COUNTED = "energy counter"
 INTEGRATED = "integrated power"
 
 COST_READINGS = 5
+
+Key = TypeVar("Key")
 
 
 class Sensor(Protocol):
@@ -34,6 +37,26 @@ class Sum:
     def read(self) -> MeterReading:
         """The joules of all parts; a part without a figure takes the sum's."""
         return added([part.read() for part in self._parts])
+
+
+def apart(
+    opened: Mapping[Key, Sensor | MissingDomain],
+) -> tuple[dict[Key, Sensor], list[MissingDomain]]:
+    """What was opened, apart from what is missing."""
+    sensors: dict[Key, Sensor] = {}
+    missing: list[MissingDomain] = []
+    for key, found in opened.items():
+        if isinstance(found, MissingDomain):
+            missing.append(found)
+        else:
+            sensors[key] = found
+    return sensors, missing
+
+
+def means_of(sensors: Iterable[Sensor]) -> str:
+    """What the figures of some sensors are made of; one integrated one makes the sum integrated."""
+    counted = all(isinstance(sensor, Counter) for sensor in sensors)
+    return COUNTED if counted else INTEGRATED
 
 
 def added(readings: Sequence[MeterReading]) -> MeterReading:

@@ -4,7 +4,6 @@ import argparse
 import ctypes
 import os
 import sys
-import threading
 from pathlib import Path
 
 from odllm_agent.contract import Quantization
@@ -26,7 +25,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="0: as llama.cpp sees fit")
     parser.add_argument("--dry-run", action="store_true", help="only tell every tensor's new type")
     options = parser.parse_args()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     # llama-cpp-python's own callback drops most lines; the native one writes them to stderr.
     native.llama_log_set(native.llama_log_callback(), None)
     params = native.llama_model_quantize_default_params()

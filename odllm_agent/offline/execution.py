@@ -24,7 +24,7 @@ from odllm_agent.offline.assignment import Assignment
 from odllm_agent.quality.text import text_sha256
 from odllm_agent.statistics.interval import Rounds
 from odllm_agent.trials import orders, worker
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_agent.trials.steps import rested, steps
 
 # A task of lm-eval may have to be fetched.
@@ -50,16 +50,20 @@ class Done:
     @classmethod
     def of(cls, entries: Iterable[object]) -> "Done":
         """What was done, by the entries of a logbook."""
-        found = tuple(entries)
-        return cls(
-            rounds=tuple(each for each in found if isinstance(each, RoundResult) and each.complete),
-            checks=frozenset(
-                each.check.id for each in found if isinstance(each, QualityResult) and each.complete
-            ),
-            ceilings=frozenset(
-                key for each in found if isinstance(each, Ceilings) for key in _keys(each)
-            ),
-        )
+        rounds: list[RoundResult] = []
+        checks: set[str] = set()
+        ceilings: set[CeilingKey] = set()
+        for each in entries:
+            match each:
+                case RoundResult() if each.complete:
+                    rounds.append(each)
+                case QualityResult() if each.complete:
+                    checks.add(each.check.id)
+                case Ceilings():
+                    ceilings.update(_keys(each))
+                case _:
+                    pass
+        return cls(tuple(rounds), frozenset(checks), frozenset(ceilings))
 
     def speeds(self) -> dict[str, Rounds]:
         """Decode speeds of the measured repeats, by trial id and round."""
@@ -90,13 +94,13 @@ def ceilings(asked: Assignment, planned: Sequence[Trial], done: Done) -> tuple[C
     return orders.ceilings(asked.device, planned, done.ceilings.union(asked.known_ceilings))
 
 
-def agenda(
+def schedule(
     asked: Assignment, planned: Sequence[Trial], checks: Sequence[QualityCheck], done: Done
-) -> Agenda:
+) -> Schedule:
     """What is still to be done, in order."""
     finished = {(each.trial.id, each.round) for each in done.rounds}
     left = steps(planned, asked.rounds, asked.experiment.seed, finished, asked.rounds_at_most)
-    return Agenda(
+    return Schedule(
         steps=rested(left, asked.device, asked.meters, asked.idle_s),
         checks=[check for check in checks if check.id not in done.checks],
         terms=Terms(asked.policy, asked.meters, asked.deadline_s, asked.cooldown),

@@ -14,16 +14,13 @@ from enum import StrEnum
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from odllm_agent.contract import (
-    Baseline,
-    Ceilings,
     Device,
     Failure,
     ModelRequest,
-    QualityResult,
-    RoundResult,
+    Result,
     Skip,
     Trial,
     from_plain,
@@ -110,32 +107,12 @@ class Closing:
     status: RunStatus
 
 
-Entry = (
-    Opening
-    | Planned
-    | Unprepared
-    | Ceilings
-    | Baseline
-    | RoundResult
-    | QualityResult
-    | LeftOut
-    | Closing
-)
+OfRun = Planned | Unprepared | Result | LeftOut | Closing
+"""An entry of a run that has begun."""
 
-_KINDS: Mapping[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        Opening,
-        Planned,
-        Unprepared,
-        Ceilings,
-        Baseline,
-        RoundResult,
-        QualityResult,
-        LeftOut,
-        Closing,
-    )
-}
+Entry = Opening | OfRun
+
+_KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(Entry)}
 _BEGINNING = b'{"Opening":'
 _OTHER = "name another file with --out"
 
@@ -253,14 +230,18 @@ class Logbook:
 
 def _refuse_other(path: Path, assignment_sha256: str) -> None:
     """Checks that a file, if it is there, was begun for the same assignment."""
-    first = next(entries(path), (1, None))[1] if path.exists() else None
-    if isinstance(first, Opening) and first.assignment_sha256 != assignment_sha256:
-        raise UsageError(f"{path} holds results of another assignment", _OTHER)
-    # The very first line may have been cut off; then nothing is lost with it.
-    if isinstance(first, Damage) and not _is_begun(path):
-        raise UsageError(f"{path} is no file of results: {first.reason}", _OTHER)
-    if first and not isinstance(first, Opening | Damage):
-        raise UsageError(f"{path} does not begin with an opening", _OTHER)
+    match next(entries(path), (1, None))[1] if path.exists() else None:
+        case None:
+            return
+        case Opening() as opening:
+            if opening.assignment_sha256 != assignment_sha256:
+                raise UsageError(f"{path} holds results of another assignment", _OTHER)
+        case Damage(reason=reason):
+            # The very first line may have been cut off; then nothing is lost with it.
+            if not _is_begun(path):
+                raise UsageError(f"{path} is no file of results: {reason}", _OTHER)
+        case _:
+            raise UsageError(f"{path} does not begin with an opening", _OTHER)
 
 
 def _is_begun(path: Path) -> bool:

@@ -1,14 +1,23 @@
-"""Work on files that nobody vouches for, done in a child process that may die of them."""
+"""Children: processes of this package that do one thing, may die of it, and end with their parent.
 
+Most work on files that nobody vouches for.
+"""
+
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import odllm_agent
 from odllm_agent.errors import EngineError, ModelInvalid, OdllmError
+
+Goes = IO[bytes] | IO[str] | int
+"""Where what a child writes goes: a file, or what `subprocess` has for it."""
 
 REFUSED = 3
 """The exit status of a child whose library refuses the file."""
@@ -75,13 +84,95 @@ def note(error: OdllmError, log: list[str]) -> OdllmError:
     return error
 
 
-def run(
-    command: list[str], deadline_s: float, variables: Mapping[str, str] | None = None
-) -> tuple[int | None, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A child that has ended.
+
+    Attributes:
+        status: Its exit status; `None` if it was ended for taking too long.
+        output: What it wrote, unless that went to a file.
+        errors: What it wrote to standard error, unless that went to a file or to its output.
+    """
+
+    status: int | None
+    output: bytes = b""
+    errors: bytes = b""
+
+
+def ended(
+    command: Sequence[str],
+    deadline_s: float,
+    *,
+    order: str = "",
+    environment: Mapping[str, str] | None = None,
+    output: Goes = subprocess.PIPE,
+    errors: Goes = subprocess.PIPE,
+) -> Ended:
     """Runs a process of this package to its end.
 
     Its standard input closes when this process ends, however that goes: it has to end itself then
     (`end_with_parent`).
+
+    Args:
+        command: The command line.
+        deadline_s: The time after which it is ended.
+        order: The line that it is told on its standard input, if any.
+        environment: Its whole environment; that of this process unless told.
+        output: Where its standard output goes.
+        errors: Where its standard error goes.
+    """
+    process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+        command, stdin=subprocess.PIPE, stdout=output, stderr=errors, env=environment
+    )
+    # Not for `communicate`, which would close it at once.
+    stdin, process.stdin = process.stdin, None
+    assert stdin is not None  # noqa: S101 - for the type checker
+    with process, _open(stdin), _ending(process, deadline_s) as late:
+        # It may die, or be ended, before it has read its order.
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(order.encode() + b"\n" if order else b"")
+            stdin.flush()
+        written, said = process.communicate()
+    return Ended(None if late.is_set() else process.returncode, written or b"", said or b"")
+
+
+@contextlib.contextmanager
+def _open(stdin: IO[bytes]) -> Iterator[None]:
+    """Keeps a child's standard input open meanwhile."""
+    try:
+        yield
+    finally:
+        # What a child that is gone did not read is still to be written.
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
+
+
+@contextlib.contextmanager
+def _ending(process: subprocess.Popen[bytes], deadline_s: float) -> Iterator[threading.Event]:
+    """Kills a process after a time, which it tells, and with whoever waits for it."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    # `Popen` polls for a deadline; a timer lets this process sleep while the child works.
+    timer = threading.Timer(deadline_s, end)
+    timer.start()
+    try:
+        yield late
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+
+
+def run(
+    command: list[str], deadline_s: float, variables: Mapping[str, str] | None = None
+) -> tuple[int | None, list[str]]:
+    """Runs a process of this package that needs no order; see `ended`.
 
     Args:
         command: The command line.
@@ -91,26 +182,15 @@ def run(
     Returns:
         Its exit status, `None` if it was ended for taking too long, and the lines of its log.
     """
-    held, kept = os.pipe()
-    try:
-        done = subprocess.run(  # noqa: S603 - our own modules, no shell
-            command,
-            stdin=held,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=deadline_s,
-            check=False,
-            # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
-            env=os.environ
-            | {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"}
-            | dict(variables or {}),
-        )
-    except subprocess.TimeoutExpired as late:
-        return None, _lines(late.stdout or b"")
-    finally:
-        os.close(held)
-        os.close(kept)
-    return done.returncode, _lines(done.stdout)
+    # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
+    own = {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"}
+    done = ended(
+        command,
+        deadline_s,
+        environment={**os.environ, **own, **(variables or {})},
+        errors=subprocess.STDOUT,
+    )
+    return done.status, _lines(done.output)
 
 
 def death(status: int) -> str:
@@ -121,7 +201,11 @@ def death(status: int) -> str:
 
 
 def end_with_parent() -> None:
-    """Ends this process once its standard input closes; for a thread of its own."""
+    """Has this process end once its standard input closes, whatever it is at then."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
     # Not through `sys.stdin`: its lock, held by a waiting thread, aborts Python at its end.
     while os.read(0, 4096):
         continue

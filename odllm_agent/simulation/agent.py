@@ -10,7 +10,6 @@ from odllm_agent.contract import (
     Device,
     DeviceState,
     Entry,
-    Errand,
     Exam,
     Failure,
     Forecast,
@@ -21,8 +20,10 @@ from odllm_agent.contract import (
     ModelRequest,
     Order,
     Progress,
+    QualityCheck,
     Rest,
     Result,
+    Tag,
     Underway,
 )
 from odllm_agent.errors import EngineError, UsageError
@@ -85,10 +86,16 @@ class SimulatedAgent:
         """Nothing keeps a formula from being worked out."""
         return Hindrance()
 
-    def carry_out(self, errand: Errand) -> Entry:
+    def carry_out(
+        self,
+        order: Order,
+        tag: Tag,
+        limits: Limits,  # noqa: ARG002 - it has no battery, nor heat
+        stored: Sequence[str],
+    ) -> Entry:
         """Works out what an order asks for; there is no quality, and no rest to watch."""
-        self.acknowledge(errand.stored)
-        entry = Entry.of(f"{next(self._numbers):012}", self._result(errand.order), errand.tag)
+        self.acknowledge(stored)
+        entry = Entry.of(f"{next(self._numbers):012}", self._result(order), tag)
         self._kept[entry.id] = entry
         return entry
 
@@ -114,10 +121,13 @@ class SimulatedAgent:
         return Forecast(candidate, found, reason=REASON, available_bytes=available_bytes)
 
     def _result(self, order: Order) -> Result:
-        if isinstance(order, Measurement):
-            return measuring.measure(self._laptop, order)
-        if isinstance(order, CeilingsOrder):
-            return measuring.ceilings(self._laptop, order)
-        if isinstance(order, Rest):
-            return measuring.rest(order)
-        return order.failed(Failure.of(EngineError(f"no quality: {REASON}", "set quality=none")))
+        match order:
+            case Measurement():
+                return measuring.measure(self._laptop, order)
+            case CeilingsOrder():
+                return measuring.ceilings(self._laptop, order)
+            case Rest():
+                return measuring.rest(order)
+            case QualityCheck():
+                refusal = EngineError(f"no quality: {REASON}", "set quality=none")
+                return order.failed(Failure.of(refusal))

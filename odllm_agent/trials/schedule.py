@@ -1,27 +1,27 @@
 """What one device has still to do, and in which order."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, Self
 
 from odllm_agent.contract import (
+    Baseline,
+    Ceilings,
     Cooldown,
     Measurement,
+    Order,
     QualityCheck,
     QualityResult,
     RepeatPolicy,
     Rest,
     Result,
     RoundResult,
+    Trial,
 )
 from odllm_agent.failures import LeftOut, Streak, Streaks, Traits
 from odllm_agent.statistics.interval import Rounds, interval_of
 from odllm_agent.trials.steps import Step
-
-Task = Measurement | QualityCheck | Rest
-"""An order of an agenda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +42,25 @@ class Terms:
     cooldown: Cooldown = field(default_factory=Cooldown)
     deadlines_s: Mapping[str, float] = field(default_factory=dict)
 
+    def order(self, step: Step, earlier_decode_tok_s: Iterable[float]) -> Measurement:
+        """The order to measure a step.
 
-class _Item(NamedTuple):
-    """Something to do; a trial's id is a hash that is worked out once."""
-
-    trial_id: str
-    task: Step | Rest | QualityCheck
-
-    @classmethod
-    def of(cls, task: Step | Rest | QualityCheck) -> Self:
-        return cls(task.trial.id if isinstance(task, Step) else "", task)
-
-    @property
-    def traits(self) -> Traits | None:
-        """What others may share with it; nothing with a rest."""
-        if isinstance(self.task, Rest):
-            return None
-        return Traits.of(self.task.trial if isinstance(self.task, Step) else self.task)
-
-    def shares(self, common: Traits) -> bool:
-        """Whether it has traits that others have in common."""
-        return self.traits is not None and common.include(self.traits)
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Its engine and type; of a rest, none."""
-        return (self.traits.engine, self.traits.quantization or "") if self.traits else ("", "")
-
-    @property
-    def is_spare(self) -> bool:
-        return isinstance(self.task, Step) and self.task.spare
+        Args:
+            step: A trial in a round.
+            earlier_decode_tok_s: Decode speeds of the trial's earlier rounds.
+        """
+        return Measurement(
+            trial=step.trial,
+            round=step.round,
+            policy=self.policy,
+            meters=self.meters,
+            earlier_decode_tok_s=tuple(earlier_decode_tok_s),
+            deadline_s=self.deadlines_s.get(step.trial.id, self.deadline_s),
+            cooldown=self.cooldown,
+        )
 
 
-class Agenda:
+class Schedule:
     """What one device has still to do, in order.
 
     It learns from each result: a trial that failed is left out of the later rounds, one whose
@@ -96,8 +82,10 @@ class Agenda:
         terms: Terms,
         earlier_decode_tok_s: Mapping[str, Rounds],
     ) -> None:
-        self._left = deque(_Item.of(each) for each in (*steps, *checks))
-        self._planned = frozenset(item.traits for item in self._left if item.traits)
+        self._left = deque(steps)
+        self._checks = deque(checks)
+        runs: list[Trial | QualityCheck] = [*(step.trial for step in self._steps()), *checks]
+        self._planned = frozenset(map(Traits.of, runs))
         self._streaks = Streaks()
         self._ran: set[tuple[str, str]] = set()
         self._terms = terms
@@ -106,58 +94,61 @@ class Agenda:
             self._settle(trial_id)
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._left) + len(self._checks)
 
-    def next_order(self) -> Task | None:
-        """Takes the next thing to do off the agenda, or `None` once it is empty."""
+    def next_order(self) -> Order | None:
+        """Takes the next thing to do off the schedule, or `None` once it is empty."""
         self._leave_out_needless_rests()
         if not self._left:
-            return None
-        trial_id, head = self._left.popleft()
-        if not isinstance(head, Step):
-            return head
-        return Measurement(
-            trial=head.trial,
-            round=head.round,
-            policy=self._terms.policy,
-            meters=self._terms.meters,
-            earlier_decode_tok_s=tuple(chain(*self._speeds.get(trial_id, ()))),
-            deadline_s=self._terms.deadlines_s.get(trial_id, self._terms.deadline_s),
-            cooldown=self._terms.cooldown,
-        )
+            return self._checks.popleft() if self._checks else None
+        match self._left.popleft():
+            case Step() as step:
+                return self._terms.order(step, chain(*self._speeds.get(step.trial.id, ())))
+            case Rest() as rest:
+                return rest
 
     def learn(self, result: Result) -> list[LeftOut]:
         """Takes a result into account, and tells what is not tried any more because of it."""
-        if isinstance(result, RoundResult):
-            self._learn_of_trial(result)
-        if not isinstance(result, RoundResult | QualityResult):
-            return []
+        match result:
+            case RoundResult():
+                self._learn_of_trial(result)
+            case QualityResult():
+                pass
+            case Baseline() | Ceilings():
+                return []
         if result.failure is None:
-            of = result.trial if isinstance(result, RoundResult) else result.check
-            self._ran.add((of.engine.name, of.model.quantization))
+            self._ran.add(_kind(result.ran))
         given_up = [self._given_up(streak) for streak in self._streaks.learned(result)]
         return [each for each in given_up if each.trial_ids or each.checks]
 
     def _learn_of_trial(self, result: RoundResult) -> None:
         trial_id = result.trial.id
         if result.failure:
-            self._leave_out(trial_id)
+            self._leave_out(lambda step: step.trial.id == trial_id)
             return
         self._speeds[trial_id] = (*self._speeds.get(trial_id, ()), result.decode_tok_s)
         self._settle(trial_id)
 
     def _settle(self, trial_id: str) -> None:
         """Leaves a trial out of the spare rounds if it needs none of them."""
-        items = [item for item in self._left if item.trial_id == trial_id]
-        if items and all(item.is_spare for item in items) and self._is_narrow(trial_id):
-            self._leave_out(trial_id)
+        steps = [step for step in self._steps() if step.trial.id == trial_id]
+        if steps and all(step.spare for step in steps) and self._is_narrow(trial_id):
+            self._leave_out(lambda step: step.trial.id == trial_id)
 
     def _is_narrow(self, trial_id: str) -> bool:
         width = interval_of(self._speeds[trial_id], seed=trial_id).width
         return width is not None and width <= self._terms.policy.interval_target
 
-    def _leave_out(self, trial_id: str) -> None:
-        self._left = deque(item for item in self._left if item.trial_id != trial_id)
+    def _steps(self) -> Iterator[Step]:
+        return (each for each in self._left if isinstance(each, Step))
+
+    def _leave_out(self, is_out: Callable[[Step], bool]) -> list[Step]:
+        """Takes steps off the schedule, and tells which."""
+        gone = list(filter(is_out, self._steps()))
+        self._left = deque(
+            each for each in self._left if isinstance(each, Rest) or not is_out(each)
+        )
+        return gone
 
     def _given_up(self, streak: Streak) -> LeftOut:
         """Leaves out everything that shares what the failures of a row have in common.
@@ -166,23 +157,30 @@ class Agenda:
         """
         of_one_type = streak.common.quantization is not None
 
-        def is_hopeless(item: _Item) -> bool:
-            return item.shares(streak.common) and (of_one_type or item.kind not in self._ran)
+        def is_hopeless(runs: Trial | QualityCheck) -> bool:
+            shares = streak.common.include(Traits.of(runs))
+            return shares and (of_one_type or _kind(runs) not in self._ran)
 
-        hopeless = list(filter(is_hopeless, self._left))
-        self._left = deque(item for item in self._left if not is_hopeless(item))
+        steps = self._leave_out(lambda step: is_hopeless(step.trial))
+        checks = tuple(filter(is_hopeless, self._checks))
+        self._checks = deque(check for check in self._checks if not is_hopeless(check))
         return LeftOut(
             what=streak.common.told(self._planned),
             cause=streak.told,
             n_failed=streak.n_failed,
-            n_rounds=sum(bool(item.trial_id) and not item.is_spare for item in hopeless),
-            trial_ids=tuple(dict.fromkeys(item.trial_id for item in hopeless if item.trial_id)),
-            checks=tuple(item.task for item in hopeless if isinstance(item.task, QualityCheck)),
+            n_rounds=sum(not step.spare for step in steps),
+            trial_ids=tuple(dict.fromkeys(step.trial.id for step in steps)),
+            checks=checks,
         )
 
     def _leave_out_needless_rests(self) -> None:
         """Leaves out a rest that no trial follows, because its whole round was left out."""
-        while self._left and isinstance(self._left[0].task, Rest):
-            if len(self._left) > 1 and self._left[1].trial_id:
+        while self._left and isinstance(self._left[0], Rest):
+            if len(self._left) > 1 and isinstance(self._left[1], Step):
                 return
             self._left.popleft()
+
+
+def _kind(runs: Trial | QualityCheck) -> tuple[str, str]:
+    """The engine and the type of what runs on it."""
+    return runs.engine.name, runs.model.quantization

@@ -9,10 +9,8 @@ agent sleeps in the kernel, and no one shares the cores that are being measured.
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -46,6 +44,7 @@ from odllm_agent.errors import ModelChanged, SettingError, WorkerDied
 from odllm_agent.failures import Deed, death
 from odllm_agent.failures.death import crashed, lateness
 from odllm_agent.host import cooldown, state
+from odllm_agent.processes import child
 from odllm_agent.trials import baseline
 
 _LOG_LINES = 20
@@ -86,11 +85,15 @@ class Ended:
 
 def perform(order: Order) -> Result:
     """Does what an order says; a failure is part of what it gives."""
-    if isinstance(order, Measurement):
-        return run_round(order)
-    if isinstance(order, QualityCheck):
-        return run_check(order)
-    return baseline.watch(order) if isinstance(order, Rest) else run_ceilings(order)
+    match order:
+        case Measurement():
+            return run_round(order)
+        case QualityCheck():
+            return run_check(order)
+        case Rest():
+            return baseline.watch(order)
+        case CeilingsOrder():
+            return run_ceilings(order)
 
 
 def run_round(order: Measurement) -> RoundResult:
@@ -209,46 +212,19 @@ def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
         tempfile.TemporaryFile("w+", encoding="utf-8") as answers,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
     ):
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "odllm_agent.trials.worker", task],
-            stdin=subprocess.PIPE,
-            stdout=answers,
-            stderr=log,
-        )
-        status, late = _wait(process, order, deadline_s)
+        command = [sys.executable, "-m", "odllm_agent.trials.worker", task]
+        status = child.ended(command, deadline_s, order=order, output=answers, errors=log).status
         # The worker wrote at the place that it shares with this process.
         answers.seek(0)
         log.seek(0)
         told, said = tuple(_parse(answers.read())), log.read()
     last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
-    failure = _answered(told) or (lateness(deadline_s, deed) if late else _death(status, deed))
+    failure = _answered(told) or (
+        lateness(deadline_s, deed) if status is None else _death(status, deed)
+    )
     failure = failure and replace(failure, log=failure.log or last_lines)
     return Ended(kept, failure, said)
-
-
-def _wait(process: subprocess.Popen[bytes], order: str, deadline_s: float) -> tuple[int, bool]:
-    """The worker's exit status, and whether it had to be ended."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.kill()
-
-    # `Popen.wait(timeout)` polls; a timer lets this process sleep while the worker measures.
-    timer = threading.Timer(deadline_s, end)
-    timer.start()
-    try:
-        assert process.stdin is not None  # noqa: S101 - for the type checker
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(order.encode() + b"\n")
-            process.stdin.flush()
-        status = process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        return status, late.is_set()
-    finally:
-        timer.cancel()
 
 
 def _parse(text: str) -> Iterator[object]:
@@ -283,7 +259,7 @@ def _types_run(deed: Deed) -> bool | None:
 def main(task: str) -> int:
     """The worker's own end: reads the order, does the task, says what it finds."""
     order = sys.stdin.readline()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    child.end_with_parent()
     with _answers() as out:
 
         def say(answer: object) -> None:
@@ -343,13 +319,6 @@ def _answers() -> Iterator[IO[str]]:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)
         yield out
-
-
-def _end_with_parent() -> None:
-    """Ends the worker when its agent is gone, however that went."""
-    while os.read(0, 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

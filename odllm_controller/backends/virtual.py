@@ -11,10 +11,15 @@ from pathlib import Path
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.host.state import cpus
 from odllm_agent.network import ray_folder
+from odllm_agent.processes import background
 from odllm_controller.head import Head
 from odllm_controller.head.folder import VARIABLE
 
+READY = "all virtual devices are ready"
+"""What the process that has them says once they are."""
+
 _HOST = "odllm_controller.backends.virtual_host"
+_LOG = "host.log"
 _ENDING_S = 60.0
 
 
@@ -30,15 +35,9 @@ def started(n_devices: int) -> Iterator[Head]:
     """
     command = [sys.executable, "-m", _HOST, *shares(cpus(), n_devices)]
     folder = ray_folder.make()
-    host = subprocess.Popen(  # noqa: S603 - our own module, no shell
-        command,
-        env={**os.environ, VARIABLE: str(folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Ctrl-C is for this process, which then has the devices end in order.
-        start_new_session=True,
-    )
+    # Ctrl-C is for this process, which then has the devices end in order.
+    environment = {**os.environ, VARIABLE: str(folder)}
+    host = background.start(command, folder / _LOG, environment, tied=True)
     try:
         yield _ready(host, folder)
     finally:
@@ -71,18 +70,19 @@ def _ready(host: subprocess.Popen[bytes], folder: Path) -> Head:
 
 
 def _head(host: subprocess.Popen[bytes], folder: Path) -> Head:
-    assert host.stdout is not None  # noqa: S101 - it was asked for
-    if host.stdout.readline().strip() == b"ready":
+    log = folder / _LOG
+    if background.has_said(host, log, READY.encode()):
         head = Head.of(folder)
         if head:
             return head
-    _, stderr = host.communicate(timeout=_ENDING_S)
-    last = stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
     raise DispatchError(
-        f"the virtual devices did not start: {' '.join(last)}", "ask for fewer with fleet.devices"
+        f"the virtual devices did not start: {background.last_words(log)}",
+        "ask for fewer with fleet.devices",
     )
 
 
 def _end(host: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        host.communicate(timeout=_ENDING_S)
+    assert host.stdin is not None  # noqa: S101 - it was asked for
+    host.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        host.wait(_ENDING_S)

@@ -1,6 +1,6 @@
 """The process that has virtual devices as its children: a head, and a supervised node for each.
 
-It is told the CPUs of each device, says `ready` once all have joined, and ends them all when its
+It is told the CPUs of each device, says `READY` once all have joined, and ends them all when its
 standard input closes.
 """
 
@@ -17,6 +17,8 @@ from odllm_agent.errors import DispatchError
 from odllm_agent.fleet.handshake import knock
 from odllm_agent.network.address import Address
 from odllm_agent.network.ray_environment import child_environment
+from odllm_agent.processes import background
+from odllm_controller.backends.virtual import READY
 from odllm_controller.head.head import Head
 from odllm_controller.head.starting import start
 
@@ -35,7 +37,7 @@ def main(shares: Sequence[str]) -> None:
             for number, share in enumerate(shares, 1)
         ]
         _wait_for(joins, head)
-        print("ready", flush=True)
+        print(READY, flush=True)
         sys.stdin.read()
         # All at once: each takes seconds to leave.
         for join in joins:
@@ -46,17 +48,11 @@ def main(shares: Sequence[str]) -> None:
 def _joined(head: Head, name: str, share: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "odllm_agent", "join", head.address]
     options = ["--token-file", str(head.token_file), "--name", name, "--cpus", share]
-    log = (head.folder / f"{name}.log").open("wb")
-    with log:
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
+    process = background.start([*command, *options], head.folder / f"{name}.log", alone=False)
     try:
         yield process
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LEAVING_S)
+        background.leave(process, _LEAVING_S)
 
 
 def _wait_for(joins: Sequence[subprocess.Popen[bytes]], head: Head) -> None:
@@ -72,8 +68,7 @@ def _wait_for(joins: Sequence[subprocess.Popen[bytes]], head: Head) -> None:
 
 def _last_words(head: Head) -> str:
     logs = sorted(head.folder.glob("virtual-*.log"))
-    lines = [line for log in logs for line in log.read_text("utf-8", "replace").splitlines()[-1:]]
-    return "; ".join(lines)
+    return "; ".join(filter(None, map(background.last_words, logs)))
 
 
 def _free_port() -> int:

@@ -24,7 +24,7 @@ from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.failures import LeftOut
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.offline import logbook
-from odllm_agent.offline.logbook import Closing, Damage, Entry, Opening, Planned, Unprepared
+from odllm_agent.offline.logbook import Closing, Damage, Entry, OfRun, Opening, Planned, Unprepared
 from odllm_agent.terminal.arguments import Parser
 from odllm_agent.terminal.visible import visible_lines
 from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures, digest
@@ -356,16 +356,17 @@ class _Importer:
             ValueError: The entry is damaged, or belongs to no run, or is of another device.
             ValueRefused: The store cannot hold it.
         """
-        if isinstance(entry, Damage):
-            raise ValueError(entry.reason)
-        if isinstance(entry, Opening):
-            self._begin(entry)
-            return
-        if not self.runs:
-            raise ValueError("it belongs to no run: the line that begins one is missing")
-        if not {*_device_ids(entry)} <= {self._device_id}:
-            raise ValueError("it is of another device than its run")
-        self._add(entry, self.runs[-1])
+        match entry:
+            case Damage(reason=reason):
+                raise ValueError(reason)
+            case Opening():
+                self._begin(entry)
+            case _ if not self.runs:
+                raise ValueError("it belongs to no run: the line that begins one is missing")
+            case _ if not {*_device_ids(entry)} <= {self._device_id}:
+                raise ValueError("it is of another device than its run")
+            case _:
+                self._add(entry, self.runs[-1])
 
     def end(self) -> None:
         """Ends a run that did not do so itself, with the last that is known of it."""
@@ -381,30 +382,26 @@ class _Importer:
         self.runs.append(run.id)
         self._device_id, self._last_at = opening.device.id, opening.started_at
 
-    def _add(self, entry: Entry, run_id: str) -> None:
-        if isinstance(entry, Planned):
-            rounds = entry.rounds, entry.rounds_at_most, entry.interval_target
-            self._store.add_plan(run_id, entry.trials, *rounds)
-        elif isinstance(entry, Unprepared):
-            self._store.add_failure(run_id, self._device_id, entry.request, entry.failure)
-        elif isinstance(entry, LeftOut):
-            self._store.leave_out(run_id, entry)
-        elif isinstance(entry, Closing):
-            self._store.end_run(run_id, entry.ended_at, entry.status)
-            self._last_at = None
-        elif not isinstance(entry, Opening):
-            self._add_result(entry, run_id)
+    def _add(self, entry: OfRun, run_id: str) -> None:
+        match entry:
+            case Planned():
+                rounds = entry.rounds, entry.rounds_at_most, entry.interval_target
+                self._store.add_plan(run_id, entry.trials, *rounds)
+            case Unprepared():
+                self._store.add_failure(run_id, self._device_id, entry.request, entry.failure)
+            case LeftOut():
+                self._store.leave_out(run_id, entry)
+            case Closing():
+                self._store.end_run(run_id, entry.ended_at, entry.status)
+                self._last_at = None
+            case RoundResult():
+                self._add_result(entry, run_id)
+                self._last_at = entry.started_at
+            case QualityResult() | Baseline() | Ceilings():
+                self._add_result(entry, run_id)
 
     def _add_result(self, result: Result, run_id: str) -> None:
-        if isinstance(result, RoundResult):
-            self._store.add_round(run_id, result)
-            self._last_at = result.started_at
-        elif isinstance(result, QualityResult):
-            self._store.add_quality(run_id, result)
-        elif isinstance(result, Baseline):
-            self._store.add_baseline(run_id, result)
-        else:
-            self._store.add_ceilings(run_id, result)
+        self._store.add_results(run_id, (result,))
         self.n_results += 1
 
 
@@ -425,20 +422,15 @@ def _run(opening: Opening) -> Run:
     )
 
 
-def _device_ids(entry: Entry) -> Iterator[str]:
+def _device_ids(entry: OfRun) -> Iterator[str]:
     """The devices that an entry tells of."""
-    if isinstance(entry, Planned):
-        yield from (trial.device_id for trial in entry.trials)
-    elif isinstance(entry, RoundResult):
-        yield entry.trial.device_id
-    elif isinstance(entry, QualityResult):
-        yield entry.check.device_id
-    elif isinstance(entry, LeftOut):
-        yield from (check.device_id for check in entry.checks)
-    elif isinstance(entry, Ceilings):
-        yield entry.order.device_id
-    elif isinstance(entry, Baseline):
-        yield entry.device_id
+    match entry:
+        case Planned(trials=trials):
+            yield from (trial.device_id for trial in trials)
+        case LeftOut(checks=checks):
+            yield from (check.device_id for check in checks)
+        case RoundResult() | QualityResult() | Ceilings() | Baseline():
+            yield entry.device_id
 
 
 def _lines(done: Imported) -> Iterator[str]:

@@ -27,7 +27,7 @@ from odllm_controller.overrides.asked import Asked
 from odllm_controller.overrides.composing import composed
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import Recorder, recording
-from odllm_controller.run.work import Desk
+from odllm_controller.run.work import Participants
 from odllm_controller.store import controlling
 
 # The exit statuses; one that is larger is of the signal that ended the command.
@@ -73,13 +73,13 @@ def run(
             controlling(experiment.store.path, partial(_note, console)) as store,
             recording(store, experiment, command) as recorder,
             opened(experiment.fleet, experiment.power.meters) as fleet,
-            RunProgress(console) as board,
+            RunProgress(console) as display,
         ):
-            desk = Desk(experiment, store, recorder, board)
-            grace_s, expected = experiment.fleet.grace_s, desk.expected()
-            Dispatch(fleet, desk.work, recorder, board, grace_s, expected=expected).run()
-            desk.check()
-            if not board.n_done and not recorder.holds:
+            participants = Participants(experiment, store, recorder, display)
+            grace_s, expected = experiment.fleet.grace_s, participants.expected()
+            Dispatch(fleet, participants.work, recorder, display, grace_s, expected=expected).run()
+            participants.check()
+            if not display.n_done and not recorder.holds:
                 console.print(f"Nothing to measure: {_why_nothing(recorder)}")
     except KeyboardInterrupt:
         console.print(

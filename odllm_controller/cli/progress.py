@@ -18,14 +18,14 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from odllm_agent.contract import Device, ModelRequest, Progress, Result
-from odllm_controller.run.device_course import Course, CourseState
+from odllm_controller.run.device_status import Activity, DeviceStatus
 
 _GB = 1e9
 _TOLD = {
-    CourseState.AWAY: "away",
-    CourseState.HELD: "held",
-    CourseState.WAITING: "waiting",
-    CourseState.DONE: "done",
+    Activity.AWAY: "away",
+    Activity.HELD: "held",
+    Activity.WAITING: "waiting",
+    Activity.DONE: "done",
 }
 
 # The bar is drawn on the cores that are measured, so it moves seldom.
@@ -163,10 +163,10 @@ class RunProgress(_Drawn):
         told = f"{self._told.get(device.id, '')}, {progress.what}: {share}"
         self._bar.update(self._row(device), description=told)
 
-    def standing(self, device: Device, course: Course) -> None:
+    def status(self, device: Device, status: DeviceStatus) -> None:
         """Shows that a device is away, held or may not run, and why."""
-        if course.standing in _TOLD:
-            told = f"{_TOLD[course.standing]}: {course.reason}".removesuffix(": ")
+        if status.activity in _TOLD:
+            told = f"{_TOLD[status.activity]}: {status.reason}".removesuffix(": ")
             self._bar.update(self._row(device), description=told)
 
     def store_held(self, told: str) -> None:

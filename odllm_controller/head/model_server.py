@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.errors import DispatchError
 from odllm_agent.network.address import Address
+from odllm_agent.processes import background
 
 _STARTING_S = 120.0
-_LOOK_EVERY_S = 0.05
 # With this it begins to tell its address.
 _SERVING = b"serving "
 _started: list[subprocess.Popen[bytes]] = []
@@ -42,31 +40,13 @@ def start(
         *(("--tls-dir", str(tls_dir)) if tls_dir else ()),
     ]
     log = token_file.parent / "models.log"
-    with log.open("wb") as file:
-        server = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _wait_until_it_serves(server, log)
+    server = background.start(command, log, environment)
+    # A laptop may ask as soon as it has joined.
+    if not background.has_said(server, log, _SERVING, _STARTING_S):
+        server.kill()
+        # An error of ours is two lines.
+        last = background.last_words(log, 2) or "it says nothing"
+        raise DispatchError(f"the fleet's model server does not start: {last}", f"see {log}")
     # It outlives this process, and nobody here waits for it: it ends with the head, by its mark.
     _started.append(server)
     return f"{'https' if tls_dir else 'http'}://{address}"
-
-
-def _wait_until_it_serves(server: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Waits until it has said that it listens: a laptop may ask as soon as it has joined."""
-    start_ns = monotonic_ns()
-    while _SERVING not in log.read_bytes():
-        if server.poll() is not None or seconds_since(start_ns) > _STARTING_S:
-            server.kill()
-            # An error of ours is two lines.
-            last = " ".join(log.read_text("utf-8", "replace").strip().splitlines()[-2:])
-            raise DispatchError(
-                f"the fleet's model server does not start: {last or 'it says nothing'}",
-                f"see {log}",
-            )
-        time.sleep(_LOOK_EVERY_S)

@@ -14,7 +14,7 @@ from odllm_agent.network import ray_folder
 from odllm_agent.network.address import Address
 from odllm_agent.network.ports import Ports
 from odllm_agent.network.ray_environment import child_environment
-from odllm_agent.processes import tagged
+from odllm_agent.processes import background, tagged
 from odllm_controller.head import model_server
 from odllm_controller.head.certificates import certificate
 from odllm_controller.head.folder import fleet_root
@@ -104,10 +104,8 @@ def _run(options: list[str], environment: dict[str, str], log: Path) -> None:
                 start_new_session=True,
             )
         except subprocess.SubprocessError as error:
-            last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-            raise DispatchError(
-                f"the head does not start: {' '.join(last) or error}", f"see {log}"
-            ) from error
+            why = background.last_words(log) or error
+            raise DispatchError(f"the head does not start: {why}", f"see {log}") from error
 
 
 def _server_pid(mark: str) -> int:

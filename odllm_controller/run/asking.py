@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple
 
 Answer = TypeVar("Answer")
-Argument = TypeVar("Argument")
+First = TypeVarTuple("First")
+Last = TypeVar("Last")
 Takes = ParamSpec("Takes")
 
 
@@ -18,13 +19,13 @@ class Ask(Generic[Answer]):
         method: The name of the method.
         arguments: What it takes.
         deadline_s: The time after which the agent counts as lost.
-        latest: Works out what it takes at the moment when it is sent, instead of `arguments`.
+        latest: Works out what it takes last, at the moment when it is sent.
     """
 
     method: str
     arguments: tuple[Any, ...] = ()
     deadline_s: float = math.inf
-    latest: Callable[[], tuple[Any, ...]] | None = None
+    latest: Callable[[], Any] | None = None
 
     @classmethod
     def of(
@@ -49,10 +50,13 @@ class Ask(Generic[Answer]):
 
     @classmethod
     def later(
-        cls, method: Callable[[Any, Argument], Answer], latest: Callable[[], Argument]
+        cls,
+        method: Callable[[Any, *First, Last], Answer],
+        *first: *First,
+        latest: Callable[[], Last],
     ) -> "Ask[Answer]":
-        """A method of one argument, which is worked out at the moment when it is sent."""
-        return Ask(method.__name__, latest=lambda: (latest(),))
+        """A method whose last argument is worked out at the moment when it is sent."""
+        return Ask(method.__name__, first, latest=latest)
 
     def within(self, deadline_s: float) -> "Ask[Answer]":
         """The same, of an agent that counts as lost after so many seconds."""
@@ -64,4 +68,6 @@ class Ask(Generic[Answer]):
 
     def settled(self) -> "Ask[Answer]":
         """The same with the arguments that it is sent with."""
-        return replace(self, arguments=self.latest(), latest=None) if self.latest else self
+        if self.latest is None:
+            return self
+        return replace(self, arguments=(*self.arguments, self.latest()), latest=None)

@@ -8,7 +8,7 @@ from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import AgentApi, Candidate, Device, Event, EventKind, Forecast, Progress
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_course import Course, CourseState, Pause
+from odllm_controller.run.device_status import Activity, DeviceStatus, Pause
 
 Work = Generator[Ask[Any] | Pause, Any, None]
 """What is asked of one device, one thing after another: each is sent the answer, or is thrown a
@@ -96,10 +96,10 @@ class Books(Protocol):
         """Who holds the store and what waits for it, in a line, or `""`."""
 
 
-class FleetBoard(Protocol):
+class FleetDisplay(Protocol):
     """Where people see what happens."""
 
-    def standing(self, device: Device, course: Course) -> None:
+    def status(self, device: Device, status: DeviceStatus) -> None:
         """Shows how a device stands."""
 
     def moved(self, device: Device, progress: Progress) -> None:
@@ -118,7 +118,7 @@ class _Post:
 
     agent: Agent
     work: Work
-    course: Course = field(default_factory=Course)
+    status: DeviceStatus = field(default_factory=DeviceStatus)
     ask: Ask[Any] | None = None
     ticket: Any = None
     peek: Any = None
@@ -138,7 +138,7 @@ class Dispatch:
         fleet: The agents.
         work: What a device has to do, or `None` if it takes no part.
         books: Where everything is written down.
-        board: Where it is shown.
+        display: Where it is shown.
         grace_s: How long a device that does not answer is waited for.
         expected: Devices that count as away, and not as strangers, while they are not there.
     """
@@ -148,7 +148,7 @@ class Dispatch:
         fleet: Fleet,
         work: Callable[[Agent], Work | None],
         books: Books,
-        board: FleetBoard,
+        display: FleetDisplay,
         grace_s: float,
         *,
         expected: Sequence[Device] = (),
@@ -156,11 +156,11 @@ class Dispatch:
         self._fleet = fleet
         self._work = work
         self._books = books
-        self._board = board
+        self._display = display
         self._grace_s = grace_s
         self._posts: dict[str, _Post] = {}
         self._start_ns = monotonic_ns()
-        away = Course().lost("it is not in the fleet", 0.0, grace_s)
+        away = DeviceStatus().lost("it is not in the fleet", 0.0, grace_s)
         self._missing = {device.id: (device, away) for device in expected}
 
     def run(self) -> None:
@@ -171,15 +171,15 @@ class Dispatch:
                 self._mind(post)
             self._mind_missing()
             self._books.flush()
-            self._board.store_held(self._books.waiting)
+            self._display.store_held(self._books.waiting)
             self._send_all()
-            if self._fleet.settled and all(course.is_over for course in self._courses()):
+            if self._fleet.settled and all(status.is_over for status in self._statuses()):
                 return
             self._receive()
 
-    def _courses(self) -> Iterator[Course]:
-        yield from (post.course for post in self._posts.values())
-        yield from (course for _, course in self._missing.values())
+    def _statuses(self) -> Iterator[DeviceStatus]:
+        yield from (post.status for post in self._posts.values())
+        yield from (status for _, status in self._missing.values())
 
     def _take_in(self, seen: Sighting) -> None:
         for event in seen.refused:
@@ -199,33 +199,33 @@ class Dispatch:
         """Takes the agent of a device that was lost for what it is now."""
         post.agent = agent
         # One that has answered meanwhile may be at an order, which must not be sent twice.
-        if post.course.is_gone:
+        if post.status.is_gone:
             post.ticket = None
 
     def _join(self, device: Device) -> None:
         self._tell(device, EventKind.JOINED)
-        _, course = self._missing.pop(device.id, (device, None))
-        if course and course.standing is CourseState.HELD:
+        _, status = self._missing.pop(device.id, (device, None))
+        if status and status.activity is Activity.HELD:
             self._books.resumed(device)
 
     def _mind_missing(self) -> None:
         at_s = self._now_s()
-        for device, course in list(self._missing.values()):
-            if course.is_due(at_s):
-                self._missing[device.id] = (device, course.held(at_s, course.reason))
-                self._report_hold(device, course.reason)
+        for device, status in list(self._missing.values()):
+            if status.is_due(at_s):
+                self._missing[device.id] = (device, status.held(at_s, status.reason))
+                self._report_hold(device, status.reason)
 
     def _mind(self, post: _Post) -> None:
         """Sees to a device whose time is over."""
-        if not post.course.is_due(self._now_s()):
+        if not post.status.is_due(self._now_s()):
             return
-        match post.course.standing:
-            case CourseState.WAITING:
+        match post.status.activity:
+            case Activity.WAITING:
                 self._go_on(post, None)
-            case CourseState.RUNNING:
+            case Activity.RUNNING:
                 self._lose(post, "it did not answer in time")
-            case CourseState.AWAY:
-                self._hold(post, post.course.reason)
+            case Activity.AWAY:
+                self._hold(post, post.status.reason)
             case _:
                 pass
 
@@ -245,9 +245,9 @@ class Dispatch:
         except DispatchError as error:
             self._lose(post, error.message)
             return
-        if post.course.is_gone:
+        if post.status.is_gone:
             self._welcome(post)
-        post.course = post.course.answered(self._now_s())
+        post.status = post.status.answered(self._now_s())
         self._go_on(post, answer)
 
     def _go_on(self, post: _Post, answer: Any) -> None:
@@ -258,31 +258,31 @@ class Dispatch:
         try:
             wanted = step()
         except StopIteration:
-            post.ask, post.course = None, post.course.done(self._now_s())
+            post.ask, post.status = None, post.status.done(self._now_s())
         except DispatchError as error:
             post.ask = None
             self._hold(post, error.message)
         else:
             if isinstance(wanted, Pause):
-                post.ask, post.course = None, post.course.paused(wanted, self._now_s())
+                post.ask, post.status = None, post.status.paused(wanted, self._now_s())
             else:
                 post.ask = wanted
-        self._board.standing(post.agent.device, post.course)
+        self._display.status(post.agent.device, post.status)
 
     def _lose(self, post: _Post, reason: str) -> None:
         self._fleet.lost(post.agent.device.id)
         post.ticket = post.peek = None
         post.ask_at_s = self._now_s() + TURN_S
-        if post.course.is_gone:
+        if post.status.is_gone:
             return
-        post.course = post.course.lost(reason, self._now_s(), self._grace_s)
+        post.status = post.status.lost(reason, self._now_s(), self._grace_s)
         self._tell(post.agent.device, EventKind.LEFT, reason)
         self._proceed(post, lambda: post.work.throw(DispatchError(reason)))
 
     def _hold(self, post: _Post, reason: str) -> None:
-        post.course = post.course.held(self._now_s(), reason)
+        post.status = post.status.held(self._now_s(), reason)
         self._report_hold(post.agent.device, reason)
-        self._board.standing(post.agent.device, post.course)
+        self._display.status(post.agent.device, post.status)
 
     def _report_hold(self, device: Device, reason: str) -> None:
         self._tell(device, EventKind.HELD, reason)
@@ -290,7 +290,7 @@ class Dispatch:
 
     def _welcome(self, post: _Post) -> None:
         self._tell(post.agent.device, EventKind.JOINED, "it is back")
-        if post.course.standing is CourseState.HELD:
+        if post.status.activity is Activity.HELD:
             self._books.resumed(post.agent.device)
 
     def _send_all(self) -> None:
@@ -299,9 +299,9 @@ class Dispatch:
                 self._send(post, post.ask, self._now_s())
 
     def _send(self, post: _Post, ask: Ask[Any], at_s: float) -> None:
-        if post.ticket is None and (not post.course.is_gone or at_s >= post.ask_at_s):
+        if post.ticket is None and (not post.status.is_gone or at_s >= post.ask_at_s):
             post.ticket = post.agent.ask(ask.settled())
-            post.course = post.course.asked(ask, at_s)
+            post.status = post.status.asked(ask, at_s)
             post.peek_at_s = at_s + TURN_S
         if ask.is_of(AgentApi.prepare) and post.peek is None and at_s >= post.peek_at_s:
             post.peek = post.agent.ask(_PROGRESS)
@@ -314,7 +314,7 @@ class Dispatch:
         except DispatchError:
             return
         if progress:
-            self._board.moved(post.agent.device, progress)
+            self._display.moved(post.agent.device, progress)
 
     def _tell(self, device: Device, kind: EventKind, detail: str = "") -> None:
         self._books.event(Event(now(), kind, device.id, detail))

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import (
-    Baseline,
-    Ceilings,
     Device,
     Entry,
     Event,
@@ -16,7 +14,6 @@ from odllm_agent.contract import (
     Failure,
     ModelRequest,
     Result,
-    RoundResult,
     Skip,
     Trial,
 )
@@ -137,7 +134,7 @@ class Recorder:
             result: What came in.
             run_id: The run that asked for it; this one unless told.
         """
-        subject, device_id = Subject.of(result), _device_id(result)
+        subject, device_id = Subject.of(result), result.device_id
         self._taken.append((run_id or self.run_id, result))
         self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, subject.told)))
         if result.failure:
@@ -266,12 +263,3 @@ def _close(store: Store, run_id: str, status: str) -> None:
     store = replace(store, patience_s=_LAST_PATIENCE_S)
     store.catch_up()
     store.end_run(run_id, now(), status)
-
-
-def _device_id(result: Result) -> str:
-    """The device that a result is of."""
-    if isinstance(result, RoundResult):
-        return result.trial.device_id
-    if isinstance(result, Baseline):
-        return result.device_id
-    return result.order.device_id if isinstance(result, Ceilings) else result.check.device_id

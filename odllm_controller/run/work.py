@@ -10,14 +10,12 @@ from odllm_agent.contract import (
     Cooldown,
     Device,
     Entry,
-    Errand,
     Event,
     EventKind,
     Failure,
     Forecast,
     Hindrance,
     Limits,
-    Measurement,
     ModelFile,
     ModelRequest,
     Order,
@@ -29,7 +27,7 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import DataMissing, DispatchError, StoreHeld, UsageError
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.analysis.queries import speeds
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.selection import Selection, told
@@ -37,7 +35,7 @@ from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import round_deadline_s
 from odllm_controller.run.admission import nobody
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_course import Pause
+from odllm_controller.run.device_status import Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
@@ -57,7 +55,7 @@ _UNDERWAY = Ask.of(AgentApi.underway)
 _STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
 
-class DeviceBoard(Protocol):
+class DeviceDisplay(Protocol):
     """Where people see what a device does."""
 
     def started(self, device: Device, what: str) -> None:
@@ -71,14 +69,16 @@ class DeviceBoard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Where a run gives its devices what they have to do.
+class Participants:
+    """The devices of a run, and what each has to do.
+
+    Which take part shows as they come.
 
     Attributes:
         experiment: What is run.
         store: Where results lie.
         recorder: Who writes new ones down.
-        board: Where it is shown.
+        display: Where it is shown.
         chosen: The devices that take part, by id.
         others: The devices that do not, a line each.
     """
@@ -86,7 +86,7 @@ class Desk:
     experiment: Experiment
     store: Store
     recorder: Recorder
-    board: DeviceBoard
+    display: DeviceDisplay
     chosen: dict[str, Device] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
@@ -102,7 +102,7 @@ class Desk:
             return None
         self.chosen[agent.device.id] = agent.device
         self.recorder.joined(agent.device)
-        return Job(self.experiment, agent.device, self.store, self.recorder, self.board).asks()
+        return Job(self.experiment, agent.device, self.store, self.recorder, self.display).asks()
 
     def expected(self) -> tuple[Device, ...]:
         """The joined laptops that an earlier run of the experiment did not finish with."""
@@ -141,7 +141,7 @@ class Job:
         device: The device.
         store: Where results lie.
         recorder: Who writes new ones down.
-        board: Where it is shown.
+        display: Where it is shown.
         receipts: What the device keeps until the next order tells it that it is stored.
     """
 
@@ -149,7 +149,7 @@ class Job:
     device: Device
     store: Store
     recorder: Recorder
-    board: DeviceBoard
+    display: DeviceDisplay
     receipts: Receipts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,27 +164,27 @@ class Job:
             StoreError: The store cannot be read or written.
         """
         yield from self._finished_before()
-        agenda = yield from self._planned()
-        self.board.planned(self.device, len(agenda))
-        yield from self.work_off(agenda)
+        schedule = yield from self._planned()
+        self.display.planned(self.device, len(schedule))
+        yield from self.work_off(schedule)
 
-    def work_off(self, agenda: Agenda) -> Asking[None]:
-        """The orders of an agenda, each until its result is stored."""
-        while (order := agenda.next_order()) is not None:
+    def work_off(self, schedule: Schedule) -> Asking[None]:
+        """The orders of a schedule, each until its result is stored."""
+        while (order := schedule.next_order()) is not None:
             result = yield from self._carried_out(order)
-            for left_out in agenda.learn(result):
+            for left_out in schedule.learn(result):
                 self.recorder.left_out(self.device, left_out)
-            self.board.finished(self.device, result, len(agenda))
+            self.display.finished(self.device, result, len(schedule))
         yield from self._all_stored()
 
     def _finished_before(self) -> Asking[None]:
         """Stores what the device did for an earlier run that was not there to take it."""
         underway = yield from self._sure(_UNDERWAY)
         if underway:
-            self.board.started(self.device, f"{underway.what}, for an earlier run")
+            self.display.started(self.device, f"{underway.what}, for an earlier run")
         yield from self._collected()
 
-    def _planned(self) -> Asking[Agenda]:
+    def _planned(self) -> Asking[Schedule]:
         forecasts = yield from self._forecasts()
         skips = plan.skips(self.device, forecasts)
         self.recorder.skipped(self.device, skips)
@@ -196,12 +196,12 @@ class Job:
         checks = plan.of_trials((yield from self._checks(files)), trials)
         lines = plan.beyond_context(trials, checks)
         self.recorder.notes += [f"{self.device.label}: {line}" for line in lines]
-        return (yield from self._read(lambda: self._agenda(trials, checks)))
+        return (yield from self._read(lambda: self._schedule(trials, checks)))
 
-    def _agenda(self, trials: Sequence[Trial], checks: Sequence[QualityCheck]) -> Agenda:
+    def _schedule(self, trials: Sequence[Trial], checks: Sequence[QualityCheck]) -> Schedule:
         """What is left to do by what is stored."""
         checked = self.store.finished_checks([check.id for check in checks])
-        return Agenda(
+        return Schedule(
             steps=self._steps(trials),
             checks=[check for check in checks if check.id not in checked],
             terms=self._terms(trials),
@@ -209,7 +209,7 @@ class Job:
         )
 
     def _forecasts(self) -> Asking[Sequence[Forecast]]:
-        self.board.started(self.device, "looking ahead")
+        self.display.started(self.device, "looking ahead")
         asked = plan.candidates(self.experiment, self.device)
         ask = Ask.of(AgentApi.forecast, asked, self.experiment.power.meters, True)
         return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
@@ -247,7 +247,7 @@ class Job:
         return files
 
     def _prepared(self, request: ModelRequest) -> Asking[ModelFile | Failure]:
-        self.board.started(self.device, f"preparing {request.label}")
+        self.display.started(self.device, f"preparing {request.label}")
         ask = Ask.of(AgentApi.prepare, request)
         return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
 
@@ -268,7 +268,7 @@ class Job:
 
     def _subjects(self) -> Asking[list[plan.Subject]]:
         """What the files are checked on, its content known by its checksum."""
-        self.board.started(self.device, "preparing the quality checks")
+        self.display.started(self.device, "preparing the quality checks")
         quality = self.experiment.quality
         exams: list[plan.Subject] = []
         for exam in plan.exams(quality):
@@ -282,11 +282,11 @@ class Job:
 
     def _carried_out(self, order: Order) -> Asking[Result]:
         """The result of an order, which is stored; a failure if the agent is lost each time."""
-        self.board.started(self.device, order.told)
+        self.display.started(self.device, order.told)
         losses: list[str] = []
         while len(losses) < _ATTEMPTS:
             try:
-                found: Entry | Hindrance = yield self._errand(order)
+                found: Entry | Hindrance = yield self._sent(order)
             except DispatchError as error:
                 losses.append(error.message)
                 kept = yield from self._kept(order)
@@ -308,16 +308,12 @@ class Job:
         self.recorder.result(result)
         return result
 
-    def _errand(self, order: Order) -> Ask[Entry | Hindrance]:
+    def _sent(self, order: Order) -> Ask[Entry | Hindrance]:
         """An order on its way, with what was stored since the last."""
         self.recorder.event(Event(now(), EventKind.DISPATCHED, self.device.id, order.told))
         tag = Tag(self.recorder.store_id, self.recorder.run_id)
-        errand = Errand(order, tag, self._limits)
-
-        def latest() -> Errand:
-            return replace(errand, stored=self.receipts.stored())
-
-        return Ask.later(AgentApi.carry_out, latest).within(_limit_s(order))
+        ask = Ask.later(AgentApi.carry_out, order, tag, self._limits, latest=self.receipts.stored)
+        return ask.within(order.longest_s + _ANSWER_TIMEOUT_S)
 
     def _over(self, found: Hindrance) -> Asking[None]:
         """Waits until what keeps the device from measuring is over.
@@ -359,7 +355,7 @@ class Job:
     def _acknowledged(self) -> Asking[None]:
         """Has the device forget what is stored of what came in."""
         if self.receipts:
-            ask = Ask.later(AgentApi.acknowledge, self.receipts.stored)
+            ask = Ask.later(AgentApi.acknowledge, latest=self.receipts.stored)
             yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
             self.receipts.arrived()
 
@@ -406,14 +402,6 @@ class Job:
     @property
     def _limits(self) -> Limits:
         return Limits(**self.experiment.fleet.limits.model_dump())
-
-
-def _limit_s(order: Order) -> float:
-    """The seconds after which an agent that has not answered an order counts as lost."""
-    if isinstance(order, Rest):
-        return order.idle_s + _ANSWER_TIMEOUT_S
-    waited_s = order.cooldown.longest_s if isinstance(order, Measurement) else 0.0
-    return order.deadline_s + waited_s + _ANSWER_TIMEOUT_S
 
 
 def _had(found: T | Failure) -> T:

@@ -11,17 +11,18 @@ from odllm_agent.contract import (
     Collected,
     Device,
     Entry,
-    Errand,
     Event,
     Forecast,
     Hindrance,
+    Limits,
     Measurement,
     Order,
     Result,
+    Tag,
 )
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_course import Course
+from odllm_controller.run.device_status import DeviceStatus
 from odllm_controller.run.dispatch import Sighting
 from tests import support
 
@@ -94,13 +95,15 @@ class FakeAgent:
     def hindrance(self, _: object) -> Hindrance:
         return self.hindrances.pop(0) if self.hindrances else Hindrance()
 
-    def carry_out(self, errand: Errand) -> Entry | Hindrance:
-        self.acknowledge(errand.stored)
-        found = self.hindrance(errand.limits)
+    def carry_out(
+        self, order: Order, tag: Tag, limits: Limits, stored: Sequence[str]
+    ) -> Entry | Hindrance:
+        self.acknowledge(stored)
+        found = self.hindrance(limits)
         if found.reason:
             return found
         self.n_entries += 1
-        entry = Entry.of(f"{self.n_entries:04d}", self.result(errand.order), errand.tag)
+        entry = Entry.of(f"{self.n_entries:04d}", self.result(order), tag)
         self.journal[entry.id] = entry
         return entry
 
@@ -228,13 +231,13 @@ class Books:
 
 
 @dataclass
-class Board:
+class Display:
     """What was shown."""
 
-    courses: list[Course] = field(default_factory=list)
+    statuses: list[DeviceStatus] = field(default_factory=list)
 
-    def standing(self, _: Device, course: Course) -> None:
-        self.courses.append(course)
+    def status(self, _: Device, status: DeviceStatus) -> None:
+        self.statuses.append(status)
 
     def moved(self, *_: object) -> None:
         pass

@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 
 import openvino_genai
@@ -34,7 +33,7 @@ def main() -> int:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     beside = options.target / "model.gguf"
     try:
         _bring(options.source, beside)

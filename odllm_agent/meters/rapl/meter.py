@@ -24,7 +24,7 @@ from odllm_agent.meters.rapl import pyrapl
 from odllm_agent.meters.rapl.pyrapl import MOST_UJ, UJ_PER_J
 from odllm_agent.meters.rapl.zones import DOMAINS, PACKAGE, PSYS, Zone, Zones, find_zones
 from odllm_agent.meters.request import Request
-from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, open_sensors
+from odllm_agent.meters.sensors import COUNTED, Sensor, Sum, apart, open_sensors
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl")
 ROOT = Path("/")
@@ -60,11 +60,7 @@ def open_meter(request: Request) -> Meter:
     if not POWERCAP.is_dir():
         return Unavailable(request.text, PACKAGE, *_why_absent_here())
     zones = find_zones(POWERCAP, len(linux.sockets(ROOT)))
-    opened = {domain: _open(domain, zones) for domain in DOMAINS}
-    sensors = {
-        domain: sensor for domain, sensor in opened.items() if not isinstance(sensor, MissingDomain)
-    }
-    missing = [lost for lost in opened.values() if isinstance(lost, MissingDomain)]
+    sensors, missing = apart({domain: _open(domain, zones) for domain in DOMAINS})
     return open_sensors(request.text, COUNTED, limits(zones.by_domain), sensors, missing=missing)
 
 

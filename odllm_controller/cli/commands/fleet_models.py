@@ -107,6 +107,11 @@ class Kept:
     holdings: tuple[Holding, ...] | Failure
 
     @property
+    def failure(self) -> Failure | None:
+        """Why its models cannot be told."""
+        return self.holdings if isinstance(self.holdings, Failure) else None
+
+    @property
     def found(self) -> tuple[Holding, ...]:
         """Its models; none where they cannot be told."""
         return () if isinstance(self.holdings, Failure) else self.holdings
@@ -125,6 +130,11 @@ class Pushed:
     device: Device
     request: ModelRequest
     outcome: ModelFile | Failure
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there is no file."""
+        return self.outcome if isinstance(self.outcome, Failure) else None
 
 
 @contextmanager
@@ -212,7 +222,7 @@ def push_models(experiment: Experiment, options: FleetModelsOptions, console: Co
         _print_json([asdict(each) for each in pushed])
     else:
         _show_pushed(pushed, console)
-    return not any(isinstance(each.outcome, Failure) for each in pushed)
+    return not any(each.failure for each in pushed)
 
 
 def prune_models(experiment: Experiment, options: FleetModelsOptions, console: Console) -> bool:
@@ -286,13 +296,13 @@ def _show(found: Sequence[Kept], options: FleetModelsOptions, console: Console) 
 
 def _show_pushed(pushed: Sequence[Pushed], console: Console) -> None:
     for name in dict.fromkeys(each.device.name for each in pushed):
-        outcomes = [each.outcome for each in pushed if each.device.name == name]
-        ready = sum(isinstance(outcome, ModelFile) for outcome in outcomes)
-        _print(console, f"{name}: {ready} of {len(outcomes)} models are ready")
+        there = [each for each in pushed if each.device.name == name]
+        ready = sum(each.failure is None for each in there)
+        _print(console, f"{name}: {ready} of {len(there)} models are ready")
     for told in failures.told(
-        Failed(Subject.of_request(each.request), each.outcome, each.device.name)
+        Failed(Subject.of_request(each.request), each.failure, each.device.name)
         for each in pushed
-        if isinstance(each.outcome, Failure)
+        if each.failure
     ):
         _print(console, f"failed: {told}", style="red")
 
@@ -311,9 +321,7 @@ def _show_removed(chosen: Sequence[Kept], gone: Sequence[Kept], console: Console
 
 def _failures(found: Sequence[Kept]) -> list[str]:
     return failures.told(
-        Failed(Subject("device", each.device.name), each.holdings)
-        for each in found
-        if isinstance(each.holdings, Failure)
+        Failed(Subject("device", each.device.name), each.failure) for each in found if each.failure
     )
 
 
@@ -324,7 +332,7 @@ def _told(found: Sequence[Kept]) -> list[dict[str, Any]]:
             "device_id": each.device.id,
             "device": each.device.name,
             "models": [asdict(holding) for holding in each.found],
-            "failure": asdict(each.holdings) if isinstance(each.holdings, Failure) else None,
+            "failure": asdict(each.failure) if each.failure else None,
         }
         for each in found
     ]

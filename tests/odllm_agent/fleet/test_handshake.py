@@ -53,7 +53,7 @@ def silent() -> Iterator[Address]:
 def test_where_nobody_is_no_process_is_started(
     silent: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it started one"))
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("it started one"))
     with pytest.raises(DispatchError, match="Connection refused") as raised:
         knock(silent, {})
     assert "odllm fleet up" in raised.value.remedy

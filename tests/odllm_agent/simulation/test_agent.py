@@ -12,7 +12,7 @@ from odllm_agent.contract import (
     CeilingsOrder,
     DeviceKind,
     Engine,
-    Errand,
+    Entry,
     Exam,
     Failure,
     Limits,
@@ -56,12 +56,14 @@ def order(model: ModelFile | None = None, **changes: object) -> Measurement:
     return Measurement(**(fields | changes))  # type: ignore[arg-type]
 
 
-def errand(asked: Order, tag: Tag = TAG, stored: tuple[str, ...] = ()) -> Errand:
-    return Errand(asked, tag, Limits(), stored)
+def carried_out(
+    by: SimulatedAgent, asked: Order, tag: Tag = TAG, stored: tuple[str, ...] = ()
+) -> Entry:
+    return by.carry_out(asked, tag, Limits(), stored)
 
 
 def measured(asked: Measurement) -> RoundResult:
-    result = agent().carry_out(errand(asked)).measured
+    result = carried_out(agent(), asked).measured
     assert result is not None
     return result
 
@@ -163,7 +165,7 @@ def test_what_it_cannot_honour_is_refused_by_name(asked: Measurement, told: str)
 
 def test_ceilings_are_told_as_stated() -> None:
     engine = Engine(ENGINE, simulated.VERSION, {"threads": 2})
-    found = agent().carry_out(errand(CeilingsOrder(LAPTOP.id, engine, ("read", "Q4_0")))).ceilings
+    found = carried_out(agent(), CeilingsOrder(LAPTOP.id, engine, ("read", "Q4_0"))).ceilings
     assert found is not None
     assert [each.per_s for each in found.found] == [
         LAPTOP.pace.read_bytes_per_s,
@@ -173,26 +175,26 @@ def test_ceilings_are_told_as_stated() -> None:
 
 
 def test_there_is_nothing_to_rest_from_and_no_quality() -> None:
-    rested = agent().carry_out(errand(Rest(LAPTOP.id, 0, ("auto",), 5.0))).rested
+    rested = carried_out(agent(), Rest(LAPTOP.id, 0, ("auto",), 5.0)).rested
     assert rested is not None
     assert (rested.own_cores, rested.reason) == (None, REASON)
     assert [each.energy_j for each in rested.energy] == [None]
     for refused in (agent().text_sha256("reference"), agent().look_up(Exam("t", "", None), 1.0)):
         assert REASON in refused.message
-    checked = agent().carry_out(errand(support.quality_check())).checked
+    checked = carried_out(agent(), support.quality_check()).checked
     assert checked is not None
     assert checked.failure is not None
 
 
 def test_what_is_not_acknowledged_is_kept() -> None:
     one = agent()
-    entries = [one.carry_out(errand(order(round=number))) for number in range(3)]
-    one.carry_out(errand(order(round=3), Tag("another store", "run-1")))
+    entries = [carried_out(one, order(round=number)) for number in range(3)]
+    carried_out(one, order(round=3), Tag("another store", "run-1"))
     assert one.collect("store", "").entries == tuple(entries)
     one.acknowledge([entries[0].id])
     assert one.collect("store", "").entries == tuple(entries[1:])
     assert one.collect("store", entries[1].id).entries == (entries[2],)
-    last = one.carry_out(errand(order(round=4), stored=(entries[1].id, entries[2].id)))
+    last = carried_out(one, order(round=4), stored=(entries[1].id, entries[2].id))
     assert one.collect("store", "").entries == (last,)
 
 

@@ -11,6 +11,7 @@ from odllm_agent.contract import (
     Cooldown,
     Failure,
     Measurement,
+    Order,
     QualityCheck,
     QualityResult,
     RepeatPolicy,
@@ -20,7 +21,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.failures import LeftOut
 from odllm_agent.statistics.interval import Rounds
-from odllm_agent.trials.schedule import Agenda, Task, Terms
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_agent.trials.steps import Step, steps
 from tests import support
 from tests.odllm_agent.failures import made
@@ -30,12 +31,12 @@ TERMS = Terms(RepeatPolicy(), ("auto",), 60.0, Cooldown(below_c=60.0))
 STEPS = [Step(trial, index) for index in range(2) for trial in TRIALS]
 
 
-def agenda(of: Sequence[Step], speeds: Mapping[str, Rounds] | None = None) -> Agenda:
+def schedule(of: Sequence[Step], speeds: Mapping[str, Rounds] | None = None) -> Schedule:
     check = support.quality_result().check
-    return Agenda(of, [check], TERMS, speeds or {})
+    return Schedule(of, [check], TERMS, speeds or {})
 
 
-def drained(of: Agenda) -> list[Task]:
+def drained(of: Schedule) -> list[Order]:
     orders = []
     while (order := of.next_order()) is not None:
         orders.append(order)
@@ -43,7 +44,7 @@ def drained(of: Agenda) -> list[Task]:
 
 
 def test_trials_come_in_their_order_and_quality_comes_last() -> None:
-    *measurements, check = drained(agenda(STEPS))
+    *measurements, check = drained(schedule(STEPS))
     assert [(each.trial, each.round) for each in measurements] == [  # type: ignore[union-attr]
         (step.trial, step.round) for step in STEPS
     ]
@@ -51,14 +52,14 @@ def test_trials_come_in_their_order_and_quality_comes_last() -> None:
 
 
 def test_every_trial_is_measured_on_the_same_terms() -> None:
-    *measurements, _ = drained(agenda(STEPS))
+    *measurements, _ = drained(schedule(STEPS))
     for each in measurements:
         assert isinstance(each, Measurement)
         assert Terms(each.policy, each.meters, each.deadline_s, each.cooldown) == TERMS
 
 
 def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> None:
-    work = agenda(STEPS, {TRIALS[0].id: ((5.0,),)})
+    work = schedule(STEPS, {TRIALS[0].id: ((5.0,),)})
     first = work.next_order()
     assert isinstance(first, Measurement)
     assert first.earlier_decode_tok_s == (5.0,)
@@ -71,14 +72,14 @@ def test_a_round_is_told_the_speeds_of_the_earlier_ones_without_warm_ups() -> No
 
 
 def test_a_trial_that_failed_is_left_out_of_later_rounds_and_the_others_are_not() -> None:
-    work = agenda(STEPS)
+    work = schedule(STEPS)
     work.next_order()
     work.learn(support.failed_round(TRIALS[0]))
     rest = [each for each in drained(work) if isinstance(each, Measurement)]
     assert [each.trial for each in rest] == [TRIALS[1], TRIALS[1]]
 
 
-def measurements(of: Agenda) -> list[tuple[Trial, int]]:
+def measurements(of: Schedule) -> list[tuple[Trial, int]]:
     return [(each.trial, each.round) for each in drained(of) if isinstance(each, Measurement)]
 
 
@@ -89,7 +90,7 @@ def speeds(*by_round: float) -> Rounds:
 
 def test_spare_rounds_are_for_trials_whose_interval_is_still_wide() -> None:
     asked = steps(TRIALS, rounds=2, seed=0, rounds_at_most=4)
-    work = agenda(asked)
+    work = schedule(asked)
     given = []
     while isinstance(order := work.next_order(), Measurement):
         given.append((order.trial, order.round))
@@ -101,7 +102,7 @@ def test_spare_rounds_are_for_trials_whose_interval_is_still_wide() -> None:
 
 
 def test_rounds_that_every_trial_takes_are_not_left_out_however_narrow_it_is() -> None:
-    work = agenda(steps(TRIALS, rounds=4, seed=0, rounds_at_most=6))
+    work = schedule(steps(TRIALS, rounds=4, seed=0, rounds_at_most=6))
     for _ in range(2 * 2):
         order = work.next_order()
         assert isinstance(order, Measurement)
@@ -113,7 +114,7 @@ def test_what_is_stored_already_decides_whether_spare_rounds_are_needed() -> Non
     done = {(trial.id, index) for trial in TRIALS for index in range(2)}
     asked = steps(TRIALS, rounds=2, seed=0, finished=done, rounds_at_most=3)
     stored = {TRIALS[0].id: speeds(100.0, 100.1), TRIALS[1].id: speeds(100.0, 150.0)}
-    work = agenda(asked, stored)
+    work = schedule(asked, stored)
     assert len(work) == 2, "one spare round, and the quality check"
     assert measurements(work) == [(TRIALS[1], 2)]
 
@@ -121,14 +122,14 @@ def test_what_is_stored_already_decides_whether_spare_rounds_are_needed() -> Non
 def test_a_trial_without_an_interval_takes_its_spare_rounds() -> None:
     done = {(trial.id, 0) for trial in TRIALS}
     asked = steps(TRIALS, rounds=1, seed=0, finished=done, rounds_at_most=2)
-    work = agenda(asked, {TRIALS[0].id: speeds(100.0), TRIALS[1].id: speeds(100.0)})
+    work = schedule(asked, {TRIALS[0].id: speeds(100.0), TRIALS[1].id: speeds(100.0)})
     assert sorted(trial.id for trial, _ in measurements(work)) == sorted(
         trial.id for trial in TRIALS
     )
 
 
-def resting(*steps: Step | Rest) -> Agenda:
-    return Agenda(steps, [support.quality_check()], TERMS, {})
+def resting(*steps: Step | Rest) -> Schedule:
+    return Schedule(steps, [support.quality_check()], TERMS, {})
 
 
 def test_a_rest_comes_before_the_round_that_it_was_planned_for() -> None:
@@ -149,7 +150,7 @@ def test_nobody_rests_before_a_round_of_which_nothing_is_left() -> None:
 
 def test_a_trial_that_is_expected_to_be_quick_has_a_deadline_of_its_own() -> None:
     terms = Terms(RepeatPolicy(), (), 3600.0, deadlines_s={TRIALS[0].id: 600.0})
-    orders = drained(Agenda(STEPS[:2], [], terms, {}))
+    orders = drained(Schedule(STEPS[:2], [], terms, {}))
     found = {each.trial.id: each.deadline_s for each in orders if isinstance(each, Measurement)}
     assert found == {TRIALS[0].id: 600.0, TRIALS[1].id: 3600.0}
 
@@ -158,14 +159,14 @@ def names(*models: str) -> list[Trial]:
     return [made.trial(kind, model) for kind in ("Q4_0", "F16") for model in models]
 
 
-def planned(trials: Sequence[Trial], rounds: int = 2) -> Agenda:
+def planned(trials: Sequence[Trial], rounds: int = 2) -> Schedule:
     """Rounds of trials one after another, and a quality check of each."""
     each_round = [Step(trial, index) for index in range(rounds) for trial in trials]
     checks = [support.quality_check(trial.model, engine=trial.engine) for trial in trials]
-    return Agenda(each_round, checks, TERMS, {})
+    return Schedule(each_round, checks, TERMS, {})
 
 
-def after(work: Agenda, *results: RoundResult | QualityResult) -> list[LeftOut]:
+def after(work: Schedule, *results: RoundResult | QualityResult) -> list[LeftOut]:
     """What is left out once the next orders had these results."""
     left_out = []
     for result in results:
@@ -206,7 +207,7 @@ def test_a_type_that_has_run_is_spared_when_the_rest_of_its_engine_is_left_out()
     assert kinds == {"F16"}
 
 
-def test_a_success_between_keeps_everything_else_on_the_agenda() -> None:
+def test_a_success_between_keeps_everything_else_on_the_schedule() -> None:
     trials = names("a", "b", "c", "d")
     work = planned(trials, rounds=1)
     results = [made.failed(trials[0]), made.failed(trials[1]), support.round_result(trials[2])]
@@ -235,7 +236,7 @@ def test_rests_and_ceilings_that_fail_count_for_nothing() -> None:
 def test_checks_that_fail_in_a_row_leave_out_the_further_ones() -> None:
     trials = [made.trial("Q4_0", name) for name in "abcd"]
     checks = [support.quality_check(each.model, engine=each.engine) for each in trials]
-    work = Agenda([], checks, TERMS, {})
+    work = Schedule([], checks, TERMS, {})
     (left_out,) = after(work, *map(made.unchecked, trials[:3]))
     assert left_out.told() == "1 quality check of llama_cpp at Q4_0, after 3 failed alike"
     assert drained(work) == []

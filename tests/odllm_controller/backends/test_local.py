@@ -5,7 +5,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from odllm_agent.contract import (
     Candidate,
     Entry,
-    Errand,
     EventKind,
     Exam,
     Failure,
@@ -36,7 +34,7 @@ from odllm_agent.engines.settings import check_settings
 from odllm_agent.files.folders import state_root
 from odllm_agent.files.lock import Claim
 from odllm_agent.models import Cache, prepare
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.planning.plan import Step
 from odllm_controller.run.asking import Ask
@@ -46,7 +44,7 @@ from tests import hub_server, support
 from tests.models import Shape, write_gguf
 from tests.odllm_controller.bench import eventually
 from tests.odllm_controller.configs import experiment
-from tests.odllm_controller.world import Board, Books
+from tests.odllm_controller.world import Books, Display
 from tests.workers import workers
 
 pytestmark = pytest.mark.ray
@@ -55,9 +53,11 @@ ASKED = experiment()
 TAG = Tag("store", "run")
 
 
-def errand(number: int = 0) -> Errand:
-    """A second of rest, at any time."""
-    return Errand(Rest("id-of-laptop", number, (), 1.0), TAG, Limits())
+def resting(
+    number: int = 0, limits: Limits | None = None, stored: tuple[str, ...] = ()
+) -> tuple[Rest, Tag, Limits, tuple[str, ...]]:
+    """What an agent is told with a second of rest, at any time."""
+    return Rest("id-of-laptop", number, (), 1.0), TAG, limits or Limits(), stored
 
 
 @pytest.fixture(autouse=True)
@@ -102,11 +102,12 @@ def test_an_order_whose_agent_is_killed_is_sent_again_and_nothing_is_lost(
             )
             killer.start()
             policy = RepeatPolicy(warmups=0, at_least=30, at_most=30)
-            agenda = Agenda([Step(trial, 0) for trial in trials], [], Terms(policy, (), 120.0), {})
+            terms = Terms(policy, (), 120.0)
+            schedule = Schedule([Step(trial, 0) for trial in trials], [], terms, {})
             nowhere: Any = None
-            return Job(ASKED, agent.device, nowhere, books, Board()).work_off(agenda)  # type: ignore[arg-type]
+            return Job(ASKED, agent.device, nowhere, books, Display()).work_off(schedule)  # type: ignore[arg-type]
 
-        Dispatch(fleet, work, books, Board(), grace_s=60.0).run()
+        Dispatch(fleet, work, books, Display(), grace_s=60.0).run()
         killer.join()
     assert [result.failure for result in books.rounds()] == [None, None]
     assert [len(result.repeats) for result in books.rounds()] == [30, 30]
@@ -116,7 +117,7 @@ def test_an_order_whose_agent_is_killed_is_sent_again_and_nothing_is_lost(
 
 def test_what_an_agent_did_lies_on_its_disk_until_it_is_told_that_it_is_stored() -> None:
     with local_fleet() as (fleet, agent):
-        entry: Entry = answered(fleet, agent, "carry_out", errand())
+        entry: Entry = answered(fleet, agent, "carry_out", *resting())
         assert entry.rested
         assert entry.rested.failure is None
         assert answered(fleet, agent, "collect", "another", "").entries == ()
@@ -124,8 +125,8 @@ def test_what_an_agent_did_lies_on_its_disk_until_it_is_told_that_it_is_stored()
     # Another agent finds what the first has left.
     with local_fleet() as (fleet, agent):
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == (entry,)
-        told = replace(errand(), stored=(entry.id,))
-        later: Entry = answered(fleet, agent, "carry_out", told)
+        told = resting(stored=(entry.id,))
+        later: Entry = answered(fleet, agent, "carry_out", *told)
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == (later,)
         answered(fleet, agent, "acknowledge", (later.id,))
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == ()
@@ -138,7 +139,7 @@ def test_an_agent_tells_what_it_does_while_it_does_it() -> None:
         while (underway := answered(fleet, agent, "underway")) is None:
             # On a busy machine the rest may be over before anybody asks.
             if ticket is None or fleet.wait([ticket], 0.01):
-                ticket = agent.ask(Ask("carry_out", (errand(2),)))
+                ticket = agent.ask(Ask("carry_out", resting(2)))
         assert (underway.what, underway.tag) == ("at rest before round 3", TAG)
         fleet.answer(ticket)
         assert answered(fleet, agent, "underway") is None
@@ -148,11 +149,11 @@ def test_a_second_agent_on_a_device_is_told_that_it_never_may() -> None:
     claim = Claim(state_root() / "agent.lock")
     assert claim.take()
     with local_fleet() as (fleet, agent):
-        found: Hindrance = answered(fleet, agent, "carry_out", errand())
+        found: Hindrance = answered(fleet, agent, "carry_out", *resting())
         assert f"{claim.holder} measures on this device" in found.reason
         assert found.for_good
         claim.release()
-        entry: Entry = answered(fleet, agent, "carry_out", errand())
+        entry: Entry = answered(fleet, agent, "carry_out", *resting())
         assert entry.rested
         assert entry.rested.failure is None
 
@@ -160,7 +161,7 @@ def test_a_second_agent_on_a_device_is_told_that_it_never_may() -> None:
 def test_a_device_that_may_not_measure_now_says_so_and_does_nothing() -> None:
     with local_fleet() as (fleet, agent):
         cold = Limits(min_battery_percent=101.0, max_temperature_c=-1.0)
-        found: Hindrance = answered(fleet, agent, "carry_out", replace(errand(), limits=cold))
+        found: Hindrance = answered(fleet, agent, "carry_out", *resting(limits=cold))
         assert found.reason
         assert answered(fleet, agent, "collect", TAG.store_id, "").entries == ()
 

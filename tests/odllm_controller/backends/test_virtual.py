@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.errors import UsageError
+from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.host.state import cpus
+from odllm_controller.backends import virtual
 from odllm_controller.backends.virtual import shares
 from tests.odllm_controller.bench import Bench
 
@@ -27,6 +28,16 @@ def test_every_cpu_belongs_to_one_device_and_all_have_as_many_but_for_one(
 def test_more_devices_than_cpus_are_refused() -> None:
     with pytest.raises(UsageError, match=r"fleet\.devices=3, and this machine has 2"):
         shares([0, 1], 3)
+
+
+def test_devices_that_do_not_start_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "_HOST", "odllm_controller.backends.nowhere")
+    with (
+        pytest.raises(DispatchError, match="No module named odllm_controller") as raised,
+        virtual.started(1),
+    ):
+        pass
+    assert "fleet.devices" in raised.value.remedy
 
 
 @pytest.mark.ray

@@ -60,10 +60,10 @@ def test_the_device_makes_the_same_trials_in_the_same_order_as_a_controller() ->
     assert {each.reason for each in found.skips} == {
         "OpenVINO's GGUF reader knows no tensor type Q2_K"
     }
-    agenda = laptop.agenda(found, planned, (), Done.of(()))
+    schedule = laptop.schedule(found, planned, (), Done.of(()))
     order = plan.steps(planned, asked.rounds, asked.seed)
     given = []
-    while (task := agenda.next_order()) is not None:
+    while (task := schedule.next_order()) is not None:
         given.append(task.told)
     assert given[1:] == [
         f"{step.trial.model.label}, round {step.round + 1}, short" for step in order
@@ -114,9 +114,9 @@ def test_spare_rounds_are_left_out_once_the_logbook_shows_a_narrow_interval() ->
     (trial,) = laptop.trials(asked, [support.model_file()])
     narrow = [support.round_result(trial, index) for index in range(2)]
     failed = support.failed_round(trial, 1)
-    assert len(laptop.agenda(asked, [trial], (), Done.of(()))) == 4
-    assert len(laptop.agenda(asked, [trial], (), Done.of([narrow[0], failed]))) == 3
-    assert len(laptop.agenda(asked, [trial], (), Done.of(narrow))) == 0
+    assert len(laptop.schedule(asked, [trial], (), Done.of(()))) == 4
+    assert len(laptop.schedule(asked, [trial], (), Done.of([narrow[0], failed]))) == 3
+    assert len(laptop.schedule(asked, [trial], (), Done.of(narrow))) == 0
 
 
 REPLACED = {"models.file.quantizations", "engine", "quality"}

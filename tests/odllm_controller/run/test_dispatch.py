@@ -8,46 +8,49 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy
-from odllm_agent.trials.schedule import Agenda, Terms
+from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy, Trial
+from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.planning.plan import Step
 from odllm_controller.run import dispatch
-from odllm_controller.run.device_course import CourseState
+from odllm_controller.run.device_status import Activity
 from odllm_controller.run.dispatch import Agent, Dispatch
 from odllm_controller.run.work import Job
 from tests import support
 from tests.odllm_controller.configs import experiment
-from tests.odllm_controller.world import Board, Books, FakeAgent, Fate, World, agent
+from tests.odllm_controller.world import Books, Display, FakeAgent, Fate, World, agent
 
 ASKED = experiment()
 GRACE_S = 600.0
 N_ROUNDS = 2
 
 
-def job(device: Any, books: Books, board: Board) -> Job:
+def job(device: Any, books: Books, display: Display) -> Job:
     nowhere: Any = None
-    return Job(ASKED, device, nowhere, books, board)  # type: ignore[arg-type]
+    return Job(ASKED, device, nowhere, books, display)  # type: ignore[arg-type]
 
 
-def agenda_of(device_id: str) -> Agenda:
-    trials = [
-        support.trial(support.model_file(quantization=kind), device_id) for kind in ("Q8_0", "Q4_0")
-    ]
+def trials_of(device_id: str) -> list[Trial]:
+    files = [support.model_file(quantization=kind) for kind in ("Q8_0", "Q4_0")]
+    return [support.trial(file, device_id) for file in files]
+
+
+def schedule_of(device_id: str) -> Schedule:
+    trials = trials_of(device_id)
     steps = [Step(trial, index) for index in range(N_ROUNDS) for trial in trials]
-    return Agenda(steps, [], Terms(RepeatPolicy(), (), 60.0), {})
+    return Schedule(steps, [], Terms(RepeatPolicy(), (), 60.0), {})
 
 
-def run(world: World, expected: Sequence[Any] = ()) -> tuple[Books, Board]:
-    books, board = Books(), Board()
+def run(world: World, expected: Sequence[Any] = ()) -> tuple[Books, Display]:
+    books, display = Books(), Display()
 
     def work(of: Agent) -> Any:
-        return job(of.device, books, board).work_off(agenda_of(of.device.id))
+        return job(of.device, books, display).work_off(schedule_of(of.device.id))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatch, "seconds_since", world.clock.seconds_since)
         patch.setattr(dispatch, "TURN_S", 20.0)
-        Dispatch(world, work, books, board, GRACE_S, expected=expected).run()
-    return books, board
+        Dispatch(world, work, books, display, GRACE_S, expected=expected).run()
+    return books, display
 
 
 def kinds(books: Books) -> Counter[EventKind]:
@@ -75,7 +78,7 @@ def test_every_round_is_stored_once_or_fails_once_whatever_is_lost_on_the_way(
         assert len(keys) == len(set(keys)), "a round was stored twice"
         failed = {result.trial.id for result in found if result.failure}
         whole = Counter(result.trial.id for result in found if not result.failure)
-        wanted = {item.trial_id for item in agenda_of(each.device.id)._left}
+        wanted = {trial.id for trial in trials_of(each.device.id)}
         assert failed | set(whole) == wanted, "each of two trials has come to something"
         assert len(wanted) == 2
         for trial_id in wanted:
@@ -117,12 +120,12 @@ def test_a_device_that_stays_away_is_held_and_the_others_are_not_waited_for() ->
         lost.gone = lost.gone or bool(lost.carried_out) or world.clock.now_s > 0
 
     world = World([lost, there], on_wait=cut)
-    books, board = run(world)
+    books, display = run(world)
     assert list(books.holds) == [lost.device.id]
     done = Counter(each.trial.device_id for each in books.rounds())
     assert done == {there.device.id: 2 * N_ROUNDS}
     assert kinds(books)[EventKind.HELD] == 1
-    assert board.courses[-1].standing is CourseState.HELD
+    assert display.statuses[-1].activity is Activity.HELD
     assert world.clock.now_s >= GRACE_S
 
 
@@ -135,8 +138,8 @@ def test_a_device_that_comes_back_after_it_was_held_goes_on() -> None:
         if not lost.gone and not world.agents and world.clock.now_s < 2030:
             world.agents = [lost]
 
-    books, board = run(World([lost, waiting], on_wait=return_late))
-    assert CourseState.HELD in {course.standing for course in board.courses}
+    books, display = run(World([lost, waiting], on_wait=return_late))
+    assert Activity.HELD in {status.activity for status in display.statuses}
     assert books.holds == {}
     assert len(books.stored) == 2 * 2 * N_ROUNDS
 
@@ -145,8 +148,8 @@ def test_a_device_that_may_not_run_waits_says_why_and_is_never_held() -> None:
     night = Hindrance("it may only run from 22:00 to 06:00")
     laptop = agent(hindrances=[night] * 1000)
     world = World([laptop])
-    books, board = run(world)
-    assert night.reason in {course.reason for course in board.courses}
+    books, display = run(world)
+    assert night.reason in {status.reason for status in display.statuses}
     assert world.clock.now_s > GRACE_S
     assert books.holds == {}
     assert len(books.stored) == 2 * N_ROUNDS
@@ -189,7 +192,7 @@ def test_one_that_an_earlier_run_left_is_not_missed_once_it_is_there() -> None:
 
 def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
     laptop: FakeAgent = agent()
-    books, board = Books(), Board()
+    books, display = Books(), Display()
     ask = laptop.ask
 
     def checked(wanted: Any) -> Any:
@@ -197,8 +200,8 @@ def test_nothing_is_asked_before_what_came_in_is_stored() -> None:
         return ask(wanted)
 
     laptop.ask = checked  # type: ignore[method-assign,assignment]
-    work = job(laptop.device, books, board).work_off(agenda_of(laptop.device.id))
-    Dispatch(World([laptop]), lambda _: work, books, board, GRACE_S).run()
+    work = job(laptop.device, books, display).work_off(schedule_of(laptop.device.id))
+    Dispatch(World([laptop]), lambda _: work, books, display, GRACE_S).run()
     assert len(books.stored) == 2 * N_ROUNDS
 
 

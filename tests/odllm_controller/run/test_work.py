@@ -27,11 +27,11 @@ from odllm_agent.errors import DispatchError, UsageError
 from odllm_controller import store
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import recording
-from odllm_controller.run.work import Desk
+from odllm_controller.run.work import Participants
 from odllm_controller.store import Store
 from tests import support
 from tests.odllm_controller.configs import experiment
-from tests.odllm_controller.world import Board, FakeAgent, Fate, World
+from tests.odllm_controller.world import Display, FakeAgent, Fate, World
 
 ASKED = (
     "model=[reference-1.6M]",
@@ -89,16 +89,18 @@ def path(tmp_path: Path) -> Path:
 
 def run(
     path: Path, *agents: FakeAgent, asked: tuple[str, ...] = ASKED, grace_s: float = 600.0
-) -> Desk:
+) -> Participants:
     """Runs an experiment over agents, as the command does."""
     opened, wanted = Store.open(path), experiment(*asked)
-    board: Any = Board()
+    display: Any = Display()
     with recording(opened, wanted) as recorder:
-        desk = Desk(wanted, opened, recorder, board)
-        expected = desk.expected()
-        Dispatch(World([*agents]), desk.work, recorder, board, grace_s, expected=expected).run()
-        desk.check()
-    return desk
+        participants = Participants(wanted, opened, recorder, display)
+        expected = participants.expected()
+        Dispatch(
+            World([*agents]), participants.work, recorder, display, grace_s, expected=expected
+        ).run()
+        participants.check()
+    return participants
 
 
 def statuses(path: Path) -> list[tuple[str, str, str]]:
@@ -138,14 +140,14 @@ def test_what_a_device_kept_for_an_earlier_run_is_stored_before_anything_is_plan
 
 
 def test_a_model_that_a_device_cannot_get_is_a_failure_of_it_alone(path: Path) -> None:
-    desk = run(path, agent(missing="Q4_0"), agent("other"))
+    participants = run(path, agent(missing="Q4_0"), agent("other"))
     assert statuses(path) == [
         ("laptop", "Q4_0", "failed"),
         ("laptop", "Q8_0", "done"),
         ("other", "Q4_0", "done"),
         ("other", "Q8_0", "done"),
     ]
-    (failure,) = desk.recorder.failures
+    (failure,) = participants.recorder.failures
     assert "on laptop: no such file" in failure
 
 
@@ -164,8 +166,8 @@ def test_quality_comes_last_and_once(path: Path) -> None:
 
 def test_what_one_device_cannot_fetch_holds_it_and_not_the_others(path: Path) -> None:
     asked = (*ASKED, "quality=reference", "quality.metrics=[perplexity]", "quality.tasks=[]")
-    desk = run(path, agent(missing="DataMissing"), agent("other"), asked=asked)
-    assert desk.recorder.holds == ["laptop: reference cannot be had"]
+    participants = run(path, agent(missing="DataMissing"), agent("other"), asked=asked)
+    assert participants.recorder.holds == ["laptop: reference cannot be had"]
     assert {status for device, _, status in statuses(path) if device == "laptop"} == {"held"}
     assert {status for device, _, status in statuses(path) if device == "other"} == {"done"}
 
@@ -180,9 +182,9 @@ def test_a_device_that_is_left_out_is_neither_asked_nor_missed(path: Path) -> No
     run(path, agent(), agent("other"), asked=(*ASKED, "rounds=1"))
     other = agent("other")
     only = (*ASKED, "fleet.select=\"name == 'laptop'\"")
-    desk = run(path, agent(), other, asked=only)
+    participants = run(path, agent(), other, asked=only)
     assert other.carried_out == []
-    assert desk.recorder.holds == []
+    assert participants.recorder.holds == []
 
 
 def test_a_device_of_an_earlier_run_that_is_gone_is_held(path: Path) -> None:
@@ -194,18 +196,18 @@ def test_a_device_of_an_earlier_run_that_is_gone_is_held(path: Path) -> None:
             for kind in ("Q8_0", "Q4_0")
         ]
         earlier.plan(trials)
-    desk = run(path, agent(), grace_s=0.0)
-    assert desk.recorder.holds == ["other: it is not in the fleet"]
+    participants = run(path, agent(), grace_s=0.0)
+    assert participants.recorder.holds == ["other: it is not in the fleet"]
 
 
 def test_a_device_that_was_lost_before_it_was_planned_is_not_forgotten(path: Path) -> None:
     with recording(Store.open(path), experiment(*ASKED)) as early:
         early.joined(support.device("other", id="id-of-other"))
         early.result(support.baseline(failure=Failure("DispatchError", "it was ended")))
-    desk = run(path, agent(), grace_s=0.0)
-    assert desk.recorder.holds == ["other: it is not in the fleet"]
-    desk = run(path, agent(), agent("other"), grace_s=0.0)
-    assert desk.recorder.holds == []
+    participants = run(path, agent(), grace_s=0.0)
+    assert participants.recorder.holds == ["other: it is not in the fleet"]
+    participants = run(path, agent(), agent("other"), grace_s=0.0)
+    assert participants.recorder.holds == []
 
 
 @pytest.mark.parametrize(
@@ -225,9 +227,9 @@ def test_a_run_without_a_device_says_why(
 
 def test_what_is_longer_than_the_model_was_made_for_is_measured_and_noted(path: Path) -> None:
     long = (*ASKED, "workloads.short.prompt_tokens=3000")
-    desk = run(path, agent(), asked=long)
+    participants = run(path, agent(), asked=long)
     assert {status for _, _, status in statuses(path)} == {"done"}
-    (note,) = desk.recorder.notes
+    (note,) = participants.recorder.notes
     assert note.startswith("laptop: ")
     assert " tokens of context" in note
     assert "was made for 256" in note

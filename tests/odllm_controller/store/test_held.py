@@ -20,12 +20,12 @@ from odllm_controller import store
 from odllm_controller.run import work
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import Recorder, recording
-from odllm_controller.run.work import Desk
+from odllm_controller.run.work import Participants
 from odllm_controller.store import Outbox, Store, outbox
 from tests import support
 from tests.odllm_controller.configs import experiment
 from tests.odllm_controller.run.test_work import ASKED, PlanningAgent, agent, statuses
-from tests.odllm_controller.world import Board, World
+from tests.odllm_controller.world import Display, World
 
 HOLD = """
 import sys, time, duckdb
@@ -72,7 +72,7 @@ def held(path: Path, how: str = "writing") -> Iterator[Holder]:
 
 
 @dataclass
-class Shown(Board):
+class Shown(Display):
     """What was told of the store, each text once as long as it lasts."""
 
     told: list[str] = field(default_factory=list)
@@ -126,14 +126,14 @@ def _all_let_go() -> Iterator[None]:
         _HOLDERS.pop().let_go()
 
 
-def run(path: Path, world: World, board: Shown | None = None) -> Shown:
+def run(path: Path, world: World, display: Shown | None = None) -> Shown:
     """Runs an experiment over agents, as the command does."""
-    opened, wanted, board = Store.open(path), experiment(*ASKED), board or Shown()
+    opened, wanted, display = Store.open(path), experiment(*ASKED), display or Shown()
     with recording(opened, wanted) as recorder:
-        desk = Desk(wanted, opened, recorder, board)
-        Dispatch(world, desk.work, recorder, board, 600.0).run()
-        desk.check()
-    return board
+        participants = Participants(wanted, opened, recorder, display)
+        Dispatch(world, participants.work, recorder, display, 600.0).run()
+        participants.check()
+    return display
 
 
 @pytest.mark.parametrize("how", ["writing", "reading"])
@@ -163,23 +163,23 @@ def test_a_run_measures_on_while_its_store_is_held_and_stores_once_it_is_free(
 ) -> None:
     laptop = agent()
     watcher = Watcher(path, laptop, hold_at, let_go_at, how)
-    board = run(path, World([laptop], on_wait=watcher))
+    display = run(path, World([laptop], on_wait=watcher))
     assert statuses(path) == DONE
     assert len(store.read(path, "SELECT * FROM rounds")) == len(laptop.carried_out) == 4
     (ended,) = store.read(path, "SELECT status FROM runs")["status"]
     assert ended == "done"
     assert laptop.journal == {}
     assert watcher.holder
-    assert all(f"held by PID {watcher.holder.pid} (python" in each for each in board.told[:-1])
-    assert board.told[-1:] in ([""], [])
+    assert all(f"held by PID {watcher.holder.pid} (python" in each for each in display.told[:-1])
+    assert display.told[-1:] in ([""], [])
 
 
 def test_the_board_tells_who_holds_the_store_and_how_many_results_wait(path: Path) -> None:
     laptop = agent()
     watcher = Watcher(path, laptop, hold_at=1, let_go_at=4)
-    board = run(path, World([laptop], on_wait=watcher))
+    display = run(path, World([laptop], on_wait=watcher))
     assert watcher.holder
-    waiting = [each.rpartition("; ")[2] for each in board.told]
+    waiting = [each.rpartition("; ")[2] for each in display.told]
     assert waiting == ["1 result waits", "2 results wait", "3 results wait", ""]
 
 
@@ -231,19 +231,19 @@ def test_nothing_is_lost_if_the_run_is_killed_while_its_store_is_held(
 def test_a_device_that_comes_while_the_store_is_held_is_planned_once_it_is_free(
     path: Path,
 ) -> None:
-    laptop, board = agent(), Shown()
+    laptop, display = agent(), Shown()
     watcher = Watcher(path, laptop, hold_at=0)
 
     def let_go_once_it_waits(world: World) -> None:
         watcher(world)
-        if any("held by PID" in course.reason for course in board.courses):
+        if any("held by PID" in status.reason for status in display.statuses):
             watcher.end()
 
-    run(path, World([laptop], on_wait=let_go_once_it_waits), board)
+    run(path, World([laptop], on_wait=let_go_once_it_waits), display)
     assert statuses(path) == DONE
     assert len(laptop.carried_out) == 4
     assert laptop.journal == {}
-    assert board.told[-1] == ""
+    assert display.told[-1] == ""
 
 
 def test_a_plan_that_cannot_be_made_ends_the_run_in_words(path: Path) -> None:

@@ -1,5 +1,6 @@
 """SQL of a stranger: its rows, and nothing that it would do besides."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,38 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from odllm_agent.offline.logbook import Damage
+from odllm_controller.exchange.llama_bench.sql import SqlTables
 from odllm_controller.exchange.records import records as sql_rows
 from tests.odllm_controller.exchange.told import DATA
 
+CHARACTERS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
+SQL_PIECES = (
+    *("'", "''", '"', ";", "\n", "\r", "--", "/*", "*/", "(", ")", ", ", "NULL", "\n);"),
+    *("INSERT INTO test (a) VALUES ('x');", "DROP TABLE test;", "ATTACH '' AS other;"),
+)
+HOSTILE = (
+    "ATTACH DATABASE '{place}' AS other;",
+    "VACUUM INTO '{place}';",
+    "PRAGMA journal_mode = DELETE;",
+    "SELECT load_extension('{place}');",
+    "SELECT writefile('{place}', 'x');",
+    "INSERT INTO test (a) VALUES (hex(zeroblob(1000000000)));",
+    "INSERT INTO test SELECT 'x', 1;",
+    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+    " INSERT INTO test (n) SELECT x FROM c;",
+    "CREATE TRIGGER t AFTER INSERT ON test BEGIN DELETE FROM test; END;",
+    "CREATE VIEW v AS SELECT * FROM sqlite_master;",
+    "CREATE VIRTUAL TABLE v USING fts5(x);",
+    "CREATE TABLE other (x);",
+    "UPDATE sqlite_master SET sql = 'x';",
+    "DELETE FROM test;",
+    "DROP TABLE test;",
+    "INSERT INTO nowhere VALUES ('1');",
+    "INSERT INTO test (a) VALUES ('it's');",
+    "INSERT INTO test (a) VALUES ('1'); INSERT INTO test (a) VALUES ('2');",
+    "INSERT INTO test (a) VALUES ('x') RETURNING a;",
+    "INSERT INTO test (rowid) VALUES (1) ON CONFLICT (rowid) DO UPDATE SET a = 'y';",
+)
 TABLE = "CREATE TABLE IF NOT EXISTS test (\n  a TEXT,\n  n INTEGER\n);\n"
 
 
@@ -28,30 +58,7 @@ def test_the_table_of_any_version_is_read(name: str) -> None:
     assert list(sql_rows(text)) == [(5, {"a": "x", "n": 7})]
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "ATTACH DATABASE '{place}' AS other;",
-        "VACUUM INTO '{place}';",
-        "PRAGMA journal_mode = DELETE;",
-        "SELECT load_extension('{place}');",
-        "SELECT writefile('{place}', 'x');",
-        "INSERT INTO test (a) VALUES (hex(zeroblob(1000000000)));",
-        "INSERT INTO test SELECT 'x', 1;",
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
-        " INSERT INTO test (n) SELECT x FROM c;",
-        "CREATE TRIGGER t AFTER INSERT ON test BEGIN DELETE FROM test; END;",
-        "CREATE VIEW v AS SELECT * FROM sqlite_master;",
-        "CREATE VIRTUAL TABLE v USING fts5(x);",
-        "CREATE TABLE other (x);",
-        "UPDATE sqlite_master SET sql = 'x';",
-        "DELETE FROM test;",
-        "DROP TABLE test;",
-        "INSERT INTO nowhere VALUES ('1');",
-        "INSERT INTO test (a) VALUES ('it's');",
-        "INSERT INTO test (a) VALUES ('1'); INSERT INTO test (a) VALUES ('2');",
-    ],
-)
+@pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_statement_that_does_anything_else_is_refused_and_the_next_is_read(
     hostile: str, tmp_path: Path
 ) -> None:
@@ -61,6 +68,17 @@ def test_a_statement_that_does_anything_else_is_refused_and_the_next_is_read(
     assert {line for line, _ in refused} == {5}
     assert {type(found) for _, found in refused} == {Damage}
     assert (number, row) == (6, {"a": "kept", "n": None})
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_sqlite_itself_may_do_nothing_but_take_rows(hostile: str, tmp_path: Path) -> None:
+    place = tmp_path / "written"
+    with contextlib.closing(SqlTables()) as tables:
+        assert tables.taken(TABLE) == []
+        (refused,) = tables.taken(hostile.format(place=place))
+        assert isinstance(refused, Damage)
+        assert tables.taken("INSERT INTO test (a) VALUES ('kept');") == [{"a": "kept", "n": None}]
     assert not place.exists()
 
 
@@ -117,11 +135,20 @@ def test_what_was_cut_off_is_damage() -> None:
     assert isinstance(damage, Damage)
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8")))
-def test_any_text_gives_rows_or_damage(text: str) -> None:
-    for number, found in sql_rows(f"{TABLE}INSERT INTO test (a) VALUES ('{text}');"):
-        assert number >= 5
-        assert isinstance(found, Damage | dict)
+@given(st.lists(st.sampled_from(SQL_PIECES) | CHARACTERS).map("".join))
+@example("x'); --")
+@example("\n'")
+def test_a_value_that_is_not_quoted_costs_its_own_statement_at_most(value: str) -> None:
+    text = (
+        f"{TABLE}INSERT INTO test (a) VALUES ('{value}');\nINSERT INTO test (a) VALUES ('kept');\n"
+    )
+    *told, (_, last) = sql_rows(text)
+    assert last == {"a": "kept", "n": None}
+    assert [number for number, _ in told[:1]] == [5], "of every statement something is told"
+    for _, found in told:
+        assert isinstance(found, Damage) or found.keys() == {"a", "n"}  # type: ignore[attr-defined]
+    if "'" not in value:
+        assert told == [(5, {"a": value, "n": None})]
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

@@ -8,7 +8,7 @@ from typing import Any
 from odllm_controller.run.asking import Ask
 
 
-class CourseState(StrEnum):
+class Activity(StrEnum):
     """What a device of a run does."""
 
     IDLE = "idle"
@@ -33,17 +33,17 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class DeviceStatus:
     """How a device stands; times are seconds of any one clock.
 
     Attributes:
-        standing: What it does.
+        activity: What it does.
         since_s: Since when.
         until_s: When that has lasted too long, or, of a pause, long enough.
         reason: Why it is away, held or waiting.
     """
 
-    standing: CourseState = CourseState.IDLE
+    activity: Activity = Activity.IDLE
     since_s: float = 0.0
     until_s: float = math.inf
     reason: str = ""
@@ -51,41 +51,41 @@ class Course:
     @property
     def is_gone(self) -> bool:
         """Whether the device does not answer."""
-        return self.standing in {CourseState.AWAY, CourseState.HELD}
+        return self.activity in {Activity.AWAY, Activity.HELD}
 
     @property
     def is_over(self) -> bool:
         """Whether the run need not wait for the device."""
-        return self.standing in {CourseState.DONE, CourseState.HELD}
+        return self.activity in {Activity.DONE, Activity.HELD}
 
     def is_due(self, at_s: float) -> bool:
         """Whether what it does has lasted too long, or a pause long enough."""
         return at_s >= self.until_s
 
-    def asked(self, ask: Ask[Any], at_s: float) -> "Course":
+    def asked(self, ask: Ask[Any], at_s: float) -> "DeviceStatus":
         """It was asked something; one that is gone is so until it answers."""
         if self.is_gone:
             return self
-        return Course(CourseState.RUNNING, at_s, at_s + ask.deadline_s)
+        return DeviceStatus(Activity.RUNNING, at_s, at_s + ask.deadline_s)
 
-    def paused(self, pause: Pause, at_s: float) -> "Course":
+    def paused(self, pause: Pause, at_s: float) -> "DeviceStatus":
         """It is to be asked nothing for a while."""
-        return Course(CourseState.WAITING, at_s, at_s + pause.pause_s, pause.reason)
+        return DeviceStatus(Activity.WAITING, at_s, at_s + pause.pause_s, pause.reason)
 
-    def answered(self, at_s: float) -> "Course":
+    def answered(self, at_s: float) -> "DeviceStatus":
         """It answered, and so it is there."""
-        return Course(CourseState.IDLE, at_s)
+        return DeviceStatus(Activity.IDLE, at_s)
 
-    def lost(self, reason: str, at_s: float, grace_s: float) -> "Course":
+    def lost(self, reason: str, at_s: float, grace_s: float) -> "DeviceStatus":
         """It does not answer; the first time counts."""
         if self.is_gone:
             return self
-        return Course(CourseState.AWAY, at_s, at_s + grace_s, reason)
+        return DeviceStatus(Activity.AWAY, at_s, at_s + grace_s, reason)
 
-    def held(self, at_s: float, reason: str) -> "Course":
+    def held(self, at_s: float, reason: str) -> "DeviceStatus":
         """The run goes on without it."""
-        return Course(CourseState.HELD, at_s, math.inf, reason)
+        return DeviceStatus(Activity.HELD, at_s, math.inf, reason)
 
-    def done(self, at_s: float) -> "Course":
+    def done(self, at_s: float) -> "DeviceStatus":
         """Nothing is left for it to do."""
-        return Course(CourseState.DONE, at_s)
+        return DeviceStatus(Activity.DONE, at_s)
