@@ -56,7 +56,31 @@ def as_option(test: PathTest) -> str:
     return f"--known={test.type}:{test.outcome}:{test.path}"
 
 
-def known(text: str) -> tuple[tuple[str, str], Outcome]:
-    """What such an option says: the type, the code path, and the outcome."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the process of an engine is asked.
+
+    Attributes:
+        threads: How many threads a trial would have.
+        known: What came of tests already.
+        unsound: The types that the other engine computes wrongly.
+    """
+
+    threads: int
+    known: Outcomes
+    unsound: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> "Asked":
+        """What the words of its command line say, each an option with its value."""
+        told: dict[str, list[str]] = {}
+        for option, _, value in (word.partition("=") for word in words):
+            told.setdefault(option, []).append(value)
+        (threads,) = told.get("--threads", ["1"])
+        known = dict(map(_known, told.get("--known", ())))
+        return cls(int(threads), known, tuple(told.get("--unsound", ())))
+
+
+def _known(text: str) -> tuple[tuple[str, str], Outcome]:
     type_name, outcome, path = text.split(":", 2)
     return (type_name, path), Outcome(outcome)

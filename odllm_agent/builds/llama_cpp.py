@@ -5,7 +5,6 @@ after it how far off the values were; whoever started it knows by that what ende
 set against the product of the same quantized weights, widened by gguf-py's own code.
 """
 
-import argparse
 import ctypes
 import os
 import sys
@@ -19,7 +18,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
-from odllm_agent.builds.lines import Outcomes, known, say
+from odllm_agent.builds.lines import Asked, say
 from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
 from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number, value_bytes
 from odllm_agent.engines.llama_cpp.ggml_product import Product
@@ -64,18 +63,14 @@ class _Matrix:
 
 def main() -> None:
     """Tries every type on every code path of which nothing is known yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--known", type=known, action="append", default=[])
-    options = parser.parse_args()
+    asked = Asked.of(sys.argv[1:])
     threading.Thread(target=end_with_parent, daemon=True).start()
-    outcomes: Outcomes = dict(options.known)
     try:
         for type_name in filter(_is_known, TYPES):
             for path in _paths(type_name):
-                if (type_name, path) not in outcomes:
+                if (type_name, path) not in asked.known:
                     say(PathTest.begun(type_name, path))
-                    say(_tried(type_name, path, options.threads))
+                    say(_tried(type_name, path, asked.threads))
     except OdllmError as error:
         say(Failure.of(error))
 
