@@ -62,9 +62,6 @@ def describe(*, out: Annotated[Path | None, TYPED_PATH] = None) -> int:
 
     Args:
         out: a file to write; standard output if not given
-
-    Returns:
-        The exit status.
     """
     told = to_json(device.describe()) + "\n"
     if out is None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,29 +56,17 @@ def as_option(test: PathTest) -> str:
     return f"--known={test.type}:{test.outcome}:{test.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the process of an engine is asked.
+def asked(words: Iterable[str]) -> tuple[int, Outcomes, Sequence[str]]:
+    """What the words of such a command line say, each an option with its value.
 
-    Attributes:
-        threads: How many threads a trial would have.
-        known: What came of tests already.
-        unsound: The types that the other engine computes wrongly.
+    Returns:
+        How many threads a trial would have, what came of tests already, and the types that the
+        other engine computes wrongly.
     """
-
-    threads: int
-    known: Outcomes
-    unsound: tuple[str, ...]
-
-    @classmethod
-    def of(cls, words: Iterable[str]) -> "Asked":
-        """What the words of its command line say, each an option with its value."""
-        told: dict[str, list[str]] = {}
-        for option, _, value in (word.partition("=") for word in words):
-            told.setdefault(option, []).append(value)
-        (threads,) = told.get("--threads", ["1"])
-        known = dict(map(_known, told.get("--known", ())))
-        return cls(int(threads), known, tuple(told.get("--unsound", ())))
+    told: dict[str, list[str]] = {"--threads": ["1"], "--known": [], "--unsound": []}
+    for option, _, value in (word.partition("=") for word in words):
+        told[option].append(value)
+    return int(told["--threads"][-1]), dict(map(_known, told["--known"])), told["--unsound"]
 
 
 def _known(text: str) -> tuple[tuple[str, str], Outcome]:

@@ -18,7 +18,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
-from odllm_agent.builds.lines import Asked, say
+from odllm_agent.builds.lines import asked, say
 from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
 from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number, value_bytes
 from odllm_agent.engines.llama_cpp.ggml_product import Product
@@ -63,14 +63,14 @@ class _Matrix:
 
 def main() -> None:
     """Tries every type on every code path of which nothing is known yet."""
-    asked = Asked.of(sys.argv[1:])
+    threads, known, _ = asked(sys.argv[1:])
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         for type_name in filter(_is_known, TYPES):
             for path in _paths(type_name):
-                if (type_name, path) not in asked.known:
+                if (type_name, path) not in known:
                     say(PathTest.begun(type_name, path))
-                    say(_tried(type_name, path, asked.threads))
+                    say(_tried(type_name, path, threads))
     except OdllmError as error:
         say(Failure.of(error))
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odllm_agent import engines, models
-from odllm_agent.builds.lines import Asked, Outcomes, say
+from odllm_agent.builds.lines import Outcomes, asked, say
 from odllm_agent.contract import (
     Engine,
     Failure,
@@ -56,11 +56,11 @@ Logits = NDArray[np.float32]
 
 def main() -> None:
     """Tries every type in every form of which nothing is known yet."""
-    asked = Asked.of(sys.argv[1:])
+    threads, known, unsound = asked(sys.argv[1:])
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         for type_name in _TYPES:
-            _try_type(type_name, asked.threads, asked.known, asked.unsound)
+            _try_type(type_name, threads, known, unsound)
     except OdllmError as error:
         say(Failure.of(error))
 

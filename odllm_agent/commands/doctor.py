@@ -62,9 +62,6 @@ def doctor(
     Args:
         as_json: answer as JSON
         udev: print the udev rules that open the energy counters
-
-    Returns:
-        The exit status.
     """
     if udev:
         print(_UDEV_RULES, end="")

@@ -55,9 +55,6 @@ def install_service(
         options: how it joins
         shown: print it and install nothing
         system: in whose words
-
-    Returns:
-        The exit status.
     """
     service = Service(_command(head, options), _variables())
     texts = {

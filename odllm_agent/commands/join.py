@@ -77,9 +77,6 @@ def join(head: Head, /, *, options: MembershipOptions) -> int:
     Args:
         head: where the fleet's head answers
         options: how
-
-    Returns:
-        The exit status.
     """
     if options.cpus:
         _become_virtual(options.name, options.cpus)

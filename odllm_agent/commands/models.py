@@ -53,9 +53,6 @@ def list_models(*, as_json: AsJson = False) -> int:
 
     Args:
         as_json: answer as JSON
-
-    Returns:
-        The exit status.
     """
     cache = Cache.of_this_device()
     entries = cache.entries()
@@ -92,9 +89,6 @@ def pull(
         quantization: the type to make of it
         sha256: the checksum that the source must have
         as_json: answer as JSON
-
-    Returns:
-        The exit status.
     """
     request = _request(model, quantization, sha256)
     with Bars() as bars:
@@ -117,9 +111,6 @@ def add(file: Annotated[Path, TYPED_PATH, "file"], /, *, as_json: AsJson = False
     Args:
         file: a GGUF file, or the first part of a split one
         as_json: answer as JSON
-
-    Returns:
-        The exit status.
     """
     header = read_header(file.absolute())
     with Bars() as bars:
@@ -138,9 +129,6 @@ def verify(*, fix: bool = False, as_json: AsJson = False) -> int:
     Args:
         fix: remove what is damaged
         as_json: answer as JSON
-
-    Returns:
-        The exit status.
     """
     cache = Cache.of_this_device()
     models = [entry for entry in cache.entries() if entry.finished]
@@ -175,9 +163,6 @@ def remove(
         everything: everything, unfinished files too
         yes: do not ask
         as_json: answer as JSON
-
-    Returns:
-        The exit status.
     """
     cache = Cache.of_this_device()
     chosen = _chosen(cache.entries(), sha256, everything=everything)

@@ -35,9 +35,6 @@ def power_log(path: Annotated[Path, TYPED_PATH, "file"], /) -> int:
 
     Args:
         path: where the lines go; what it holds is kept
-
-    Returns:
-        The exit status.
     """
     try:
         file = path.open("a", encoding="utf-8")

@@ -58,9 +58,6 @@ def run(
         trials: what to do, as `odllm plan --out` wrote it
         out: where results go; what is there is gone on from
         any_device: also if it was planned for another device
-
-    Returns:
-        The exit status.
     """
     asked, sha256 = assignment.read(trials)
     here = device.describe(meters=asked.meters)

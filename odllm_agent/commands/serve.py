@@ -52,9 +52,6 @@ def serve(
         port: 0 is any that is free
         tls_dir: holds node.pem and node.key; HTTP if not given
         as_json: tell the address as JSON
-
-    Returns:
-        The exit status.
     """
     key = _key(token_file)
     # A limit that is no size should be told before anything is served.

@@ -1,4 +1,7 @@
-"""A command line: functions declare what it takes, and a wrong word is answered in two lines."""
+"""A command line: functions declare what it takes, and a wrong word is answered in two lines.
+
+What such a function gives is the exit status; its docstring is what `--help` tells.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,7 +21,6 @@ from cyclopts import (
     MissingArgumentError,
     Parameter,
     Token,
-    UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
     ValidationError,
@@ -162,6 +164,8 @@ def _command(app: App, words: Sequence[str]) -> tuple[str, Sequence[App], Sequen
         if word not in within:
             _refuse(prog, _no_command(word, within))
         prog = f"{prog} {word}"
+    if apps[-1].default_command is None and rest and not rest[0].startswith("-"):
+        _refuse(prog, _no_command(rest[0], apps[-1]))
     return prog, apps, rest
 
 
@@ -182,8 +186,6 @@ def _told(error: CycloptsError, apps: Sequence[App]) -> str:
         meant = f"; did you mean {' or '.join(close)}?" if close else ""
         return f"there is no option {misspelt}{meant}"
     match error:
-        case UnknownCommandError(unused_tokens=[word, *_]):
-            told = _no_command(word, apps[-1])
         case UnusedCliTokensError(unused_tokens=[word, *_]):
             told = f"there is nothing to do with {word!r}"
         case MissingArgumentError(keyword=str(option)):
@@ -205,8 +207,6 @@ def _unknown_option(error: CycloptsError) -> str | None:
     match error:
         case UnknownOptionError():
             left.insert(0, error.token.keyword or error.token.value)
-        case UnknownCommandError():
-            left = left[:1]
         case CoercionError() | ValidationError() | MissingArgumentError(keyword=str()):
             return None
     unread = takewhile(lambda word: word != _NO_MORE_OPTIONS, left)

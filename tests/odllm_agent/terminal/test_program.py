@@ -91,6 +91,7 @@ def empty() -> None:
         ("milk", "pour: there is no command 'milk'; choose from cold-brew, tea"),
         ("coldbrew x", "pour: there is no command 'coldbrew'; did you mean cold-brew?"),
         ("tae --jsno", "pour: there is no command 'tae'; did you mean tea?"),
+        ("tae --help", "pour: there is no command 'tae'; did you mean tea?"),
         ("TEA --help", "pour: there is no command 'TEA'; choose from cold-brew, tea"),
         ("TEA", "pour: there is no command 'TEA'; choose from cold-brew, tea"),
         ("--vresion", "pour: there is no option --vresion; did you mean --version?"),
