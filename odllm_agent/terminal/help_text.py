@@ -125,5 +125,6 @@ def _samples(annotation: object) -> Iterator[str]:
 def _meaning(argument: Argument) -> str:
     default = argument.field_info.default
     has_default = default not in (None, False, (), "", argument.field_info.empty)
-    told = [argument.parameter.help or "", f"(default: {default})" * has_default]
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+    told = [argument.parameter.help or "", f"(default: {shown})" * has_default]
     return " ".join(filter(None, told))

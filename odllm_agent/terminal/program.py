@@ -4,7 +4,7 @@ What such a function gives is the exit status; its docstring is what `--help` te
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from importlib import metadata
 from itertools import takewhile
@@ -164,8 +164,9 @@ def _command(app: App, words: Sequence[str]) -> tuple[str, Sequence[App], Sequen
         if word not in within:
             _refuse(prog, _no_command(word, within))
         prog = f"{prog} {word}"
-    if apps[-1].default_command is None and rest and not rest[0].startswith("-"):
-        _refuse(prog, _no_command(rest[0], apps[-1]))
+    word = next(iter(rest), "-")
+    if apps[-1].default_command is None and (word == _NO_MORE_OPTIONS or word[:1] != "-"):
+        _refuse(prog, _no_command(word, apps[-1]))
     return prog, apps, rest
 
 
@@ -191,7 +192,9 @@ def _told(error: CycloptsError, apps: Sequence[App]) -> str:
         case MissingArgumentError(keyword=str(option)):
             told = f"argument {option}: expected one argument"
         case MissingArgumentError(argument=Argument() as missing):
-            told = f"the following arguments are required: {name_of(missing)}"
+            told = "the following arguments are required: " + ", ".join(
+                map(_bare_name, _missing(missing, error.root_input_tokens or (), apps))
+            )
         case CoercionError(argument=Argument() as wrong, token=Token(value=value)):
             told = _no_value(wrong, value, error)
         case ValidationError(exception_message=message):
@@ -221,9 +224,24 @@ def _no_value(argument: Argument, value: str, error: CoercionError) -> str:
     if choices := argument.get_choices():
         name = argument.name.lstrip("-").lower()
         return f"there is no {name} {value!r}; {nearest(value, choices)}"
-    name = name_of(argument) if is_positional(argument) else argument.name
     kind = getattr(error.target_type, "__name__", "")
-    return f"argument {name}: {error.msg or f'invalid {kind} value: {value!r}'}"
+    return f"argument {_bare_name(argument)}: {error.msg or f'invalid {kind} value: {value!r}'}"
+
+
+def _bare_name(argument: Argument) -> str:
+    return name_of(argument) if is_positional(argument) else argument.name
+
+
+def _missing(first: Argument, words: Iterable[str], apps: Sequence[App]) -> Iterator[Argument]:
+    """What must be told and is not, of which the library names the first."""
+    given = {word.partition("=")[0] for word in words}
+    for each in parameters(apps):
+        if each.index is None:
+            is_missing = not given.intersection(each.names)
+        else:
+            is_missing = first.index is not None and each.index >= first.index
+        if each.required and is_missing:
+            yield each
 
 
 def _at_most_one(group: ArgumentCollection) -> None:

@@ -79,6 +79,15 @@ def coffee(
     return 0
 
 
+@pour.command
+def pot(
+    a: Annotated[str, "A"], b: Annotated[str, "B"], /, *, size: Whole, lid: bool = False
+) -> int:
+    """Pour a pot."""
+    poured.update(a=a, b=b, size=size, lid=lid)
+    return 0
+
+
 @pytest.fixture(autouse=True)
 def empty() -> None:
     poured.clear()
@@ -88,12 +97,12 @@ def empty() -> None:
     ("line", "told"),
     [
         ("tae", "pour: there is no command 'tae'; did you mean tea?"),
-        ("milk", "pour: there is no command 'milk'; choose from cold-brew, tea"),
+        ("milk", "pour: there is no command 'milk'; choose from cold-brew, pot, tea"),
         ("coldbrew x", "pour: there is no command 'coldbrew'; did you mean cold-brew?"),
         ("tae --jsno", "pour: there is no command 'tae'; did you mean tea?"),
         ("tae --help", "pour: there is no command 'tae'; did you mean tea?"),
-        ("TEA --help", "pour: there is no command 'TEA'; choose from cold-brew, tea"),
-        ("TEA", "pour: there is no command 'TEA'; choose from cold-brew, tea"),
+        ("TEA --help", "pour: there is no command 'TEA'; choose from cold-brew, pot, tea"),
+        ("TEA", "pour: there is no command 'TEA'; choose from cold-brew, pot, tea"),
         ("--vresion", "pour: there is no option --vresion; did you mean --version?"),
         ("tea --jsno", "pour tea: there is no option --jsno; did you mean --json?"),
         ("tea --suger none", "pour tea: there is no option --suger; did you mean --sugar?"),
@@ -104,6 +113,11 @@ def empty() -> None:
         ("tea --as-json", "pour tea: there is no option --as-json; did you mean --json?"),
         ("tea now", "pour tea: there is nothing to do with 'now'"),
         ("tea now --jsno", "pour tea: there is no option --jsno; did you mean --json?"),
+        ("-- tea", "pour: there is no command '--'; choose from cold-brew, pot, tea"),
+        ("pot", "pour pot: the following arguments are required: A, B, --size"),
+        ("pot a --lid", "pour pot: the following arguments are required: B, --size"),
+        ("pot a b", "pour pot: the following arguments are required: --size"),
+        ("pot a --size=1", "pour pot: the following arguments are required: B"),
         ("", "pour: the following arguments are required: COMMAND"),
         ("cold-brew", "pour cold-brew: the following arguments are required: BEANS"),
         (
@@ -202,7 +216,7 @@ def test_help_of_a_program_lists_its_commands(capsys: pytest.CaptureFixture[str]
         run(pour, ["-h"])
     told = capsys.readouterr().out
     assert "usage: pour COMMAND\n\nPours.\n" in told
-    assert "  tea        Pour tea.\n  cold-brew  Pour coffee.\n" in told
+    assert "  tea        Pour tea.\n  cold-brew  Pour coffee.\n  pot        Pour a pot.\n" in told
 
 
 def test_help_is_told_of_the_command_wherever_it_is_asked(

@@ -53,7 +53,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def exported(kept: Store, out: Path, *more: str) -> str:
     told = io.StringIO()
-    _, asked, _ = app.parse_args([str(out), "--store", str(kept.path), *more])
+    _, asked, _ = app.parse_args(["any", "--store", str(kept.path), *more])
     export(out, asked.kwargs["options"], Console(file=told, width=1000))
     return told.getvalue()
 
