@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 from selenium import webdriver
@@ -26,6 +27,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks import year
 from odllm_agent.clock import monotonic_ns, seconds_since
+from odllm_agent.terminal import program
 from odllm_app.pages import PAGES
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli.commands import advise, compare
@@ -138,14 +140,14 @@ def _commands(path: Path) -> Mapping[str, Callable[[], object]]:
     asked = ["--device", "laptop-0", "--max-memory", "8GB", "--min-decode", "5"]
     return {
         "all results as rows": lambda: results.load(path),
-        "odllm advise": lambda: _silent(advise.main, [*asked, *store]),
-        "odllm compare": lambda: _silent(compare.main, ["laptop-0", "laptop-2", *store]),
+        "odllm advise": lambda: _silent(advise.app, [*asked, *store]),
+        "odllm compare": lambda: _silent(compare.app, ["laptop-0", "laptop-2", *store]),
     }
 
 
-def _silent(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
+def _silent(app: App, arguments: Sequence[str]) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
-        command(arguments)
+        program.run(app, arguments)
 
 
 def _median_s(act: Callable[[], object], visits: int) -> float:

@@ -1,8 +1,9 @@
 """The agent's command line."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 from odllm_agent.commands import (
     DONE,
@@ -19,8 +20,8 @@ from odllm_agent.commands import (
 from odllm_agent.contract import to_json
 from odllm_agent.doctor import device
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_agent.files.typed_path import typed_path
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal import program
+from odllm_agent.terminal.program import TYPED_PATH
 from odllm_agent.terminal.visible import visible_lines
 
 _NAME = "odllm-agent"
@@ -45,42 +46,33 @@ def main(arguments: Sequence[str]) -> int:
         The exit status: 0 done, 1 a fault or a check not met, 2 wrong usage, 3 some trials failed,
         130 or 143 ended by Ctrl-C or SIGTERM.
     """
-    options = _parser().parse_args(arguments)
     try:
-        status: int = options.command(options)
+        return program.run(app, arguments)
     except OdllmError as error:
         sys.stderr.write(f"{_NAME}: {visible_lines(str(error))}\n")
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
-    return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=_NAME, description="Measures language models on this device.", epilog=_EXAMPLES
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    describe = commands.add_parser("describe", help="tell what this device is, as JSON")
-    describe.add_argument(
-        "--out", type=typed_path, help="a file to write; standard output unless told"
-    )
-    describe.set_defaults(command=_describe)
-    run.add_to(commands)
-    models.add_to(commands)
-    doctor.add_to(commands)
-    power_log.add_to(commands)
-    join.add_to(commands)
-    install_service.add_to(commands)
-    serve.add_to(commands)
-    return parser
+app = program.program(_NAME, "Measures language models on this device.", _EXAMPLES)
 
 
-def _describe(options: argparse.Namespace) -> int:
+@app.command
+def describe(*, out: Annotated[Path | None, TYPED_PATH] = None) -> int:
+    """Tell what this device is, as JSON.
+
+    Args:
+        out: a file to write; standard output if not given
+    """
     told = to_json(device.describe()) + "\n"
-    if options.out is None:
+    if out is None:
         sys.stdout.write(told)
         return DONE
     try:
-        options.out.write_text(told, encoding="utf-8")
+        out.write_text(told, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {options.out}: {error}", "name another file") from error
+        raise UsageError(f"cannot write {out}: {error}", "name another file") from error
     return DONE
+
+
+for _command in (run, models, doctor, power_log, join, install_service, serve):
+    app.command(_command.app)

@@ -1,18 +1,18 @@
 """The command line of the report."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from odllm_agent.errors import OdllmError, UsageError
-from odllm_agent.files.typed_path import STANDARD, typed_path
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.files.typed_path import STANDARD
+from odllm_agent.terminal.program import STORE, TYPED_PATH, StorePath, program
+from odllm_agent.terminal.program import run as carried_out
 from odllm_agent.terminal.visible import visible_lines
 from odllm_app.report.page import render
 from odllm_controller.analysis.queries import account, results
 
-_STORE = Path("results/odllm.duckdb")
 _OUT = Path("report.html")
 _NAME = "odllm report"
 _EXAMPLES = """\
@@ -26,6 +26,30 @@ devices. It can be sent, printed and kept. Exit status: 0 done, 1 no readable st
 """
 
 
+app = program(_NAME, examples=_EXAMPLES)
+
+
+@app.default
+def _report(
+    run: Annotated[str | None, "RUN"] = None,
+    /,
+    *,
+    out: Annotated[Path, TYPED_PATH, "F"] = _OUT,
+    store: StorePath = STORE,
+) -> int:
+    """Write one HTML page of a run.
+
+    Args:
+        run: the latest if not given
+        out: where it goes
+        store: where the results are
+    """
+    found = account.find(store, run)
+    _write(out, render(account.load(store, found), results.load(store, found)))
+    print(f"{out}: run {found}", file=sys.stderr if out == STANDARD else sys.stdout)
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Writes the page.
 
@@ -35,30 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status: 0 done, 1 no readable store, 2 wrong usage.
     """
-    options = _parser().parse_args(arguments)
     try:
-        run = account.find(options.store, options.run)
-        page = render(account.load(options.store, run), results.load(options.store, run))
-        _write(options.out, page)
+        return carried_out(app, arguments)
     except OdllmError as error:
         print(f"{_NAME}: {visible_lines(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    print(f"{options.out}: run {run}", file=sys.stderr if options.out == STANDARD else sys.stdout)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=_NAME,
-        description="Write one HTML page of a run.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument("run", nargs="?", metavar="RUN", help="the latest unless told")
-    parser.add_argument("--out", type=typed_path, default=_OUT, metavar="F", help="(%(default)s)")
-    parser.add_argument(
-        "--store", type=typed_path, default=_STORE, metavar="F", help="(%(default)s)"
-    )
-    return parser
 
 
 def _write(out: Path, page: str) -> None:

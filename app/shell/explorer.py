@@ -3,7 +3,6 @@
 Started by `odllm explore`, which runs `streamlit run app/shell/entry/script.py -- --store FILE`.
 """
 
-import argparse
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import streamlit as st
 
 from odllm_agent.errors import StoreError
 from odllm_agent.files.typed_path import typed_path
+from odllm_agent.terminal.program import STORE
 from odllm_app.drawing.symbols import legend, legend_of_origins, symbols
 from odllm_app.pages import PAGES
 from odllm_app.shell.progress import show_progress
@@ -34,21 +34,15 @@ def main(arguments: Sequence[str]) -> None:
     """Draws the page that the address names, once.
 
     Args:
-        arguments: What follows the script's name on the command line.
+        arguments: `--store` and the file, or nothing for the store where none is named.
     """
-    path = _path(arguments)
+    _, store = arguments or ("--store", STORE)
+    path = typed_path(store)
     st.set_page_config(page_title="ODLLM explorer", page_icon="📊", layout="wide")
     st.html("<style>.stMainBlockContainer {padding-top: 2.5rem}</style>")
     stamp = stamp_of(path)
     _navigate(_body(path, stamp))
     watch(path, stamp, _LOOK_EVERY_S)
-
-
-def _path(arguments: Sequence[str]) -> Path:
-    parser = argparse.ArgumentParser(prog="streamlit run app/shell/entry/script.py --")
-    parser.add_argument("--store", type=typed_path, default=Path("results/odllm.duckdb"))
-    chosen: Path = parser.parse_args(list(arguments)).store
-    return chosen
 
 
 def _body(path: Path, stamp: Stamp) -> Body:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,7 +56,19 @@ def as_option(test: PathTest) -> str:
     return f"--known={test.type}:{test.outcome}:{test.path}"
 
 
-def known(text: str) -> tuple[tuple[str, str], Outcome]:
-    """What such an option says: the type, the code path, and the outcome."""
+def asked(words: Iterable[str]) -> tuple[int, Outcomes, Sequence[str]]:
+    """What the words of such a command line say, each an option with its value.
+
+    Returns:
+        How many threads a trial would have, what came of tests already, and the types that the
+        other engine computes wrongly.
+    """
+    told: dict[str, list[str]] = {"--threads": ["1"], "--known": [], "--unsound": []}
+    for option, _, value in (word.partition("=") for word in words):
+        told[option].append(value)
+    return int(told["--threads"][-1]), dict(map(_known, told["--known"])), told["--unsound"]
+
+
+def _known(text: str) -> tuple[tuple[str, str], Outcome]:
     type_name, outcome, path = text.split(":", 2)
     return (type_name, path), Outcome(outcome)

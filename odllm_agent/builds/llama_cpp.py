@@ -5,7 +5,6 @@ after it how far off the values were; whoever started it knows by that what ende
 set against the product of the same quantized weights, widened by gguf-py's own code.
 """
 
-import argparse
 import ctypes
 import os
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
-from odllm_agent.builds.lines import Outcomes, known, say
+from odllm_agent.builds.lines import asked, say
 from odllm_agent.contract import PLAIN, Failure, Outcome, PathTest
 from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number, value_bytes
 from odllm_agent.engines.llama_cpp.ggml_product import Product
@@ -63,18 +62,14 @@ class _Matrix:
 
 def main() -> None:
     """Tries every type on every code path of which nothing is known yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--known", type=known, action="append", default=[])
-    options = parser.parse_args()
+    threads, known, _ = asked(sys.argv[1:])
     end_with_parent()
-    outcomes: Outcomes = dict(options.known)
     try:
         for type_name in filter(_is_known, TYPES):
             for path in _paths(type_name):
-                if (type_name, path) not in outcomes:
+                if (type_name, path) not in known:
                     say(PathTest.begun(type_name, path))
-                    say(_tried(type_name, path, options.threads))
+                    say(_tried(type_name, path, threads))
     except OdllmError as error:
         say(Failure.of(error))
 

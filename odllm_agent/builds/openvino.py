@@ -5,7 +5,6 @@ how far off the logits were; whoever started it knows by that what ended it. The
 those of llama.cpp's plain code on the same file.
 """
 
-import argparse
 import os
 import random
 import sys
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odllm_agent import engines, models
-from odllm_agent.builds.lines import Outcomes, known, say
+from odllm_agent.builds.lines import Outcomes, asked, say
 from odllm_agent.contract import (
     Engine,
     Failure,
@@ -56,15 +55,11 @@ Logits = NDArray[np.float32]
 
 def main() -> None:
     """Tries every type in every form of which nothing is known yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--known", type=known, action="append", default=[])
-    parser.add_argument("--unsound", action="append", default=[], metavar="TYPE")
-    options = parser.parse_args()
+    threads, known, unsound = asked(sys.argv[1:])
     end_with_parent()
     try:
         for type_name in _TYPES:
-            _try_type(type_name, options.threads, dict(options.known), options.unsound)
+            _try_type(type_name, threads, known, unsound)
     except OdllmError as error:
         say(Failure.of(error))
 

@@ -1,11 +1,10 @@
 """`odllm-agent doctor`: what this device can measure, and what stands in the way now."""
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.contract import Device, to_json
@@ -16,6 +15,7 @@ from odllm_agent.files.small_files import read_text
 from odllm_agent.host import linux
 from odllm_agent.host.idle import look
 from odllm_agent.meters.memory import held_memory
+from odllm_agent.terminal.program import AsJson, exclusive, program
 
 _EXAMPLES = """\
 examples:
@@ -38,6 +38,9 @@ _ARROW = "-> "
 
 Line = tuple[str, ...]
 
+app = program("doctor", examples=_EXAMPLES)
+_answer = exclusive()
+
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
@@ -48,33 +51,23 @@ class Checkup:
     findings: tuple[Finding, ...]
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+@app.default
+def doctor(
+    *, as_json: Annotated[AsJson, _answer] = False, udev: Annotated[bool, _answer] = False
+) -> int:
+    """Tell what this device can measure, and what would disturb a measurement now.
+
+    What it cannot measure is told with how to allow it.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        as_json: answer as JSON
+        udev: print the udev rules that open the energy counters
     """
-    parser = commands.add_parser(
-        "doctor",
-        help="tell what this device can measure, and what would disturb a measurement now",
-        description="Tells what this device can measure, what it cannot and how to allow it, and "
-        "what would disturb a measurement now.",
-        epilog=_EXAMPLES,
-    )
-    answer = parser.add_mutually_exclusive_group()
-    answer.add_argument("--json", action="store_true", help="answer as JSON")
-    answer.add_argument(
-        "--udev", action="store_true", help="print the udev rules that open the energy counters"
-    )
-    parser.set_defaults(command=_doctor)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    if options.udev:
+    if udev:
         print(_UDEV_RULES, end="")
         return DONE
     found = _check_up()
-    if options.json:
+    if as_json:
         print(to_json(found))
     else:
         _print(found)

@@ -1,17 +1,21 @@
 """`odllm-agent install-service`: joining a fleet whenever this user's session runs."""
 
-import argparse
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from odllm_agent.commands import DONE, join
+from cyclopts import Parameter
+
+from odllm_agent.commands import DONE
+from odllm_agent.commands.join import Head, MembershipOptions
 from odllm_agent.errors import UsageError
 from odllm_agent.fleet.service import NAME, Service
+from odllm_agent.terminal.program import program
 
 _EXAMPLES = """\
 examples:
@@ -27,54 +31,50 @@ examples:
 It takes all options of `odllm-agent join`.
 """
 _KEPT = ("ODLLM_CACHE_DIR", "ODLLM_STATE_DIR", "ODLLM_BUILDS_DIR")
-_OWN = {"linux": "systemd", "darwin": "launchd", "win32": "windows"}
+ServiceSystem = Literal["systemd", "launchd", "windows"]
+_OWN: Mapping[str, ServiceSystem] = {"darwin": "launchd", "win32": "windows"}
+_HERE = _OWN.get(sys.platform, "systemd")
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+app = program("install-service", examples=_EXAMPLES)
+
+
+@app.default
+def install_service(
+    head: Head,
+    /,
+    *,
+    options: MembershipOptions,
+    shown: Annotated[bool, Parameter(name="--print")] = False,
+    system: ServiceSystem = _HERE,
+) -> int:
+    """Join a fleet whenever this user's session runs.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        head: where the fleet's head answers
+        options: how it joins
+        shown: print it and install nothing
+        system: in whose words
     """
-    parser = commands.add_parser(
-        "install-service",
-        help="join a fleet whenever this user's session runs",
-        description="Joins a fleet whenever this user's session runs.",
-        epilog=_EXAMPLES,
-    )
-    join.add_arguments(parser)
-    parser.add_argument(
-        "--print", action="store_true", dest="shown", help="print it and install nothing"
-    )
-    parser.add_argument(
-        "--system",
-        choices=("systemd", "launchd", "windows"),
-        default=_OWN.get(sys.platform, "systemd"),
-        help="in whose words (%(default)s)",
-    )
-    parser.set_defaults(command=_install_service)
-
-
-def _install_service(options: argparse.Namespace) -> int:
-    service = Service(_command(options), _variables())
+    service = Service(_command(head, options), _variables())
     texts = {
         "systemd": service.systemd,
         "launchd": service.launchd,
         "windows": service.task_scheduler,
     }
-    text = texts[options.system]()
-    if options.shown:
+    text = texts[system]()
+    if shown:
         print(text, end="" if text.endswith("\n") else "\n")
-    elif options.system == "systemd":
+    elif system == "systemd":
         _install_unit(text)
     else:
         raise UsageError(
-            f"a service of {options.system} is printed only", "add --print; --help says what then"
+            f"a service of {system} is printed only", "add --print; --help says what then"
         )
     return DONE
 
 
-def _command(options: argparse.Namespace) -> list[str]:
+def _command(head: str, options: MembershipOptions) -> list[str]:
     """The line that joins, with absolute paths, because a service starts elsewhere."""
     told = {
         "--token-file": options.token_file.absolute(),
@@ -87,7 +87,7 @@ def _command(options: argparse.Namespace) -> list[str]:
     pairs = [(name, value) for name, value in told.items() if value]
     pairs += [("--label", label) for label in options.label]
     words = [word for name, value in pairs for word in (name, str(value))]
-    return [sys.executable, "-m", "odllm_agent", "join", options.head, *words]
+    return [sys.executable, "-m", "odllm_agent", "join", head, *words]
 
 
 def _variables() -> dict[str, str]:

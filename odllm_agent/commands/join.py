@@ -1,14 +1,15 @@
 """`odllm-agent join`: taking part in a fleet, and staying in it."""
 
-import argparse
 import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import psutil
+from cyclopts import Parameter
 
 from odllm_agent.commands import DONE
 from odllm_agent.contract import Device
@@ -16,13 +17,13 @@ from odllm_agent.doctor import device
 from odllm_agent.errors import UsageError
 from odllm_agent.files.folders import VIRTUAL_VARIABLE, state_root
 from odllm_agent.files.small_files import cpu_list
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.fleet import Membership, Supervisor
 from odllm_agent.network.address import Address
 from odllm_agent.network.fleet_token import checked_token_file
 from odllm_agent.network.ports import Ports
 from odllm_agent.network.ray_environment import AUTHORITY, CERTIFICATE, KEY
 from odllm_agent.terminal.ending import heed_signals
+from odllm_agent.terminal.program import TYPED_PATH, program
 
 _EXAMPLES = """\
 examples:
@@ -39,58 +40,57 @@ Exit status: 0 left the fleet, 1 the fleet does not take this device, 2 wrong us
 """
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+Head = Annotated[str, "HOST[:PORT]"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipOptions:
+    """What joining is told beside where the head is.
+
+    Attributes:
+        token_file: the fleet's token
+        name: what to call this device; its host name if not given
+        label: to select it by; repeatable
+        ports: the ports that Ray may use
+        tls_dir: the folder with this device's certificate
+        cpus: only these CPUs, such as 0-1,4: a virtual device
+        model_server: where the fleet's models are served
+    """
+
+    token_file: Annotated[Path, TYPED_PATH, "F"]
+    name: Annotated[str | None, "N"] = None
+    label: Annotated[tuple[str, ...], "K=V"] = ()
+    ports: Annotated[str | None, "A-B"] = None
+    tls_dir: Annotated[Path | None, TYPED_PATH, "D"] = None
+    cpus: Annotated[str | None, "LIST"] = None
+    model_server: Annotated[str, "URL"] = ""
+
+
+app = program("join", examples=_EXAMPLES)
+
+
+@app.default
+def join(head: Head, /, *, options: MembershipOptions) -> int:
+    """Take part in a fleet, and stay in it.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        head: where the fleet's head answers
+        options: how
     """
-    parser = commands.add_parser(
-        "join",
-        help="take part in a fleet, and stay in it",
-        description="Takes part in a fleet, and stays in it.",
-        epilog=_EXAMPLES,
-    )
-    add_arguments(parser)
-    parser.set_defaults(command=_join)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what `join` must be told to a parser."""
-    parser.add_argument("head", metavar="HOST[:PORT]", help="where the fleet's head answers")
-    parser.add_argument(
-        "--token-file", type=typed_path, required=True, metavar="F", help="the fleet's token"
-    )
-    parser.add_argument("--name", metavar="N", help="what to call this device; its host name")
-    parser.add_argument(
-        "--label", action="append", default=[], metavar="K=V", help="to select it by; repeatable"
-    )
-    parser.add_argument("--ports", metavar="A-B", help="the ports that Ray may use")
-    parser.add_argument(
-        "--tls-dir", type=typed_path, metavar="D", help="the folder with this device's certificate"
-    )
-    parser.add_argument(
-        "--cpus", metavar="LIST", help="only these CPUs, such as 0-1,4: a virtual device"
-    )
-    parser.add_argument(
-        "--model-server", default="", metavar="URL", help="where the fleet's models are served"
-    )
-
-
-def _join(options: argparse.Namespace) -> int:
     if options.cpus:
         _become_virtual(options.name, options.cpus)
     here = device.describe(options.name)
-    supervisor = Supervisor(_membership(options, here), state_root(), _say)
+    supervisor = Supervisor(_membership(head, options, here), state_root(), _say)
     heed_signals(supervisor.leave)
     _say(_offer(here))
     supervisor.run()
     return DONE
 
 
-def _membership(options: argparse.Namespace, here: Device) -> Membership:
+def _membership(head: str, options: MembershipOptions, here: Device) -> Membership:
     return Membership(
-        head=Address.parse(options.head),
+        head=Address.parse(head),
         token_file=checked_token_file(options.token_file),
         device_id=here.id,
         name=here.name,

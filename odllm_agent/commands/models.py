@@ -1,12 +1,13 @@
 """`odllm-agent models`: what is in this device's model cache, and what shall be."""
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from tqdm import tqdm
 
 from odllm_agent.cache.layout import CacheEntry, Note
@@ -15,9 +16,9 @@ from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import UsageError
 from odllm_agent.files.size import bytes_text
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache, local_file, prepare, read_header
 from odllm_agent.models.inventory import known_names, short, told, type_of
+from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
 
 _EXAMPLES = """\
 examples:
@@ -36,84 +37,29 @@ least recently used models make room. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE w
 the hub's own client. ODLLM_MODEL_SERVER and ODLLM_FLEET_TOKEN_FILE name a fleet's model server and
 its token, which `odllm-agent join` sets; that server is asked before the hub.
 """
+_TYPES = f"make this type of it: {', '.join(Quantization)}"
 _SHOWN_DIGITS = 12
 _NO_MEMORY_LIMIT = sys.maxsize
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+app = program(
+    "models", "List, fetch, check and remove the models in this device's cache.", _EXAMPLES
+)
+
+
+@app.command(name="list")
+def list_models(*, as_json: AsJson = False) -> int:
+    """Tell what is in the cache.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        as_json: answer as JSON
     """
-    parser = commands.add_parser(
-        "models",
-        help="list, fetch, check and remove the models in this device's cache",
-        description="The models in this device's cache.",
-        epilog=_EXAMPLES,
-    )
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, help_text, add_arguments, action in (
-        ("list", "tell what is in the cache", _add_json, _list),
-        ("pull", "get a model into the cache", _add_pull, _pull),
-        (
-            "add",
-            "copy a file into the cache, to be served to a fleet",
-            _add_add,
-            _add,
-        ),
-        ("verify", "read every model again and compare its checksum", _add_verify, _verify),
-        ("remove", "take models away", _add_remove, _remove),
-    ):
-        added = actions.add_parser(
-            name,
-            help=help_text,
-            epilog=_EXAMPLES,
-        )
-        add_arguments(added)
-        added.set_defaults(command=action)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
-
-
-def _add_pull(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model", help="hub:OWNER/REPOSITORY/FILE@REVISION, file:PATH, or a reference model's name"
-    )
-    types = ", ".join(Quantization)
-    parser.add_argument("--quantization", metavar="TYPE", help=f"make this type of it: {types}")
-    parser.add_argument("--sha256", help="the checksum that the source must have")
-    _add_json(parser)
-
-
-def _add_add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", type=typed_path, help="a GGUF file, or the first part of a split one"
-    )
-    _add_json(parser)
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fix", action="store_true", help="remove what is damaged")
-    _add_json(parser)
-
-
-def _add_remove(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sha256", nargs="*", help="the start of a checksum")
-    parser.add_argument("--all", action="store_true", help="everything, unfinished files too")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    _add_json(parser)
-
-
-def _list(options: argparse.Namespace) -> int:
     cache = Cache.of_this_device()
     entries = cache.entries()
     notes = cache.made_from()
     rows = [_row(entry, notes.get(entry.key, ())) for entry in reversed(entries)]
     total_bytes = sum(entry.file_bytes for entry in entries)
-    if options.json:
+    if as_json:
         answer = {
             "root": str(cache.root),
             "total_bytes": total_bytes,
@@ -127,11 +73,27 @@ def _list(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _pull(options: argparse.Namespace) -> int:
-    request = _request(options.model, options.quantization, options.sha256)
+@app.command
+def pull(
+    model: Annotated[str, "model"],
+    /,
+    *,
+    quantization: Annotated[str | None, Parameter(help=_TYPES), "TYPE"] = None,
+    sha256: str | None = None,
+    as_json: AsJson = False,
+) -> int:
+    """Get a model into the cache.
+
+    Args:
+        model: hub:OWNER/REPOSITORY/FILE@REVISION, file:PATH, or a reference model's name
+        quantization: the type to make of it
+        sha256: the checksum that the source must have
+        as_json: answer as JSON
+    """
+    request = _request(model, quantization, sha256)
     with Bars() as bars:
         made = prepare(request, Cache.of_this_device(bars.update), _NO_MEMORY_LIMIT)
-    if options.json:
+    if as_json:
         print(to_json(made))
         return DONE
     print(
@@ -142,24 +104,38 @@ def _pull(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _add(options: argparse.Namespace) -> int:
-    header = read_header(options.file.absolute())
+@app.command
+def add(file: Annotated[Path, TYPED_PATH, "file"], /, *, as_json: AsJson = False) -> int:
+    """Copy a file into the cache, to be served to a fleet.
+
+    Args:
+        file: a GGUF file, or the first part of a split one
+        as_json: answer as JSON
+    """
+    header = read_header(file.absolute())
     with Bars() as bars:
         added = local_file.add(header.parts, Cache.of_this_device(bars.update))
-    if options.json:
+    if as_json:
         return _tell_json({"sha256": added.sha256, "path": str(added.path)})
     print(f"sha256 {added.sha256}")
     print(added.path)
     return DONE
 
 
-def _verify(options: argparse.Namespace) -> int:
+@app.command
+def verify(*, fix: bool = False, as_json: AsJson = False) -> int:
+    """Read every model again and compare its checksum.
+
+    Args:
+        fix: remove what is damaged
+        as_json: answer as JSON
+    """
     cache = Cache.of_this_device()
     models = [entry for entry in cache.entries() if entry.finished]
     looked_at = tqdm(models, disable=None, unit="model", leave=False)
     damaged = [entry for entry in looked_at if not cache.shelf.is_right(entry.key, anew=True)]
-    removed = [entry for entry in damaged if options.fix and cache.remove(entry)]
-    if options.json:
+    removed = [entry for entry in damaged if fix and cache.remove(entry)]
+    if as_json:
         answer = {
             "checked": len(models),
             "damaged": [entry.key for entry in damaged],
@@ -173,13 +149,27 @@ def _verify(options: argparse.Namespace) -> int:
     return FAULT if damaged else DONE
 
 
-def _remove(options: argparse.Namespace) -> int:
+@app.command
+def remove(
+    *sha256: Annotated[str, "sha256"],
+    everything: Annotated[bool, Parameter(name="--all")] = False,
+    yes: bool = False,
+    as_json: AsJson = False,
+) -> int:
+    """Take models away.
+
+    Args:
+        sha256: the start of a checksum
+        everything: everything, unfinished files too
+        yes: do not ask
+        as_json: answer as JSON
+    """
     cache = Cache.of_this_device()
-    chosen = _chosen(cache.entries(), options)
-    if not (options.yes or _agreed(chosen)):
+    chosen = _chosen(cache.entries(), sha256, everything=everything)
+    if not (yes or _agreed(chosen)):
         return DONE
     removed = [entry for entry in chosen if cache.remove(entry)]
-    if options.json:
+    if as_json:
         _tell_json({"removed": [entry.key for entry in removed]})
     else:
         for entry in chosen:
@@ -209,13 +199,15 @@ def _quantization(name: str | None) -> Quantization | None:
         ) from error
 
 
-def _chosen(entries: Sequence[CacheEntry], options: argparse.Namespace) -> list[CacheEntry]:
+def _chosen(
+    entries: Sequence[CacheEntry], sha256: Sequence[str], *, everything: bool
+) -> list[CacheEntry]:
     """The entries that are to be removed."""
-    if options.all == bool(options.sha256):
+    if everything == bool(sha256):
         raise UsageError("what to remove is not clear", "give checksums, or --all")
-    if options.all:
+    if everything:
         return list(entries)
-    return [_only(entries, start.lower()) for start in options.sha256]
+    return [_only(entries, start.lower()) for start in sha256]
 
 
 def _only(entries: Sequence[CacheEntry], start: str) -> CacheEntry:

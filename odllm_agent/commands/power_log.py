@@ -1,15 +1,15 @@
 """`odllm-agent power-log`: writes what a meter at the wall says to the file that is read from."""
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Annotated, TextIO
 
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.meters.external import Sample
+from odllm_agent.terminal.program import TYPED_PATH, program
 
 _EXAMPLES = """\
 examples:
@@ -23,28 +23,23 @@ Exit status: 0 done, 1 some lines were neither and were left out.
 """
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+app = program("power-log", examples=_EXAMPLES)
+
+
+@app.default
+def power_log(path: Annotated[Path, TYPED_PATH, "file"], /) -> int:
+    """Write what a meter at the wall says to a file, with times.
+
+    What comes on standard input is written as a line `time,watts` each, as the power meter
+    `external` reads it.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        path: where the lines go; what it holds is kept
     """
-    parser = commands.add_parser(
-        "power-log",
-        help="write what a meter at the wall says to a file, with times",
-        description="Writes what a meter at the wall says on standard input to a file, a line "
-        "`time,watts` each as it comes, for the power meter `external`.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument("file", type=typed_path, help="where the lines go; what it holds is kept")
-    parser.set_defaults(command=_power_log)
-
-
-def _power_log(options: argparse.Namespace) -> int:
     try:
-        file = options.file.open("a", encoding="utf-8")
+        file = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {options.file}: {error}", "name another file") from error
+        raise UsageError(f"cannot write {path}: {error}", "name another file") from error
     with file:
         n_left_out = copy(sys.stdin, file, lambda line: sys.stderr.write(line + "\n"))
     return FAULT if n_left_out else DONE

@@ -1,11 +1,10 @@
 """`odllm-agent run`: what a controller has planned for this device, done without it."""
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from tqdm import tqdm
 
@@ -18,13 +17,13 @@ from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
 from odllm_agent.files.folders import state_error, state_root
 from odllm_agent.files.lock import Claim
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.models import Cache
 from odllm_agent.offline import assignment
 from odllm_agent.offline import execution as offline
 from odllm_agent.offline.assignment import FORMAT, Assignment
 from odllm_agent.offline.execution import Done
 from odllm_agent.offline.logbook import Closing, Logbook, Opening, Planned, RunStatus, Unprepared
+from odllm_agent.terminal.program import TYPED_PATH, program
 from odllm_agent.trials import orders, worker
 from odllm_agent.trials.schedule import Schedule
 
@@ -42,41 +41,31 @@ Exit status: 0 done, 1 a fault, 2 wrong usage, 3 some failed, 130 interrupted
 """
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+app = program("run", examples=_EXAMPLES)
+
+
+@app.default
+def run(
+    trials: Annotated[Path, TYPED_PATH, "trials"],
+    /,
+    *,
+    out: Annotated[Path, TYPED_PATH],
+    any_device: bool = False,
+) -> int:
+    """Measure what `odllm plan --device-file --out` wrote for this device, without Ray or network.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        trials: what to do, as `odllm plan --out` wrote it
+        out: where results go; what is there is gone on from
+        any_device: also if it was planned for another device
     """
-    parser = commands.add_parser(
-        "run",
-        help="measure what `odllm plan` wrote for this device, without Ray or network",
-        description="Measures what `odllm plan --device-file --out` wrote for this device.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument(
-        "trials", type=typed_path, help="what to do, as `odllm plan --out` wrote it"
-    )
-    parser.add_argument(
-        "--out",
-        type=typed_path,
-        required=True,
-        help="where results go; what is there is gone on from",
-    )
-    parser.add_argument(
-        "--any-device", action="store_true", help="also if it was planned for another device"
-    )
-    parser.set_defaults(command=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
-    asked, sha256 = assignment.read(options.trials)
+    asked, sha256 = assignment.read(trials)
     here = device.describe(meters=asked.meters)
-    if not options.any_device:
-        _refuse_other_device(asked, here, options.trials)
+    if not any_device:
+        _refuse_other_device(asked, here, trials)
     claim = _claimed()
     try:
-        with Logbook(options.out, sha256) as logbook:
+        with Logbook(out, sha256) as logbook:
             return _Run(asked.on(here), logbook).carried_out(sha256)
     finally:
         claim.release()

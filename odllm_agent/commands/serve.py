@@ -1,6 +1,5 @@
 """`odllm-agent serve`: gives the models in this device's cache to the other devices of a fleet."""
 
-import argparse
 import importlib
 import json
 import logging
@@ -8,13 +7,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated
 
 from odllm_agent.cache import Cache
 from odllm_agent.commands import DONE
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.network.fleet_key import ADDRESS_VARIABLE, TOKEN_VARIABLE, read_key
+from odllm_agent.terminal.program import TYPED_PATH, AsJson, Whole, program
 
 _LOOPBACK = "127.0.0.1"
 _PORT = 7867
@@ -30,51 +29,44 @@ examples:
 """
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of the agent.
+app = program("serve", examples=_EXAMPLES)
+
+
+@app.default
+def serve(
+    *,
+    token_file: Annotated[Path, TYPED_PATH],
+    address: str = _LOOPBACK,
+    port: Whole = _PORT,
+    tls_dir: Annotated[Path | None, TYPED_PATH] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Give the models in this device's cache to the other devices of a fleet.
+
+    They are served over HTTP, read-only, to whoever has the fleet's token. A model of a hub that
+    is not in the cache is fetched once, however many ask for it.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        token_file: holds the fleet's token
+        address: of this device
+        port: 0 is any that is free
+        tls_dir: holds node.pem and node.key; HTTP if not given
+        as_json: tell the address as JSON
     """
-    parser = commands.add_parser(
-        "serve",
-        help="give the models in this device's cache to the other devices of a fleet",
-        description="Serves this device's model cache over HTTP, read-only, to whoever has the "
-        "fleet's token. A model of a hub that is not in the cache is fetched once, however many "
-        "ask for it.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument(
-        "--token-file", type=typed_path, required=True, help="holds the fleet's token"
-    )
-    parser.add_argument(
-        "--address", default=_LOOPBACK, help=f"of this device; unless told, {_LOOPBACK}"
-    )
-    parser.add_argument(
-        "--port", type=int, default=_PORT, help=f"unless told, {_PORT}; 0 is any that is free"
-    )
-    parser.add_argument(
-        "--tls-dir", type=typed_path, help="holds node.pem and node.key; HTTP unless told"
-    )
-    parser.add_argument("--json", action="store_true", help="tell the address as JSON")
-    parser.set_defaults(command=_serve)
-
-
-def _serve(options: argparse.Namespace) -> int:
-    key = _key(options.token_file)
+    key = _key(token_file)
     # A limit that is no size should be told before anything is served.
     root = Cache.of_this_device().root
     serving = _imported("server")
-    place = serving.listen(options.address, options.port, tls=bool(options.tls_dir))
+    place = serving.listen(address, port, tls=bool(tls_dir))
     with (
         closing(place.listening),
         closing(_imported("library").Library()) as library,
         closing(_imported("starts").Starts()) as starts,
     ):
         application = _imported("application").application(library, starts, key)
-        server = serving.server(application, options.tls_dir)
+        server = serving.server(application, tls_dir)
         _log_to_stderr()
-        _tell(place.url, root, as_json=options.json)
+        _tell(place.url, root, as_json=as_json)
         server.run(sockets=[place.listening])
     return DONE
 

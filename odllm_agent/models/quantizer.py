@@ -94,7 +94,7 @@ def quantize(source: Header, target: Path, quantization: Quantization) -> None:
         DiskFull: There is no room for the target.
         EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
     """
-    log = _quantize(source, target, quantization, "--threads", str(_processors()))
+    log = _quantize(source, target, quantization, f"--threads={_processors()}")
     if not _is_whole(target):
         raise _error(source, target, quantization, 0, log)
 

@@ -2,27 +2,28 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+from cyclopts import Parameter
 from rich.console import Console
 
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import STANDARD, typed_path
+from odllm_agent.files.typed_path import STANDARD
 from odllm_agent.terminal import streams
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import STORE, TYPED_PATH, StorePath, one_of, program
 from odllm_controller import store
 from odllm_controller.analysis.queries import account
+from odllm_controller.cli import table
 from odllm_controller.exchange.llama_bench import lines as bench_lines
 from odllm_controller.exchange.llama_bench.lines import Windows
 from odllm_controller.exchange.result_files import write_csv, write_json_lines, write_parquet
 
-_STORE = Path("results/odllm.duckdb")
 _EXAMPLES = """\
 examples:
   odllm export results.parquet                      all of the view `results`
@@ -78,69 +79,64 @@ _WRITERS: Mapping[ExportFormat, Writer] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
     """What `odllm export` was asked.
 
     Attributes:
-        out: The file to write, or `-` for the standard output.
-        format: How.
-        run: The run whose trials to write, measured in it or before; all unless told.
-        store: Where they come from.
+        format: how; by the file's ending if not given
+        run: of this run alone; `odllm explore` lists them
+        store: where the results are
     """
 
-    out: Path
-    format: ExportFormat
-    run: str | None
-    store: Path
-
-    @classmethod
-    def of(cls, arguments: Sequence[str]) -> "ExportOptions":
-        """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = Parser(
-            prog="odllm export",
-            description="Writes what was measured into a file.",
-            epilog=_EXAMPLES,
-        )
-        parser.add_argument(
-            "out", type=typed_path, metavar="OUT", help="a file, or - for the output"
-        )
-        parser.add_argument("--format", choices=list(map(str, ExportFormat)))
-        parser.add_argument("--run", help="of this run alone; `odllm explore` lists them")
-        parser.add_argument(
-            "--store", type=typed_path, default=_STORE, help=f"{_STORE} unless told"
-        )
-        known = parser.parse_args(list(arguments))
-        try:
-            chosen = ExportFormat(known.format) if known.format else _format_of(known.out)
-            if chosen is ExportFormat.PARQUET and known.out == STANDARD:
-                raise UsageError("Parquet is no text", "name a file, or another --format")
-        except UsageError as error:
-            parser.error(str(error))
-        return cls(known.out, chosen, known.run, known.store)
+    format: Annotated[ExportFormat | None, one_of(ExportFormat)] = None
+    run: str | None = None
+    store: StorePath = STORE
 
 
-def export(options: ExportOptions, console: Console) -> None:
+app = program("odllm export", examples=_EXAMPLES)
+
+
+@app.default
+def write(
+    out: Annotated[Path, TYPED_PATH, "OUT"], /, *, options: ExportOptions = ExportOptions()
+) -> int:
+    """Write what was measured into a file.
+
+    Args:
+        out: a file, or - for the output
+        options: what, and how
+    """
+    export(out, options, table.console(stderr=True))
+    return 0
+
+
+def export(out: Path, options: ExportOptions, console: Console) -> None:
     """Writes the results that were asked for.
 
     Args:
-        options: What to write, and where.
+        out: The file to write, or `-` for the standard output.
+        options: What to write, and how.
         console: Where it is told, away from the results.
 
     Raises:
         StoreError: The store cannot be read.
-        UsageError: There is no such run, or the file cannot be written.
+        UsageError: There is no such format or run, or the file cannot be written.
     """
+    wanted = options.format or _format_of(out)
+    if wanted is ExportFormat.PARQUET and out == STANDARD:
+        raise UsageError("Parquet is no text", "name a file, or another --format")
     if options.run is not None:
         account.find(options.store, options.run)
     rows = store.read_table(options.store, _RESULTS, {"run": options.run})
-    with _opened(options) as file:
-        if options.format is ExportFormat.LLAMA_BENCH:
+    with _opened(out, options.store) as file:
+        if wanted is ExportFormat.LLAMA_BENCH:
             told = _write_tests(rows, options, file)
         else:
-            _WRITERS[options.format](rows, file)
+            _WRITERS[wanted](rows, file)
             told = f"{rows.num_rows} rows of `results`"
-        console.print(f"{options.out}: {told}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{out}: {told}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _format_of(out: Path) -> ExportFormat:
@@ -177,22 +173,22 @@ def _rounds(windows: pd.DataFrame) -> Iterator[tuple[str, Windows]]:
 
 
 @contextlib.contextmanager
-def _opened(options: ExportOptions) -> Iterator[BinaryIO]:
+def _opened(out: Path, store_path: Path) -> Iterator[BinaryIO]:
     """The file, which stands in its place only once it is whole, or the standard output."""
-    if options.out == STANDARD:
+    if out == STANDARD:
         with streams.until_unread():
             yield sys.stdout.buffer
         return
-    if options.out.exists() and options.store.exists() and options.out.samefile(options.store):
-        raise UsageError(f"{options.out} is the store itself", "name another file")
-    draft = options.out.with_name(f"{options.out.name}.part")
+    if out.exists() and store_path.exists() and out.samefile(store_path):
+        raise UsageError(f"{out} is the store itself", "name another file")
+    draft = out.with_name(f"{out.name}.part")
     try:
         with draft.open("wb") as file:
             yield file
-        draft.replace(options.out)
+        draft.replace(out)
     except OSError as error:
         raise UsageError(
-            f"{options.out} cannot be written: {error.strerror}", "name another place"
+            f"{out} cannot be written: {error.strerror}", "name another place"
         ) from error
     finally:
         draft.unlink(missing_ok=True)

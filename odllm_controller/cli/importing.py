@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from odllm_agent.contract import (
@@ -22,11 +23,11 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import UsageError, ValueRefused
 from odllm_agent.failures import LeftOut
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.offline import logbook
 from odllm_agent.offline.logbook import Closing, Damage, Entry, OfRun, Opening, Planned, Unprepared
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import STORE, TYPED_PATH, AsJson, StorePath, program
 from odllm_agent.terminal.visible import visible_lines
+from odllm_controller.cli import table
 from odllm_controller.exchange.figures import SUBJECT_CHARACTERS, Figures, digest
 from odllm_controller.exchange.kind import Kind
 from odllm_controller.exchange.reading import taken
@@ -36,7 +37,6 @@ from odllm_controller.store import Run, Store
 
 T = TypeVar("T")
 
-_STORE = Path("results/odllm.duckdb")
 _SHOWN = 10
 _AT_ONCE = 500
 _EXAMPLES = """\
@@ -58,46 +58,23 @@ Exit status: 0 done, 1 something was not understood or there was nothing, 2 wron
 """
 
 
-@dataclass(frozen=True, slots=True)
+app = program("odllm import", examples=_EXAMPLES)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What `odllm import` was asked.
+    """What `odllm import` was asked beside the files.
 
     Attributes:
-        paths: The files of results.
-        store: Where they go.
-        as_json: Whether a script will read the answer.
-        device: What to call the device of llama-bench's tests, if not by its processor.
+        store: where the results go
+        as_json: answer as JSON
+        device: where llama-bench ran; its processor if not given
     """
 
-    paths: tuple[Path, ...]
-    store: Path
-    as_json: bool
-    device: str | None = None
-
-    @classmethod
-    def of(cls, arguments: Sequence[str]) -> "ImportOptions":
-        """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = Parser(
-            prog="odllm import",
-            description="Stores what was measured without this controller.",
-            epilog=_EXAMPLES,
-        )
-        parser.add_argument(
-            "paths",
-            nargs="+",
-            type=typed_path,
-            metavar="FILE",
-            help="a file, a pipe, or - for the input",
-        )
-        parser.add_argument(
-            "--store", type=typed_path, default=_STORE, help=f"{_STORE} unless told"
-        )
-        parser.add_argument("--json", action="store_true", help="answer as JSON")
-        parser.add_argument(
-            "--device", metavar="NAME", help="where llama-bench ran; its processor unless told"
-        )
-        known = parser.parse_args(list(arguments))
-        return cls(tuple(known.paths), known.store, known.json, known.device)
+    store: StorePath = STORE
+    as_json: AsJson = False
+    device: Annotated[str | None, "NAME"] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +103,26 @@ class Imported:
         return not (self.refused or self.reason)
 
 
-def import_files(options: ImportOptions, console: Console) -> bool:
+@app.default
+def read(
+    *paths: Annotated[Path, Parameter(required=True), TYPED_PATH, "FILE"],
+    options: ImportOptions = ImportOptions(),
+) -> int:
+    """Store what was measured without this controller.
+
+    Args:
+        paths: a file, a pipe, or - for the input
+        options: where it goes
+    """
+    return 0 if import_files(paths, options, table.console()) else 1
+
+
+def import_files(paths: Iterable[Path], options: ImportOptions, console: Console) -> bool:
     """Stores the results of files, and tells what became of each.
 
     Args:
-        options: Which files, and where they go.
+        paths: The files.
+        options: Where they go.
         console: Where it is told.
 
     Returns:
@@ -140,7 +132,7 @@ def import_files(options: ImportOptions, console: Console) -> bool:
         StoreError: The store cannot be opened or written.
     """
     store = Store.open(options.store)
-    found = [import_file(path, store, options.device) for path in options.paths]
+    found = [import_file(path, store, options.device) for path in paths]
     if options.as_json:
         sys.stdout.write(json.dumps([asdict(each) for each in found], indent=1) + "\n")
     else:

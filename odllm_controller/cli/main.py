@@ -7,22 +7,26 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Annotated
 
+from cyclopts import App
 from omegaconf import DictConfig
 from rich.console import Console
 
 from odllm_agent.commands import NAMES as AGENT_COMMANDS
 from odllm_agent.errors import OdllmError, StoreHeld, UsageError
+from odllm_agent.terminal import program
 from odllm_agent.terminal.arguments import nearest
-from odllm_agent.terminal.ending import status_of_signal
+from odllm_agent.terminal.ending import Command, status_of_signal
+from odllm_agent.terminal.program import Override
 from odllm_agent.terminal.visible import visible_lines
 from odllm_controller.backends import opened
-from odllm_controller.cli import table, verbose
+from odllm_controller.cli import preview, table, verbose
 from odllm_controller.cli.commands import fleet_models
-from odllm_controller.cli.preview import PlanOptions, preview
+from odllm_controller.cli.preview import PlanOptions
 from odllm_controller.cli.progress import RunProgress
 from odllm_controller.experiment import config
-from odllm_controller.overrides import line
+from odllm_controller.overrides import line, meant
 from odllm_controller.overrides.asked import Asked
 from odllm_controller.overrides.composing import composed
 from odllm_controller.run.dispatch import Dispatch
@@ -33,8 +37,6 @@ from odllm_controller.store import controlling
 # The exit statuses; one that is larger is of the signal that ended the command.
 DONE, FAULT, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 
-_RUN = "odllm run"
-_VERBOSE = "--verbose"
 _USAGE = """\
 ODLLM measures which language model this machine should run, and at what cost.
 
@@ -114,7 +116,7 @@ def main(arguments: list[str]) -> int:
     if name in _COMMANDS:
         return _COMMANDS[name](arguments[1:])
     if name[0:1] in {"-", "+", "~"} or "=" in name:
-        return _run(arguments)
+        return _COMMANDS["run"](arguments)
     return _guarded(lambda: _no_command(name))
 
 
@@ -152,35 +154,64 @@ def _farewell(experiment: config.Experiment, recorder: Recorder, console: Consol
     return DONE if recorder.n_planned else FAULT
 
 
-def _run(arguments: list[str]) -> int:
-    words = [each for each in arguments if each != _VERBOSE]
-    more = len(words) < len(arguments)
+_run = program.program("odllm run")
+_plan = program.program("odllm plan", examples=preview.EXAMPLES)
+_models = program.program("odllm fleet models", examples=fleet_models.EXAMPLES)
 
+
+@_run.default
+def _run_asked(*overrides: Override, verbose: bool = False) -> int:
     def told(experiment: config.Experiment, command: str) -> int:
-        return run(experiment, table.console(), command, more=more)
+        return run(experiment, table.console(), command, more=verbose)
 
-    return _composed(words, _RUN, told, options=(_VERBOSE,))
+    return _composed(overrides, "odllm run", told, options=program.options(_run))
 
 
-def _plan(arguments: list[str]) -> int:
-    options = PlanOptions.of(arguments)
+@_plan.default
+def _plan_asked(*overrides: Override, options: PlanOptions = PlanOptions()) -> int:  # noqa: B008 - immutable
+    """Tell what an experiment will need on each device, and what cannot run there.
+
+    What it needs are bits per weight, disk, memory and time.
+
+    Args:
+        overrides: of the experiment
+        options: for which device
+    """
 
     def told(experiment: config.Experiment, _: str) -> int:
-        return DONE if preview(experiment, options, table.console()) else SOME_FAILED
+        return _status(preview.preview(experiment, options, table.console()))
 
-    return _composed(options.overrides, "odllm plan", told, options=PlanOptions.NAMES)
+    return _composed(overrides, "odllm plan", told, options=program.options(_plan))
 
 
-def _fleet_models(options: fleet_models.FleetModelsOptions) -> int:
-    console = table.console()
-    if options.action == "list":
-        return _guarded(lambda: _status(fleet_models.list_models(options, console)))
-    action = fleet_models.push_models if options.action == "push" else fleet_models.prune_models
+@_models.default
+def _models_asked(
+    action: Annotated[fleet_models.FleetModelsAction, "list|push|prune"],
+    /,
+    *overrides: Override,
+    options: fleet_models.FleetModelsOptions = fleet_models.FleetModelsOptions(),  # noqa: B008 - immutable
+) -> int:
+    """Tell which device has which model, and bring all to those that an experiment names.
+
+    Args:
+        action: what to do
+        overrides: of the experiment
+        options: for whom it is told
+    """
+    console, known = table.console(), program.options(_models)
+    if action == "list":
+        meant.check(overrides, known)
+        if overrides:
+            raise UsageError(
+                f"there is nothing to do with {overrides[0]}", "list takes no override"
+            )
+        return _status(fleet_models.list_models(options, console))
+    act = fleet_models.push_models if action == "push" else fleet_models.prune_models
     return _composed(
-        options.overrides,
-        f"odllm fleet models {options.action}",
-        lambda experiment, _: _status(action(experiment, options, console)),
-        options=fleet_models.FleetModelsOptions.NAMES,
+        overrides,
+        f"odllm fleet models {action}",
+        lambda experiment, _: _status(act(experiment, options, console)),
+        options=known,
     )
 
 
@@ -190,7 +221,7 @@ def _status(done: bool) -> int:
 
 def _composed(
     words: Sequence[str],
-    program: str,
+    prog: str,
     action: Callable[[config.Experiment, str], int],
     *,
     options: Sequence[str],
@@ -199,9 +230,9 @@ def _composed(
 
     Args:
         words: Options of Hydra's, and overrides.
-        program: What they were typed after.
+        prog: What they were typed after.
         action: Is given an experiment, and the command line that runs it.
-        options: What the program takes beside them.
+        options: What is taken beside them.
 
     Returns:
         The worst of the exit statuses.
@@ -215,7 +246,7 @@ def _composed(
             sys.exit(statuses[-1])
 
     def all_jobs() -> int:
-        composed(Asked.of(words, program, options), job)
+        composed(Asked.of(words, prog, options), job)
         return max(statuses, default=DONE)
 
     return _guarded(all_jobs)
@@ -253,39 +284,21 @@ def _app(module: str, arguments: list[str]) -> int:
 
 def _fleet(arguments: list[str]) -> int:
     if arguments[:1] == ["models"]:
-        return _fleet_models(fleet_models.FleetModelsOptions.of(arguments[1:]))
-    from odllm_controller.cli.commands.fleet import fleet  # noqa: PLC0415 - a run needs none of it
-
-    return _guarded(lambda: fleet(arguments))
+        return _here(_models)(arguments[1:])
+    return _elsewhere("commands.fleet")(arguments)
 
 
-def _import(arguments: list[str]) -> int:
-    from odllm_controller.cli import importing  # noqa: PLC0415 - a run needs none of it
-
-    options = importing.ImportOptions.of(arguments)
-    return _guarded(lambda: DONE if importing.import_files(options, table.console()) else FAULT)
+def _here(app: App, *, helps: bool = True) -> Command:
+    return lambda arguments: _guarded(lambda: program.run(app, arguments, helps=helps))
 
 
-def _command(name: str) -> Callable[[list[str]], int]:
-    """A command of `odllm_controller.cli.commands`, imported once it is asked for."""
+def _elsewhere(module: str) -> Command:
+    """A command that is imported once it is asked for; a run needs none of it."""
 
-    def run(arguments: list[str]) -> int:
-        module = importlib.import_module(f"odllm_controller.cli.commands.{name}")
-        return _guarded(lambda: int(module.main(arguments)))
+    def command(arguments: list[str]) -> int:
+        return _here(importlib.import_module(f"{__package__}.{module}").app)(arguments)
 
-    return run
-
-
-def _export(arguments: list[str]) -> int:
-    from odllm_controller.cli import exporting  # noqa: PLC0415 - a run needs none of it
-
-    options = exporting.ExportOptions.of(arguments)
-
-    def told() -> int:
-        exporting.export(options, table.console(stderr=True))
-        return DONE
-
-    return _guarded(told)
+    return command
 
 
 def _help(_: list[str]) -> int:
@@ -293,14 +306,15 @@ def _help(_: list[str]) -> int:
     return DONE
 
 
-_COMMANDS: Mapping[str, Callable[[list[str]], int]] = {
-    "run": _run,
-    "plan": _plan,
-    "advise": _command("advise"),
-    "compare": _command("compare"),
-    "claims": _command("claims"),
-    "import": _import,
-    "export": _export,
+_COMMANDS: Mapping[str, Command] = {
+    # Hydra has a help of its own, with all settings.
+    "run": _here(_run, helps=False),
+    "plan": _here(_plan),
+    "advise": _elsewhere("commands.advise"),
+    "compare": _elsewhere("commands.compare"),
+    "claims": _elsewhere("commands.claims"),
+    "import": _elsewhere("importing"),
+    "export": _elsewhere("exporting"),
     "explore": _explore,
     "report": _report,
     "fleet": _fleet,

@@ -5,15 +5,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from odllm_agent.contract import Device, Forecast, from_json
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.host.memory_fit import ASSUMED_SYSTEM_BYTES, assumed_available_bytes
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import TYPED_PATH, AsJson
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
 from odllm_controller.analysis.queries import speeds
@@ -30,7 +30,7 @@ from odllm_controller.store import Store
 
 _MB, _GB = 1e6, 1e9
 _VERDICTS = {True: "runs", False: "skipped", None: "unknown"}
-_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   odllm plan +experiment=sweep
   odllm plan +experiment=sweep 'model=[file]' models.file.path=/models/mine-F16.gguf
@@ -44,46 +44,25 @@ Exit status: 0 done, 2 wrong usage, 3 of some trials nothing can be told.
 """
 
 
-@dataclass(frozen=True, slots=True)
+def _has_device(_: object, options: "PlanOptions") -> None:
+    if options.out and not options.device_file:
+        raise ValueError("--out needs --device-file: which device is it for?")
+
+
+@Parameter(name="*", validator=_has_device)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
     """What `odllm plan` was asked beside the overrides.
 
     Attributes:
-        as_json: Whether a script will read the answer.
-        device_file: A device to plan for instead of those that can be reached.
-        out: Where to write what that device shall do, or `None`.
-        overrides: Of the experiment.
+        as_json: a list with an object per trial
+        device_file: plan for the device that this file describes
+        out: write what that device shall do, for `odllm-agent run`
     """
 
-    NAMES: ClassVar = ("--json", "--device-file", "--out")
-
-    as_json: bool
-    device_file: Path | None
-    out: Path | None
-    overrides: tuple[str, ...]
-
-    @classmethod
-    def of(cls, arguments: Sequence[str]) -> "PlanOptions":
-        """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = Parser(
-            prog="odllm plan",
-            usage="odllm plan +experiment=NAME [overrides] [--json] "
-            "[--device-file FILE [--out FILE]]",
-            description="Tells what an experiment will need on each device: bits per weight, disk, "
-            "memory and time, and what cannot run there.",
-            epilog=_EXAMPLES,
-        )
-        parser.add_argument("--json", action="store_true", help="a list with an object per trial")
-        parser.add_argument(
-            "--device-file", type=typed_path, help="plan for the device that this file describes"
-        )
-        parser.add_argument(
-            "--out", type=typed_path, help="write what that device shall do, for `odllm-agent run`"
-        )
-        known, overrides = parser.parse_some_args(list(arguments))
-        if known.out and not known.device_file:
-            parser.error("--out needs --device-file: which device is it for?")
-        return cls(known.json, known.device_file, known.out, tuple(overrides))
+    as_json: AsJson = False
+    device_file: Annotated[Path | None, TYPED_PATH] = None
+    out: Annotated[Path | None, TYPED_PATH] = None
 
 
 def preview(experiment: Experiment, options: PlanOptions, console: Console) -> bool:

@@ -1,41 +1,48 @@
 """What a command line asks: options, of which Hydra has some, and overrides, in any order."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal import program
+from odllm_agent.terminal.program import Override, exclusive
 from odllm_controller.overrides import meant
 from odllm_controller.overrides.writing import quoted
 
 _MULTIRUN = "--multirun"
-_SWITCH: Mapping[str, Any] = {"action": "store_true"}
-_OPTIONS: Mapping[tuple[str, ...], Mapping[str, Any]] = {
-    ("--help", "-h"): _SWITCH,
-    ("--hydra-help",): _SWITCH,
-    ("--resolve",): _SWITCH,
-    ("--run", "-r"): _SWITCH,
-    (_MULTIRUN, "-m"): _SWITCH,
-    ("--shell-completion", "-sc"): _SWITCH,
-    ("--cfg", "-c"): {"choices": ("job", "hydra", "all")},
-    ("--package", "-p"): {},
-    ("--config-path", "-cp"): {},
-    ("--config-name", "-cn"): {},
-    ("--config-dir", "-cd"): {},
-    ("--info", "-i"): {"nargs": "?", "const": "all"},
-}
-# Of what there is to be done, one.
-_DEEDS = {"--run", _MULTIRUN, "--shell-completion", "--cfg", "--info"}
+_deed = exclusive()
 # What one of several jobs needs as all of them do.
 _OF_EACH_JOB = ("--config-path=", "--config-name=", "--config-dir=")
 _OF_ALL_JOBS = re.compile(r"\+*hydra[./](mode|sweep|sweeper|launcher)\b")
 
 _PART = re.compile(r"[^,\[\]{}:=]+")
 _PLACE = re.compile(r"([+~]*[\w./@-]*\b(?:path|text))=(.*)", re.DOTALL)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HydraOptions:
+    """The options that Hydra has; of those that are a deed, one can be done."""
+
+    help: Annotated[bool, Parameter(name=("--help", "-h"))] = False
+    hydra_help: bool = False
+    resolve: bool = False
+    run: Annotated[bool, Parameter(name=("--run", "-r")), _deed] = False
+    multirun: Annotated[bool, Parameter(name=(_MULTIRUN, "-m")), _deed] = False
+    shell_completion: Annotated[bool, Parameter(name=("--shell-completion", "-sc")), _deed] = False
+    cfg: Annotated[
+        Literal["job", "hydra", "all"] | None, Parameter(name=("--cfg", "-c")), _deed
+    ] = None
+    package: Annotated[str | None, Parameter(name=("--package", "-p"))] = None
+    config_path: Annotated[str | None, Parameter(name=("--config-path", "-cp"))] = None
+    config_name: Annotated[str | None, Parameter(name=("--config-name", "-cn"))] = None
+    config_dir: Annotated[str | None, Parameter(name=("--config-dir", "-cd"))] = None
+    info: Annotated[str | None, Parameter(name=("--info", "-i")), _deed] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +58,22 @@ class Asked:
     overrides: tuple[str, ...]
 
     @classmethod
-    def of(cls, words: Sequence[str], program: str, options: Sequence[str] = ()) -> "Asked":
+    def of(cls, words: Sequence[str], prog: str, options: Sequence[str] = ()) -> "Asked":
         """What words ask; it ends the process where an option has not the value that it needs.
 
         Args:
             words: Options and overrides, in any order.
-            program: What they were typed after.
-            options: What the program takes beside them, which may be meant by a word.
+            prog: What they were typed after.
+            options: What is taken beside them, which may be meant by a word.
 
         Raises:
             UsageError: A word is neither.
         """
-        parser = Parser(prog=program, add_help=False)
-        deeds = parser.add_mutually_exclusive_group()
-        for names, kind in _OPTIONS.items():
-            (deeds if names[0] in _DEEDS else parser).add_argument(*names, **kind)
-        known, rest = parser.parse_some_args(words)
-        meant.check(rest, [*options, *(names[0] for names in _OPTIONS)])
-        return cls(tuple(_options(vars(known))), tuple(map(readable, rest)))
+        app = program.program(prog)
+        app.default(_taken)
+        hydra, rest = program.call(app, _complete(words))
+        meant.check(rest, [*dict.fromkeys([*options, *program.options(app)])])
+        return cls(tuple(_options(hydra)), tuple(map(readable, rest)))
 
     @property
     def is_multirun(self) -> bool:
@@ -118,8 +123,21 @@ def _is_readable(word: str) -> bool:
     return True
 
 
-def _options(known: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in known.items():
+def _taken(
+    *overrides: Override, hydra: HydraOptions = HydraOptions()
+) -> tuple[HydraOptions, tuple[str, ...]]:
+    return hydra, overrides
+
+
+def _complete(words: Sequence[str]) -> Iterator[str]:
+    """The words, with `all` for `--info` where nothing is named that it shall tell."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        names_none = not following or "=" in following or following.startswith(("-", "+", "~"))
+        yield f"{word}=all" if word in {"--info", "-i"} and names_none else word
+
+
+def _options(given: HydraOptions) -> Iterator[str]:
+    for name, value in asdict(given).items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
             yield option

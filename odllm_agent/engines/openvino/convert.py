@@ -1,6 +1,5 @@
 """The converting process: `python -m odllm_agent.engines.openvino.convert SOURCE TARGET`."""
 
-import argparse
 import contextlib
 import ctypes
 import os
@@ -29,17 +28,14 @@ def main() -> int:
     Returns:
         0, or `REFUSED` if the reader says that it could not.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("target", type=Path)
-    options = parser.parse_args()
+    source, target = map(Path, sys.argv[1:])
     end_with_parent()
-    beside = options.target / "model.gguf"
+    beside = target / "model.gguf"
     try:
-        _bring(options.source, beside)
+        _bring(source, beside)
         rope = read_rope(beside)
-        _write(beside, options.target)
-        put_right(options.target, rope)
+        _write(beside, target)
+        put_right(target, rope)
     except (RuntimeError, IndexError, ValueError, OdllmError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return REFUSED

@@ -1,15 +1,17 @@
 """`odllm advise`: which configurations to choose on a device under limits, and how sure that is."""
 
-import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from cyclopts import Parameter
 
 from odllm_agent.errors import UsageError
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import STORE, AsJson, StorePath, Whole, program
 from odllm_controller.analysis import prediction
 from odllm_controller.analysis.advice import limits, objective, rerun
 from odllm_controller.analysis.advice.advice import Advice, Question, advise
@@ -43,17 +45,61 @@ workloads each gets an answer of its own. Exit status: 0 something meets the lim
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the command.
+app = program("odllm advise", examples=_EXAMPLES)
 
-    Returns:
-        The exit status.
+
+def _at_least_one(_: object, number: int) -> None:
+    if number < 1:
+        raise ValueError(f"argument --top: {number} is less than 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviseOptions:
+    """What is to be advised.
+
+    Attributes:
+        device: its name, or the beginning of its id
+        workload: its name, such as short
+        objective: what is to be best
+        max_memory: peak memory of the process
+        min_decode: output tokens per second
+        max_ttft: time to the first token
+        max_power: mean watts of prefill and decode
+        min_quality: accuracy; 12 of a perplexity: at most that
+        limit: of any other metric: at least so much if higher is better, else at most
+        predict: of the device, also what was not measured on it, from its ceilings
+        top: how many configurations
+        as_json: a list with an object per answer
+        store: where the results are
+    """
+
+    device: Annotated[str | None, "D"] = None
+    workload: Annotated[str | None, "W"] = None
+    objective: Annotated[str, "O"] = QUALITY
+    max_memory: Annotated[str | None, "8GB"] = None
+    min_decode: Annotated[str | None, "10"] = None
+    max_ttft: Annotated[str | None, "2s"] = None
+    max_power: Annotated[str | None, "15W"] = None
+    min_quality: Annotated[str | None, "60%"] = None
+    limit: Annotated[tuple[str, ...], "METRIC=VALUE"] = ()
+    predict: bool = False
+    top: Annotated[Whole, Parameter(validator=_at_least_one), "N"] = 3
+    as_json: AsJson = False
+    store: StorePath = STORE
+
+
+@app.default
+def tell(*, options: AdviseOptions = AdviseOptions()) -> int:
+    """Tell which model, type and engine to choose on a device, from what is stored.
+
+    Args:
+        options: under which limits
 
     Raises:
         UsageError: The device, the workload, the objective or a limit is none.
         StoreError: The store cannot be read.
     """
-    options = _parser().parse_args(list(arguments))
     found = chosen.load(options.store)
     facts = prediction.load(options.store)
     known = pd.concat([found, *_predictions(found, facts, options)], ignore_index=True)
@@ -63,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     is_predicted = rows["status"] == prediction.PREDICTED
     told = [*advise(rows[~is_predicted], question), *advise(rows[is_predicted], question)]
     origins = rerun.load(options.store)
-    if options.json:
+    if options.as_json:
         print(json.dumps([_as_json(each, origins, options.store) for each in told], indent=1))
     else:
         for each in told:
@@ -72,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _predictions(
-    found: pd.DataFrame, facts: Facts, options: argparse.Namespace
+    found: pd.DataFrame, facts: Facts, options: AdviseOptions
 ) -> Iterator[pd.DataFrame]:
     """What was asked to be predicted; of a device without measurements, all that can be."""
     if options.device is None:
@@ -86,49 +132,7 @@ def _predictions(
                 yield predicted.dropna(axis="columns", how="all")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="odllm advise",
-        description="Tell which model, type and engine to choose on a device, from what is stored.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
-    parser.add_argument("--workload", metavar="W", help="its name, such as short")
-    parser.add_argument("--objective", default=QUALITY, metavar="O", help="(%(default)s)")
-    for option, example, told in (
-        ("--max-memory", "8GB", "peak memory of the process"),
-        ("--min-decode", "10", "output tokens per second"),
-        ("--max-ttft", "2s", "time to the first token"),
-        ("--max-power", "15W", "mean watts of prefill and decode"),
-        ("--min-quality", "60%", "accuracy; 12 of a perplexity: at most that"),
-    ):
-        parser.add_argument(option, metavar=example, help=told)
-    parser.add_argument(
-        "--limit",
-        action="append",
-        default=[],
-        metavar="METRIC=VALUE",
-        help="of any other metric: at least so much if higher is better, else at most",
-    )
-    parser.add_argument(
-        "--predict",
-        action="store_true",
-        help="of the device, also what was not measured on it, from its ceilings",
-    )
-    parser.add_argument("--top", type=_count, default=3, metavar="N", help="(%(default)s)")
-    parser.add_argument("--json", action="store_true", help="a list with an object per answer")
-    chosen.add_store(parser)
-    return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
-
-
-def _limits(options: argparse.Namespace, aim: Objective, found: pd.DataFrame) -> Iterator[Limit]:
+def _limits(options: AdviseOptions, aim: Objective, found: pd.DataFrame) -> Iterator[Limit]:
     named: list[tuple[str | None, Metric]] = [
         (options.max_memory, metric("peak_rss_bytes")),
         (options.min_decode, metric("decode_tok_s")),

@@ -1,24 +1,13 @@
 """The stored results that a command is about."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.analysis.queries import results
 from odllm_controller.overrides import line
-
-_STORE = Path("results/odllm.duckdb")
-
-
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """Lets a command be told the store."""
-    parser.add_argument(
-        "--store", type=typed_path, default=_STORE, metavar="F", help="(%(default)s)"
-    )
 
 
 def load(path: Path) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """`odllm claims`: what the stored results say of the five claims of arXiv 2505.15030."""
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import Annotated
 
 import pandas as pd
 
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import STORE, AsJson, StorePath, program
 from odllm_controller.analysis.bounds.bottleneck import shifts
 from odllm_controller.analysis.claims.claims import verdicts
 from odllm_controller.analysis.claims.linearity import SYSTEM, linearities
@@ -36,21 +36,33 @@ store cannot be read, 2 wrong usage.
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the command.
+app = program("odllm claims", examples=_EXAMPLES)
 
-    Returns:
-        The exit status.
+
+@app.default
+def claims(
+    *,
+    device: Annotated[str | None, "D"] = None,
+    details: bool = False,
+    as_json: AsJson = False,
+    store: StorePath = STORE,
+) -> int:
+    """Tell what the stored results say of each of the five claims, and how sure it is.
+
+    Args:
+        device: its name, or the beginning of its id
+        details: also what the verdicts rest on
+        as_json: an object with a list of verdicts
+        store: where the results are
 
     Raises:
         UsageError: The device is none, or nothing is measured.
         StoreError: The store cannot be read.
     """
-    options = _parser().parse_args(list(arguments))
-    rows = chosen.of(chosen.load(options.store), "device", options.device)
+    rows = chosen.of(chosen.load(store), "device", device)
     told = verdicts(rows)
-    more = _details(rows) if options.details else {}
-    if options.json:
+    more = _details(rows) if details else {}
+    if as_json:
         named: dict[str, Sequence[object]] = {"verdicts": told, **more}
         print(json.dumps({name: _as_json(each) for name, each in named.items()}, indent=1))
         return DONE
@@ -76,17 +88,3 @@ def _details(rows: pd.DataFrame) -> dict[str, Sequence[object]]:
 
 def _as_json(findings: Sequence[object]) -> list[dict[str, object]]:
     return [dataclasses.asdict(each) for each in findings]  # type: ignore[call-overload]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="odllm claims",
-        description="Tell what the stored results say of each of the five claims, and how sure it"
-        " is.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument("--device", metavar="D", help="its name, or the beginning of its id")
-    parser.add_argument("--details", action="store_true", help="also what the verdicts rest on")
-    parser.add_argument("--json", action="store_true", help="an object with a list of verdicts")
-    chosen.add_store(parser)
-    return parser

@@ -1,15 +1,17 @@
 """`odllm compare`: one run, device, engine, version or store against another, cell by cell."""
 
-import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import STORE, TYPED_PATH, AsJson, StorePath, program
 from odllm_controller.analysis.compare.contrast import (
     ChangeVerdict,
     Contrast,
@@ -18,7 +20,6 @@ from odllm_controller.analysis.compare.contrast import (
 )
 from odllm_controller.analysis.compare.sides import sides
 from odllm_controller.cli import table
-from odllm_controller.cli.commands import chosen
 from odllm_controller.cli.table import MISSING, Column, print_rows, words
 from odllm_controller.metrics import metric
 
@@ -41,51 +42,58 @@ is, 2 wrong usage, or there is nothing that both have a figure of.
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the command.
+app = program("odllm compare", examples=_EXAMPLES)
 
-    Returns:
-        The exit status.
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions:
+    """How two sides are compared.
+
+    Attributes:
+        limit: the change that is tolerated
+        metric: may be named several times
+        store: where the results are
+        against_store: the store of B, if it is another one
+        as_json: an object with a list of cells
+    """
+
+    limit: str = "5%"
+    metric: tuple[str, ...] = _METRICS
+    store: StorePath = STORE
+    against_store: Annotated[Path | None, TYPED_PATH, "G"] = None
+    as_json: AsJson = False
+
+
+@app.default
+def compare(
+    of: Annotated[str, "A"],
+    against: Annotated[str, "B"],
+    /,
+    *,
+    options: CompareOptions = CompareOptions(),
+) -> int:
+    """Set one run, device, engine, version, build or store against another.
+
+    Args:
+        of: a run, device, engine or engine version, or the file of a store
+        against: what it is compared with: the same
+        options: how
 
     Raises:
         UsageError: A name stands for nothing or for several things, or nothing is in common.
         StoreError: A store cannot be read.
     """
-    options = _parser().parse_args(list(arguments))
-    metrics = [metric(name) for name in options.metric or _METRICS]
-    of, against = sides(options.of, options.against, options.store, options.against_store)
-    found = contrast(of, against, metrics, _limit(options.limit))
-    if options.json:
+    metrics = [metric(name) for name in options.metric]
+    sides_of = sides(of, against, options.store, options.against_store)
+    found = contrast(*sides_of, metrics, _limit(options.limit))
+    if options.as_json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
     else:
         _print(table.console(), found)
     if found.is_empty:
         return NOTHING_COMPARED
     return REGRESSED if found.regressions else DONE
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="odllm compare",
-        description="Set one run, device, engine, version, build or store against another.",
-        epilog=_EXAMPLES,
-    )
-    named = "a run, device, engine or engine version, or the file of a store"
-    parser.add_argument("of", metavar="A", help=named)
-    parser.add_argument("against", metavar="B", help="what it is compared with: the same")
-    parser.add_argument("--limit", default="5%", help="the change that is tolerated (%(default)s)")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        metavar="METRIC",
-        help=f"may be named several times ({', '.join(_METRICS)})",
-    )
-    chosen.add_store(parser)
-    parser.add_argument(
-        "--against-store", type=typed_path, metavar="G", help="the store of B, if it is another one"
-    )
-    parser.add_argument("--json", action="store_true", help="an object with a list of cells")
-    return parser
 
 
 def _limit(text: str) -> float:

@@ -1,15 +1,16 @@
 """`odllm fleet`: the head of the fleet on this machine, and what is known of its devices."""
 
-import argparse
 import json
 import shlex
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from odllm_agent.errors import UsageError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.network.address import RAY_PORT, Address
 from odllm_agent.network.ports import Ports
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import TYPED_PATH, AsJson, Whole, program
 from odllm_controller.cli.commands import fleet_events, fleet_status
 from odllm_controller.head.certificates import certificate
 from odllm_controller.head.folder import fleet_root
@@ -31,53 +32,37 @@ examples:
 """
 
 
-def fleet(arguments: Sequence[str]) -> int:
-    """Runs a subcommand of `odllm fleet`.
+app = program("odllm fleet", "The fleet of this machine.", _EXAMPLES)
 
-    Returns:
-        The exit status.
+
+@app.command
+def up(
+    *,
+    address: str = _LOOPBACK,
+    port: Whole = RAY_PORT,
+    ports: Annotated[str | None, "A-B"] = None,
+    tls: bool = False,
+    as_json: AsJson = False,
+) -> int:
+    """Start the head of a fleet on this machine.
+
+    Args:
+        address: where laptops reach it
+        port: its port
+        ports: the ports that Ray may use beside it
+        tls: encrypt, with certificates of its own
+        as_json: answer as JSON
     """
-    options = _parser().parse_args(arguments)
-    status: int = options.command(options)
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="odllm fleet",
-        description="The fleet of this machine.",
-        epilog=_EXAMPLES,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    up = commands.add_parser("up", help="start the head of a fleet on this machine")
-    up.add_argument("--address", default=_LOOPBACK, help="where laptops reach it; loopback alone")
-    up.add_argument("--port", type=int, default=RAY_PORT, help="its port (%(default)s)")
-    up.add_argument("--ports", metavar="A-B", help="the ports that Ray may use beside it")
-    up.add_argument("--tls", action="store_true", help="encrypt, with certificates of its own")
-    up.add_argument("--json", action="store_true", help="answer as JSON")
-    up.set_defaults(command=_up)
-    down = commands.add_parser("down", help="end it")
-    down.set_defaults(command=_down)
-    fleet_status.add_to(commands)
-    fleet_events.add_to(commands)
-    give = commands.add_parser("certificate", help="give laptops a certificate, for --tls")
-    give.add_argument("addresses", nargs="+", metavar="ADDRESS", help="address, name or network")
-    give.add_argument("--out", type=typed_path, required=True, help="the folder to make")
-    give.set_defaults(command=_certificate)
-    return parser
-
-
-def _up(options: argparse.Namespace) -> int:
     last = Head.last()
     running = last if last and last.is_up else None
     if running:
         running.check_fits()
     head = running or start(
-        _address(options.address, options.port),
-        Ports.parse(options.ports) if options.ports else None,
-        tls=options.tls,
+        _address(address, port),
+        Ports.parse(ports) if ports else None,
+        tls=tls,
     )
-    if options.json:
+    if as_json:
         print(json.dumps(_told(head), indent=1))
     else:
         print(_instructions(head, already=running is not None))
@@ -97,7 +82,9 @@ def _address(host: str, port: int) -> Address:
     return address
 
 
-def _down(_: argparse.Namespace) -> int:
+@app.command
+def down() -> int:
+    """End it."""
     head = Head.last()
     if head is None:
         print("no head of a fleet is up on this machine")
@@ -106,9 +93,23 @@ def _down(_: argparse.Namespace) -> int:
     return 0
 
 
-def _certificate(options: argparse.Namespace) -> int:
-    made = certificate(fleet_root(), options.addresses, options.out)
-    print(f"{made} has a certificate for {', '.join(options.addresses)}; copy it to the laptops,")
+app.command(fleet_status.app)
+app.command(fleet_events.app)
+
+
+@app.command(name="certificate")
+def give_certificate(
+    *addresses: Annotated[str, Parameter(required=True), "ADDRESS"],
+    out: Annotated[Path, TYPED_PATH],
+) -> int:
+    """Give laptops a certificate, for --tls.
+
+    Args:
+        addresses: address, name or network
+        out: the folder to make
+    """
+    made = certificate(fleet_root(), addresses, out)
+    print(f"{made} has a certificate for {', '.join(addresses)}; copy it to the laptops,")
     print("and let them join with --tls-dir")
     return 0
 

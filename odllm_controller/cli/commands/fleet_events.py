@@ -1,15 +1,13 @@
 """`odllm fleet events`: what happened in the fleet, by the store."""
 
-import argparse
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
 from odllm_agent.contract import EventKind
-from odllm_agent.files.typed_path import typed_path
+from odllm_agent.terminal.program import STORE, AsJson, StorePath, one_of, program
 from odllm_controller import store
 from odllm_controller.cli import table
 
@@ -23,25 +21,27 @@ ORDER BY happened_at, event_id
 """
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of `odllm fleet`.
+app = program("events")
+
+
+@app.default
+def events(
+    *,
+    device: Annotated[str | None, "D"] = None,
+    kind: Annotated[EventKind | None, one_of(EventKind)] = None,
+    as_json: AsJson = False,
+    path: StorePath = STORE,
+) -> int:
+    """Tell what happened, oldest first.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        device: only of this device, by its name or id
+        kind: only of this kind
+        as_json: answer as JSON, an object an event
+        path: where the results are
     """
-    parser = commands.add_parser("events", help="what happened, oldest first")
-    parser.add_argument("--device", metavar="D", help="only of this device, by its name or id")
-    parser.add_argument("--kind", choices=[*EventKind], type=EventKind, help="only of this kind")
-    parser.add_argument("--json", action="store_true", help="answer as JSON, an object an event")
-    parser.add_argument(
-        "--store", type=typed_path, default=Path("results/odllm.duckdb"), help="(%(default)s)"
-    )
-    parser.set_defaults(command=_events)
-
-
-def _events(options: argparse.Namespace) -> int:
-    found = store.read(options.store, _EVENTS, {"kind": options.kind, "device": options.device})
-    if options.json:
+    found = store.read(path, _EVENTS, {"kind": kind, "device": device})
+    if as_json:
         print(found.to_json(orient="records", date_format="iso", date_unit="us"))
     else:
         table.console().print(_table(found))

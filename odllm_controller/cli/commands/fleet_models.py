@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
+from cyclopts import Parameter
 from rich.console import Console
 
 from odllm_agent import failures
 from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelRequest, Progress
 from odllm_agent.failures import Failed, Subject
-from odllm_agent.terminal.arguments import Parser
+from odllm_agent.terminal.program import AsJson
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.cli.progress import ModelProgress
 from odllm_controller.cli.table import Column, print_rows
@@ -22,7 +23,7 @@ from odllm_controller.planning import plan
 
 _MB = 1e6
 _SHOWN_DIGITS = 12
-_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   odllm fleet models list                       which device has which model
   odllm fleet models list --json
@@ -37,39 +38,21 @@ some devices not everything could be done.
 """
 
 
-@dataclass(frozen=True, slots=True)
+FleetModelsAction = Literal["list", "push", "prune"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetModelsOptions:
     """What `odllm fleet models` was asked beside the overrides.
 
     Attributes:
-        action: `list`, `push` or `prune`.
-        as_json: Whether a script will read the answer.
-        yes: Whether nobody is to be asked.
-        overrides: Of the experiment.
+        as_json: answer as JSON
+        yes: remove without asking
     """
 
-    NAMES: ClassVar = ("--json", "--yes")
-
-    action: str
-    as_json: bool
-    yes: bool
-    overrides: tuple[str, ...]
-
-    @classmethod
-    def of(cls, arguments: Sequence[str]) -> "FleetModelsOptions":
-        """The options of a command line; it ends the process if they are wrong, or with help."""
-        parser = Parser(
-            prog="odllm fleet models",
-            usage="odllm fleet models list|push|prune [+experiment=NAME overrides] [options]",
-            description="Tells which device has which model, and brings all of them to the models "
-            "that an experiment names.",
-            epilog=_EXAMPLES,
-        )
-        parser.add_argument("action", choices=("list", "push", "prune"))
-        parser.add_argument("--json", action="store_true", help="answer as JSON")
-        parser.add_argument("--yes", action="store_true", help="remove without asking")
-        known, overrides = parser.parse_some_args(list(arguments))
-        return cls(known.action, known.json, known.yes, tuple(overrides))
+    as_json: AsJson = False
+    yes: bool = False
 
 
 class CacheAgent(Protocol):

@@ -1,11 +1,10 @@
 """`odllm fleet status`: the devices of the fleet, as they are now."""
 
-import argparse
 import importlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,9 +14,9 @@ from rich.text import Text
 from odllm_agent.clock import now
 from odllm_agent.contract import to_json
 from odllm_agent.errors import StoreError
-from odllm_agent.files.typed_path import typed_path
 from odllm_agent.network.ray_environment import surround
 from odllm_agent.terminal import streams
+from odllm_agent.terminal.program import STORE, AsJson, StorePath, exclusive, program
 from odllm_controller.cli import table
 from odllm_controller.head.device_status import (
     AgentReport,
@@ -32,38 +31,36 @@ _EVERY_S = 2.0
 _ANSWER_S = 5.0
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to those of `odllm fleet`.
+app = program("status")
+_shown = exclusive()
+
+
+@app.default
+def status(
+    *,
+    as_json: Annotated[AsJson, _shown] = False,
+    watch: Annotated[bool, _shown] = False,
+    store: StorePath = STORE,
+) -> int:
+    """Tell of the devices, as they are now.
 
     Args:
-        commands: What `argparse.ArgumentParser.add_subparsers` gave.
+        as_json: answer as JSON, an object a device
+        watch: again every two seconds, till Ctrl-C
+        store: where trials done and left come from
     """
-    parser = commands.add_parser("status", help="the devices, as they are now")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--json", action="store_true", help="answer as JSON, an object a device")
-    shown.add_argument("--watch", action="store_true", help="again every two seconds, till Ctrl-C")
-    parser.add_argument(
-        "--store",
-        type=typed_path,
-        default=Path("results/odllm.duckdb"),
-        help="where trials done and left come from (%(default)s)",
-    )
-    parser.set_defaults(command=_status)
-
-
-def _status(options: argparse.Namespace) -> int:
     head = Head.load()
     surround(head.environment())
     # Ray reads its environment when it is imported.
     fleet = importlib.import_module("odllm_controller.backends.joined")
     fleet.connect(head.address)
     console = table.console()
-    if options.json:
-        print("[" + ",\n ".join(map(to_json, _look(options.store))) + "]")
-    elif options.watch:
-        _watch(console, options.store)
+    if as_json:
+        print("[" + ",\n ".join(map(to_json, _look(store))) + "]")
+    elif watch:
+        _watch(console, store)
     else:
-        console.print(_table(_look(options.store)))
+        console.print(_table(_look(store)))
     return 0
 
 

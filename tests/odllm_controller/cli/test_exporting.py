@@ -17,7 +17,8 @@ from rich.console import Console
 from odllm_agent.errors import UsageError
 from odllm_controller import store
 from odllm_controller.analysis.queries import results
-from odllm_controller.cli.exporting import ExportFormat, ExportOptions, export
+from odllm_controller.cli import exporting
+from odllm_controller.cli.exporting import ExportFormat, app, export
 from odllm_controller.cli.importing import import_file
 from odllm_controller.cli.main import _COMMANDS, DONE, FAULT, WRONG_USAGE
 from odllm_controller.exchange.llama_bench.record import BUILD
@@ -52,8 +53,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def exported(kept: Store, out: Path, *more: str) -> str:
     told = io.StringIO()
-    options = ExportOptions.of([str(out), "--store", str(kept.path), *more])
-    export(options, Console(file=told, width=1000))
+    _, asked, _ = app.parse_args(["any", "--store", str(kept.path), *more])
+    export(out, asked.kwargs["options"], Console(file=told, width=1000))
     return told.getvalue()
 
 
@@ -182,9 +183,11 @@ def test_what_is_missing_is_null_and_never_0(full: Store, tmp_path: Path) -> Non
 def test_a_format_that_is_none_is_wrong_usage(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        ExportOptions.of(arguments)
-    assert end.value.code == 2
+    try:
+        status = _COMMANDS["export"](arguments)
+    except SystemExit as end:
+        status = end.code  # type: ignore[assignment]
+    assert status == WRONG_USAGE
     assert told in capsys.readouterr().err
 
 
@@ -248,9 +251,8 @@ def test_the_command_ends_with_a_status_that_a_script_can_read(
 
 
 def test_every_format_has_an_ending_or_a_name() -> None:
-    assert ExportOptions.of(["a.parquet"]).format is ExportFormat.PARQUET
-    assert ExportOptions.of(["a.CSV"]).format is ExportFormat.CSV
-    assert ExportOptions.of(["a.jsonl"]).format is ExportFormat.JSON_LINES
-    assert (
-        ExportOptions.of(["a.jsonl", "--format", "llama-bench"]).format is ExportFormat.LLAMA_BENCH
-    )
+    assert exporting._format_of(Path("a.parquet")) is ExportFormat.PARQUET
+    assert exporting._format_of(Path("a.CSV")) is ExportFormat.CSV
+    assert exporting._format_of(Path("a.jsonl")) is ExportFormat.JSON_LINES
+    _, asked, _ = app.parse_args(["a.jsonl", "--format", "llama-bench"])
+    assert asked.kwargs["options"].format is ExportFormat.LLAMA_BENCH

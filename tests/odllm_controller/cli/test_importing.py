@@ -24,7 +24,7 @@ from odllm_agent.offline.logbook import Closing, Entry, Logbook, Planned, RunSta
 from odllm_controller import store
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli import table
-from odllm_controller.cli.importing import Imported, ImportOptions, import_file, import_files
+from odllm_controller.cli.importing import Imported, ImportOptions, app, import_file, import_files
 from odllm_controller.exchange.llama_bench.record import figures
 from odllm_controller.overrides import line
 from odllm_controller.store import Store
@@ -229,7 +229,7 @@ def test_a_file_of_another_format_is_refused_with_both_and_the_next_is_read(
     write(good, *ENTRIES)
     out = io.StringIO()
     assert not import_files(
-        ImportOptions((other, good), kept.path, False), Console(file=out, width=200)
+        (other, good), ImportOptions(store=kept.path), Console(file=out, width=200)
     )
     refused = f"other.jsonl is of format {FORMAT + 1}, and this ODLLM reads {FORMAT}"
     assert refused in out.getvalue()
@@ -241,7 +241,9 @@ def test_the_answer_for_a_script_counts_and_names(
     path: Path, kept: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path.write_bytes(write(path, *ENTRIES) + b"damaged")
-    assert not import_files(ImportOptions((path,), kept.path, True), Console(file=io.StringIO()))
+    assert not import_files(
+        (path,), ImportOptions(store=kept.path, as_json=True), Console(file=io.StringIO())
+    )
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["results"], len(told["runs"]), list(told["refused"])) == (5, 1, ["10"])
 
@@ -274,11 +276,10 @@ def test_a_name_that_is_told_is_that_of_the_device_and_refused_where_files_have_
     bench, rows = tmp_path / "bench.json", tmp_path / "rows.jsonl"
     bench.write_text(json.dumps([entry(cpu_info="")]))
     rows.write_text(json.dumps({"device": "laptop", "device_kind": "real"}))
-    options = ImportOptions.of(
-        [str(bench), str(rows), "--store", str(kept.path), "--device", "PC 7"]
-    )
+    words = [str(bench), str(rows), "--store", str(kept.path), "--device", "PC 7"]
+    _, asked, _ = app.parse_args(words)
     out = io.StringIO()
-    assert not import_files(options, Console(file=out, width=200))
+    assert not import_files(asked.args, asked.kwargs["options"], Console(file=out, width=200))
     assert "bench.json: 1 result\n" in out.getvalue()
     assert "rows.jsonl names its devices itself" in out.getvalue()
     assert list(results.load(kept.path)["device"]) == ["PC 7 (imported)"]
@@ -500,7 +501,7 @@ def test_a_name_reaches_the_terminal_without_its_codes(
 ) -> None:
     path = tmp_path / "a\x1b[31mb\nc.jsonl"
     path.write_text(as_lines(start_of(cpu_info="A\nB\x1b[31m\x9b1m\u202e[bold]", n_prompt=8)))
-    import_files(ImportOptions((path, tmp_path / "\x1bnone"), kept.path, False), table.console())
+    import_files((path, tmp_path / "\x1bnone"), ImportOptions(store=kept.path), table.console())
     found = results.load(kept.path)
     table.print_rows(table.console(), [table.words("device", "device")], results.records(found))
     out = capsys.readouterr().out

@@ -15,6 +15,7 @@ from rich.console import Console
 from odllm_agent.contract import Failure, Forecast, to_json
 from odllm_agent.errors import UsageError
 from odllm_controller.cli import preview as command
+from odllm_controller.cli.main import _plan, main
 from odllm_controller.cli.preview import PlanOptions, preview
 from odllm_controller.run.dispatch import Sighting
 from odllm_controller.store import Store
@@ -189,7 +190,7 @@ def previewed(
     monkeypatch.setattr(command, "opened", lambda *_: nullcontext(Fleet(*forecasts)))
     paper = io.StringIO()
     told = preview(
-        experiment(f"store.path={path}"), PlanOptions.of([]), Console(file=paper, width=width)
+        experiment(f"store.path={path}"), PlanOptions(), Console(file=paper, width=width)
     )
     return told, paper.getvalue()
 
@@ -239,18 +240,22 @@ def test_a_file_that_describes_no_device_is_refused(tmp_path: Path) -> None:
     for content in ("", "[]", '{"id": 1}', "nonsense"):
         wrong.write_text(content)
         with pytest.raises(UsageError, match="describes no device"):
-            preview(experiment(), PlanOptions(False, wrong, None, ()), Console(file=io.StringIO()))
+            preview(experiment(), PlanOptions(device_file=wrong), Console(file=io.StringIO()))
 
 
-def test_a_file_of_what_to_do_is_for_a_device_that_is_named() -> None:
+def test_a_file_of_what_to_do_is_for_a_device_that_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        PlanOptions.of(["+experiment=sweep", "--out", "trials.json"])
+        main(["plan", "+experiment=sweep", "--out", "trials.json"])
     assert ended.value.code == 2
-    options = PlanOptions.of(
-        ["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"]
+    assert "--out needs --device-file" in capsys.readouterr().err
+    words = ["--device-file", "d.json", "+experiment=sweep", "--out", "trials.json"]
+    _, asked, _ = _plan.parse_args(words)
+    assert asked.kwargs["options"] == PlanOptions(
+        device_file=Path("d.json"), out=Path("trials.json")
     )
-    assert (options.device_file, options.out) == (Path("d.json"), Path("trials.json"))
-    assert options.overrides == ("+experiment=sweep",)
+    assert asked.args == ("+experiment=sweep",)
 
 
 def test_what_is_longer_than_the_model_was_made_for_is_noted_and_stands_in_the_table(

@@ -223,7 +223,7 @@ def test_figures_without_their_repeats_are_compared_by_their_intervals(tmp_path:
     old, new = two_builds()
     measured, file = tmp_path / "measured.duckdb", tmp_path / "rows.parquet"
     once(measured, *Day().results(trial(engine=old)), *Day(0.7).results(trial(engine=new)))
-    export(ExportOptions.of([str(file), "--store", str(measured)]), Console(quiet=True))
+    export(file, ExportOptions(store=measured), Console(quiet=True))
     store = Store.open(tmp_path / "s.duckdb")
     assert import_file(file, store).whole
     (cell,) = compared(tmp_path / "s.duckdb", new.build, old.build).cells

@@ -8,6 +8,7 @@ import pytest
 
 from odllm_agent.contract import RoundResult, Workload
 from odllm_agent.errors import StoreError, UsageError
+from odllm_agent.terminal.program import run
 from odllm_controller.cli.commands import advise
 from tests import stores, support
 
@@ -38,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def told(path: Path, *words: str) -> int:
-    return advise.main(["--store", str(path), *words])
+    return run(advise.app, ["--store", str(path), *words])
 
 
 def test_the_answer_has_figures_costs_sureness_and_a_command(path: Path, capsys: Capture) -> None:
@@ -156,7 +157,7 @@ def test_a_store_without_figures_says_how_to_get_some(tmp_path: Path) -> None:
 
 def test_help_has_examples(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
-        advise.main(["--help"])
+        run(advise.app, ["--help"])
     assert ended.value.code == 0
     assert "odllm advise --max-memory 8GB --min-decode 10" in capsys.readouterr().out
 

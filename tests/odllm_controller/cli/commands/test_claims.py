@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.errors import StoreError, UsageError
-from odllm_controller.cli.commands.claims import main
+from odllm_agent.terminal.program import run
+from odllm_controller.cli.commands import claims
 from tests import stores, support
 
 TOKEN_S = {"F16": 0.034, "Q8_0": 0.019, "Q5_K_M": 0.0134, "Q4_0": 0.011, "Q2_K": 0.008}
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(arguments) == 0
+    assert run(claims.app, arguments) == 0
     return capsys.readouterr().out
 
 
@@ -93,13 +94,13 @@ def test_a_device_is_chosen_by_its_name_or_its_id(
 
 def test_what_is_wrong_is_named_with_its_remedy(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no device 'laptpo'") as error:
-        main(["--store", str(path), "--device", "laptpo"])
+        run(claims.app, ["--store", str(path), "--device", "laptpo"])
     assert "laptop" in error.value.remedy
     stores.begun(tmp_path / "empty.duckdb")
     with pytest.raises(UsageError, match="nothing is measured"):
-        main(["--store", str(tmp_path / "empty.duckdb")])
+        run(claims.app, ["--store", str(tmp_path / "empty.duckdb")])
     with pytest.raises(StoreError):
-        main(["--store", str(tmp_path / "none.duckdb")])
+        run(claims.app, ["--store", str(tmp_path / "none.duckdb")])
 
 
 def test_where_nothing_was_measured_what_became_of_it_is_told(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_where_nothing_was_measured_what_became_of_it_is_told(tmp_path: Path) ->
     kept.add_round("run-1", support.failed_round())
     kept.add_skips("run-1", [support.skip(support.trial(threads=6), "it needs 9.00 GB")])
     with pytest.raises(UsageError, match="nothing is measured") as refused:
-        main(["--store", str(path)])
+        run(claims.app, ["--store", str(path)])
     assert "1 failed: the worker was killed" in refused.value.message
     assert "1 skipped: it needs 9.00 GB" in refused.value.message
     assert f"odllm explore --store {path}" in refused.value.remedy
@@ -117,7 +118,7 @@ def test_where_nothing_was_measured_what_became_of_it_is_told(tmp_path: Path) ->
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["--help"])
+        run(claims.app, ["--help"])
     assert end.value.code == 0
     assert "odllm claims --device laptop --details" in capsys.readouterr().out
 

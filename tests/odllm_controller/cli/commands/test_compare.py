@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from odllm_agent.errors import UsageError
+from odllm_agent.terminal.program import run
 from odllm_controller.cli.commands import compare
 from tests import stores
 from tests.odllm_controller.analysis.compare.test_contrast import (
@@ -27,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def told(path: Path, *words: str) -> int:
-    return compare.main(["--store", str(path), *words])
+    return run(compare.app, ["--store", str(path), *words])
 
 
 def test_a_sure_regression_gives_status_1_and_stands_first(path: Path, capsys: Capture) -> None:
@@ -98,5 +99,5 @@ def test_a_limit_that_is_none_is_refused(path: Path, limit: str) -> None:
 
 def test_help_has_examples(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
-        compare.main(["--help"])
+        run(compare.app, ["--help"])
     assert "odllm compare new.duckdb old.duckdb --json" in capsys.readouterr().out

@@ -13,7 +13,8 @@ from odllm_agent.contract import Event, EventKind
 from odllm_agent.doctor.device import device_id
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.host.versions import Versions
-from odllm_controller.cli.commands.fleet import fleet
+from odllm_agent.terminal.program import run
+from odllm_controller.cli.commands.fleet import app
 from tests import stores, support
 from tests.joining import fleet_in, join
 
@@ -23,12 +24,12 @@ def test_a_fleet_goes_up_once_shows_its_devices_and_goes_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with fleet_in(tmp_path / "fleet") as address:
-        assert fleet(["up", "--port", str(address.port)]) == 0
+        assert run(app, ["up", "--port", str(address.port)]) == 0
         told = capsys.readouterr().out
         line = f"odllm-agent join {address} --token-file odllm.token"
         assert line in told
         assert "Only this machine can reach it" in told
-        assert fleet(["up", "--json"]) == 0
+        assert run(app, ["up", "--json"]) == 0
         up = json.loads(capsys.readouterr().out)
         assert (up["address"], up["join"].startswith(line)) == (str(address), True)
         assert Path(up["token_file"]).exists()
@@ -48,10 +49,10 @@ def test_a_fleet_goes_up_once_shows_its_devices_and_goes_down(
         with monkeypatch.context() as patch:
             patch.setattr(Versions, "here", lambda: another)
             with pytest.raises(DispatchError, match=r"Python is 3\.10"):
-                fleet(["up"])
-        assert fleet(["down"]) == 0
+                run(app, ["up"])
+        assert run(app, ["down"]) == 0
         assert f"the head at {address} is down" in capsys.readouterr().out
-        assert fleet(["down"]) == 0
+        assert run(app, ["down"]) == 0
         assert "no head of a fleet is up" in capsys.readouterr().out
 
 
@@ -60,7 +61,7 @@ def test_status_without_a_head_says_how_to_start_one(
 ) -> None:
     monkeypatch.setenv("ODLLM_FLEET_DIR", str(tmp_path))
     with pytest.raises(DispatchError) as raised:
-        fleet(["status"])
+        run(app, ["status"])
     assert raised.value.remedy == "start it with `odllm fleet up`"
 
 
@@ -70,7 +71,7 @@ def test_an_address_that_no_laptop_can_reach_is_refused(
 ) -> None:
     monkeypatch.setenv("ODLLM_FLEET_DIR", str(tmp_path))
     with pytest.raises(UsageError, match="no address that a laptop can reach"):
-        fleet(["up", "--address", address])
+        run(app, ["up", "--address", address])
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def store(tmp_path: Path) -> Path:
 def test_events_stand_in_the_order_of_their_time(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert fleet(["events", "--store", str(store)]) == 0
+    assert run(app, ["events", "--store", str(store)]) == 0
     told = capsys.readouterr().out
     places = [told.index(word) for word in ("joined", "stored", "refused", "never measured")]
     assert places == sorted(places)
@@ -114,11 +115,11 @@ def test_events_stand_in_the_order_of_their_time(
 def test_events_of_one_device_or_kind_as_json(
     store: Path, capsys: pytest.CaptureFixture[str], options: list[str], kinds: list[str]
 ) -> None:
-    assert fleet(["events", "--store", str(store), "--json", *options]) == 0
+    assert run(app, ["events", "--store", str(store), "--json", *options]) == 0
     assert [each["kind"] for each in json.loads(capsys.readouterr().out)] == kinds
 
 
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        fleet(["--help"])
+        run(app, ["--help"])
     assert "odllm fleet up --address" in capsys.readouterr().out

@@ -38,6 +38,7 @@ from odllm_agent.models import Cache, local_file
 from odllm_agent.network.address import Address
 from odllm_controller.cli.commands import fleet_models
 from odllm_controller.cli.commands.fleet_models import FleetModelsOptions
+from odllm_controller.cli.main import _models
 from odllm_controller.head import starting
 from tests import family, support
 from tests.joining import free_port, join
@@ -99,18 +100,22 @@ class Fleet:
 
     def asked(self, *arguments: str) -> tuple[bool, str]:
         """Whether a command did all, and what it printed."""
-        options = FleetModelsOptions.of(arguments)
+        _, given, _ = _models.parse_args(arguments)
+        (action, *overrides), options = (
+            given.args,
+            given.arguments.get("options", FleetModelsOptions()),
+        )
         paper = io.StringIO()
         console = Console(file=paper, width=300)
         self.capsys.readouterr()
-        if options.action == "list":
+        if action == "list":
             done = fleet_models.list_models(options, console)
         else:
             wanted = experiment(
-                *SMALL[1:], f"models.file.path={self.model}", *options.overrides, name="sweep"
+                *SMALL[1:], f"models.file.path={self.model}", *overrides, name="sweep"
             )
-            action = {"push": fleet_models.push_models, "prune": fleet_models.prune_models}
-            done = action[options.action](wanted, options, console)
+            act = {"push": fleet_models.push_models, "prune": fleet_models.prune_models}
+            done = act[action](wanted, options, console)
         return done, paper.getvalue() + self.capsys.readouterr().out
 
     def json(self, *arguments: str) -> Any:
