@@ -138,6 +138,8 @@ def call(app: App, words: Iterable[str]) -> Any:
     prog, apps, rest = _command(app, typed)
     if apps[-1].default_command is None and not rest:
         _refuse(prog, "the following arguments are required: COMMAND")
+    if loose := _loosely_written(typed, apps):
+        _refuse(prog, loose)
     try:
         command, bound, _ = app.parse_args(typed, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -202,6 +204,18 @@ def _told(error: CycloptsError, apps: Sequence[App]) -> str:
         case _:
             told = str(error)
     return told
+
+
+def _loosely_written(words: Iterable[str], apps: Sequence[App]) -> str:
+    """What is wrong with an option that cyclopts would take, or `""`."""
+    known = {name: each for each in parameters(apps) for name in each.names}
+    for word in takewhile(lambda word: word != _NO_MORE_OPTIONS, words):
+        option, equals, _ = word.partition("=")
+        if option not in known and (meant := option.replace("_", "-")) in known:
+            return f"there is no option {option}; did you mean {meant}?"
+        if equals and option in known and known[option].is_flag():
+            return f"argument {option}: it takes no value"
+    return ""
 
 
 def _unknown_option(error: CycloptsError) -> str | None:

@@ -107,6 +107,11 @@ def empty() -> None:
         ("tea --jsno", "pour tea: there is no option --jsno; did you mean --json?"),
         ("tea --suger none", "pour tea: there is no option --suger; did you mean --sugar?"),
         ("tea --sugar=nnoe", "pour tea: there is no sugar 'nnoe'; did you mean none?"),
+        (
+            "tea --token_file=x",
+            "pour tea: there is no option --token_file; did you mean --token-file?",
+        ),
+        ("tea --json=true", "pour tea: argument --json: it takes no value"),
         ("tea --token=x", "pour tea: there is no option --token; did you mean --token-file?"),
         ("tea --cup.size 2", "pour tea: there is no option --cup.size; did you mean --size?"),
         ("tea --no-json", "pour tea: there is no option --no-json; did you mean --json?"),
@@ -129,7 +134,6 @@ def empty() -> None:
         ("tea --token-file --json", "pour tea: argument --token-file: expected one argument"),
         ("tea --size 2.7", "pour tea: argument --size: invalid int value: '2.7'"),
         ("tea --size many", "pour tea: argument --size: invalid int value: 'many'"),
-        ("tea --json=maybe", "pour tea: argument --json: invalid bool value: 'maybe'"),
         ("tea --iced --hot", "pour tea: argument --iced: not allowed with argument --hot"),
     ],
 )
