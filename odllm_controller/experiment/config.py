@@ -5,7 +5,7 @@ swept value may be one value or a list of them, which Hydra's own typed configs 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -268,6 +268,10 @@ def experiment(config: DictConfig) -> Experiment:
             message names it by the name that a command line would use.
     """
     if OmegaConf.is_missing(config, "name"):
+        # A group that is misspelt after a `+` becomes a setting of its own.
+        for unknown in {*map(str, config)}.difference(Experiment.model_fields):
+            told = f"{unknown}={config[unknown]!r}: {_no_setting((unknown,))}"
+            raise UsageError(told, "`odllm run --help` tells all settings")
         raise UsageError("no experiment is named", "name one, such as +experiment=sweep")
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -292,6 +296,21 @@ def experiment(config: DictConfig) -> Experiment:
 
 def _told(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{place}={error['input']!r}: {_no_setting(error['loc'])}"
     known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
     msg = nearest(str(error["input"]), known) if known else error["msg"]
     return f"{place}={error['input']!r}: {msg}"
+
+
+def _no_setting(place: Sequence[int | str]) -> str:
+    """That there is no setting at a place, and which of those beside it may have been meant."""
+    *within, name = map(str, place)
+    section: Any = Experiment
+    for part in within:
+        field = getattr(section, "model_fields", {}).get(part)
+        section = field.annotation if field else None
+    known = [*getattr(section, "model_fields", ())]
+    groups = () if within else ("experiment",)
+    told = "there is no such setting"
+    return f"{told}; {nearest(name, [*known, *groups])}" if known else told

@@ -158,6 +158,30 @@ def test_what_only_the_user_knows_has_no_default(power: str, key: str) -> None:
         experiment(f"power={power}")
 
 
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("+rownds=3", "rownds=3: there is no such setting; did you mean rounds?"),
+        ("+fleet.actrs=2", "fleet.actrs=2: there is no such setting; did you mean actors?"),
+        (
+            "+experimnt=sweep",
+            "experimnt='sweep': there is no such setting; did you mean experiment?",
+        ),
+    ],
+)
+def test_a_setting_that_a_plus_has_made_up_is_answered_with_what_was_meant(
+    override: str, told: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        experiment(override)
+    assert refused.value.message == told
+
+
+def test_a_misspelt_group_is_told_before_the_name_that_it_would_have_given() -> None:
+    with pytest.raises(UsageError, match="did you mean experiment"):
+        experiment("name=???", "+experimnt=sweep")
+
+
 def test_a_simulated_fleet_needs_a_number_of_devices_and_of_processes() -> None:
     fleet = experiment("fleet.devices=30", "fleet.actors=2", name="simulated").fleet
     assert (fleet.kind, fleet.devices, fleet.actors) == ("simulated", 30, 2)
