@@ -7,12 +7,13 @@ STAMP := $(VENV)/installed
 STORE ?= results/odllm.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: unusable help sweep explore test check docs bench fuzz chaos machines lock clean
+.PHONY: unusable help sweep explore test coverage check docs bench fuzz chaos machines lock clean
 
 help:
 	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
 	@echo "make explore   open the explorer on what was measured (STORE=path)"
 	@echo "make test      run the tests"
+	@echo "make coverage  run the tests, and tell which lines and branches they never reach (htmlcov/)"
 	@echo "make check     linter, formatter, types, layers"
 	@echo "make docs      write what docs/results.md says of the metrics anew"
 	@echo "make bench     compare with llama-bench, built from the same source"
@@ -44,6 +45,9 @@ explore: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report=term --cov-report=html $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -83,4 +87,4 @@ lock:
 	  --no-header --no-annotate pyproject.toml --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist htmlcov .coverage *.egg-info

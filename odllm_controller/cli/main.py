@@ -20,6 +20,7 @@ from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.ending import Command, status_of_signal
 from odllm_agent.terminal.program import Override
 from odllm_agent.terminal.visible import visible_lines
+from odllm_controller.analysis.queries import results
 from odllm_controller.backends import opened
 from odllm_controller.cli import preview, table, verbose
 from odllm_controller.cli.commands import fleet_models
@@ -90,9 +91,11 @@ def run(
         )
         return status_of_signal()
     try:
-        table.print_results(console, experiment.store.path, recorder.run_id)
+        path, run_id = experiment.store.path, recorder.run_id
+        found = results.load(path, run_id)
+        table.print_results(console, path, run_id, found)
         if more:
-            verbose.print_bounds(console, experiment.store.path, recorder.run_id)
+            verbose.print_bounds(console, path, found)
     except StoreHeld as held:
         # Everything is stored, and the store's holder is no fault of the run.
         _note(console, f"no table: {held.message}")

@@ -91,18 +91,18 @@ def console(*, stderr: bool = False) -> Console:
     return PlainConsole(width=width, stderr=stderr, markup=False, emoji=False)
 
 
-def print_results(console: Console, path: Path, run: str) -> None:
+def print_results(console: Console, path: Path, run: str, found: pd.DataFrame) -> None:
     """Prints every trial of a run, whether measured in it or before.
 
     Args:
         console: Where to print.
         path: The store.
         run: The run's id.
+        found: What `results.load` gives of that run.
 
     Raises:
         StoreError: The store cannot be read.
     """
-    found = results.load(path, run)
     if found.empty:
         return
     print_rows(console, _COLUMNS, results.records(found))

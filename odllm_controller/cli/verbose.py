@@ -18,18 +18,17 @@ _GIGA = 1e9
 _MOST_SHARE = 1.05
 
 
-def print_bounds(console: Console, path: Path, run: str) -> None:
+def print_bounds(console: Console, path: Path, found: pd.DataFrame) -> None:
     """Prints the ceilings of a run's devices, and what bounds each of its trials.
 
     Args:
         console: Where to print.
         path: The store.
-        run: The run's id.
+        found: What `results.load` gives of that run.
 
     Raises:
         StoreError: The store cannot be read.
     """
-    found = results.load(path, run)
     measured = results.measured(found) if not found.empty else found
     if measured.empty:
         return

@@ -23,7 +23,7 @@ from odllm_controller.analysis.queries import results
 from odllm_controller.cli import table
 from odllm_controller.cli.commands import chosen
 from odllm_controller.cli.commands.advise_text import print_advice
-from odllm_controller.metrics import Group, Metric, metric
+from odllm_controller.metrics import Metric, metric
 
 DONE, NOT_MET = 0, 1
 
@@ -113,7 +113,8 @@ def tell(*, options: AdviseOptions = AdviseOptions()) -> int:
         print(json.dumps([_as_json(each, origins, options.store) for each in told], indent=1))
     else:
         for each in told:
-            print_advice(table.console(), each, aim, _next(each, origins, options.store))
+            command = rerun.next_command(each.turning, origins, options.store)
+            print_advice(table.console(), each, aim, command)
     return DONE if any(each.choices for each in told) else NOT_MET
 
 
@@ -140,7 +141,7 @@ def _limits(options: AdviseOptions, aim: Objective, found: pd.DataFrame) -> Iter
         (options.max_power, metric("mean_w")),
     ]
     if options.min_quality is not None:
-        named.append((options.min_quality, _quality_metric(aim, found)))
+        named.append((options.min_quality, objective.quality_metric(aim, found)))
     yield from (limits.parse(text, of) for text, of in named if text is not None)
     for each in options.limit:
         name, equals, text = each.partition("=")
@@ -149,20 +150,6 @@ def _limits(options: AdviseOptions, aim: Objective, found: pd.DataFrame) -> Iter
         yield limits.parse(text, metric(name))
 
 
-def _quality_metric(aim: Objective, found: pd.DataFrame) -> Metric:
-    """What `--min-quality` bounds: the objective, if it is a quality, or else what quality is."""
-    single = aim.single
-    if single and single.group is Group.QUALITY:
-        return single
-    return objective.parse(QUALITY, found).metrics[0]
-
-
-def _next(advice: Advice, origins: Mapping[str, RunRequest], path: Path) -> str:
-    turning = advice.turning
-    if turning is None or turning.run not in origins:
-        return ""
-    return rerun.command(turning, origins[turning.run], path)
-
-
 def _as_json(advice: Advice, origins: Mapping[str, RunRequest], path: Path) -> dict[str, object]:
-    return dataclasses.asdict(advice) | {"next_command": _next(advice, origins, path) or None}
+    command = rerun.next_command(advice.turning, origins, path)
+    return dataclasses.asdict(advice) | {"next_command": command or None}

@@ -17,6 +17,7 @@ from odllm_agent.contract import (
     Score,
 )
 from odllm_controller.analysis.claims.drift import Drift
+from odllm_controller.analysis.queries import results
 from odllm_controller.cli.table import (
     Column,
     console,
@@ -43,7 +44,9 @@ def store(tmp_path: Path) -> Store:
 
 def printed(store: Store, width: int = 200) -> str:
     paper = io.StringIO()
-    print_results(Console(file=paper, width=width), store.path, "run-1")
+    print_results(
+        Console(file=paper, width=width), store.path, "run-1", results.load(store.path, "run-1")
+    )
     return paper.getvalue()
 
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from odllm_agent.contract import Phase, Work
+from odllm_controller.analysis.queries import results
 from odllm_controller.cli.verbose import print_bounds
 from odllm_controller.store import Store
 from tests import stores, support
@@ -17,13 +18,13 @@ TYPES = ("F16", "Q8_0", "Q4_0")
 
 def printed(store: Store) -> str:
     paper = io.StringIO()
-    print_bounds(Console(file=paper, width=250), store.path, "run-1")
+    print_bounds(Console(file=paper, width=250), store.path, results.load(store.path, "run-1"))
     return paper.getvalue()
 
 
 def measured(path: Path, *sizes: int) -> Store:
     """Decode that reads at 10 GB/s, prefill that computes at 40 GOP/s."""
-    results = []
+    rounds = []
     for n_weights in sizes:
         for kind in TYPES:
             model = support.model_file(f"m{n_weights}", kind, n_weights)
@@ -34,10 +35,10 @@ def measured(path: Path, *sizes: int) -> Store:
             )
             times = {"prefill_s": 128 * operations / 40e9, "token_s": read_bytes / 10e9}
             repeats = tuple(support.repeat(index, **times) for index in (1, 2, 3))
-            results.append(
+            rounds.append(
                 support.worked(support.round_result(support.trial(model), repeats=repeats), *work)
             )
-    return stores.measured(path, *results)
+    return stores.measured(path, *rounds)
 
 
 @pytest.fixture
