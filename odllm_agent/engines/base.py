@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from odllm_agent.contract import Anatomy, Engine, HeldMemory, ModelFile, Workload
 from odllm_agent.engines.floor import KvCache
+from odllm_agent.engines.timing import Prefill
 from odllm_agent.errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Prefill:
-    """The times of one prompt.
-
-    Attributes:
-        prefill_s: Prompt handed over -> its last logits ready.
-        ttft_s: Prompt handed over -> first output token chosen.
-    """
-
-    prefill_s: float
-    ttft_s: float
 
 
 @dataclass(frozen=True, slots=True)

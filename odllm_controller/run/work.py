@@ -1,8 +1,8 @@
 """Everything that one device is asked in a run, from what it has kept to its last order."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from odllm_agent.clock import now
 from odllm_agent.contract import (
@@ -39,18 +39,15 @@ from odllm_controller.run.device_status import Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
+from odllm_controller.run.retrying import ATTEMPTS, UNDERWAY, Asking, sure
 from odllm_controller.store import START_PATIENCE_S, Store
 
 T = TypeVar("T")
-Asking = Generator[Ask[Any] | Pause, Any, T]
 
 # A day: models of 30 GB come over slow lines. An agent that dies is noticed without it.
 _FETCH_TIMEOUT_S = 24 * 3600
 _ANSWER_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 30.0
-# An order that is lost is sent twice more; so is a question.
-_ATTEMPTS = 3
-_UNDERWAY = Ask.of(AgentApi.underway)
 # How often the end of a run, or its plan, looks whether whoever holds the store is gone.
 _STORE_LOOKS, _STORE_LOOK_S = 60, 1.0
 
@@ -179,7 +176,7 @@ class Job:
 
     def _finished_before(self) -> Asking[None]:
         """Stores what the device did for an earlier run that was not there to take it."""
-        underway = yield from self._sure(_UNDERWAY)
+        underway = yield from sure(UNDERWAY)
         if underway:
             self.display.started(self.device, f"{underway.what}, for an earlier run")
         yield from self._collected()
@@ -212,7 +209,7 @@ class Job:
         self.display.started(self.device, "looking ahead")
         asked = plan.candidates(self.experiment, self.device)
         ask = Ask.of(AgentApi.forecast, asked, self.experiment.power.meters, True)
-        return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
+        return (yield from sure(ask.within(_FETCH_TIMEOUT_S)))
 
     def _steps(self, trials: Sequence[Trial]) -> Sequence[plan.Step | Rest]:
         asked, power = self.experiment, self.experiment.power
@@ -249,7 +246,7 @@ class Job:
     def _prepared(self, request: ModelRequest) -> Asking[ModelFile | Failure]:
         self.display.started(self.device, f"preparing {request.label}")
         ask = Ask.of(AgentApi.prepare, request)
-        return (yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))
+        return (yield from sure(ask.within(_FETCH_TIMEOUT_S)))
 
     def _ceilings(self, trials: Sequence[Trial]) -> Asking[None]:
         if self.experiment.ceilings == "never":
@@ -273,18 +270,18 @@ class Job:
         exams: list[plan.Subject] = []
         for exam in plan.exams(quality):
             ask = Ask.of(AgentApi.look_up, exam, _FETCH_TIMEOUT_S)
-            exams.append(_had((yield from self._sure(ask.within(_FETCH_TIMEOUT_S)))))
+            exams.append(_had((yield from sure(ask.within(_FETCH_TIMEOUT_S)))))
         if not quality.metrics:
             return exams
         asked = Ask.of(AgentApi.text_sha256, quality.text)
-        text = yield from self._sure(asked.within(_FETCH_TIMEOUT_S))
+        text = yield from sure(asked.within(_FETCH_TIMEOUT_S))
         return [plan.reading(quality, _had(text)), *exams]
 
     def _carried_out(self, order: Order) -> Asking[Result]:
         """The result of an order, which is stored; a failure if the agent is lost each time."""
         self.display.started(self.device, order.told)
         losses: list[str] = []
-        while len(losses) < _ATTEMPTS:
+        while len(losses) < ATTEMPTS:
             try:
                 found: Entry | Hindrance = yield self._sent(order)
             except DispatchError as error:
@@ -301,7 +298,7 @@ class Job:
                 if found.result:
                     return found.result
         gone = DispatchError(
-            f"the agent was lost {_ATTEMPTS} times over this: {losses[-1]}",
+            f"the agent was lost {ATTEMPTS} times over this: {losses[-1]}",
             "see what ends it there, such as want of memory, and run the same command again",
         )
         result = order.failed(Failure.of(gone))
@@ -326,11 +323,11 @@ class Job:
                 raise DispatchError(found.reason)
             yield Pause(found.reason, _LOOK_AGAIN_S)
             ask = Ask.of(AgentApi.hindrance, self._limits)
-            found = yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
+            found = yield from sure(ask.within(_ANSWER_TIMEOUT_S))
 
     def _kept(self, order: Order) -> Asking[Result | None]:
         """The result that an agent kept of an order though it was lost, once it is back."""
-        yield _UNDERWAY
+        yield UNDERWAY
         entries = yield from self._collected()
         return next((each.result for each in entries if each.answers(order)), None)
 
@@ -340,7 +337,7 @@ class Job:
         while True:
             after = found[-1].id if found else ""
             asked = Ask.of(AgentApi.collect, self.recorder.store_id, after)
-            collected = yield from self._sure(asked.within(_FETCH_TIMEOUT_S))
+            collected = yield from sure(asked.within(_FETCH_TIMEOUT_S))
             self.recorder.damaged(self.device, collected.damaged)
             self._take(collected.entries)
             yield from self._acknowledged()
@@ -356,7 +353,7 @@ class Job:
         """Has the device forget what is stored of what came in."""
         if self.receipts:
             ask = Ask.later(AgentApi.acknowledge, latest=self.receipts.stored)
-            yield from self._sure(ask.within(_ANSWER_TIMEOUT_S))
+            yield from sure(ask.within(_ANSWER_TIMEOUT_S))
             self.receipts.arrived()
 
     def _all_stored(self) -> Asking[None]:
@@ -386,18 +383,6 @@ class Job:
                     told = f"the store is held by {held.holder}"
             yield Pause(told, _STORE_LOOK_S)
         raise DispatchError(f"it could not be planned: {told}", "run the same command again")
-
-    def _sure(self, ask: Ask[T]) -> Asking[T]:
-        """The answer to what does no harm when it is asked again."""
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                found: T = yield ask
-            except DispatchError:
-                yield _UNDERWAY
-            else:
-                return found
-        last: T = yield ask
-        return last
 
     @property
     def _limits(self) -> Limits:

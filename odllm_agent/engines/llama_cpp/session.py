@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, ModelFile
-from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.base import refuse_overflow
 from odllm_agent.engines.floor import KvCache
 from odllm_agent.engines.llama_cpp.ggml import type_number, value_bytes
 from odllm_agent.engines.llama_cpp.native import LIBRARIES, VARIANT, bound
@@ -26,6 +26,7 @@ from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.engines.llama_cpp.variants import in_order
 from odllm_agent.engines.llama_cpp.vocabulary import Vocabulary
 from odllm_agent.engines.settings import LlamaCppSettings, check_settings
+from odllm_agent.engines.timing import Prefill
 from odllm_agent.errors import EngineError, ModelInvalid, SettingError
 from odllm_agent.host import cores
 
@@ -157,7 +158,7 @@ class LlamaCppSession:
         ready = monotonic_ns()
         native.llama_sampler_sample(self._sampler, self._context, -1)
         chosen = monotonic_ns()
-        return Prefill(seconds_between(start, ready), seconds_between(start, chosen))
+        return Prefill.between(start, ready, chosen)
 
     def decode(self, tokens: Sequence[int]) -> tuple[float, ...]:
         """Puts tokens into the context one after another; see `Session.decode`."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from odllm_agent.clock import monotonic_ns, seconds_between
 from odllm_agent.contract import Anatomy, Engine, Format, ModelFile
 from odllm_agent.contract.bpw import bits_per_weight
-from odllm_agent.engines.base import Prefill, refuse_overflow
+from odllm_agent.engines.base import refuse_overflow
 from odllm_agent.engines.floor import KvCache
 from odllm_agent.engines.openvino import model as openvino_model
 from odllm_agent.engines.openvino.attention import FORMS, Attention
@@ -31,6 +31,7 @@ from odllm_agent.engines.openvino.error import last_line
 from odllm_agent.engines.openvino.folder_vocabulary import FolderVocabulary
 from odllm_agent.engines.openvino.gguf_to_ir import converted
 from odllm_agent.engines.settings import OpenVinoSettings, check_settings
+from odllm_agent.engines.timing import Prefill
 from odllm_agent.errors import EngineError
 from odllm_agent.formats.ir import Graph, read_graph
 
@@ -142,7 +143,7 @@ class OpenVinoSession:
         ready = monotonic_ns()
         self._choose()
         chosen = monotonic_ns()
-        return Prefill(seconds_between(start, ready), seconds_between(start, chosen))
+        return Prefill.between(start, ready, chosen)
 
     def decode(self, tokens: Sequence[int]) -> tuple[float, ...]:
         """Puts tokens into the context one after another; see `Session.decode`."""

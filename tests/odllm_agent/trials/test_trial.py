@@ -28,9 +28,9 @@ from odllm_agent.contract import (
     WeightGroup,
     Workload,
 )
-from odllm_agent.engines.base import Prefill
 from odllm_agent.engines.floor import KvCache, work
 from odllm_agent.engines.settings import check_settings
+from odllm_agent.engines.timing import Prefill
 from odllm_agent.errors import EngineError
 from odllm_agent.meters.base import Unavailable, WindowLimits
 from odllm_agent.trials.stopping import interval_width
