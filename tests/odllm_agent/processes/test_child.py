@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,11 @@ from tests import family
 ECHO = "import sys; print(sys.stdin.readline().strip()[::-1]); print('aside', file=sys.stderr)"
 WAITS = "import sys, time; print('begun', flush=True); time.sleep(3600)"
 TIED = f"from odllm_agent.processes import child; child.end_with_parent(); {WAITS}"
+
+
+def is_in_main_thread(function: str) -> bool:
+    frame = sys._current_frames()[threading.main_thread().ident or 0]
+    return function in {each.name for each in traceback.extract_stack(frame)}
 
 
 def python(code: str) -> list[str]:
@@ -64,7 +70,8 @@ def test_whoever_stops_waiting_leaves_no_child(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     def interrupt() -> None:
-        while not log.read_bytes():
+        # Before that this process has no child to end: it is still being started.
+        while not (log.read_bytes() and is_in_main_thread("communicate")):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGUSR1)
 
