@@ -288,7 +288,9 @@ def _tests(
         tests |= said
         begun = [key for key, each in tests.items() if each.is_begun]
         failed = next(heard(Failure, log), None)
-        if status in {0, _EXCEPTION} or not begun or _is_from_outside(status):
+        # Somebody else may end the process, such as the system for want of memory.
+        from_outside = status is not None and child.death(status) in _FROM_OUTSIDE
+        if status in {0, _EXCEPTION} or not begun or from_outside:
             for key in begun:
                 del tests[key]
             return tuple(tests.values()), _why_untested(failed, status, log)
@@ -299,22 +301,14 @@ def _tests(
             tests[begun[-1]] = replace(tests[begun[-1]], detail=_ended(status))
 
 
-def _is_from_outside(status: int | None) -> bool:
-    """Whether somebody ended the process, such as the system for want of memory."""
-    return status is not None and child.death(status) in _FROM_OUTSIDE
-
-
 def _why_untested(failed: Failure | None, status: int | None, log: Sequence[str]) -> str:
     """Why a build could not be tried whole, or `""`."""
     if failed:
         return f"it could not be tried: {failed.message}"
     words = [line for line in log if not is_said(line)]
     last = f": {words[-1]}" if words else ""
-    return "" if status == 0 else f"as it was tried, its process {_how(status)}{last}"
-
-
-def _how(status: int | None) -> str:
-    return f"was ended by {_ended(status)}" if status and status < 0 else _ended(status)
+    how = f"was ended by {_ended(status)}" if status and status < 0 else _ended(status)
+    return "" if status == 0 else f"as it was tried, its process {how}{last}"
 
 
 def _ended(status: int | None) -> str:

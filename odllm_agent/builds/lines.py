@@ -66,9 +66,8 @@ def asked(words: Iterable[str]) -> tuple[int, Outcomes, Sequence[str]]:
     told: dict[str, list[str]] = {"--threads": ["1"], "--known": [], "--unsound": []}
     for option, _, value in (word.partition("=") for word in words):
         told[option].append(value)
-    return int(told["--threads"][-1]), dict(map(_known, told["--known"])), told["--unsound"]
-
-
-def _known(text: str) -> tuple[tuple[str, str], Outcome]:
-    type_name, outcome, path = text.split(":", 2)
-    return (type_name, path), Outcome(outcome)
+    known: dict[tuple[str, str], Outcome] = {}
+    for text in told["--known"]:
+        type_name, outcome, path = text.split(":", 2)
+        known[type_name, path] = Outcome(outcome)
+    return int(told["--threads"][-1]), known, told["--unsound"]

@@ -65,6 +65,7 @@ def main() -> None:
 
 
 def _try_type(type_name: str, threads: int, outcomes: Outcomes, unsound: Sequence[str]) -> None:
+    request = ModelRequest(_MODEL, Source.REFERENCE, _MODEL, _TYPES[type_name])
     file: ModelFile | None = None
     # How many threads are all, OpenVINO knows best.
     for form, count in product(_FORMS, (1,) if threads == 1 else (1, 0)):
@@ -76,17 +77,14 @@ def _try_type(type_name: str, threads: int, outcomes: Outcomes, unsound: Sequenc
             if outcome is None:
                 begun = PathTest.begun(type_name, path)
                 say(begun)
-                file = file or _file(type_name)
+                file = file or models.prepare(
+                    request, models.Cache.of_this_device(), state.available_bytes()
+                )
                 test = _tried(begun, file, settings, unsound)
                 say(test)
                 outcome = test.outcome
             if outcome is Outcome.RIGHT:
                 break
-
-
-def _file(type_name: str) -> ModelFile:
-    request = ModelRequest(_MODEL, Source.REFERENCE, _MODEL, _TYPES[type_name])
-    return models.prepare(request, models.Cache.of_this_device(), state.available_bytes())
 
 
 def _tried(
@@ -122,15 +120,12 @@ def _wanted(file: ModelFile) -> Logits | None:
 def _logits(engine: Engine, file: ModelFile) -> Logits:
     """Those of a whole window and of single tokens after it, shape (tokens, vocabulary)."""
     with engines.load(engine, file, _WINDOW_TOKENS + _SINGLE_TOKENS) as session:
-        tokens = _tokens(session.vocabulary)
+        chance = random.Random(session.vocabulary)  # noqa: S311 - not a secret
+        n_tokens = _WINDOW_TOKENS + _SINGLE_TOKENS
+        tokens = [chance.randrange(session.vocabulary) for _ in range(n_tokens)]
         window = session.logits(tokens[:_WINDOW_TOKENS])
         single = [session.extend([token]) for token in tokens[_WINDOW_TOKENS:]]
         return np.concatenate([window, np.stack(single)])
-
-
-def _tokens(vocabulary: int) -> Sequence[int]:
-    chance = random.Random(vocabulary)  # noqa: S311 - not a secret
-    return [chance.randrange(vocabulary) for _ in range(_WINDOW_TOKENS + _SINGLE_TOKENS)]
 
 
 def _engine(name: str, settings: Mapping[str, object]) -> Engine:

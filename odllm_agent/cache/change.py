@@ -26,7 +26,11 @@ def refuse_changed(model: ModelFile) -> None:
         if became:
             raise _changed(f"{file.path} {became}")
     if model.files and model.format is Format.OPENVINO_IR:
-        _refuse_added(model)
+        # A file that was not there before, such as a tokenizer, may change what is computed.
+        known = {Path(file.path).name for file in model.files}
+        added = [path for path in counted_files(Path(model.path)) if path.name not in known]
+        if added:
+            raise _changed(f"{added[0]} was added")
 
 
 def _became(was: FileState) -> str:
@@ -34,17 +38,17 @@ def _became(was: FileState) -> str:
     path = Path(was.path)
     try:
         found = state(path, was.sha256)
-        same = found == was or (found.file_bytes == was.file_bytes and _reads_as(path, was.sha256))
+        same = found == was or (
+            found.file_bytes == was.file_bytes
+            # A pipe in the file's place would be waited for.
+            and path.is_file()
+            and sha256_of(path) == was.sha256
+        )
     except (FileNotFoundError, NotADirectoryError):
         return "was removed"
     except OSError as error:
         return f"cannot be read any more ({error.strerror})"
     return "" if same else _told(was, found)
-
-
-def _reads_as(path: Path, sha256: str) -> bool:
-    # A pipe in the file's place would be waited for.
-    return path.is_file() and sha256_of(path) == sha256
 
 
 def _told(was: FileState, found: FileState) -> str:
@@ -57,14 +61,6 @@ def _told(was: FileState, found: FileState) -> str:
     if found.file_bytes < was.file_bytes:
         return f"became shorter{sizes}"
     return f"was changed in place{sizes}"
-
-
-def _refuse_added(model: ModelFile) -> None:
-    """A file that was not there before, such as a tokenizer, may change what is computed."""
-    known = {Path(file.path).name for file in model.files}
-    added = [path for path in counted_files(Path(model.path)) if path.name not in known]
-    if added:
-        raise _changed(f"{added[0]} was added")
 
 
 def _changed(what: str) -> ModelChanged:

@@ -178,7 +178,10 @@ class Shelf:
         for path, found in _entries_in(self.files):
             if match := _FILE.fullmatch(path.name):
                 models[match[1]][path] = found
-        unfinished = [_unfinished(path, found) for path, found in _entries_in(self.unfinished)]
+        unfinished = [
+            CacheEntry(path.stem, (path,), content_bytes(path), _changed_at(found), finished=False)
+            for path, found in _entries_in(self.unfinished)
+        ]
         used = {path.name: found for path, found in _entries_in(self._used)}
         entries = [self._entry(key, files, used.get(key)) for key, files in models.items()]
         return tuple(sorted([*entries, *unfinished], key=lambda entry: entry.used_at))
@@ -316,10 +319,6 @@ def _read_note(path: Path) -> Note | None:
         if isinstance(note, dict) and _SHA256.fullmatch(str(note.get("sha256"))):
             return note
     return None
-
-
-def _unfinished(path: Path, found: os.stat_result) -> CacheEntry:
-    return CacheEntry(path.stem, (path,), content_bytes(path), _changed_at(found), finished=False)
 
 
 def _entries_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

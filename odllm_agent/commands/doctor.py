@@ -66,23 +66,19 @@ def doctor(
     if udev:
         print(_UDEV_RULES, end="")
         return DONE
-    found = _check_up()
+    seen = look()
+    virtual = linux.is_virtual(read_text(Path("/proc/cpuinfo")) or "")
+    here = device.describe()
+    found = Checkup(
+        here,
+        capabilities.of_this_device(seen.after, held_memory(Path()), virtual),
+        checks.of_this_device(seen, virtual),
+    )
     if as_json:
         print(to_json(found))
     else:
         _print(found)
     return FAULT if checks.missing(found.findings) else DONE
-
-
-def _check_up() -> Checkup:
-    seen = look()
-    virtual = linux.is_virtual(read_text(Path("/proc/cpuinfo")) or "")
-    here = device.describe()
-    return Checkup(
-        here,
-        capabilities.of_this_device(seen.after, held_memory(Path()), virtual),
-        checks.of_this_device(seen, virtual),
-    )
 
 
 def _print(found: Checkup) -> None:

@@ -56,7 +56,8 @@ def install_service(
         shown: print it and install nothing
         system: in whose words
     """
-    service = Service(_command(head, options), _variables())
+    kept = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
+    service = Service(_command(head, options), kept)
     texts = {
         "systemd": service.systemd,
         "launchd": service.launchd,
@@ -88,10 +89,6 @@ def _command(head: str, options: MembershipOptions) -> list[str]:
     pairs += [("--label", label) for label in options.label]
     words = [word for name, value in pairs for word in (name, str(value))]
     return [sys.executable, "-m", "odllm_agent", "join", head, *words]
-
-
-def _variables() -> dict[str, str]:
-    return {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
 
 
 def _install_unit(text: str) -> None:

@@ -81,15 +81,7 @@ def join(head: Head, /, *, options: MembershipOptions) -> int:
     if options.cpus:
         _become_virtual(options.name, options.cpus)
     here = device.describe(options.name)
-    supervisor = Supervisor(_membership(head, options, here), state_root(), _say)
-    heed_signals(supervisor.leave)
-    _say(_offer(here))
-    supervisor.run()
-    return DONE
-
-
-def _membership(head: str, options: MembershipOptions, here: Device) -> Membership:
-    return Membership(
+    membership = Membership(
         head=Address.parse(head),
         token_file=checked_token_file(options.token_file),
         device_id=here.id,
@@ -100,6 +92,11 @@ def _membership(head: str, options: MembershipOptions, here: Device) -> Membersh
         virtual=bool(os.environ.get(VIRTUAL_VARIABLE)),
         model_server=options.model_server,
     )
+    supervisor = Supervisor(membership, state_root(), _say)
+    heed_signals(supervisor.leave)
+    _say(_offer(here))
+    supervisor.run()
+    return DONE
 
 
 def _become_virtual(name: str | None, cpus: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from tqdm import tqdm
 
-from odllm_agent.cache.layout import CacheEntry, Note
+from odllm_agent.cache.layout import CacheEntry
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
@@ -57,7 +57,17 @@ def list_models(*, as_json: AsJson = False) -> int:
     cache = Cache.of_this_device()
     entries = cache.entries()
     notes = cache.made_from()
-    rows = [_row(entry, notes.get(entry.key, ())) for entry in reversed(entries)]
+    rows = [
+        {
+            "sha256": entry.key,
+            "quantization": type_of(entry),
+            "file_bytes": entry.file_bytes,
+            "used_at": entry.used_at.isoformat(timespec="seconds"),
+            "made_from": list(notes.get(entry.key, ())),
+            "paths": [str(path) for path in entry.paths],
+        }
+        for entry in reversed(entries)
+    ]
     total_bytes = sum(entry.file_bytes for entry in entries)
     if as_json:
         answer = {
@@ -226,17 +236,6 @@ def _agreed(entries: Sequence[CacheEntry]) -> bool:
     total_bytes = sum(entry.file_bytes for entry in entries)
     print(f"remove {len(entries)} with {bytes_text(total_bytes)}? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _row(entry: CacheEntry, notes: Sequence[Note]) -> dict[str, Any]:
-    return {
-        "sha256": entry.key,
-        "quantization": type_of(entry),
-        "file_bytes": entry.file_bytes,
-        "used_at": entry.used_at.isoformat(timespec="seconds"),
-        "made_from": list(notes),
-        "paths": [str(path) for path in entry.paths],
-    }
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:

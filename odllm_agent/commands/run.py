@@ -11,7 +11,7 @@ from tqdm import tqdm
 from odllm_agent.clock import now
 from odllm_agent.commands import DONE, FAULT, SOME_FAILED
 from odllm_agent.commands.bars import Bars
-from odllm_agent.contract import CeilingsOrder, Device, Failure, ModelFile, ModelRequest, Result
+from odllm_agent.contract import CeilingsOrder, Failure, ModelFile, ModelRequest, Result
 from odllm_agent.doctor import device
 from odllm_agent.errors import DispatchError, UsageError
 from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
@@ -61,24 +61,19 @@ def run(
     """
     asked, sha256 = assignment.read(trials)
     here = device.describe(meters=asked.meters)
-    if not any_device:
-        _refuse_other_device(asked, here, trials)
+    if not any_device and asked.device.id != here.id:
+        raise UsageError(
+            f"{trials} is for {asked.device.name} (id {asked.device.id}), and this is {here.name} "
+            f"(id {here.id})",
+            "plan for this device with what `odllm-agent describe` prints here, or add "
+            "--any-device; threads and what fits were then planned for another one",
+        )
     claim = _claimed()
     try:
         with Logbook(out, sha256) as logbook:
             return _Run(asked.on(here), logbook).carried_out(sha256)
     finally:
         claim.release()
-
-
-def _refuse_other_device(asked: Assignment, here: Device, path: Path) -> None:
-    if asked.device.id != here.id:
-        raise UsageError(
-            f"{path} is for {asked.device.name} (id {asked.device.id}), and this is {here.name} "
-            f"(id {here.id})",
-            "plan for this device with what `odllm-agent describe` prints here, or add "
-            "--any-device; threads and what fits were then planned for another one",
-        )
 
 
 def _claimed() -> Claim:
@@ -121,7 +116,16 @@ class _Run:
         Returns:
             The exit status.
         """
-        self._logbook.add(_opening(self._asked, sha256))
+        opening = Opening(
+            format=FORMAT,
+            assignment_sha256=sha256,
+            started_at=now(),
+            command=shlex.join(["odllm-agent", *sys.argv[1:]]),
+            experiment=self._asked.experiment,
+            device=self._asked.device,
+            skips=self._asked.skips,
+        )
+        self._logbook.add(opening)
         ended = RunStatus.FAILED
         try:
             n_planned = self._carry_out()
@@ -202,18 +206,6 @@ class _Run:
                 _say(f"failed: {each.head()}")
         for left_out in self._left_out:
             _say(f"not tried: {left_out.told()}")
-
-
-def _opening(asked: Assignment, sha256: str) -> Opening:
-    return Opening(
-        format=FORMAT,
-        assignment_sha256=sha256,
-        started_at=now(),
-        command=shlex.join(["odllm-agent", *sys.argv[1:]]),
-        experiment=asked.experiment,
-        device=asked.device,
-        skips=asked.skips,
-    )
 
 
 def _outlook(n_left: int, estimate_s: float) -> str:

@@ -65,23 +65,15 @@ def serve(
     ):
         application = _imported("application").application(library, starts, key)
         server = serving.server(application, tls_dir)
-        _log_to_stderr()
-        _tell(place.url, root, as_json=as_json)
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        )
+        # It would tell of every request that is made of the hub.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
+        told = json.dumps({"address": place.url, "root": str(root)})
+        print(told if as_json else f"serving {root} at {place.url}", flush=True)
         server.run(sockets=[place.listening])
     return DONE
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    # It would tell of every request that is made of the hub.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
-
-
-def _tell(url: str, root: Path, *, as_json: bool) -> None:
-    told = {"address": url, "root": str(root)}
-    print(json.dumps(told) if as_json else f"serving {root} at {url}", flush=True)
 
 
 def _key(token_file: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from odllm_agent import meters
-from odllm_agent.contract import DeviceState, HeldMemory, MeterReport, Method
+from odllm_agent.contract import DeviceState, HeldMemory, Method
 
 ON_THE_MACHINE = "measure on the machine itself"
 _UNITS = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
@@ -42,7 +42,10 @@ def of_this_device(state: DeviceState, held: HeldMemory, virtual: bool) -> tuple
         held: What the system tells of a process's memory.
         virtual: Whether a hypervisor runs the device.
     """
-    return (*_times(), *_of_memory(held), *_energies(), *of_state(state, virtual))
+    step_s = time.get_clock_info("perf_counter").resolution
+    told = in_units(step_s, "s")
+    times = Ability("time of each token", "perf_counter", Method.MEASURED, told)
+    return (times, *_of_memory(held), *_energies(), *of_state(state, virtual))
 
 
 def of_state(state: DeviceState, virtual: bool, system: str = sys.platform) -> Iterator[Ability]:
@@ -99,11 +102,6 @@ def _why_untold(sensor: _Sensor, virtual: bool, system: str) -> tuple[str, str]:
     return sensor.reason, sensor.remedy
 
 
-def _times() -> Iterator[Ability]:
-    step_s = time.get_clock_info("perf_counter").resolution
-    yield Ability("time of each token", "perf_counter", Method.MEASURED, in_units(step_s, "s"))
-
-
 def _of_memory(held: HeldMemory) -> Iterator[Ability]:
     source = {"linux": "smaps"}.get(sys.platform, "psutil")
     page = f"{mmap.PAGESIZE // 1024} KiB"
@@ -120,19 +118,14 @@ def _of_memory(held: HeldMemory) -> Iterator[Ability]:
 
 def _energies() -> Iterator[Ability]:
     for report in meters.reports():
+        step = in_units(report.step_j, "J") if report.step_j else ""
+        period = f"every {in_units(report.period_s, 's')}" if report.period_s else ""
+        resolution = " ".join(filter(None, (step, period)))
         for domain in report.domains:
-            yield Ability(f"energy of {domain}", report.name, report.method, _resolution(report))
+            yield Ability(f"energy of {domain}", report.name, report.method, resolution)
         for missing in report.missing:
             quantity = f"energy of {missing.domain}"
             yield _untold(quantity, report.name, missing.reason, missing.remedy)
-
-
-def _resolution(report: MeterReport) -> str:
-    parts = [
-        in_units(report.step_j, "J") if report.step_j else "",
-        f"every {in_units(report.period_s, 's')}" if report.period_s else "",
-    ]
-    return " ".join(filter(None, parts))
 
 
 def in_units(value: float, unit: str) -> str:

@@ -68,6 +68,7 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
         virtual: Whether a hypervisor runs the device.
     """
     root = folders.cache_root()
+    installed_at = datetime.fromtimestamp(Path(odllm_agent.__file__).stat().st_mtime, UTC)
     return (
         *of_engines(builds()),
         of_cache(root),
@@ -81,7 +82,7 @@ def of_this_device(seen: Look, virtual: bool) -> tuple[Finding, ...]:
         of_supply(seen.after),
         of_profile(seen.after),
         of_heat(seen),
-        of_clock(clock.now(), _installed_at(), _is_kept_by_a_server()),
+        of_clock(clock.now(), installed_at, _is_kept_by_a_server()),
         *of_hypervisor(virtual),
     )
 
@@ -344,10 +345,6 @@ def _free_bytes(root: Path) -> int:
         with contextlib.suppress(OSError):
             return shutil.disk_usage(folder).free
     raise LookupError(f"nothing of {root} is there")
-
-
-def _installed_at() -> datetime:
-    return datetime.fromtimestamp(Path(odllm_agent.__file__).stat().st_mtime, UTC)
 
 
 def _is_kept_by_a_server() -> bool | None:

@@ -41,12 +41,13 @@ def describe(name: str | None = None, meters: Sequence[str] = (AUTO,)) -> Device
     virtual = os.environ.get(VIRTUAL_VARIABLE, "")
     present = builds().present
     quota = state.quota()
+    release = platform.version() if sys.platform == "win32" else platform.release()
     return Device(
         id=device_id(virtual),
         name=name or os.environ.get(NAME_VARIABLE) or virtual or socket.gethostname(),
         kind=DeviceKind.VIRTUAL if virtual else DeviceKind.REAL,
-        system=_system(),
-        cpu=_cpu(),
+        system=f"{platform.system()} {release}",
+        cpu=(_system_cpu() or platform.processor() or platform.machine()).strip(),
         physical_cores=_physical_cores(),
         logical_cores=state.logical_cores(),
         ram_bytes=psutil.virtual_memory().total,
@@ -95,15 +96,6 @@ def mac_uuid(ioreg: str) -> str | None:
     """The machine's own id in what macOS's ioreg prints of it; the rest changes over time."""
     found = re.search(r'"IOPlatformUUID" = "([^"]+)"', ioreg)
     return found[1] if found else None
-
-
-def _system() -> str:
-    release = platform.version() if sys.platform == "win32" else platform.release()
-    return f"{platform.system()} {release}"
-
-
-def _cpu() -> str:
-    return (_system_cpu() or platform.processor() or platform.machine()).strip()
 
 
 def _system_cpu() -> str | None:

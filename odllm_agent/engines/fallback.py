@@ -101,16 +101,13 @@ def should_run(engine: Engine, tried: Tried, file: ModelFile) -> bool | None:
     """
     build = tried.builds.get(engine.name)
     known = {test.type for test in build.tests} if build else set()
-    if not file.tensor_types or any(_ALIKE.get(name, name) not in known for name in _weights(file)):
+    types = set(file.tensor_types)
+    # A file's vectors are F32 whatever its matrices are.
+    weights = types - {"F32"} or types
+    if not weights or any(_ALIKE.get(name, name) not in known for name in weights):
         return None
     found = choice(engine, tried, [file])
     return not found.faults and not found.unusable
-
-
-def _weights(file: ModelFile) -> Iterator[str]:
-    """The types of a file's matrices: its vectors are F32 whatever they are."""
-    types = set(file.tensor_types)
-    yield from types - {"F32"} or types
 
 
 def alone(engine: Engine, tried: Tried, type_name: str) -> Engine:

@@ -174,14 +174,10 @@ def _text(start: bytes) -> FileKind | None:
     if head.startswith("<"):
         return FileKind(f"XML, such as a server's error message {quoted}", _AGAIN)
     if head.startswith(("{", "[")):
-        return FileKind(f"JSON, such as a server's error message {quoted}", _of_json(head))
+        of_model = '"model_type"' in head or '"weight_map"' in head
+        remedy = _CONVERT if of_model else _AGAIN
+        return FileKind(f"JSON, such as a server's error message {quoted}", remedy)
     return FileKind(f"text {quoted}", f"{_AGAIN}; or name the model's .gguf file")
-
-
-def _of_json(head: str) -> str:
-    if '"model_type"' in head or '"weight_map"' in head:
-        return _CONVERT
-    return _AGAIN
 
 
 def _decoded(start: bytes) -> str | None:

@@ -500,21 +500,18 @@ def _refuse_joined(first: _File) -> None:
 def _refuse_wrong_name(first: _File) -> None:
     """Refuses what llama.cpp would not load as the first part of a split model."""
     number, count, _ = first.split
+    name, example = first.path.name, numbered_name("MODEL", 1, count)
     if number != 0:
+        named = first_name(name)
         raise _Nonsense(
             f"it is part {number + 1} of {count} of a split model",
-            f"name its first part, {_first_of(first.path.name, count)}",
+            f"name its first part, {named if named != name else f'such as {example}'}",
         )
-    if len(part_names(first.path.name)) != count:
+    if len(part_names(name)) != count:
         raise _Nonsense(
             f"it is the first of {count} parts of a split model, and its name does not say so",
-            f"give the parts their names again: {numbered_name('MODEL', 1, count)} and so on",
+            f"give the parts their names again: {example} and so on",
         )
-
-
-def _first_of(name: str, count: int) -> str:
-    first = first_name(name)
-    return first if first != name else f"such as {numbered_name('MODEL', 1, count)}"
 
 
 def _refuse_wrong_number(tensors: Sequence[Tensor], first: _File) -> None:

@@ -30,8 +30,10 @@ def flags(
         wall_s: The seconds from the one to the other.
         logical_cores: The device's hardware threads.
     """
+    busy_cores = min(BUSY_SHARE * logical_cores, BUSY_CORES)
+    allowed_s = wall_s * busy_cores + TICK_S * (logical_cores + 1)
     found = {
-        "busy": others_s(before, after) > _allowed_s(wall_s, logical_cores),
+        "busy": others_s(before, after) > allowed_s,
         "hot": any(
             state.temperature_c is not None and state.temperature_c >= HOT_C
             for state in (before, after)
@@ -51,7 +53,3 @@ def _rose(before: int | None, after: int | None) -> bool:
 def others_s(before: DeviceState, after: DeviceState) -> float:
     """CPU seconds that other processes spent between two states."""
     return (after.busy_s - before.busy_s) - (after.own_cpu_s - before.own_cpu_s)
-
-
-def _allowed_s(wall_s: float, logical_cores: int) -> float:
-    return wall_s * min(BUSY_SHARE * logical_cores, BUSY_CORES) + TICK_S * (logical_cores + 1)

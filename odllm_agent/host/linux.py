@@ -132,7 +132,10 @@ def core_types(root: Path = Path("/")) -> dict[str, tuple[int, ...]]:
 
 
 def _types_by_capacity(root: Path) -> dict[str, tuple[int, ...]]:
-    found = {_number(cpu): read_int(cpu / "cpu_capacity") or 0 for cpu in cpu_folders(root)}
+    found = {
+        int(cpu.name.removeprefix("cpu")): read_int(cpu / "cpu_capacity") or 0
+        for cpu in cpu_folders(root)
+    }
     told = {cpu: capacity for cpu, capacity in found.items() if capacity in _CAPACITIES}
     if len(set(told.values())) < 2:
         return {}
@@ -141,10 +144,6 @@ def _types_by_capacity(root: Path) -> dict[str, tuple[int, ...]]:
         "performance": tuple(cpu for cpu, capacity in told.items() if capacity > least),
         "efficiency": tuple(cpu for cpu, capacity in told.items() if capacity == least),
     }
-
-
-def _number(cpu: Path) -> int:
-    return int(cpu.name.removeprefix("cpu"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ def read_state() -> DeviceState:
     """What could disturb a measurement, as it is now."""
     battery = psutil.sensors_battery()
     plugged = getattr(battery, "power_plugged", None)
+    percent = getattr(battery, "percent", None)
     frequency = psutil.cpu_freq()
     swap = psutil.swap_memory()
     return DeviceState(
@@ -29,14 +30,9 @@ def read_state() -> DeviceState:
         swapped_bytes=None if sys.platform == "win32" else swap.sin + swap.sout,
         busy_s=busy_s(),
         own_cpu_s=process_time(),
-        battery_percent=_percent(battery),
+        # Windows says 255 where it does not know.
+        battery_percent=percent if percent is not None and 0 <= percent <= 100 else None,
     )
-
-
-def _percent(battery: object) -> float | None:
-    """How full a battery is; Windows says 255 where it does not know."""
-    told = getattr(battery, "percent", None)
-    return told if told is not None and 0 <= told <= 100 else None
 
 
 def busy_s() -> float:

@@ -126,7 +126,9 @@ class Supplies:
         return cls(
             slots=tuple(Battery(folder) for folder in folders if _is_own_battery(folder)),
             adapters=tuple(
-                Adapter(folder, _kind(folder)) for folder in folders if _is_adapter(folder)
+                Adapter(folder, _kind(folder))
+                for folder in folders
+                if _kind(folder).startswith(_ADAPTERS) and not _is_of_another(folder)
             ),
         )
 
@@ -174,10 +176,6 @@ def _kind(folder: Path) -> str:
     return (read_word(folder / "type") or "").lower()
 
 
-def _is_adapter(folder: Path) -> bool:
-    return _kind(folder).startswith(_ADAPTERS) and not _is_of_another(folder)
-
-
 def _is_own_battery(folder: Path) -> bool:
     kind, named = _kind(folder), _OWN_NAME.fullmatch(folder.name) is not None
     # Should it not tell its type, its name and its status do.
@@ -187,7 +185,10 @@ def _is_own_battery(folder: Path) -> bool:
     if named or _scope(folder) == "system":
         return not _is_of_another(folder)
     told = any(_TELLING.fullmatch(file.name) for file in list_folder(folder))
-    return told and not _is_of_another(folder) and not _is_named_as_attached(folder)
+    if not told or _is_of_another(folder):
+        return False
+    names = f"{folder.name} {read_word(folder / 'model_name') or ''}"
+    return not _ATTACHED.search(names)
 
 
 def _is_of_another(folder: Path) -> bool:
@@ -196,11 +197,6 @@ def _is_of_another(folder: Path) -> bool:
     if scope in ("device", "system"):
         return scope == "device"
     return any(_INTERFACE.fullmatch(part) for part in Path(os.path.realpath(folder)).parts)
-
-
-def _is_named_as_attached(folder: Path) -> bool:
-    names = f"{folder.name} {read_word(folder / 'model_name') or ''}"
-    return _ATTACHED.search(names) is not None
 
 
 def _scope(folder: Path) -> str:

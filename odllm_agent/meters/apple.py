@@ -6,7 +6,7 @@ calls combined power: CPU, GPU and neural engine. It holds core and gpu, which a
 
 import importlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
@@ -54,7 +54,7 @@ def open_meter(request: Request) -> Meter:
         monitor: Monitor = importlib.import_module(MODULE).AppleEnergyMonitor()
         told = {domain: total_j(monitor, domain) for domain in FIELDS}
         sensors = {
-            domain: Counter(_value_j(monitor, domain), Bounds(MOST_W, PERIOD_S))
+            domain: Counter(partial(_required_j, monitor, domain), Bounds(MOST_W, PERIOD_S))
             for domain, joules in told.items()
             if joules is not None
         }
@@ -79,10 +79,6 @@ def total_j(monitor: Monitor, domain: str) -> float | None:
     if parts_mj[0] is None:
         return None
     return sum(part_mj for part_mj in parts_mj if part_mj is not None) / MJ_PER_J
-
-
-def _value_j(monitor: Monitor, domain: str) -> Callable[[], float]:
-    return partial(_required_j, monitor, domain)
 
 
 def _required_j(monitor: Monitor, domain: str) -> float:

@@ -5,7 +5,7 @@ Source: zeus, zeus/device/cpu/emi.py; Microsoft, "Energy Meter Interface".
 
 import importlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -67,7 +67,9 @@ def open_meter(request: Request) -> Meter:
         reason = f"Windows shows no energy meter: {error}"
         return Unavailable(request.text, PACKAGE, reason, "use Windows 11 on the machine itself")
     limits = WindowLimits.of_period(PERIOD_S, MOST_W * len(packages), STEP_J)
-    return open_sensors(request.text, COUNTED, limits, sensors, missing=_missing(sensors))
+    no_dram = MissingDomain(DRAM, "this machine shows no dram counter")
+    missing = [] if DRAM in sensors else [no_dram]
+    return open_sensors(request.text, COUNTED, limits, sensors, missing=missing)
 
 
 def package_j(package: Package) -> float:
@@ -90,7 +92,3 @@ def dram_j(package: Package) -> float:
 def _sum(packages: Sequence[Package], value_j: Callable[[Package], float]) -> Sensor:
     bounds = Bounds(MOST_W, PERIOD_S, stalled_s=STALLED_S)
     return Sum([Counter(partial(value_j, package), bounds) for package in packages])
-
-
-def _missing(sensors: Mapping[str, Sensor]) -> list[MissingDomain]:
-    return [] if DRAM in sensors else [MissingDomain(DRAM, "this machine shows no dram counter")]

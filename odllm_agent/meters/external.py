@@ -189,7 +189,9 @@ def open_meter(request: Request) -> Meter:
         )
     path = typed_path(request.settings["path"])
     try:
-        file = _open_file(path)
+        if not path.is_file():
+            return Unavailable(request.text, DOMAIN, f"there is no file {path}", _START_IT)
+        file = PowerFile(path)
     except (LookupError, OSError, ValueError) as error:
         return Unavailable(request.text, DOMAIN, str(error), _START_IT)
     limits = WindowLimits.of_period(file.period_s, MOST_W)
@@ -206,12 +208,6 @@ def period_s(samples: Sequence[Sample]) -> float:
     if min(gaps_s) <= 0:
         raise ValueError("its lines are not in the order of their times")
     return statistics.median(gaps_s)
-
-
-def _open_file(path: Path) -> PowerFile:
-    if not path.is_file():
-        raise LookupError(f"there is no file {path}")
-    return PowerFile(path)
 
 
 def _is_header(start: bytes) -> bool:

@@ -126,15 +126,13 @@ def _is_told(chip: Chip) -> bool:
 
 def _open(chip: Chip) -> Sensor | MissingDomain:
     """A chip's sensor or, since chips are devices of their own, that only this one is missing."""
+    domain = f"{DOMAIN} of {chip.file.parent.name}"
     try:
         return chip.open()
+    except PermissionError as error:
+        reason = f"this user may not read {error.filename}"
+        allow = shlex.join(["sudo", "chmod", "a+r", str(error.filename)])
+        return MissingDomain(domain, reason, allow)
     except (OSError, ValueError) as error:
-        return MissingDomain(f"{DOMAIN} of {chip.file.parent.name}", *_obstacle(error))
-
-
-def _obstacle(error: Exception) -> tuple[str, str]:
-    if isinstance(error, PermissionError):
-        return f"this user may not read {error.filename}", shlex.join(
-            ["sudo", "chmod", "a+r", str(error.filename)]
-        )
-    return f"the graphics chip's sensor cannot be read: {error}", "see docs/energy.md"
+        reason = f"the graphics chip's sensor cannot be read: {error}"
+        return MissingDomain(domain, reason, "see docs/energy.md")

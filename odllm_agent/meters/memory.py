@@ -46,7 +46,10 @@ def peak_rss_bytes() -> int:
         import resource  # noqa: PLC0415 - the module is missing on Windows
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return _required(_STATUS.read_text(), "VmHWM")
+    peak_bytes = status_bytes(_STATUS.read_text(), "VmHWM")
+    if peak_bytes is None:
+        raise LookupError(f"{_STATUS} has no VmHWM")
+    return peak_bytes
 
 
 def held_memory(folder: Path) -> HeldMemory:
@@ -116,10 +119,3 @@ def status_bytes(status: str, name: str) -> int | None:
         if label == name:
             return int(value.split()[0]) * _KIB
     return None
-
-
-def _required(status: str, name: str) -> int:
-    value = status_bytes(status, name)
-    if value is None:
-        raise LookupError(f"{_STATUS} has no {name}")
-    return value

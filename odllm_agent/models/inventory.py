@@ -31,7 +31,16 @@ def holdings(cache: Cache) -> tuple[Holding, ...]:
     """
     entries, notes = cache.entries(), cache.made_from()
     names = known_names(notes)
-    return tuple(_holding(entry, notes, names) for entry in reversed(entries))
+    return tuple(
+        Holding(
+            sha256=entry.key,
+            origin=told(notes.get(entry.key, ()), names),
+            quantization=type_of(entry),
+            file_bytes=entry.file_bytes,
+            used_at=entry.used_at,
+        )
+        for entry in reversed(entries)
+    )
 
 
 def unneeded(requests: Sequence[ModelRequest], cache: Cache) -> tuple[Holding, ...]:
@@ -48,7 +57,18 @@ def unneeded(requests: Sequence[ModelRequest], cache: Cache) -> tuple[Holding, .
         UsageError: A request names nothing that there is, or the cache cannot be read.
         ModelError: A file that is asked for cannot be read.
     """
-    needed = _needed(requests, cache)
+    notes = cache.made_from()
+    needed: set[str] = set()
+    for request in requests:
+        sources = _sources(request, cache, notes)
+        needed |= sources | _noted(
+            notes, sources, quantization=request.quantization, quantizer=quantizer.version()
+        )
+    needed |= {
+        sha256
+        for sha256, each in notes.items()
+        if any("reader" in note and note["source_sha256"] in needed for note in each)
+    }
     return tuple(each for each in holdings(cache) if each.sha256 not in needed)
 
 
@@ -104,32 +124,6 @@ def type_of(entry: CacheEntry) -> str:
 def short(text: str) -> str:
     """A text; of a checksum, its start."""
     return text[:_SHOWN_DIGITS] if _SHA256.fullmatch(text) else text
-
-
-def _holding(entry: CacheEntry, notes: Notes, names: Mapping[str, str]) -> Holding:
-    return Holding(
-        sha256=entry.key,
-        origin=told(notes.get(entry.key, ()), names),
-        quantization=type_of(entry),
-        file_bytes=entry.file_bytes,
-        used_at=entry.used_at,
-    )
-
-
-def _needed(requests: Sequence[ModelRequest], cache: Cache) -> set[str]:
-    """The checksums of what is needed for what is asked for."""
-    notes = cache.made_from()
-    needed: set[str] = set()
-    for request in requests:
-        sources = _sources(request, cache, notes)
-        needed |= sources | _noted(
-            notes, sources, quantization=request.quantization, quantizer=quantizer.version()
-        )
-    return needed | {
-        sha256
-        for sha256, each in notes.items()
-        if any("reader" in note and note["source_sha256"] in needed for note in each)
-    }
 
 
 def _noted(notes: Notes, sources: set[str], **as_told: object) -> set[str]:

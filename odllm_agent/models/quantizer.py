@@ -149,18 +149,14 @@ def _explained(
     source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
 ) -> OdllmError:
     what = f"{source.path} could not be quantized to {quantization}"
-    if _out_of_room(target.parent, log):
+    # libstdc++ says no more than "iostream error" of a write that failed.
+    told = any("iostream error" in line for line in log)
+    if told or shutil.disk_usage(target.parent).free < child.NEARLY_FULL_BYTES:
         return disk_full(target.parent, least_bytes(source, quantization))
     if status is None:
         limit_s = child.deadline_s(source.file_bytes)
         return EngineError(f"{what} within {limit_s:.0f} s", "look whether the disk answers")
     return _WORK.error(what, status, log)
-
-
-def _out_of_room(folder: Path, log: list[str]) -> bool:
-    # libstdc++ says no more than "iostream error" of a write that failed.
-    told = any("iostream error" in line for line in log)
-    return told or shutil.disk_usage(folder).free < child.NEARLY_FULL_BYTES
 
 
 def _is_whole(target: Path) -> bool:

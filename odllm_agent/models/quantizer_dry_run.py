@@ -59,8 +59,12 @@ def write_sparse(
     Raises:
         OSError: The target cannot be written.
     """
-    changed = (replace(tensor, type=types[tensor.name]) for tensor in source.tensors)
-    tensors = tuple(_laid_out(changed, source.layout.alignment))
+    tensors: list[Tensor] = []
+    offset_bytes = 0
+    for tensor in source.tensors:
+        changed = replace(tensor, type=types[tensor.name], offset_bytes=offset_bytes)
+        tensors.append(changed)
+        offset_bytes += aligned(changed.n_bytes, source.layout.alignment)
     with target.open("wb") as file:
         _write_metadata(file, source, file_type, len(tensors))
         for tensor in tensors:
@@ -80,14 +84,6 @@ def end_in_hole(file: BinaryIO, tensors: Iterable[Tensor], alignment: int) -> No
     data_bytes = sum(aligned(tensor.n_bytes, alignment) for tensor in tensors)
     allow_holes(file)
     file.truncate(aligned(file.tell(), alignment) + data_bytes)
-
-
-def _laid_out(tensors: Iterable[Tensor], alignment: int) -> Iterable[Tensor]:
-    """The tensors one after another."""
-    offset_bytes = 0
-    for tensor in tensors:
-        yield replace(tensor, offset_bytes=offset_bytes)
-        offset_bytes += aligned(tensor.n_bytes, alignment)
 
 
 def _write_metadata(

@@ -101,7 +101,8 @@ def fill(header: Header, seed: int, given: Mapping[str, bytes]) -> None:
             if tensor.name in given:
                 file.write(given[tensor.name])
                 continue
-            for piece in _cut(pool_of(_kind(tensor)), place * _STEP_BLOCKS, tensor):
+            kind = _NORM if tensor.name.endswith("norm.weight") else tensor.type
+            for piece in _cut(pool_of(kind), place * _STEP_BLOCKS, tensor):
                 file.write(piece.data)
 
 
@@ -129,10 +130,6 @@ def pool(seed: int, kind: str) -> NDArray[np.uint8]:
 def _per_byte(block: tuple[Bits, ...], name: str) -> NDArray[np.uint8]:
     values = [getattr(bits, name) for bits in block for _ in range(bits.n_bytes)]
     return np.array(values, np.uint8)
-
-
-def _kind(tensor: Tensor) -> str:
-    return _NORM if tensor.name.endswith("norm.weight") else tensor.type
 
 
 def _cut(blocks: NDArray[np.uint8], start: int, tensor: Tensor) -> Iterator[NDArray[np.uint8]]:

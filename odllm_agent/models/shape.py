@@ -38,8 +38,13 @@ def locate(request: ModelRequest, cache: Cache) -> Origin:
         DiskFull: There is no room for the file's header.
     """
     _refuse_what_files_have(request)
-    architecture = _architecture(request.location)
-    path = _skeleton(request.location, architecture, cache)
+    name = request.location
+    if name not in ARCHITECTURES:
+        raise UsageError(
+            f"there is no architecture named {name!r}", f"known: {', '.join(ARCHITECTURES)}"
+        )
+    architecture = ARCHITECTURES[name]
+    path = _skeleton(name, architecture, cache)
     return Origin(
         path=path,
         sha256=_identity(path, request.seed),
@@ -80,14 +85,6 @@ def _refuse_what_files_have(request: ModelRequest) -> None:
             f"{request.name} states a checksum, and a shape has no file that it could be of",
             "leave it out: the same seed gives the same bytes everywhere",
         )
-
-
-def _architecture(name: str) -> Architecture:
-    if name not in ARCHITECTURES:
-        raise UsageError(
-            f"there is no architecture named {name!r}", f"known: {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[name]
 
 
 def _skeleton(name: str, architecture: Architecture, cache: Cache) -> Path:

@@ -124,7 +124,13 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
         EngineError: The quantizer is missing or failed.
     """
     stated = _stated_checksum(request)
-    origin = _outline(request, cache, folder)
+    kind = source_of(request)
+    if not hasattr(kind, "foresee"):
+        raise ModelMissing(
+            f"what {request.name} will need is not known before it is fetched",
+            f"a run fetches it: it comes from the source {request.source}",
+        )
+    origin = cast(Origin, kind.foresee(request, cache, folder))
     if ir_folder.is_ir_folder(origin.path):
         model = replace(ir_folder.outline(request, origin.path), path="")
         return Foreseen(None, model, origin.path, download_bytes=0, disk_bytes=0)
@@ -143,16 +149,6 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
 def source_of(request: ModelRequest) -> ModuleType:
     """The module of the source that a request names, imported when it is first asked for."""
     return importlib.import_module(_MODULES[request.source])
-
-
-def _outline(request: ModelRequest, cache: Cache, folder: Path) -> Origin:
-    source = source_of(request)
-    if not hasattr(source, "foresee"):
-        raise ModelMissing(
-            f"what {request.name} will need is not known before it is fetched",
-            f"a run fetches it: it comes from the source {request.source}",
-        )
-    return cast(Origin, source.foresee(request, cache, folder))
 
 
 def _foreseen(

@@ -34,7 +34,15 @@ def ray_environment(token_file: Path, tls_dir: Path | None = None) -> dict[str, 
         tls_dir: The folder with this machine's certificate, if the fleet encrypts.
     """
     entry = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file)}
-    return COMMON | entry | (_tls(tls_dir) if tls_dir else {"RAY_USE_TLS": "0"})
+    tls = {"RAY_USE_TLS": "0"}
+    if tls_dir:
+        tls = {
+            "RAY_USE_TLS": "1",
+            "RAY_TLS_SERVER_CERT": str(tls_dir / CERTIFICATE),
+            "RAY_TLS_SERVER_KEY": str(tls_dir / KEY),
+            "RAY_TLS_CA_CERT": str(tls_dir / AUTHORITY),
+        }
+    return COMMON | entry | tls
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -56,12 +64,3 @@ def surround(variables: Mapping[str, str]) -> None:
     for name in FOREIGN:
         os.environ.pop(name, None)
     os.environ.update(variables)
-
-
-def _tls(folder: Path) -> dict[str, str]:
-    return {
-        "RAY_USE_TLS": "1",
-        "RAY_TLS_SERVER_CERT": str(folder / CERTIFICATE),
-        "RAY_TLS_SERVER_KEY": str(folder / KEY),
-        "RAY_TLS_CA_CERT": str(folder / AUTHORITY),
-    }

@@ -131,7 +131,10 @@ def _roots() -> Iterator[Path]:
 
 def _made(root: Path, mark: str) -> Path:
     if sys.platform != "win32":
-        _check_name(root)
+        if not _PLAIN.fullmatch(str(root)):
+            raise _Unfit("Ray takes neither spaces nor letters outside ASCII")
+        if len(str(root)) > _LONGEST_BYTES:
+            raise _Unfit("the name is too long for a socket in it")
     if shutil.disk_usage(root).free < _LEAST_FREE_BYTES:
         raise _Unfit("less than 64 MiB are free")
     # The name cannot be guessed, and nobody else can have made it before.
@@ -142,13 +145,6 @@ def _made(root: Path, mark: str) -> Path:
         remove(folder)
         raise
     return folder
-
-
-def _check_name(root: Path) -> None:
-    if not _PLAIN.fullmatch(str(root)):
-        raise _Unfit("Ray takes neither spaces nor letters outside ASCII")
-    if len(str(root)) > _LONGEST_BYTES:
-        raise _Unfit("the name is too long for a socket in it")
 
 
 def _is_ours(folder: Path) -> bool:

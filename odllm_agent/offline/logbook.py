@@ -214,7 +214,8 @@ class Logbook:
         try:
             # Without a buffer nothing is left to be written when the disk is full.
             file = FileIO(self._path, "ab+")
-            file.truncate(_whole_bytes(self._path.read_bytes()))
+            # What follows the last whole line was cut off.
+            file.truncate(self._path.read_bytes().rfind(b"\n") + 1)
         except OSError as error:
             raise self._told(error) from error
         return file
@@ -238,21 +239,11 @@ def _refuse_other(path: Path, assignment_sha256: str) -> None:
                 raise UsageError(f"{path} holds results of another assignment", _OTHER)
         case Damage(reason=reason):
             # The very first line may have been cut off; then nothing is lost with it.
-            if not _is_begun(path):
+            content = path.read_bytes()
+            if b"\n" in content or not _BEGINNING.startswith(content[: len(_BEGINNING)]):
                 raise UsageError(f"{path} is no file of results: {reason}", _OTHER)
         case _:
             raise UsageError(f"{path} does not begin with an opening", _OTHER)
-
-
-def _is_begun(path: Path) -> bool:
-    """Whether a file holds nothing but the beginning of an opening."""
-    content = path.read_bytes()
-    return b"\n" not in content and _BEGINNING.startswith(content[: len(_BEGINNING)])
-
-
-def _whole_bytes(content: bytes) -> int:
-    """The size of all whole lines."""
-    return content.rfind(b"\n") + 1
 
 
 def _entry(line: bytes, path: Path) -> Entry | Damage:

@@ -182,15 +182,19 @@ def run(
     Returns:
         Its exit status, `None` if it was ended for taking too long, and the lines of its log.
     """
+    # So that it finds this very package, however this process found it.
+    here = str(Path(odllm_agent.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
-    own = {"PYTHONPATH": _python_path(), "GGML_NO_BACKTRACE": "1"}
+    own = {"PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
     done = ended(
         command,
         deadline_s,
         environment={**os.environ, **own, **(variables or {})},
         errors=subprocess.STDOUT,
     )
-    return done.status, _lines(done.output)
+    lines = done.output.decode("utf-8", "replace").splitlines()
+    return done.status, [line for line in lines if line.strip()]
 
 
 def death(status: int) -> str:
@@ -210,13 +214,3 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         continue
     os._exit(1)
-
-
-def _python_path() -> str:
-    """Lets the process find this very package, however this process found it."""
-    here = str(Path(odllm_agent.__file__).parent.parent)
-    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-
-
-def _lines(raw: bytes) -> list[str]:
-    return [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]

@@ -25,14 +25,10 @@ def evaluate(check: QualityCheck) -> QualityResult:
     else:
         raise UsageError("a quality check needs a text or a task", "name one of them")
     try:
-        return _result(check, asked())
+        return QualityResult(check, tuple(map(_without_infinities, asked())))
     except NoNumbers as error:
         nothing = tuple(Score(metric, None, None, 0, str(error)) for metric in metrics)
         return QualityResult(check, nothing)
-
-
-def _result(check: QualityCheck, scores: tuple[Score, ...]) -> QualityResult:
-    return QualityResult(check, tuple(map(_without_infinities, scores)))
 
 
 def _without_infinities(score: Score) -> Score:

@@ -78,18 +78,6 @@ def _compare_block(logits: Logits, base: Logits, targets: NDArray[np.int64]) -> 
     )
 
 
-def _kld(found: Divergence) -> Score:
-    return _mean("kld", found.kld)
-
-
-def _top1_agreement(found: Divergence) -> Score:
-    return share("top1_agreement", found.same_top)
-
-
-def _delta_p(found: Divergence) -> Score:
-    return _mean("delta_p", found.delta_p)
-
-
 def _delta_p_rms(found: Divergence) -> Score:
     """The root of the mean square; its error follows from the mean square's by the delta method."""
     square = _mean("", found.delta_p**2)
@@ -99,9 +87,9 @@ def _delta_p_rms(found: Divergence) -> Score:
 
 
 SCORES: Mapping[str, Callable[[Divergence], Score]] = {
-    "kld": _kld,
-    "top1_agreement": _top1_agreement,
-    "delta_p": _delta_p,
+    "kld": lambda found: _mean("kld", found.kld),
+    "top1_agreement": lambda found: share("top1_agreement", found.same_top),
+    "delta_p": lambda found: _mean("delta_p", found.delta_p),
     "delta_p_rms": _delta_p_rms,
 }
 """How each figure follows from the tokens, by its name."""

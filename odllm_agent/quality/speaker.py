@@ -111,7 +111,7 @@ class Speaker:
             said.append(token)
             text = self._session.detokenize(said)
             if any(word in text for word in stop):
-                return _cut(text, stop)
+                return text[: min(text.index(word) for word in stop if word in text)]
             given = [token]
         return self._session.detokenize(said)
 
@@ -120,7 +120,3 @@ class Speaker:
         if self._last is None or self._last[:2] != (tokens, first):
             self._last = (tokens, first, self._session.logits(tokens, first))
         return self._last[2]
-
-
-def _cut(text: str, stop: Sequence[str]) -> str:
-    return text[: min(text.index(word) for word in stop if word in text)]

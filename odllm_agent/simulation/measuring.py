@@ -53,8 +53,9 @@ def measure(laptop: Laptop, order: Measurement) -> RoundResult:
     )
     repeats = tuple(_repeats(laptop, order, threads))
     kv_bytes = int(model.anatomy.kv_values * _KV.value_bytes * workload.context_tokens)
-    speeds = _speeds(order, repeats)
-    reason = stopped(order.policy, len(speeds) - len(order.earlier_decode_tok_s), speeds)
+    measured = [each.decode_tok_s for each in repeats if not each.warmup]
+    speeds = [*order.earlier_decode_tok_s, *measured]
+    reason = stopped(order.policy, len(measured), speeds)
     assert reason is not None  # noqa: S101 - no other round ends
     return RoundResult(
         trial=order.trial,
@@ -142,11 +143,6 @@ def _repeat(laptop: Laptop, order: Measurement, threads: int, index: int) -> Rep
         after=state(laptop, threads * wall_s),
         wall_s=wall_s,
     )
-
-
-def _speeds(order: Measurement, repeats: tuple[Repeat, ...]) -> list[float]:
-    measured = (each.decode_tok_s for each in repeats if not each.warmup)
-    return [*order.earlier_decode_tok_s, *measured]
 
 
 def _no_energy(phase: Phase) -> tuple[Energy, ...]:

@@ -154,17 +154,13 @@ def _status(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except SystemExit as end:
-        return _exit_status(end)
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        sys.stderr.write(f"{end.code}\n")
+        return _FAULT
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return status_of_signal()
-
-
-def _exit_status(end: SystemExit) -> int:
-    if end.code is None or isinstance(end.code, int):
-        return end.code or 0
-    sys.stderr.write(f"{end.code}\n")
-    return _FAULT
 
 
 def _stop(number: int, _: FrameType | None) -> None:

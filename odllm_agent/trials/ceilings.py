@@ -23,18 +23,12 @@ def measure(order: CeilingsOrder) -> Ceilings:
 
 def _ceiling(engine: Engine, name: str) -> Ceiling:
     try:
-        return _read(engine) if name == READ else _multiplied(engine, name)
+        if name == READ:
+            threads = int(engine.settings["threads"]) or logical_cores()
+            per_s = bandwidth.read_bytes_per_s(threads, available_bytes(), _READ_BUDGET_S)
+            return Ceiling(READ, per_s, bandwidth.METHOD)
+        teller = engines.ceilings(engine.name)
+        per_s = teller.operations_per_s(engine, name, _TYPE_BUDGET_S)
+        return Ceiling(name, per_s, teller.METHOD)
     except OdllmError as error:
         return Ceiling(name, None, "", error.message)
-
-
-def _read(engine: Engine) -> Ceiling:
-    threads = int(engine.settings["threads"]) or logical_cores()
-    per_s = bandwidth.read_bytes_per_s(threads, available_bytes(), _READ_BUDGET_S)
-    return Ceiling(READ, per_s, bandwidth.METHOD)
-
-
-def _multiplied(engine: Engine, type_name: str) -> Ceiling:
-    teller = engines.ceilings(engine.name)
-    per_s = teller.operations_per_s(engine, type_name, _TYPE_BUDGET_S)
-    return Ceiling(type_name, per_s, teller.METHOD)

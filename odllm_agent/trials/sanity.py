@@ -39,7 +39,8 @@ def check(value: object) -> None:
             setting.
     """
     for each in _parts(value):
-        _CHECKS.get(type(each), _nothing)(each)
+        if type(each) in _CHECKS:
+            _CHECKS[type(each)](each)
 
 
 def _parts(value: object) -> Iterator[object]:
@@ -136,10 +137,6 @@ def _positive(name: str, value: float) -> None:
 def _count(name: str, value: object) -> None:
     if not (isinstance(value, int) and 0 <= value <= _MOST_COUNT):
         raise ValueError(f"{name} is {value}, which is no count")
-
-
-def _nothing(_: object) -> None:
-    """Nothing more is asked of a value of any other type."""
 
 
 _CHECKS: Mapping[type, Callable[[Any], None]] = {

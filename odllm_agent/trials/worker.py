@@ -220,9 +220,12 @@ def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
         told, said = tuple(_parse(answers.read())), log.read()
     last_lines = "\n".join(said.splitlines()[-_LOG_LINES:])
     kept = tuple(answer for answer in told if not isinstance(answer, Failure))
-    failure = _answered(told) or (
-        lateness(deadline_s, deed) if status is None else _death(status, deed)
-    )
+    # What a worker told itself says more than how it ended.
+    failure = told[-1] if told and isinstance(told[-1], Failure) else None
+    if failure is None and status is None:
+        failure = lateness(deadline_s, deed)
+    elif failure is None and status:
+        failure = death(status, deed, _types_run(deed) if crashed(status) else None)
     failure = failure and replace(failure, log=failure.log or last_lines)
     return Ended(kept, failure, said)
 
@@ -233,17 +236,6 @@ def _parse(text: str) -> Iterator[object]:
         if line.endswith("\n"):
             ((name, answer),) = json.loads(line).items()
             yield from_plain(_ANSWERS[name], answer)
-
-
-def _answered(told: tuple[object, ...]) -> Failure | None:
-    """The failure that a worker told itself."""
-    return told[-1] if told and isinstance(told[-1], Failure) else None
-
-
-def _death(status: int, deed: Deed) -> Failure | None:
-    if not status:
-        return None
-    return death(status, deed, _types_run(deed) if crashed(status) else None)
 
 
 def _types_run(deed: Deed) -> bool | None:

@@ -1,5 +1,6 @@
 """The memory that llama.cpp takes for a model file, told without loading its weights."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -77,7 +78,8 @@ def rehearse_step(engine: Engine, model: ModelFile, workload: Workload) -> Llama
     settings = _settings(engine)
     steps = list(_steps(settings, workload))
     tokens = max(tokens for tokens, _ in steps)
-    _, end = max(steps, key=_scores)
+    # Buffers grow most for the products of queries and keys in a step.
+    _, end = max(steps, key=math.prod)
     return LlamaCppSession(model, replace(settings, ubatch_tokens=tokens), end, weightless=True)
 
 
@@ -139,12 +141,6 @@ def _steps(settings: LlamaCppSettings, workload: Workload) -> Iterator[tuple[int
                 tokens = min(settings.ubatch_tokens, batch - place)
                 end += tokens
                 yield tokens, end
-
-
-def _scores(step: tuple[int, int]) -> int:
-    """The products of queries and keys in a step, for which buffers grow most."""
-    tokens, end = step
-    return tokens * end
 
 
 def _activation_bytes(tokens: int, weights: Sequence[Weights]) -> int:

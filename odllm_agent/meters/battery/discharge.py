@@ -8,7 +8,7 @@ hours, and what it holds fits its level. What lies outside is doubted and not ta
 Source: Linux, Documentation/ABI/testing/sysfs-class-power.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from odllm_agent.files.small_files import read_int
@@ -69,7 +69,8 @@ def held_j(battery: Path) -> float | None:
     Raises:
         Doubt: What it tells cannot be.
     """
-    told = _held_wh(battery)
+    shown = {quantity: _energy_wh(battery, quantity) for quantity in ("energy_now", "charge_now")}
+    told = {quantity: wh for quantity, wh in shown.items() if wh is not None}
     believed = [wh for wh in told.values() if _may_hold(battery, wh)]
     if told and not believed:
         source, wh = next(iter(told.items()))
@@ -106,11 +107,6 @@ def _bounds_w(battery: Path) -> tuple[float, float]:
     if wh is None:
         return LEAST_W, MOST_W
     return max(LEAST_W, wh / LONGEST_H), min(MOST_W, wh / SHORTEST_H)
-
-
-def _held_wh(battery: Path) -> Mapping[str, float]:
-    told = {quantity: _energy_wh(battery, quantity) for quantity in ("energy_now", "charge_now")}
-    return {quantity: wh for quantity, wh in told.items() if wh is not None}
 
 
 def _energy_wh(battery: Path, quantity: str) -> float | None:

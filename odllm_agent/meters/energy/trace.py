@@ -1,7 +1,7 @@
 """How the power of a domain goes on in the course of a window."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from odllm_agent.clock import seconds_between
 from odllm_agent.contract import Phase, PowerSample
@@ -44,15 +44,10 @@ def apart(readings: Sequence[MeterReading], least_s: float) -> list[MeterReading
         least_s: The least time between two that are kept.
     """
     told = [each for each in readings if each.energy_j is not None]
-    kept = list(_apart(told, least_s))
+    kept: list[MeterReading] = []
+    for each in told:
+        if not kept or seconds_between(kept[-1].at_ns, each.at_ns) >= least_s:
+            kept.append(each)
     if len(kept) > 1 and kept[-1] is not told[-1]:
         kept[-1] = told[-1]
     return kept
-
-
-def _apart(readings: Sequence[MeterReading], least_s: float) -> Iterator[MeterReading]:
-    last: MeterReading | None = None
-    for each in readings:
-        if last is None or seconds_between(last.at_ns, each.at_ns) >= least_s:
-            last = each
-            yield each

@@ -58,7 +58,9 @@ ALLOW_READING = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/*energy*_uj  # 
 def open_meter(request: Request) -> Meter:
     """The meter of this device, or one that says why there is none."""
     if not POWERCAP.is_dir():
-        return Unavailable(request.text, PACKAGE, *_why_absent_here())
+        cpuinfo = read_text(Path("/proc/cpuinfo")) or ""
+        why = why_absent(platform.system(), platform.machine(), cpuinfo, POWERCAP.is_symlink())
+        return Unavailable(request.text, PACKAGE, *why)
     zones = find_zones(POWERCAP, len(linux.sockets(ROOT)))
     sensors, missing = apart({domain: _open(domain, zones) for domain in DOMAINS})
     return open_sensors(request.text, COUNTED, limits(zones.by_domain), sensors, missing=missing)
@@ -99,8 +101,11 @@ def _open(domain: str, zones: Zones) -> Sensor | MissingDomain:
                 for zone, value_j in zip(parts, _values_j(domain, parts), strict=True)
             ]
         )
+    except PermissionError as error:
+        return MissingDomain(domain, f"this user may not read {error.filename}", ALLOW_READING)
     except (OSError, ValueError) as error:
-        return MissingDomain(domain, *_obstacle(error))
+        reason = f"the energy counters cannot be read: {error}"
+        return MissingDomain(domain, reason, "see docs/energy.md")
 
 
 def _values_j(domain: str, zones: Sequence[Zone]) -> list[Callable[[], float]]:
@@ -127,13 +132,6 @@ def _value_j(zone: Zone) -> Callable[[], float]:
     return value_j
 
 
-def _obstacle(error: Exception) -> tuple[str, str]:
-    """Why a counter is not read, and what to do about it."""
-    if isinstance(error, PermissionError):
-        return f"this user may not read {error.filename}", ALLOW_READING
-    return f"the energy counters cannot be read: {error}", "see docs/energy.md"
-
-
 def why_absent(system: str, machine: str, cpuinfo: str, hidden: bool) -> tuple[str, str]:
     """Why a device has no RAPL zones, and what to do about it.
 
@@ -155,8 +153,3 @@ def why_absent(system: str, machine: str, cpuinfo: str, hidden: bool) -> tuple[s
         f"the kernel shows no {POWERCAP}",
         "sudo modprobe intel_rapl_msr  # AMD processors need Linux 5.11 or later",
     )
-
-
-def _why_absent_here() -> tuple[str, str]:
-    cpuinfo = read_text(Path("/proc/cpuinfo")) or ""
-    return why_absent(platform.system(), platform.machine(), cpuinfo, POWERCAP.is_symlink())

@@ -32,7 +32,10 @@ def locate(request: ModelRequest, cache: Cache) -> Origin:
         DiskFull: There is no room for it.
     """
     wanted, stated = _asked(request)
-    found = _cached(wanted, stated, cache) or _fetched(wanted, stated, cache)
+    found = cache.find(download_of(wanted)) if wanted.pinned else None
+    if not found and stated:
+        found = cache.file(stated)
+    found = found or _fetched(wanted, stated, cache)
     return Origin(found.path, found.sha256)
 
 
@@ -93,11 +96,6 @@ def _asked(request: ModelRequest) -> tuple[HubFile, str | None]:
     return HubFile.of(request.location), request.sha256.lower() if request.sha256 else None
 
 
-def _cached(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile | None:
-    found = cache.find(download_of(wanted)) if wanted.pinned else None
-    return found or (cache.file(stated) if stated else None)
-
-
 def _fetched(wanted: HubFile, stated: str | None, cache: Cache) -> CachedFile:
     def from_fleet(fleet: FleetServer) -> CachedFile:
         resolved = fleet.resolve(wanted)
@@ -127,18 +125,14 @@ def _checked(resolved: Resolved, wanted: HubFile, stated: str | None) -> None:
     """Makes sure that what a server has under a name is what is asked for."""
     sha256 = joint_sha256([file.sha256 for file in resolved.files])
     if stated is None and not wanted.pinned:
-        raise _unpinned(wanted, resolved, sha256)
+        raise UsageError(
+            f"{wanted} may be another file tomorrow: {wanted.revision!r} is no commit",
+            f"name the revision {resolved.at.revision}, which it stands for now, or state its "
+            f"sha256, {sha256}",
+        )
     if stated not in {None, sha256}:
         raise ChecksumMismatch(
             f"{wanted} is not the file that was named: at the commit {resolved.at.revision} its "
             f"SHA-256 is {sha256}, and it should be {stated}",
             "name the commit that held it, or correct the checksum if the newer file is meant",
         )
-
-
-def _unpinned(wanted: HubFile, resolved: Resolved, sha256: str) -> UsageError:
-    return UsageError(
-        f"{wanted} may be another file tomorrow: {wanted.revision!r} is no commit",
-        f"name the revision {resolved.at.revision}, which it stands for now, or state its "
-        f"sha256, {sha256}",
-    )

@@ -73,7 +73,13 @@ def fetch(source: HubFile, file: RemoteFile, target: Path, tell: Tell) -> None:
         DownloadFailed: Not all of it came; what did come stays.
         OSError: The target cannot be written.
     """
-    _refuse_too_long(source, file)
+    if file.file_bytes > constants.MAX_HTTP_DOWNLOAD_SIZE:
+        raise DownloadFailed(
+            f"{source.repository}/{file.name} has {file.file_bytes:,} bytes, and a hub gives no "
+            f"more than {constants.MAX_HTTP_DOWNLOAD_SIZE:,} in one file",
+            "name a repository that holds the model in parts, or fetch it by hand with `hf "
+            "download` and name it as a file of this device",
+        )
     with _errors_told(source, file.name):
         transfer.fetch(_url(source, file.name), file, target, tell)
 
@@ -115,16 +121,6 @@ def _described(source: HubFile, name: str) -> tuple[str, RemoteFile]:
 
 def _url(source: HubFile, name: str) -> str:
     return hf_hub_url(source.repository, name, revision=source.revision)
-
-
-def _refuse_too_long(source: HubFile, file: RemoteFile) -> None:
-    if file.file_bytes > constants.MAX_HTTP_DOWNLOAD_SIZE:
-        raise DownloadFailed(
-            f"{source.repository}/{file.name} has {file.file_bytes:,} bytes, and a hub gives no "
-            f"more than {constants.MAX_HTTP_DOWNLOAD_SIZE:,} in one file",
-            "name a repository that holds the model in parts, or fetch it by hand with `hf "
-            "download` and name it as a file of this device",
-        )
 
 
 @contextmanager

@@ -41,7 +41,11 @@ class HubFile:
         _refuse_odd("repository", wanted.repository, _REPOSITORY)
         _refuse_odd("model file", wanted.file, _FILE)
         _refuse_odd("revision", wanted.revision, _REVISION)
-        _refuse_later_part(wanted.file)
+        first = first_name(file)
+        if first != file:
+            raise UsageError(
+                f"{file} is a later part of a split model", f"name the first part, {first}"
+            )
         return wanted
 
     def __str__(self) -> str:
@@ -61,10 +65,3 @@ class HubFile:
 def _refuse_odd(what: str, name: str, form: re.Pattern[str]) -> None:
     if not form.fullmatch(name) or ".." in name:
         raise UsageError(f"{name[:200]!r} is no name of a {what} on a hub", _FORM)
-
-
-def _refuse_later_part(file: str) -> None:
-    if first_name(file) != file:
-        raise UsageError(
-            f"{file} is a later part of a split model", f"name the first part, {first_name(file)}"
-        )
