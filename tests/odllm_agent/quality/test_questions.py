@@ -53,7 +53,10 @@ def test_an_answer_may_be_given_by_the_text_of_the_choice() -> None:
     ]
 
 
-@given(st.text(min_size=1).filter(str.strip), st.text(" \t", max_size=3))
+@given(
+    st.text(min_size=1).filter(str.strip).filter(lambda text: "\n" not in text),
+    st.text(" \t", max_size=3),
+)
 def test_an_expected_answer_is_taken_literally_but_for_white_space(answer: str, space: str) -> None:
     line = json.dumps({"prompt": "p", "answer": answer})
     free, _ = parse(f"{line}\n{line}", "f")
