@@ -13,11 +13,12 @@ def caption(results: pd.DataFrame, metric: Metric) -> str:
         results: The rows that are drawn.
         metric: What is drawn.
     """
+    methods = sorted(set(results["energy_method"].dropna()))
     parts = (
-        _trials(results),
+        f"{len(results)} {'trial' if len(results) == 1 else 'trials'}",
         _basis(results, metric),
         _disturbed(results),
-        _energy(results),
+        f"energy: {' and '.join(methods)}" if methods else "",
         _uncertainty(results, metric),
     )
     return " · ".join(part for part in parts if part)
@@ -37,10 +38,6 @@ def resting(row: Row) -> str:
         f"energy: {row['energy_method']}" if pd.notna(row["energy_method"]) else "",
     )
     return " · ".join(part for part in parts if part)
-
-
-def _trials(results: pd.DataFrame) -> str:
-    return f"{len(results)} {'trial' if len(results) == 1 else 'trials'}"
 
 
 def _basis(results: pd.DataFrame, metric: Metric) -> str:
@@ -65,11 +62,6 @@ def _disturbed(results: pd.DataFrame) -> str:
     return f"{_counted(pd.Series([flagged]), 'repeat')} flagged {', '.join(sorted(flags))}" * (
         flagged > 0
     )
-
-
-def _energy(results: pd.DataFrame) -> str:
-    methods = sorted(set(results["energy_method"].dropna()))
-    return f"energy: {' and '.join(methods)}" if methods else ""
 
 
 def _uncertainty(results: pd.DataFrame, metric: Metric) -> str:

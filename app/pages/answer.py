@@ -93,7 +93,8 @@ def page(view: View) -> None:
 def _ask(rows: pd.DataFrame) -> tuple[str, Mapping[str, str]]:
     """Shows what can be asked; the objective, and what was written for each limit."""
     columns = st.columns(len(_INPUTS) + 1)
-    by_label = _objectives(rows)
+    own = [*(QUALITY, *ALIASES, *conf.options("kpi")), *(f"{TASK}{task}" for task in tasks(rows))]
+    by_label = dict(zip(own, own, strict=True)) | {each.label: each.name for each in METRICS}
     with columns[0]:
         label = st.selectbox("Best by", list(by_label), key="objective", bind="query-params")
     written = {}
@@ -108,12 +109,6 @@ def _ask(rows: pd.DataFrame) -> tuple[str, Mapping[str, str]]:
         bind="query-params",
     )
     return by_label[label], written
-
-
-def _objectives(rows: pd.DataFrame) -> Mapping[str, str]:
-    """The names of all objectives, by what they are called in the list."""
-    own = [*(QUALITY, *ALIASES, *conf.options("kpi")), *(f"{TASK}{task}" for task in tasks(rows))]
-    return dict(zip(own, own, strict=True)) | {each.label: each.name for each in METRICS}
 
 
 def _limits(written: Mapping[str, str], aim: Objective, rows: pd.DataFrame) -> Iterator[Limit]:
@@ -150,8 +145,13 @@ def _show(view: View, answer: Advice, aim: Objective, place: int) -> None:
         st.warning(f"{plain(answer.blame, _REASON)}.")
         if answer.closest:
             st.markdown("What comes nearest:")
-    _show_choices(view, answer, aim, place)
-    _show_costs(answer, aim)
+    if shown := answer.choices or ((answer.closest,) if answer.closest else ()):
+        show_table(pd.DataFrame([_told(each, shown, aim) for each in shown]))
+        show(_figure(view, answer, shown, aim, place))
+    if answer.costs:
+        costs = (f"- {plain(wording.cost(each, aim), _REASON)}" for each in answer.costs)
+        st.markdown("**What each limit costs**")
+        st.markdown("\n".join(costs))
 
 
 def _show_next(answer: Advice, following: str) -> None:
@@ -161,13 +161,6 @@ def _show_next(answer: Advice, following: str) -> None:
     if following:
         st.code(following, language="bash", wrap_lines=True)
     _show_remarks(answer)
-
-
-def _show_choices(view: View, answer: Advice, aim: Objective, place: int) -> None:
-    shown = answer.choices or ((answer.closest,) if answer.closest else ())
-    if shown:
-        show_table(pd.DataFrame([_told(each, shown, aim) for each in shown]))
-        show(_figure(view, answer, shown, aim, place))
 
 
 def _told(choice: Choice, beside: Sequence[Choice], aim: Objective) -> Mapping[str, str]:
@@ -191,20 +184,17 @@ def _figure(
     origin = of_kind(answer.device_kind, predicted=answer.predicted)
     drawn = pd.DataFrame([_drawn(each, aim) for each in shown]).assign(origin=str(origin))
     title = aim.single.title if aim.single else f"KPI {aim.name}: share of the best figures"
+    compared = f"the first {len(drawn)} of {answer.n} that were compared"
+    if answer.n == 1:
+        compared = "the only configuration that was measured"
     bars = "bars: 95 % interval" if drawn["low"].notna().any() else "no intervals"
     return Figure(
         name=f"answer-{place + 1}",
         heading=f"**{plain(answer.objective)}**",
         chart=_chart(drawn, title, view.symbols),
         table=drawn[list(_TITLES)].rename(columns=_TITLES | {"value": title}),
-        caption=f"{_compared(len(drawn), answer.n)} · {origin} · {bars}",
+        caption=f"{compared} · {origin} · {bars}",
     )
-
-
-def _compared(n_shown: int, n: int) -> str:
-    if n == 1:
-        return "the only configuration that was measured"
-    return f"the first {n_shown} of {n} that were compared"
 
 
 def _drawn(choice: Choice, aim: Objective) -> Mapping[str, object]:
@@ -244,14 +234,6 @@ def _chart(drawn: pd.DataFrame, title: str, of: Sequence[Symbol]) -> alt.LayerCh
         bars.transform_filter("isValid(datum.low)"), points
     )
     return layered.properties(height=60 + 28 * len(drawn))
-
-
-def _show_costs(answer: Advice, aim: Objective) -> None:
-    if answer.costs:
-        st.markdown("**What each limit costs**")
-        st.markdown(
-            "\n".join(f"- {plain(wording.cost(each, aim), _REASON)}" for each in answer.costs)
-        )
 
 
 def _show_remarks(answer: Advice) -> None:

@@ -106,8 +106,10 @@ def _show_comparison(view: View, measured: pd.DataFrame) -> None:
     left, right = st.columns(2)
     with left:
         base = st.selectbox("Compared with", shared, key="base", bind="query-params")
+    by_label = {each.label: each for each in METRICS if measured[each.name].gt(0).any()}
     with right:
-        metric = _metric(measured)
+        chosen = st.selectbox("Metric", list(by_label), key="metric", bind="query-params")
+    metric = by_label[chosen]
     others = _others(view, shared, base)
     kept = measured[measured["device"].isin([base, *others])]
     found = table(device_ratios(kept, metric, base), DeviceRatio)
@@ -124,12 +126,6 @@ def _others(view: View, shared: Sequence[str], base: str) -> Sequence[str]:
     chosen = set(view.chosen["device"])
     others = [device for device in shared if device != base]
     return [device for device in others if device in chosen] or others[:_MOST_OTHERS]
-
-
-def _metric(measured: pd.DataFrame) -> Metric:
-    """The choice among the metrics that there are figures of."""
-    by_label = {metric.label: metric for metric in METRICS if measured[metric.name].gt(0).any()}
-    return by_label[st.selectbox("Metric", list(by_label), key="metric", bind="query-params")]
 
 
 def _figure(view: View, compared: Compared, number: int, rows: pd.DataFrame) -> Figure:

@@ -1,7 +1,7 @@
 """Figures of metrics against bits per weight: a chart for everything that may share one."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -41,10 +41,15 @@ def show_metrics(
         behind: Whether to draw what others published behind.
     """
     axes = (
-        Axes(metric, against, beside, published(metric.name) if behind else ())
-        for metric, beside in _present(metrics, measured)
+        Axes(each, against, measured[there], published(each.name) if behind else ())
+        for each in metrics
+        if (there := measured[each.name].notna()).any()
     )
-    show_in_pairs(_figures(view, axes))
+    show_in_pairs(
+        _figure(view, place, each, names, rows)
+        for each in axes
+        for place, (names, rows) in enumerate(panels(each.beside))
+    )
     _tell_missing(metrics, measured)
 
 
@@ -68,39 +73,21 @@ def show_in_pairs(figures: Iterable[Figure]) -> None:
         st.info(f"There are more than these {2 * _MOST_ROWS} charts. Choose less on the left.")
 
 
-def _figures(view: View, of: Iterable[Axes]) -> Iterator[Figure]:
-    for axes in of:
-        for place, (names, rows) in enumerate(panels(axes.beside)):
-            yield _figure(view, place, axes, names, rows)
-
-
-def _present(
-    metrics: Sequence[Metric], measured: pd.DataFrame
-) -> Iterator[tuple[Metric, pd.DataFrame]]:
-    """The metrics that some rows have, each with these rows."""
-    for metric in metrics:
-        there = measured[metric.name].notna()
-        if there.any():
-            yield metric, measured[there]
-
-
 def _figure(view: View, place: int, axes: Axes, names: Sequence[str], rows: pd.DataFrame) -> Figure:
     metric = axes.metric
     lines = fits(rows, (metric,), axes.against)
     title = ", ".join(map(plain, names))
     heading = f"**{metric.label}** · {metric.better}"
+    drawn = shown(rows, axes)
+    if axes.backdrop:
+        drawn = pd.concat([drawn, backdrop(axes)])
     return Figure(
         name=f"{metric.name.replace('_', '-')}-{place + 1}",
         heading=f"{heading} · {title}" if title else heading,
         chart=chart(rows, axes, view.symbols, lines),
-        table=titled(_drawn(rows, axes), axes),
+        table=titled(drawn, axes),
         caption=" · ".join(filter(None, (caption(rows, metric), _told(lines), _published(axes)))),
     )
-
-
-def _drawn(rows: pd.DataFrame, axes: Axes) -> pd.DataFrame:
-    own = shown(rows, axes)
-    return pd.concat([own, backdrop(axes)]) if axes.backdrop else own
 
 
 def _published(axes: Axes) -> str:

@@ -1,6 +1,7 @@
 """Pareto: two metrics against each other, and what is surely beaten in both."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import altair as alt
@@ -55,7 +56,9 @@ def page(view: View) -> None:
         return
     places = table(front(measured, (along, upwards)), ParetoPlace)
     show_in_pairs(list(_figures(view, places, along, upwards)))
-    _tell_not_placed(places)
+    reasons = places["reason"][places["standing"] == Dominance.NOT_PLACED]
+    for reason, count in reasons.value_counts().items():
+        st.info(f"{count} not placed: {plain(reason, 300)}")
     st.caption(_LEGEND)
 
 
@@ -85,19 +88,15 @@ def _figures(view: View, places: pd.DataFrame, along: Metric, upwards: Metric) -
         drawn = _drawn(rows, alike, along, upwards)
         named = f" · {plain(device)}, {plain(workload)}" if len(groups) > 1 else ""
         counts = ", ".join(f"{int((alike['standing'] == each).sum())} {each}" for each in _SIZES)
+        parts = [caption(rows, each).split(" · ") for each in (upwards, along)]
         yield Figure(
             name=f"pareto-{place + 1}",
             heading=f"**{upwards.label} against {along.label.lower()}**{named}",
             chart=_chart(drawn, along, upwards, view.symbols),
             table=_titled(drawn, along, upwards),
-            caption=" · ".join([counts, *_captions(rows, (upwards, along))]),
+            # What is so of both metrics is told once.
+            caption=" · ".join([counts, *dict.fromkeys(chain.from_iterable(parts))]),
         )
-
-
-def _captions(rows: pd.DataFrame, metrics: Sequence[Metric]) -> Iterator[str]:
-    """What the points rest on, what is so of both metrics once."""
-    parts = [caption(rows, each).split(" · ") for each in metrics]
-    yield from dict.fromkeys(part for of_metric in parts for part in of_metric)
 
 
 def _drawn(
@@ -161,10 +160,3 @@ def _titled(drawn: pd.DataFrame, along: Metric, upwards: Metric) -> pd.DataFrame
     }
     titles = _TITLES | axes
     return drawn[list(titles)].rename(columns=titles)
-
-
-def _tell_not_placed(places: pd.DataFrame) -> None:
-    """Says of each reason how many have no place."""
-    without = places[places["standing"] == Dominance.NOT_PLACED]
-    for reason, count in without["reason"].value_counts().items():
-        st.info(f"{count} not placed: {plain(reason, 300)}")

@@ -72,7 +72,11 @@ def page(view: View) -> None:
     st.subheader("At equal room, how much better is the larger model?")
     _show_thresholds(view, *_compared(view.measured))
     st.subheader("What the data say of the paper's five claims")
-    _show_verdicts(_judged(view.measured))
+    for each in _judged(view.measured):
+        st.markdown(f"**{each.number}\\. {each.claim}** {_MARKS[each.standing]} *{each.standing}*")
+        st.markdown(plain(each.evidence, _LONGEST))
+        wanted = f" · what would decide it: {each.wanted}" if each.wanted else ""
+        st.caption(f"rests on {each.sample}{plain(wanted, _LONGEST)}")
     st.subheader("Scores against the size of the file")
     show_metrics(view, [metric(name) for name in QUALITIES], view.measured, Against.BYTES)
 
@@ -85,14 +89,6 @@ def _compared(measured: pd.DataFrame) -> tuple[tuple[Threshold, ...], pd.DataFra
 @st.cache_data(max_entries=4, show_spinner=False)
 def _judged(measured: pd.DataFrame) -> tuple[Verdict, ...]:
     return verdicts(measured)
-
-
-def _show_verdicts(told: Sequence[Verdict]) -> None:
-    for each in told:
-        st.markdown(f"**{each.number}\\. {each.claim}** {_MARKS[each.standing]} *{each.standing}*")
-        st.markdown(plain(each.evidence, _LONGEST))
-        wanted = f" · what would decide it: {each.wanted}" if each.wanted else ""
-        st.caption(f"rests on {each.sample}{plain(wanted, _LONGEST)}")
 
 
 def _show_thresholds(view: View, found: Sequence[Threshold], drawn: pd.DataFrame) -> None:
@@ -113,18 +109,15 @@ def _figures(view: View, told: Sequence[Threshold], drawn: pd.DataFrame) -> Iter
     for place, each in enumerate(told):
         rows = of_pairs.get_group(tuple(getattr(each, name) for name in _PAIR))
         shown = _shown(view.measured, rows)
+        where = ", ".join(filter(None, (each.device, each.configuration, each.workload_label)))
+        compared = f"by {each.quality}, at equal {each.room} · {plain(where)}"
         yield Figure(
             name=f"threshold-{place + 1}",
-            heading=f"**{plain(each.larger)} against {plain(each.smaller)}** · {_told(each)}",
+            heading=f"**{plain(each.larger)} against {plain(each.smaller)}** · {compared}",
             chart=_chart(shown, each, view.symbols),
             table=shown[list(_ADVANTAGES)].rename(columns=_ADVANTAGES),
             caption=_caption(each),
         )
-
-
-def _told(of: Threshold) -> str:
-    where = ", ".join(filter(None, (of.device, of.configuration, of.workload_label)))
-    return f"by {of.quality}, at equal {of.room} · {plain(where)}"
 
 
 def _caption(of: Threshold) -> str:
@@ -157,8 +150,9 @@ def _chart(shown: pd.DataFrame, of: Threshold, symbols: Sequence[Symbol]) -> alt
         y=alt.Y("advantage:Q", title=title),
         tooltip=[alt.Tooltip(name, title=label) for name, label in _ADVANTAGES.items()],
     )
+    zero = _marked({"at": 0.0}).mark_rule(color="gray").encode(y=alt.Y("at:Q"))
     layered: alt.LayerChart = alt.layer(  # type: ignore[assignment]
-        *_crossing(of, low, high, along), _zero(), bars, marks
+        *_crossing(of, low, high, along), zero, bars, marks
     )
     return layered.properties(height=HEIGHT)
 
@@ -181,11 +175,6 @@ def _crossing(of: Threshold, low: float, high: float, along: alt.Scale) -> Itera
         .mark_rule(strokeDash=[4, 3])
         .encode(x=alt.X("at:Q", scale=along))
     )
-
-
-def _zero() -> alt.Chart:
-    drawn: alt.Chart = _marked({"at": 0.0}).mark_rule(color="gray").encode(y=alt.Y("at:Q"))
-    return drawn
 
 
 def _marked(place: Mapping[str, float]) -> alt.Chart:

@@ -69,7 +69,10 @@ def page(view: View) -> None:
     _show_figures(row)
     if not found.repeats.empty:
         _show_charts(row, found)
-    _show_tables(found)
+    for title, table in _tables(found):
+        if not table.empty:
+            with st.expander(title):
+                show_table(table)
     _show_conditions(row)
 
 
@@ -215,13 +218,6 @@ def _show_power(row: Row, found: Detail) -> None:
     )
 
 
-def _show_tables(found: Detail) -> None:
-    for title, table in _tables(found):
-        if not table.empty:
-            with st.expander(title):
-                show_table(table)
-
-
 def _tables(found: Detail) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "Energy by phase and domain", found.energy[list(_ENERGY)].rename(columns=_ENERGY)
     states = found.states.assign(
@@ -237,6 +233,8 @@ def _tables(found: Detail) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _show_conditions(row: Row) -> None:
     """What was measured on what: enough to measure it again."""
+    text = row.get("settings")
+    settings = json.loads(text) if isinstance(text, str) else {}
     with st.expander("What was measured"):
         told = {
             "Trial": row["trial_id"],
@@ -248,7 +246,7 @@ def _show_conditions(row: Row) -> None:
             "Workload": row["workload_label"],
             "File (MB)": figure(row["file_bytes"] / 1e6),
             "Bits per weight": brief(row["file_bpw"]),
-            **{f"Setting {key}": value for key, value in _settings(row).items()},
+            **{f"Setting {key}": value for key, value in settings.items()},
         }
         show_table(
             pd.DataFrame(
@@ -259,8 +257,3 @@ def _show_conditions(row: Row) -> None:
 
 def _known(value: object) -> str:
     return "not known" if value is None or str(value) == "nan" else str(value)
-
-
-def _settings(row: Row) -> dict[str, object]:
-    text = row.get("settings")
-    return dict(json.loads(text)) if isinstance(text, str) else {}

@@ -1,12 +1,10 @@
 """The page itself."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from odllm_app.drawing.symbols import Symbol, legend, legend_of_origins, symbols
+from odllm_app.drawing.symbols import legend, legend_of_origins, symbols
 from odllm_app.report.answers import answers, claims
 from odllm_app.report.report_charts import drawings
 from odllm_app.report.table import figures, troubles
@@ -40,24 +38,20 @@ def render(told: Account, found: pd.DataFrame) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    # Both are HTML already, with the names in it escaped.
+    legends = legend(of_models), legend_of_origins(all_origins(measured))
     return environment.get_template("page.html").render(
         account=told,
         counts=_counts(found),
         notes=results.notes(found),
         answers=answers(found),
         claims=claims(found),
-        legend=_legend(measured, of_models),
+        legend=Markup("").join(map(Markup, legends)),
         groups=list(drawings(measured, of_models)),
         figures=figures(measured),
         troubles=troubles(found),
         method=_METHOD,
     )
-
-
-def _legend(measured: pd.DataFrame, of_models: Sequence[Symbol]) -> Markup:
-    # Both are HTML already, with the names in it escaped.
-    told = legend(of_models), legend_of_origins(all_origins(measured))
-    return Markup("").join(map(Markup, told))
 
 
 def _counts(found: pd.DataFrame) -> str:

@@ -176,16 +176,12 @@ def _seen(rows: pd.DataFrame, facts: Facts) -> pd.DataFrame:
 
 def _efficiencies(rows: pd.DataFrame, floors: Floors) -> Iterator[tuple[object, ...]]:
     for row in records(rows[[*_NAMES, "prompt_tokens", *_TIMES]]):
-        for phase, window_s in _windows(row).items():
+        # Of decode the seconds of a token.
+        prefill_s = row["prompt_tokens"] / row["prefill_tok_s"]
+        for phase, window_s in ((Phase.DECODE, row["tpot_s"]), (Phase.PREFILL, prefill_s)):
             floor_s = floors.get((row["trial_id"], phase), math.nan)
             if floor_s > 0 and window_s > 0:
                 yield *(row[name] for name in _NAMES), phase, math.log(floor_s / window_s)
-
-
-def _windows(row: Row) -> Mapping[str, float]:
-    """The seconds of each phase: of decode, of a token."""
-    prefill_tok_s = row["prefill_tok_s"]
-    return {Phase.DECODE: row["tpot_s"], Phase.PREFILL: row["prompt_tokens"] / prefill_tok_s}
 
 
 def _floors(work: pd.DataFrame, trials: pd.Series, ceilings: pd.DataFrame) -> Floors:
@@ -257,13 +253,14 @@ def _efficiency(row: Row, phase: Phase, pools: Pools) -> Efficiency | None:
 def _elsewhere(row: Row, target: pd.Series) -> Row:
     """What a row keeps on another device: its file, workload, memory and quality."""
     kept = {name: value for name, value in row.items() if name not in _TIMES}
-    threads = int(target["threads"])
+    device, kind, threads = target["device"], target["device_kind"], int(target["threads"])
     told = f"{threads} {'thread' if threads == 1 else 'threads'}"
     return {
         **kept,
-        "device": _label(target),
+        # Marked as `results.load` marks what is no machine.
+        "device": str(device if kind == DeviceKind.REAL else f"{device} ({kind})"),
         "device_id": target["device_id"],
-        "device_kind": target["device_kind"],
+        "device_kind": kind,
         "engine_version": target["engine_version"],
         "engine_build": target["engine_build"] or None,
         "threads": threads,
@@ -275,12 +272,6 @@ def _elsewhere(row: Row, target: pd.Series) -> Row:
         "energy_method": "unavailable",
         "energy_reason": _NO_ENERGY,
     }
-
-
-def _label(target: pd.Series) -> str:
-    """The device's name, marked if it is no machine, as `results.load` marks it."""
-    is_machine = target["device_kind"] == DeviceKind.REAL
-    return str(target["device"] if is_machine else f"{target['device']} ({target['device_kind']})")
 
 
 def _times(

@@ -60,15 +60,11 @@ def _wait_for(joins: Sequence[subprocess.Popen[bytes]], head: Head) -> None:
     environment = child_environment(head.environment())
     while len(knock(Address.parse(head.address), environment).device_ids) < len(joins):
         if any(join.poll() is not None for join in joins):
-            raise DispatchError(_last_words(head), "")
+            logs = sorted(head.folder.glob("virtual-*.log"))
+            raise DispatchError("; ".join(filter(None, map(background.last_words, logs))), "")
         if seconds_since(start_ns) > _JOINING_S:
             raise DispatchError("the devices did not join in time", "")
         time.sleep(0.2)
-
-
-def _last_words(head: Head) -> str:
-    logs = sorted(head.folder.glob("virtual-*.log"))
-    return "; ".join(filter(None, map(background.last_words, logs)))
 
 
 def _free_port() -> int:

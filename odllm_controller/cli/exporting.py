@@ -155,8 +155,10 @@ def _write_tests(rows: pa.Table, options: ExportOptions, file: BinaryIO) -> str:
     windows = store.read(options.store, _WINDOWS, {"run": options.run})
     written = set()
     n_lines = 0
-    for trial_id, each in _rounds(windows):
+    for trial_id, phase, started_at, window_s in windows.itertuples(index=False, name=None):
         if bench_lines.is_of_llama_cpp(trials[trial_id]):
+            moment = None if pd.isna(started_at) else started_at
+            each = Windows(phase, moment, tuple(map(float, window_s)))
             file.write(bench_lines.line(trials[trial_id], each).encode() + b"\n")
             written.add(trial_id)
             n_lines += 1
@@ -164,12 +166,6 @@ def _write_tests(rows: pa.Table, options: ExportOptions, file: BinaryIO) -> str:
     return f"{n_lines} tests of {len(written)} trials" + (
         f"; {left} left out: llama-bench knows llama.cpp alone, and wants the repeats" * (left > 0)
     )
-
-
-def _rounds(windows: pd.DataFrame) -> Iterator[tuple[str, Windows]]:
-    for trial_id, phase, started_at, window_s in windows.itertuples(index=False, name=None):
-        moment = None if pd.isna(started_at) else started_at
-        yield trial_id, Windows(phase, moment, tuple(map(float, window_s)))
 
 
 @contextlib.contextmanager

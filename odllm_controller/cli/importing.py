@@ -213,9 +213,14 @@ class _Figures:
         except UsageError as error:
             reason = str(error)
         notes = (*self._add_starts(starts), *_notes_on_rows(self._n_replaced, self._unknown))
-        refused = {number: _of_line(*told) for number, told in self._refused.items()}
+        refused = {
+            number: f"{first}; and {n_more} more in this line" if n_more else first
+            for number, (first, n_more) in self._refused.items()
+        }
         if not (self._n_results or refused or reason):
-            reason = _nothing(self._source)
+            self._source.file.seek(0)
+            is_empty = not self._source.file.read(1)
+            reason = "it is empty" if is_empty else "there is no record in it"
         return Imported(str(self._source.path), (), self._n_results, refused, reason, notes)
 
     def _taken(self, device: str | None) -> Iterator[tuple[int, Figures]]:
@@ -287,15 +292,6 @@ def _in_batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
     remaining = iter(found)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def _of_line(reason: str, n_more: int) -> str:
-    return f"{reason}; and {n_more} more in this line" if n_more else reason
-
-
-def _nothing(source: ImportSource) -> str:
-    source.file.seek(0)
-    return "there is no record in it" if source.file.read(1) else "it is empty"
 
 
 def _notes(n_apart: int, n_joined: int) -> Iterator[str]:

@@ -266,14 +266,6 @@ def _guarded(action: Callable[[], int]) -> int:
         return WRONG_USAGE if isinstance(error, UsageError) else FAULT
 
 
-def _explore(arguments: list[str]) -> int:
-    return _app("odllm_app", arguments)
-
-
-def _report(arguments: list[str]) -> int:
-    return _app("odllm_app.report", arguments)
-
-
 def _app(module: str, arguments: list[str]) -> int:
     """Runs a part of the app, which this package does not import."""
     with subprocess.Popen([sys.executable, "-m", module, *arguments]) as part:  # noqa: S603 - ours
@@ -318,8 +310,8 @@ _COMMANDS: Mapping[str, Command] = {
     "claims": _elsewhere("commands.claims"),
     "import": _elsewhere("importing"),
     "export": _elsewhere("exporting"),
-    "explore": _explore,
-    "report": _report,
+    "explore": partial(_app, "odllm_app"),
+    "report": partial(_app, "odllm_app.report"),
     "fleet": _fleet,
     "help": _help,
     "--help": _help,

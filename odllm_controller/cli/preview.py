@@ -166,7 +166,11 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
     print_rows(console, _COLUMNS, [asdict(row) | {"label": _label(row, rows)} for row in rows])
     for fits, verdict in _VERDICTS.items():
         told = [
-            (f"{row.model} {row.quantization or 'as it is'}", row.engine, _why(row))
+            (
+                f"{row.model} {row.quantization or 'as it is'}",
+                row.engine,
+                "\n    ".join(filter(None, (row.reason, row.remedy, *row.last_words))),
+            )
             for row in rows
             if row.fits is fits and row.reason
         ]
@@ -185,10 +189,6 @@ def _print(console: Console, rows: Sequence[Row], elsewhere: Device | None) -> N
             markup=False,
             highlight=False,
         )
-
-
-def _why(row: Row) -> str:
-    return "\n    ".join(filter(None, (row.reason, row.remedy, *row.last_words)))
 
 
 def _summary(name: str, rows: Sequence[Row]) -> str:

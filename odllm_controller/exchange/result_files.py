@@ -1,7 +1,6 @@
 """The view `results` in files: Parquet, CSV and JSON lines, written and read."""
 
 import json
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -41,11 +40,7 @@ def parquet_rows(source: ImportSource) -> Numbered:
     """
     try:
         with pa_parquet.ParquetFile(source.file) as file:
-            yield from enumerate(_rows(file), start=1)
+            batches = file.iter_batches(batch_size=1000)
+            yield from enumerate((row for each in batches for row in each.to_pylist()), start=1)
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{source.path} is damaged: {error}", "export it again") from error
-
-
-def _rows(file: pa_parquet.ParquetFile) -> Iterator[dict[str, object]]:
-    for batch in file.iter_batches(batch_size=1000):
-        yield from batch.to_pylist()

@@ -60,7 +60,7 @@ def start(address: Address, ports: Ports | None = None, *, tls: bool = False) ->
         str(address),
         tls=tls,
         mark=mark,
-        pid=_server_pid(mark),
+        pid=next(each.pid for each in tagged.marked(mark) if each.name() in SERVERS),
         ray_dir=str(ray_dir),
         model_server=serving,
         started_at=now().isoformat(timespec="seconds"),
@@ -106,10 +106,6 @@ def _run(options: list[str], environment: dict[str, str], log: Path) -> None:
         except subprocess.SubprocessError as error:
             why = background.last_words(log) or error
             raise DispatchError(f"the head does not start: {why}", f"see {log}") from error
-
-
-def _server_pid(mark: str) -> int:
-    return next(each.pid for each in tagged.marked(mark) if each.name() in SERVERS)
 
 
 def _own_certificate(folder: Path, host: str) -> Path:

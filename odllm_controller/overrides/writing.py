@@ -44,14 +44,12 @@ def _written(value: Value) -> str:
             return str(value).lower()
         case int() | float():
             return str(value)
+        case str() if _PLAIN.fullmatch(value) and not _OTHER_THAN_TEXT.fullmatch(value):
+            return value
         case str():
-            return value if _is_plain(value) else quoted(_literal(value))
+            return quoted(_literal(value))
         case _:
             return f"[{','.join(map(_written, value))}]"
-
-
-def _is_plain(text: str) -> bool:
-    return bool(_PLAIN.fullmatch(text)) and not _OTHER_THAN_TEXT.fullmatch(text)
 
 
 def _literal(text: str) -> str:

@@ -103,27 +103,20 @@ def _speed(
     model: ModelFile, engine: str, device: Device, speeds: Sequence[Speed]
 ) -> tuple[Speed, TimeBasis]:
     """How fast a model will be, and what that rests on."""
-    nearest = _nearest(model, [each for each in speeds if each.engine == engine])
+    nearest = min(
+        (each for each in speeds if each.engine == engine),
+        key=lambda each: abs(math.log(each.weight_bytes / model.weight_bytes)),
+        default=None,
+    )
     if nearest:
         return _scaled(nearest, model), TimeBasis.STORED
     return _assumed(model, device), TimeBasis.ASSUMED
 
 
 def _round_s(speed: Speed, workload: Workload, repeats: RepeatsConfig) -> float:
-    windows_s = (repeats.warmups + repeats.at_most) * _window_s(speed, workload)
-    return speed.start_s + speed.load_s + windows_s
-
-
-def _window_s(speed: Speed, workload: Workload) -> float:
     handed_over = workload.depth_tokens + workload.prompt_tokens
-    return handed_over * speed.prefill_token_s + workload.output_tokens * speed.decode_token_s
-
-
-def _nearest(model: ModelFile, speeds: Sequence[Speed]) -> Speed | None:
-    def distance(speed: Speed) -> float:
-        return abs(math.log(speed.weight_bytes / model.weight_bytes))
-
-    return min(speeds, key=distance, default=None)
+    window_s = handed_over * speed.prefill_token_s + workload.output_tokens * speed.decode_token_s
+    return speed.start_s + speed.load_s + (repeats.warmups + repeats.at_most) * window_s
 
 
 def _scaled(speed: Speed, model: ModelFile) -> Speed:

@@ -37,6 +37,7 @@ def assign(
         estimate_s: How long all of it will take: a guess.
     """
     quality = experiment.quality
+    known_here = sorted((key for key in known if key.device_id == device.id), key=to_json)
     return Assignment(
         format=assignment.FORMAT,
         experiment=_recorded(experiment),
@@ -55,7 +56,7 @@ def assign(
         reading=plan.reading(quality, "") if quality.metrics else None,
         exams=plan.exams(quality),
         ceilings=experiment.ceilings != "never",
-        known_ceilings=_of_device(known, device) if experiment.ceilings == "missing" else (),
+        known_ceilings=tuple(known_here) if experiment.ceilings == "missing" else (),
         estimate_s=estimate_s,
     )
 
@@ -83,8 +84,3 @@ def _recorded(experiment: Experiment) -> assignment.PlannedExperiment:
         git_commit=git_commit(),
         planned_at=now(),
     )
-
-
-def _of_device(known: Collection[CeilingKey], device: Device) -> tuple[CeilingKey, ...]:
-    found = (key for key in known if key.device_id == device.id)
-    return tuple(sorted(found, key=to_json))

@@ -1,7 +1,7 @@
 """The planner: from an experiment, a device and its model files to what the device has to do."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from odllm_agent.contract import (
     Candidate,
@@ -29,10 +29,8 @@ from odllm_agent.trials.orders import Bases, Subject, beyond_context, ceilings, 
 from odllm_agent.trials.steps import Step, rested, steps
 from odllm_controller.experiment.config import (
     AUTO,
-    EngineConfig,
     Experiment,
     QualityConfig,
-    WorkloadConfig,
 )
 
 __all__ = [
@@ -205,9 +203,9 @@ def checks(
 def engines(experiment: Experiment, device: Device) -> tuple[Engine, ...]:
     """Every engine x settings of an experiment, as a device has them."""
     return tuple(
-        _engine(device, name, dict(values))
-        for name, engine in experiment.engines.items()
-        for values in _combinations(engine)
+        _engine(device, name, dict(zip(swept, values, strict=True)))
+        for name, swept in experiment.engines.items()
+        for values in itertools.product(*swept.values())
     )
 
 
@@ -216,7 +214,9 @@ def workloads(experiment: Experiment) -> tuple[Workload, ...]:
     return tuple(
         Workload(name, prompt, output, depth, experiment.seed)
         for name, config in experiment.workloads.items()
-        for prompt, output, depth in _sizes(config)
+        for prompt, output, depth in itertools.product(
+            config.prompt_tokens, config.output_tokens, config.depth_tokens
+        )
     )
 
 
@@ -233,12 +233,3 @@ def _cores(device: Device, core_type: object) -> int:
     """The physical cores that an engine may use all the time, of one type if it is told to."""
     every = min(device.physical_cores, device.logical_cores)
     return device.within_quota(device.core_types.get(str(core_type), every))
-
-
-def _combinations(swept: EngineConfig) -> Iterator[dict[str, object]]:
-    for values in itertools.product(*swept.values()):
-        yield dict(zip(swept, values, strict=True))
-
-
-def _sizes(config: WorkloadConfig) -> Iterator[tuple[int, int, int]]:
-    return itertools.product(config.prompt_tokens, config.output_tokens, config.depth_tokens)

@@ -26,7 +26,11 @@ def controlling(path: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
     Raises:
         StoreError: Another run has it, or it cannot be opened; see `Store.open`.
     """
-    store = _opened(path, tell)
+    try:
+        store = replace(Store.open(path), patience_s=START_PATIENCE_S)
+    except StoreHeld as held:
+        tell(f"{held.message}; it is waited for, a minute at most")
+        store = Store.open(path, START_PATIENCE_S)
     claim = Claim(store.path.with_name(f"{store.path.name}.lock"))
     if not claim.take():
         raise StoreError(
@@ -39,11 +43,3 @@ def controlling(path: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
         yield replace(store, patience_s=None)
     finally:
         claim.release()
-
-
-def _opened(path: Path, tell: Callable[[str], None]) -> Store:
-    try:
-        return replace(Store.open(path), patience_s=START_PATIENCE_S)
-    except StoreHeld as held:
-        tell(f"{held.message}; it is waited for, a minute at most")
-        return Store.open(path, START_PATIENCE_S)

@@ -164,7 +164,8 @@ def _opened(
         with _ENGINE.attached(path, patience_s, read_only=read_only) as connection:
             yield connection
     except duckdb.Error as error:
-        if isinstance(error, _BROKEN) or _is_damaged(error):
+        # Where a block of the file is not what was written, DuckDB has no kind of error for it.
+        if isinstance(error, _BROKEN) or "Corrupt database file" in str(error):
             raise _explained(path, error) from error
         raise
 
@@ -241,11 +242,6 @@ def _attach(
 def _is_taken(error: duckdb.Error) -> bool:
     """Whether another process holds the file."""
     return any(told in str(error) for told in _TAKEN)
-
-
-def _is_damaged(error: duckdb.Error) -> bool:
-    """Whether a block of the file is not what was written; DuckDB has no kind of error for it."""
-    return "Corrupt database file" in str(error)
 
 
 def _explained(path: Path, error: duckdb.Error) -> StoreError:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 import duckdb
@@ -105,8 +106,15 @@ def _work_out(connection: duckdb.DuckDBPyConnection, row_ids: Collection[str]) -
             "rounds": len(rounds),
             "run_started_at": started_at,
         }
-        for metric, values in _speeds(prompt_tokens, output_tokens, rounds).items():
-            figures |= _figures(metric, values, row_id)
+        for metric, speeds in _speeds(prompt_tokens, output_tokens, rounds).items():
+            interval = interval_of(speeds, row_id)
+            figures |= {
+                metric: interval.middle,
+                f"{metric}_low": interval.low,
+                f"{metric}_high": interval.high,
+                f"{metric}_mean": statistics.fmean(chain.from_iterable(speeds)),
+                "interval_reason": interval.reason or None,
+            }
         columns = ", ".join(f"{name} = ${name}" for name in figures)
         connection.execute(
             f"UPDATE imported SET {columns} WHERE row_id = $row_id",  # noqa: S608 - our own names
@@ -121,15 +129,4 @@ def _speeds(prompt_tokens: int, output_tokens: int, rounds: Rounds) -> Speeds:
     return {
         "decode_tok_s": [[output_tokens / each for each in one] for one in rounds],
         "tpot_s": [[each / output_tokens for each in one] for one in rounds],
-    }
-
-
-def _figures(metric: str, rounds: Rounds, seed: str) -> Row:
-    interval = interval_of(rounds, seed)
-    return {
-        metric: interval.middle,
-        f"{metric}_low": interval.low,
-        f"{metric}_high": interval.high,
-        f"{metric}_mean": statistics.fmean(value for values in rounds for value in values),
-        "interval_reason": interval.reason or None,
     }

@@ -108,11 +108,8 @@ class Outbox:
         """
         if self._held and self._waiting:
             n_results = sum(write.n_results for write in self._waiting)
-            what = (
-                f"{_counted(n_results)} not stored"
-                if n_results
-                else "what became of it is not stored"
-            )
+            count = "1 result is" if n_results == 1 else f"{n_results} results are"
+            what = f"{count} not stored" if n_results else "what became of it is not stored"
             raise StoreHeld(
                 f"the run is over, but {what}: {self._held.message}",
                 "End that process or wait for it, then run the same command again: it stores what "
@@ -128,7 +125,3 @@ class Outbox:
         n_results = sum(write.n_results for write in self._waiting)
         waiting = {0: "", 1: "; 1 result waits"}.get(n_results, f"; {n_results} results wait")
         return f"the store is held by {self._held.holder}{waiting}"
-
-
-def _counted(n_results: int) -> str:
-    return "1 result is" if n_results == 1 else f"{n_results} results are"

@@ -1,6 +1,6 @@
 """Rounds on their way into the store, as many at once as have come in."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import TypeAlias
@@ -10,7 +10,6 @@ import duckdb
 from odllm_agent.contract import RoundResult
 from odllm_controller.store import rows
 from odllm_controller.store.insert import insert, upsert, upsert_trials
-from odllm_controller.store.rows import Row
 
 # Joins, not list_contains: that would compare every row of the store with everything asked for.
 _STORED_TRIALS = """
@@ -48,17 +47,16 @@ def add(
     Returns:
         The trials that have whole rounds more than before.
     """
-    new = list(_new(results, _stored(connection, results))) if results else []
+    if not results:
+        return set()
+    trial_ids = list({each.trial.id for each in results})
+    stored = connection.execute(_STORED_ROUNDS, [trial_ids]).fetchall()
+    new = list(_new(results, stored))
     if new:
         _add_trials(connection, new)
         numbers = [number for (number,) in connection.execute(_NEW_IDS, [len(new)]).fetchall()]
         _insert_all(connection, run_id, new, numbers)
     return {each.trial.id for each in new if not each.failure}
-
-
-def _stored(connection: duckdb.DuckDBPyConnection, results: Sequence[RoundResult]) -> list[Stored]:
-    trial_ids = list({result.trial.id for result in results})
-    return connection.execute(_STORED_ROUNDS, [trial_ids]).fetchall()
 
 
 def _new(results: Sequence[RoundResult], stored: Sequence[Stored]) -> Iterator[RoundResult]:
@@ -89,10 +87,14 @@ def _insert_all(
 ) -> None:
     numbered = list(zip(new, round_ids, strict=True))
     insert(connection, "rounds", [rows.of_round(each, run_id, number) for each, number in numbered])
-    upsert(connection, "work", _of_work(new))
+    # What a trial had to do is told once of it.
+    worked = {each.trial.id: each for each in new if each.loaded and each.loaded.work}
+    upsert(connection, "work", chain.from_iterable(map(rows.of_work, worked.values())))
     repeats = [(each, number) for result, number in numbered for each in result.repeats]
     insert(connection, "repeats", [rows.of_repeat(*each) for each in repeats])
-    _insert_token_times(connection, [rows.of_token_times(*each) for each in repeats])
+    times = [rows.of_token_times(*each) for each in repeats]
+    names = ("round_id", "repeat", "token_s")
+    connection.execute(_INSERT_TIMES, {name: [row[name] for row in times] for name in names})
     for table, of_repeat in (
         ("further_passes", rows.of_further_passes),
         ("device_states", rows.of_device_states),
@@ -100,22 +102,9 @@ def _insert_all(
         insert(connection, table, chain.from_iterable(of_repeat(*each) for each in repeats))
     for table, of_result in (("energy", rows.of_energy), ("power_traces", rows.of_power)):
         insert(connection, table, chain.from_iterable(of_result(*each) for each in numbered))
-    insert(connection, "failures", _of_failures(numbered, run_id))
-
-
-def _insert_token_times(connection: duckdb.DuckDBPyConnection, new: Sequence[Row]) -> None:
-    names = ("round_id", "repeat", "token_s")
-    connection.execute(_INSERT_TIMES, {name: [row[name] for row in new] for name in names})
-
-
-def _of_work(new: Sequence[RoundResult]) -> Iterable[Row]:
-    """What the trials had to do, told once of each."""
-    by_trial = {result.trial.id: result for result in new if result.loaded and result.loaded.work}
-    return chain.from_iterable(map(rows.of_work, by_trial.values()))
-
-
-def _of_failures(numbered: Sequence[tuple[RoundResult, int]], run_id: str) -> Iterator[Row]:
-    for result, number in numbered:
-        if result.failure:
-            failure = rows.of_failure(result.failure, run_id)
-            yield failure | rows.of_unmeasured(result.trial, number)
+    failures = [
+        rows.of_failure(each.failure, run_id) | rows.of_unmeasured(each.trial, number)
+        for each, number in numbered
+        if each.failure
+    ]
+    insert(connection, "failures", failures)

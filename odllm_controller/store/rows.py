@@ -142,6 +142,7 @@ def of_skip(skip: Skip, run_id: str) -> Row:
 def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
     """The row of one worker's round."""
     loaded, finished = result.loaded, result.finished
+    held = dataclasses.asdict(finished.held if finished else HeldMemory())
     return {
         "round_id": round_id,
         "run_id": run_id,
@@ -157,7 +158,8 @@ def of_round(result: RoundResult, run_id: str, round_id: int) -> Row:
         "stopped": str(result.stopped),
         "interval_width": finished.interval_width if finished else None,
         "complete": result.complete,
-        **_of_held(finished.held if finished else HeldMemory()),
+        "memory_reason": held.pop("reason"),
+        **held,
         "waited_s": result.waited_s,
         "available_before_bytes": result.available_before_bytes,
         "available_after_bytes": result.available_after_bytes,
@@ -341,11 +343,6 @@ def of_unchecked(result: QualityResult) -> Row:
 def of_failure(failure: Failure, run_id: str) -> Row:
     """The part of a failure's row that says what went wrong."""
     return {"run_id": run_id, **dataclasses.asdict(failure)}
-
-
-def _of_held(held: HeldMemory) -> Row:
-    row = dataclasses.asdict(held)
-    return {"memory_reason": row.pop("reason"), **row}
 
 
 def _metered(result: RoundResult) -> Iterator[tuple[int | None, Loaded | Repeat]]:

@@ -101,19 +101,15 @@ def check_current(
 
 def _derive(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes all that is worked out from raw values, and notes which code did."""
-    _add_columns(connection)
+    # Imported figures have a column for each metric, however new.
+    for column in all_columns():
+        connection.execute(f"ALTER TABLE imported ADD COLUMN IF NOT EXISTS {column} DOUBLE")
     connection.execute(script("rates.sql"))
     connection.execute(script("ceilings.sql"))
     summaries.make(connection)
     connection.execute(script("views.sql"))
     summaries.refresh_all(connection)
     connection.execute("CREATE OR REPLACE TABLE derivation AS SELECT ? AS code", [_code()])
-
-
-def _add_columns(connection: duckdb.DuckDBPyConnection) -> None:
-    """Gives imported figures a column for each metric that is new."""
-    for column in all_columns():
-        connection.execute(f"ALTER TABLE imported ADD COLUMN IF NOT EXISTS {column} DOUBLE")
 
 
 @cache

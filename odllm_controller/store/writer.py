@@ -168,8 +168,9 @@ class Store:
             with database.writing(path, patience_s) as connection:
                 schema.migrate(connection, path)
         except StoreError:
-            if is_new:
-                _remove_torso(path)
+            # What a full disk left of a new file, DuckDB could not open again.
+            if is_new and path.exists() and path.stat().st_size < _HEADERS_BYTES:
+                path.unlink()
             raise
         return cls(path, patience_s)
 
@@ -425,12 +426,6 @@ class Store:
         return database.writing(self.path, self.patience_s)
 
 
-def _remove_torso(path: Path) -> None:
-    """Removes what a full disk left of a new file, which DuckDB could not open again."""
-    if path.exists() and path.stat().st_size < _HEADERS_BYTES:
-        path.unlink()
-
-
 def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -447,7 +442,9 @@ def _add_results(
     """Adds results of one run, and tells the trials whose summaries rest on them."""
     touched = rounds.add(connection, run_id, _all_of(RoundResult, results))
     for checked in _all_of(QualityResult, results):
-        _add_quality(connection, run_id, checked)
+        if _add_scores(connection, run_id, checked) and checked.failure:
+            failure = rows.of_failure(checked.failure, run_id) | rows.of_unchecked(checked)
+            insert(connection, "failures", [failure])
     for rested in _all_of(Baseline, results):
         touched |= _add_baseline(connection, run_id, rested)
     for found in _all_of(Ceilings, results):
@@ -457,12 +454,6 @@ def _add_results(
 
 def _all_of(kind: type[T], results: Sequence[Result]) -> list[T]:
     return [result for result in results if isinstance(result, kind)]
-
-
-def _add_quality(connection: duckdb.DuckDBPyConnection, run_id: str, result: QualityResult) -> None:
-    if _add_scores(connection, run_id, result) and result.failure:
-        failure = rows.of_failure(result.failure, run_id)
-        insert(connection, "failures", [failure | rows.of_unchecked(result)])
 
 
 def _add_scores(connection: duckdb.DuckDBPyConnection, run_id: str, result: QualityResult) -> bool:

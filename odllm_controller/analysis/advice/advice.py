@@ -128,7 +128,8 @@ def _of_group(rows: pd.DataFrame, question: Question) -> Advice:
         predicted=bool((there["status"] == PREDICTED).any()),
     )
     if able.empty:
-        return replace(bare, blame=_nothing_known(asides))
+        why = f"nothing can be compared: {asides[-1].reason}" if asides else "nothing was measured"
+        return replace(bare, blame=why)
     return _answered(bare, Candidates.of(able, question.objective, question.limits), question.top)
 
 
@@ -166,12 +167,6 @@ def _notes(rows: pd.DataFrame, able: pd.DataFrame, question: Question) -> tuple[
 
 def _has_no_spread(rows: pd.DataFrame, of: Metric) -> bool:
     return bool(rows.get(of.low, pd.Series(math.nan, index=rows.index)).isna().any())
-
-
-def _nothing_known(asides: Sequence[Aside]) -> str:
-    if not asides:
-        return "nothing was measured"
-    return f"nothing can be compared: {asides[-1].reason}"
 
 
 def _answered(bare: Advice, asked: Candidates, top: int) -> Advice:

@@ -133,7 +133,9 @@ def _standings(
     if rows.empty:
         return
     chances = dominations([goodness(rows, each) for each in metrics])
-    names = list(map(_name, records(rows)))
+    names = [
+        f"{row['model']} {row['quantization']}, {row['configuration']}" for row in records(rows)
+    ]
     sure = 1 - _DOUBT / max(1, len(rows) - 1)
     for of_row in chances:
         most = int(of_row.argmax())
@@ -171,7 +173,3 @@ def _place(
 def _without_spread(row: Row, metrics: Sequence[Metric]) -> str:
     labels = [each.label.lower() for each in metrics if pd.isna(row.get(each.low))]
     return f"taken as known, without spread: {', '.join(labels)}" if labels else ""
-
-
-def _name(row: Row) -> str:
-    return f"{row['model']} {row['quantization']}, {row['configuration']}"

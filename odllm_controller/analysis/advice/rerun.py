@@ -80,10 +80,6 @@ def _chosen(turning: Turning) -> Iterator[tuple[str, Value]]:
         yield "quantizations", [turning.quantization]
     if turning.threads is not None:
         yield f"engines.{turning.engine}.threads", turning.threads
-    yield from _more(turning)
-
-
-def _more(turning: Turning) -> Iterator[tuple[str, Value]]:
     if metric(turning.metric).basis is Basis.CHECK:
         yield "quality.max_windows", None
         yield "quality.limit", None

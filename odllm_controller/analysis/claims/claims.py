@@ -66,26 +66,18 @@ def _growth(rows: pd.DataFrame) -> Judgement:
         (metric, [each for each in found if each.metric == metric.name]) for metric in SYSTEM
     ]
     judged = [(metric, lines) for metric, lines in of_metrics if lines]
-    standings = {metric.name: _together(lines) for metric, lines in judged}
+    standings = [agreed((each.model, each.standing) for each in lines) for _, lines in judged]
+    # One metric that does not grow so contradicts what is said of all.
+    contradicted = Standing.CONTRADICTED in standings
+    together = agreed((str(place), each) for place, each in enumerate(standings))
     return Judgement(
-        _of_metrics(list(standings.values())),
+        Standing.CONTRADICTED if contradicted else together,
         tuple(f"{metric.label}: {_lines(lines)}." for metric, lines in judged)
         or (f"No model was measured at {LEAST_TYPES} quantized types.",),
         _used(rows, found),
         f"At least two models at {LEAST_TYPES} or more quantized types, with enough rounds that"
         " their intervals are narrow against the steps between types.",
     )
-
-
-def _together(lines: Sequence[Linearity]) -> Standing:
-    return agreed((each.model, each.standing) for each in lines)
-
-
-def _of_metrics(standings: Sequence[Standing]) -> Standing:
-    """One metric that does not grow so contradicts what is said of all."""
-    if Standing.CONTRADICTED in standings:
-        return Standing.CONTRADICTED
-    return agreed((str(place), each) for place, each in enumerate(standings))
 
 
 def _lines(lines: Sequence[Linearity]) -> str:
@@ -146,7 +138,7 @@ def _met(rows: pd.DataFrame, told: Sequence[Threshold]) -> pd.DataFrame:
 def _thrift(rows: pd.DataFrame) -> Judgement:
     """Claim 3, by `analysis.steps`."""
     found = [each for each in descents(rows) if _is_to_low(each)]
-    told = [each for each in found if _can_save(each)]
+    told = [each for each in found if (each.weights_share or 0.0) >= _LEAST_WEIGHTS]
     small = len({each.model for each in found} - {each.model for each in told})
     return Judgement(
         agreed((each.model, _saves(each)) for each in told),
@@ -172,10 +164,6 @@ def _is_to_low(step: TypeStep) -> bool:
     return (
         step.quality == "accuracy" and not is_quantized(step.more) and low <= step.less_bpw < high
     )
-
-
-def _can_save(step: TypeStep) -> bool:
-    return step.weights_share is not None and step.weights_share >= _LEAST_WEIGHTS
 
 
 def _saves(step: TypeStep) -> Standing:

@@ -130,7 +130,9 @@ def _between(more: Row, less: Row) -> Iterator[TypeStep]:
     for quality in shared:
         yield _with_loss(bare, more, less, quality)
     if not shared:
-        yield replace(bare, score_reason=_why_no_score(less))
+        told = less["perplexity_reason"]
+        reason: str = "no score of both on the same text or tasks" if pd.isna(told) else str(told)
+        yield replace(bare, score_reason=reason)
 
 
 def _comparable(more: Row, less: Row, quality: str) -> bool:
@@ -145,11 +147,6 @@ def _with_loss(bare: TypeStep, more: Row, less: Row, quality: str) -> TypeStep:
         return replace(bare, quality=quality, lost=lost)
     low, high = lost - Z_95 * error, lost + Z_95 * error
     return replace(bare, quality=quality, lost=lost, lost_low=low, lost_high=high)
-
-
-def _why_no_score(row: Row) -> str:
-    told = row["perplexity_reason"]
-    return "no score of both on the same text or tasks" if pd.isna(told) else str(told)
 
 
 def _saved(more: Row, less: Row, column: str) -> float | None:

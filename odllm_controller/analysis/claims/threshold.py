@@ -107,7 +107,7 @@ def threshold(duel: Duel) -> Threshold:
     pair, n = asdict(duel.pair), len(duel.types)
     if n < _LEAST_TYPES:
         needed = f"a threshold needs {_LEAST_TYPES} types in the room of both models"
-        return Threshold(**pair, n=n, reason=f"{needed}, and there {_counted(n)}")
+        return Threshold(**pair, n=n, reason=f"{needed}, and there {'is 1' if n else 'are none'}")
     compared = Threshold(
         **pair,
         n=n,
@@ -120,10 +120,6 @@ def threshold(duel: Duel) -> Threshold:
         return replace(compared, reason=reason)
     standing = _standing(low, high)
     return replace(compared, at_bpw=_crossing(duel), low_bpw=low, high_bpw=high, standing=standing)
-
-
-def _counted(n: int) -> str:
-    return "is 1" if n else "are none"
 
 
 def _why_no_crossing(duel: Duel, low: float | None, high: float | None) -> str:

@@ -57,19 +57,15 @@ class Judgement:
 
     def verdict(self, number: int, claim: str) -> Verdict:
         """The verdict on a claim."""
+        parts = sorted(set(self.rows["device"][self.rows["device_kind"] == DeviceKind.VIRTUAL]))
+        told = f"Parts of one machine, not machines: {', '.join(parts)}." if parts else ""
         return Verdict(
             number,
             claim,
             self.standing,
-            " ".join(each for each in (*self.evidence, _virtual(self.rows)) if each),
+            " ".join(each for each in (*self.evidence, told) if each),
             len(self.rows),
             self.rows["model"].nunique(),
             self.rows["device"].nunique(),
             self.wanted if self.standing is Standing.UNDECIDED else "",
         )
-
-
-def _virtual(rows: pd.DataFrame) -> str:
-    """Names the devices that are no machine of their own, if any."""
-    names = sorted(set(rows["device"][rows["device_kind"] == DeviceKind.VIRTUAL]))
-    return f"Parts of one machine, not machines: {', '.join(names)}." if names else ""

@@ -167,10 +167,12 @@ def _of_run(found: Samples, run: str | None) -> Samples:
 def _cells(
     row: Row, against: Row, found: tuple[Samples, Samples], terms: ComparisonTerms
 ) -> Iterator[MetricContrast]:
+    device, other = row["device"], against["device"]
+    named = device if device == other else f"{device} against {other}"
     for each in terms.metrics:
         ratio, reason = _ratio(row, against, each, found, terms)
         yield MetricContrast(
-            **subject_of(row) | {"device": _either(row["device"], against["device"])},
+            **subject_of(row) | {"device": named},
             against=against["configuration"],
             metric=each.name,
             ratio=ratio,
@@ -260,10 +262,6 @@ def _differing(row: Row, against: Row) -> str:
 def _unlike(one: object, other: object) -> bool:
     """Whether two values are known and differ."""
     return bool(pd.notna([one, other]).all()) and one != other
-
-
-def _either(one: str, other: str) -> str:
-    return one if one == other else f"{one} against {other}"
 
 
 def _only(rows: pd.DataFrame, compared: Collection[str]) -> tuple[str, ...]:

@@ -88,7 +88,9 @@ def shared_devices(results: pd.DataFrame) -> tuple[str, ...]:
 def _ratio(metric: Metric, pair: dict[Any, Any]) -> DeviceRatio:
     value, base_value = float(pair[metric.name]), float(pair[f"{metric.name}_base"])
     ratio = value / base_value
-    margin = _margin(metric, pair)
+    # The half width of the interval on the log scale: both sides' own, independent.
+    halves = list(_halves(metric, pair))
+    margin = math.hypot(*halves) if len(halves) == 2 else None
     return DeviceRatio(
         **subject_of(pair),
         base=pair["device_base"],
@@ -102,12 +104,6 @@ def _ratio(metric: Metric, pair: dict[Any, Any]) -> DeviceRatio:
         low=None if margin is None else ratio * math.exp(-margin),
         high=None if margin is None else ratio * math.exp(margin),
     )
-
-
-def _margin(metric: Metric, pair: dict[Any, Any]) -> float | None:
-    """The half width of the ratio's interval on the log scale: both sides' own, independent."""
-    halves = list(_halves(metric, pair))
-    return math.hypot(*halves) if len(halves) == 2 else None
 
 
 def _halves(metric: Metric, pair: dict[Any, Any]) -> Iterator[float]:

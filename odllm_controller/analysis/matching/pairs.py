@@ -131,7 +131,10 @@ def _latest(side: pd.DataFrame, settings: Collection[str]) -> pd.DataFrame:
     alike = [*_FILE_AND_WORKLOAD, "device_id", "engine", "settings"]
     kept = side.sort_values("run_started_at", kind="stable").drop_duplicates(alike, keep="last")
     kept = side.loc[side.index.intersection(kept.index, sort=False)]
-    texts = [_subset(text, settings) for text in kept["settings"]]
+    texts = [
+        json.dumps({name: found[name] for name in sorted(settings)})
+        for found in map(json.loads, kept["settings"])
+    ]
     columns: dict[str, Sequence[str] | range] = {_SETTINGS: texts, _PLACE: range(len(kept))}
     return kept.assign(**columns)
 
@@ -140,8 +143,3 @@ def _settings_names(side: pd.DataFrame) -> frozenset[str]:
     """The settings that all rows of a side have."""
     texts = side["settings"].drop_duplicates()
     return frozenset.intersection(*(frozenset(json.loads(text)) for text in texts))
-
-
-def _subset(text: str, names: Collection[str]) -> str:
-    settings = json.loads(text)
-    return json.dumps({name: settings[name] for name in sorted(names)})

@@ -94,10 +94,11 @@ def load(path: Path, run: str | None = None) -> pd.DataFrame:
     found = store.read_table(path, _RESULTS, {"run": run})
     # Texts stay as they are in Arrow: an object for each takes longer than all numbers together.
     results: pd.DataFrame = _with_visible_names(found.to_pandas(types_mapper=_TEXTS.get))
+    workload = ["workload", "prompt_tokens", "output_tokens", "depth_tokens"]
     return results.assign(
         **_quality_intervals(results),
         device=_unique_devices(results),
-        workload_label=_workload_labels(results),
+        workload_label=_labelled(results, workload, _workload_label),
         configuration=_configurations(results),
     )
 
@@ -189,11 +190,6 @@ def _unique_devices(results: pd.DataFrame) -> pd.Series:
     machine = results["device_kind"].isna() | (results["device_kind"] == DeviceKind.REAL)
     marked = unique.where(machine, unique + " (" + results["device_kind"].astype(str) + ")")
     return marked.where(results["origin"] == OWN, marked + " (imported)")
-
-
-def _workload_labels(results: pd.DataFrame) -> pd.Series:
-    columns = ["workload", "prompt_tokens", "output_tokens", "depth_tokens"]
-    return _labelled(results, columns, _workload_label)
 
 
 def _labelled(

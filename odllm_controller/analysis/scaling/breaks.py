@@ -127,7 +127,8 @@ def _found(bare: Break, curve: Curve) -> Break:
     best = int(left.argmin())
     degrees = curve.n - _UNKNOWNS
     as_good = np.flatnonzero(left <= left[best] * (1 + 2 * fdtri(2, degrees, CONFIDENCE) / degrees))
-    _, below, more = _solution(meeting[best], ys, weights)
+    weighted = meeting[best] * weights[:, np.newaxis]
+    (_, below, more), *_ = np.linalg.lstsq(weighted, weights * ys, rcond=None)
     return replace(
         bare,
         at=float(places[best]),
@@ -164,8 +165,3 @@ def _left(designs: Floats, ys: Floats, weights: Floats) -> Floats:
     met = np.einsum("mnk,mk->mn", q, np.einsum("mnk,n->mk", q, scaled))
     sums: Floats = ((scaled - met) ** 2).sum(axis=1) / (scaled @ scaled)
     return sums
-
-
-def _solution(of: Floats, ys: Floats, weights: Floats) -> Sequence[float]:
-    found, *_ = np.linalg.lstsq(of * weights[:, np.newaxis], weights * ys, rcond=None)
-    return [float(each) for each in found]

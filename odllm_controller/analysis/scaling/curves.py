@@ -131,12 +131,8 @@ def curves(results: pd.DataFrame, metrics: Sequence[Metric], against: Against) -
                     types=tuple(types[kept]),
                     xs=tuple(xs[kept].tolist()),
                     ys=tuple(ys[kept].tolist()),
-                    errors=tuple(map(_or_none, errors[kept].tolist())),
+                    errors=tuple(None if math.isnan(e) else e for e in errors[kept].tolist()),
                 )
-
-
-def _or_none(error: float) -> float | None:
-    return None if math.isnan(error) else error
 
 
 def _figures(rows: pd.DataFrame, metric: Metric) -> tuple[Floats, Floats]:

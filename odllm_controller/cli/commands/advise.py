@@ -1,10 +1,8 @@
 """`odllm advise`: which configurations to choose on a device under limits, and how sure that is."""
 
-import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import pandas as pd
@@ -14,10 +12,9 @@ from odllm_agent.errors import UsageError
 from odllm_agent.terminal.program import STORE, AsJson, StorePath, Whole, program
 from odllm_controller.analysis import prediction
 from odllm_controller.analysis.advice import limits, objective, rerun
-from odllm_controller.analysis.advice.advice import Advice, Question, advise
+from odllm_controller.analysis.advice.advice import Question, advise
 from odllm_controller.analysis.advice.limits import Limit
 from odllm_controller.analysis.advice.objective import QUALITY, Objective
-from odllm_controller.analysis.advice.rerun import RunRequest
 from odllm_controller.analysis.prediction import Facts
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli import table
@@ -109,11 +106,13 @@ def tell(*, options: AdviseOptions = AdviseOptions()) -> int:
     is_predicted = rows["status"] == prediction.PREDICTED
     told = [*advise(rows[~is_predicted], question), *advise(rows[is_predicted], question)]
     origins = rerun.load(options.store)
+    next_commands = [rerun.next_command(each.turning, origins, options.store) for each in told]
+    answers = list(zip(told, next_commands, strict=True))
     if options.as_json:
-        print(json.dumps([_as_json(each, origins, options.store) for each in told], indent=1))
+        objects = [asdict(each) | {"next_command": command or None} for each, command in answers]
+        print(json.dumps(objects, indent=1))
     else:
-        for each in told:
-            command = rerun.next_command(each.turning, origins, options.store)
+        for each, command in answers:
             print_advice(table.console(), each, aim, command)
     return DONE if any(each.choices for each in told) else NOT_MET
 
@@ -148,8 +147,3 @@ def _limits(options: AdviseOptions, aim: Objective, found: pd.DataFrame) -> Iter
         if not equals:
             raise UsageError(f"--limit {each} is no limit", "write it as --limit kld=5mnat")
         yield limits.parse(text, metric(name))
-
-
-def _as_json(advice: Advice, origins: Mapping[str, RunRequest], path: Path) -> dict[str, object]:
-    command = rerun.next_command(advice.turning, origins, path)
-    return dataclasses.asdict(advice) | {"next_command": command or None}

@@ -64,7 +64,11 @@ def claims(
     more = _details(rows) if details else {}
     if as_json:
         named: dict[str, Sequence[object]] = {"verdicts": told, **more}
-        print(json.dumps({name: _as_json(each) for name, each in named.items()}, indent=1))
+        answer = {
+            name: [dataclasses.asdict(each) for each in findings]  # type: ignore[call-overload]
+            for name, findings in named.items()
+        }
+        print(json.dumps(answer, indent=1))
         return DONE
     print_verdicts(table.console(), told)
     print_details(table.console(), more)
@@ -84,7 +88,3 @@ def _details(rows: pd.DataFrame) -> dict[str, Sequence[object]]:
         "phase_powers": phase_powers(rows),
         "shifts": shifts(rows),
     }
-
-
-def _as_json(findings: Sequence[object]) -> list[dict[str, object]]:
-    return [dataclasses.asdict(each) for each in findings]  # type: ignore[call-overload]

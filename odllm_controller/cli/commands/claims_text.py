@@ -50,7 +50,8 @@ def print_verdicts(console: Console, told: Sequence[Verdict]) -> None:
 def print_details(console: Console, details: Mapping[str, Sequence[object]]) -> None:
     """Prints the tables of some details that have rows, by their names in `_TABLES`."""
     for name, (title, columns) in _TABLES.items():
-        rows = [_row(each) for each in details.get(name, ())]
+        found = details.get(name, ())
+        rows: list[Row] = [dataclasses.asdict(each) for each in found]  # type: ignore[call-overload]
         if shown := [row for row in rows if not row.get("reason")]:
             console.print(title, highlight=False)
             print_rows(console, columns, shown)
@@ -62,10 +63,6 @@ def print_details(console: Console, details: Mapping[str, Sequence[object]]) -> 
 
 def _print(console: Console, text: Text) -> None:
     console.print(Padding(text, _INDENT))
-
-
-def _row(finding: object) -> Row:
-    return dataclasses.asdict(finding)  # type: ignore[call-overload, no-any-return]
 
 
 def _interval(

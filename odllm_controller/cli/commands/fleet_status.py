@@ -1,12 +1,12 @@
 """`odllm fleet status`: the devices of the fleet, as they are now."""
 
+import contextlib
 import importlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -58,32 +58,24 @@ def status(
     if as_json:
         print("[" + ",\n ".join(map(to_json, _look(store))) + "]")
     elif watch:
-        _watch(console, store)
+        with Live(_table(_look(store)), console=console, auto_refresh=False) as live:
+            while streams.is_read():
+                time.sleep(_EVERY_S)
+                live.update(_table(_look(store)), refresh=True)
     else:
         console.print(_table(_look(store)))
     return 0
-
-
-def _watch(console: Console, store: Path) -> None:
-    with Live(_table(_look(store)), console=console, auto_refresh=False) as live:
-        while streams.is_read():
-            time.sleep(_EVERY_S)
-            live.update(_table(_look(store)), refresh=True)
 
 
 def _look(store: Path) -> Sequence[DeviceStatus]:
     ray = importlib.import_module("ray")
     nodes = ray.nodes()
     alive = [device_id for device_id, node in newest_nodes(nodes).items() if node["Alive"]]
-    return device_statuses(nodes, _asked(ray, alive), _known(store), now())
-
-
-def _known(store: Path) -> Mapping[str, StoredProgress]:
-    try:
-        return standings(store)
-    except StoreError:
-        # There may be none yet; each missing value says that it is not in the store.
-        return {}
+    known: Mapping[str, StoredProgress] = {}
+    # There may be no store yet; each missing value says that it is not in the store.
+    with contextlib.suppress(StoreError):
+        known = standings(store)
+    return device_statuses(nodes, _asked(ray, alive), known, now())
 
 
 def _asked(ray: Any, device_ids: Sequence[str]) -> dict[str, AgentReport]:
