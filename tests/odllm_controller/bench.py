@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 import psutil
 
+from odllm_agent.errors import StoreError
 from odllm_controller import store
 from tests import family
 from tests.models import write_gguf
@@ -88,6 +89,14 @@ class Bench:
         with self.started(*overrides, **environment) as process:
             out, err = process.communicate(timeout=2 * family.PATIENCE_S)
         return Ended(process.returncode, out, err)
+
+    def has_store(self) -> bool:
+        """Whether there is a store that can be read: its file is there before it is one."""
+        try:
+            self.query("SELECT 1")
+        except StoreError:
+            return False
+        return True
 
     def query(self, sql: str) -> pd.DataFrame:
         return store.read(self.store, sql)

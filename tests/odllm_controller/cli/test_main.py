@@ -251,7 +251,7 @@ def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
     scratch = bench.folder / "tmp"
     scratch.mkdir()
     with bench.started("rounds=40", "quality=none", TMPDIR=str(scratch)) as process:
-        eventually(bench.store.exists)
+        eventually(bench.has_store)
         eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 3)
         started = family.descendants(psutil.Process(process.pid))
         for number in sent:
@@ -270,7 +270,7 @@ def test_a_signal_keeps_what_is_finished_and_leaves_nothing_running(
 def test_a_model_that_is_replaced_between_rounds_fails_those_after_it_by_name(bench: Bench) -> None:
     model = bench.model
     with bench.started("rounds=8", "models.file.quantizations=as_is") as process:
-        eventually(bench.store.exists)
+        eventually(bench.has_store)
         eventually(lambda: len(bench.query("SELECT * FROM rounds WHERE complete")) >= 2)
         write_gguf(model.with_suffix(".new"), seed=1).replace(model)
         out, _ = process.communicate(timeout=2 * family.PATIENCE_S)
@@ -288,7 +288,7 @@ def test_a_model_that_is_replaced_between_rounds_fails_those_after_it_by_name(be
 def test_a_run_measures_on_while_a_notebook_holds_its_store(bench: Bench) -> None:
     """For longer than any transaction waits."""
     with bench.started("rounds=6") as process:
-        eventually(bench.store.exists)
+        eventually(bench.has_store)
         eventually(lambda: len(bench.query("SELECT * FROM rounds")) >= 1)
         with held(bench.store):
             since = time.time()
