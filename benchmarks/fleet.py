@@ -30,7 +30,7 @@ from odllm_controller.backends import surroundings
 from odllm_controller.experiment import config
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.overrides.conf import FOLDER
-from odllm_controller.run.device_status import DeviceStatus
+from odllm_controller.run.device_activity import DeviceActivity
 from odllm_controller.run.dispatch import Dispatch
 from odllm_controller.run.record import recording
 from odllm_controller.run.work import Participants
@@ -121,7 +121,7 @@ class Tape:
     def planned(self, device: Device, left: int) -> None:
         """Shows nothing."""
 
-    def status(self, device: Device, status: DeviceStatus) -> None:
+    def status(self, device: Device, status: DeviceActivity) -> None:
         """Shows nothing."""
 
     def moved(self, device: Device, progress: Progress) -> None:

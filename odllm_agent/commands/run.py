@@ -14,7 +14,7 @@ from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import CeilingsOrder, Failure, ModelFile, ModelRequest, Result
 from odllm_agent.doctor import device
 from odllm_agent.errors import DispatchError, UsageError
-from odllm_agent.failures import Alike, Failed, LeftOut, Subject, alike
+from odllm_agent.failures import Alike, Attempt, Failed, LeftOut, alike
 from odllm_agent.files.folders import state_error, state_root
 from odllm_agent.files.lock import Claim
 from odllm_agent.models import Cache
@@ -163,7 +163,7 @@ class _Run:
         if not isinstance(found, Failure):
             return found
         self._logbook.add(Unprepared(request, found))
-        self._tell(Failed(Subject.of_request(request), found))
+        self._tell(Failed(Attempt.of_request(request), found))
         return None
 
     def _prepare(self, request: ModelRequest) -> ModelFile | Failure:
@@ -191,7 +191,7 @@ class _Run:
     def _take(self, result: Result) -> None:
         self._logbook.add(result)
         if result.failure:
-            self._tell(Failed(Subject.of(result), result.failure))
+            self._tell(Failed(Attempt.of(result), result.failure))
 
     def _tell(self, failed: Failed) -> None:
         """Tells of a failure at once, unless one of its cause was told before."""

@@ -14,7 +14,7 @@ from odllm_agent.errors import (
     WorkerDied,
     WorkerLate,
 )
-from odllm_agent.failures.subject import Subject
+from odllm_agent.failures.attempt import Attempt
 
 _LEFT_OUT = "…"
 # What may differ where nothing else does, whatever failed: paths, addresses and checksums, types of
@@ -58,16 +58,16 @@ class Cause:
     message: str
 
     @classmethod
-    def of(cls, failure: Failure, subject: Subject) -> Self:
+    def of(cls, failure: Failure, attempt: Attempt) -> Self:
         """The cause of a failure.
 
         Args:
             failure: What went wrong.
-            subject: What failed.
+            attempt: What failed.
         """
         died = failure.signal and failure.kind == WorkerDied.__name__
-        message = "" if died else _without(failure.message, subject.own)
-        return cls(subject.engine, failure.kind, failure.signal, message)
+        message = "" if died else _without(failure.message, attempt.own)
+        return cls(attempt.engine, failure.kind, failure.signal, message)
 
     @property
     def is_of_engine(self) -> bool:
@@ -86,7 +86,7 @@ class Cause:
 
 
 def _without(message: str, own: Iterable[str]) -> str:
-    """A message without what only its subject has, and without what may differ anyway."""
+    """A message without what only its attempt has, and without what may differ anyway."""
     for word in sorted(filter(None, own), key=len, reverse=True):
         message = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", _LEFT_OUT, message)
     return _VARYING.sub(_LEFT_OUT, message)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from odllm_agent.contract import Failure
+from odllm_agent.failures.attempt import Attempt
 from odllm_agent.failures.cause import Cause
-from odllm_agent.failures.subject import Subject
 
 _MOST_NAMES = 5
 _MOST_LOG_LINES = 3
@@ -19,24 +19,24 @@ class Failed:
     """Something that failed.
 
     Attributes:
-        subject: What.
+        attempt: What.
         failure: How.
         device: Where, in words, or `""`.
     """
 
-    subject: Subject
+    attempt: Attempt
     failure: Failure
     device: str = ""
 
     @property
     def cause(self) -> Cause:
         """What it shares with those that are alike."""
-        return Cause.of(self.failure, self.subject)
+        return Cause.of(self.failure, self.attempt)
 
     @property
     def place(self) -> str:
         """What failed, and where."""
-        return f"{self.subject.told} on {self.device}" if self.device else self.subject.told
+        return f"{self.attempt.told} on {self.device}" if self.device else self.attempt.told
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Alike:
         message = _clipped(self.first.failure.message, _MOST_LETTERS)
         if len(self.failed) == 1:
             return f"{self.first.place}: {message}"
-        counts = Counter(each.subject.noun for each in self.failed)
+        counts = Counter(each.attempt.noun for each in self.failed)
         n_each = " and ".join(counted(n, noun) for noun, n in counts.items())
         which = "; ".join(filter(None, (f"first: {self.first.place}", more)))
         return f"{n_each} alike: {self.cause.told(message)}{self._where()} ({which})"
@@ -78,7 +78,7 @@ class Alike:
 
     def _where(self) -> str:
         """At which types, and on how many devices if on several."""
-        types = named(each.subject.quantization for each in self.failed)
+        types = named(each.attempt.quantization for each in self.failed)
         n_devices = len({each.device for each in self.failed})
         at = f" at {types}" if types else ""
         return f"{at} on {n_devices} devices" if n_devices > 1 else at

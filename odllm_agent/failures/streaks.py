@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from odllm_agent.contract import QualityResult, RoundResult
+from odllm_agent.failures.attempt import Attempt
 from odllm_agent.failures.cause import Cause
-from odllm_agent.failures.subject import Subject
 from odllm_agent.failures.traits import Traits
 
 _ENOUGH_AT_A_TYPE = 3
@@ -56,7 +56,7 @@ class Streaks:
         """A row after a further result; a failure that tells nothing of the engine leaves it."""
         if result.failure is None:
             return None
-        cause = Cause.of(result.failure, Subject.of(result))
+        cause = Cause.of(result.failure, Attempt.of(result))
         if not cause.is_of_engine:
             return row
         if row is None or row.cause != cause:

@@ -28,7 +28,9 @@ from odllm_agent.engines.settings import check_settings
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
 
-Subject = Reading | Exam
+QualitySubject = Reading | Exam
+"""What a model file is asked: a text, or questions."""
+
 Bases = Mapping[str, ModelFile | Failure]
 
 # The scores that need no unquantized file to compare with.
@@ -163,7 +165,7 @@ def checks(
     device: Device,
     files: Sequence[ModelFile],
     engines: Sequence[Engine],
-    subjects: Sequence[Subject],
+    subjects: Sequence[QualitySubject],
     bases: Bases,
     deadline_s: float,
 ) -> tuple[QualityCheck, ...]:
@@ -204,7 +206,7 @@ def of_trials(found: Sequence[QualityCheck], planned: Sequence[Trial]) -> tuple[
     return tuple(check for check in found if (check.model.sha256, check.engine.name) in runs)
 
 
-def _on(check: QualityCheck, subject: Subject, bases: Bases) -> QualityCheck:
+def _on(check: QualityCheck, subject: QualitySubject, bases: Bases) -> QualityCheck:
     if isinstance(subject, Exam):
         return replace(check, exam=subject)
     alone = _ALONE.issuperset(subject.metrics)

@@ -55,7 +55,7 @@ _ANSWERS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class WorkerEnd:
     """What a worker left behind.
 
     Attributes:
@@ -124,7 +124,7 @@ def run_round(order: Measurement) -> RoundResult:
     )
 
 
-def _with_told_memory(ended: Ended, order: Measurement) -> Finished | None:
+def _with_told_memory(ended: WorkerEnd, order: Measurement) -> Finished | None:
     finished: Finished | None = ended.last_of(Finished)
     if finished is None:
         return None
@@ -174,15 +174,15 @@ def run_look_up(exam: Exam, deadline_s: float) -> Exam | Failure:
     return found
 
 
-def _run_on(task: str, order: Measurement | QualityCheck, models: Iterable[ModelFile]) -> Ended:
+def _run_on(task: str, order: Measurement | QualityCheck, models: Iterable[ModelFile]) -> WorkerEnd:
     """Runs a worker on model files; what it says counts only if they were those described."""
     files, deed = tuple(models), Deed.of(order)
     changed = _changed(files)
     if changed:
-        return Ended((), changed, "")
+        return WorkerEnd((), changed, "")
     ended = _run(task, to_json(order), order.deadline_s, deed)
     changed = _changed(files)
-    return ended if changed is None else Ended((), _told_with(changed, ended, deed), ended.log)
+    return ended if changed is None else WorkerEnd((), _told_with(changed, ended, deed), ended.log)
 
 
 def _changed(models: Iterable[ModelFile]) -> Failure | None:
@@ -197,7 +197,7 @@ def _changed(models: Iterable[ModelFile]) -> Failure | None:
     return None
 
 
-def _told_with(changed: Failure, ended: Ended, deed: Deed) -> Failure:
+def _told_with(changed: Failure, ended: WorkerEnd, deed: Deed) -> Failure:
     """The failure of a changed file, with what came of the worker that ran on it."""
     if ended.failure is None:
         return changed
@@ -206,7 +206,7 @@ def _told_with(changed: Failure, ended: Ended, deed: Deed) -> Failure:
     return replace(changed, message=changed.message + died, signal=signal, log=log)
 
 
-def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
+def _run(task: str, order: str, deadline_s: float, deed: Deed) -> WorkerEnd:
     # Files without a name: whatever ends this process meanwhile, nothing stays behind.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as answers,
@@ -227,7 +227,7 @@ def _run(task: str, order: str, deadline_s: float, deed: Deed) -> Ended:
     elif failure is None and status:
         failure = death(status, deed, _types_run(deed) if crashed(status) else None)
     failure = failure and replace(failure, log=failure.log or last_lines)
-    return Ended(kept, failure, said)
+    return WorkerEnd(kept, failure, said)
 
 
 def _parse(text: str) -> Iterator[object]:

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from odllm_agent.contract import Device, ModelRequest, Progress, Result
-from odllm_controller.run.device_status import Activity, DeviceStatus
+from odllm_controller.run.device_activity import Activity, DeviceActivity
 
 _GB = 1e9
 _TOLD = {
@@ -163,7 +163,7 @@ class RunProgress(_Drawn):
         told = f"{self._told.get(device.id, '')}, {progress.what}: {share}"
         self._bar.update(self._row(device), description=told)
 
-    def status(self, device: Device, status: DeviceStatus) -> None:
+    def status(self, device: Device, status: DeviceActivity) -> None:
         """Shows that a device is away, held or may not run, and why."""
         if status.activity in _TOLD:
             told = f"{_TOLD[status.activity]}: {status.reason}".removesuffix(": ")

@@ -25,7 +25,14 @@ from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.host.memory_fit import why_too_large
 from odllm_agent.trials import orders
-from odllm_agent.trials.orders import Bases, Subject, beyond_context, ceilings, of_trials, without
+from odllm_agent.trials.orders import (
+    Bases,
+    QualitySubject,
+    beyond_context,
+    ceilings,
+    of_trials,
+    without,
+)
 from odllm_agent.trials.steps import Step, rested, steps
 from odllm_controller.experiment.config import (
     AUTO,
@@ -35,8 +42,8 @@ from odllm_controller.experiment.config import (
 
 __all__ = [
     "Bases",
+    "QualitySubject",
     "Step",
-    "Subject",
     "base_requests",
     "beyond_context",
     "candidates",
@@ -192,7 +199,7 @@ def checks(
     experiment: Experiment,
     device: Device,
     files: Sequence[ModelFile],
-    subjects: Sequence[Subject],
+    subjects: Sequence[QualitySubject],
     bases: Bases,
 ) -> tuple[QualityCheck, ...]:
     """Every quality check of an experiment on one device; see `orders.checks`."""

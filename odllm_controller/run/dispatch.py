@@ -8,7 +8,7 @@ from odllm_agent.clock import monotonic_ns, now, seconds_since
 from odllm_agent.contract import AgentApi, Candidate, Device, Event, EventKind, Forecast, Progress
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_status import Activity, DeviceStatus, Pause
+from odllm_controller.run.device_activity import Activity, DeviceActivity, Pause
 
 Work = Generator[Ask[Any] | Pause, Any, None]
 """What is asked of one device, one thing after another: each is sent the answer, or is thrown a
@@ -99,7 +99,7 @@ class Books(Protocol):
 class FleetDisplay(Protocol):
     """Where people see what happens."""
 
-    def status(self, device: Device, status: DeviceStatus) -> None:
+    def status(self, device: Device, status: DeviceActivity) -> None:
         """Shows how a device stands."""
 
     def moved(self, device: Device, progress: Progress) -> None:
@@ -118,7 +118,7 @@ class _Post:
 
     agent: Agent
     work: Work
-    status: DeviceStatus = field(default_factory=DeviceStatus)
+    status: DeviceActivity = field(default_factory=DeviceActivity)
     ask: Ask[Any] | None = None
     ticket: Any = None
     peek: Any = None
@@ -160,7 +160,7 @@ class Dispatch:
         self._grace_s = grace_s
         self._posts: dict[str, _Post] = {}
         self._start_ns = monotonic_ns()
-        away = DeviceStatus().lost("it is not in the fleet", 0.0, grace_s)
+        away = DeviceActivity().lost("it is not in the fleet", 0.0, grace_s)
         self._missing = {device.id: (device, away) for device in expected}
 
     def run(self) -> None:
@@ -177,7 +177,7 @@ class Dispatch:
                 return
             self._receive()
 
-    def _statuses(self) -> Iterator[DeviceStatus]:
+    def _statuses(self) -> Iterator[DeviceActivity]:
         yield from (post.status for post in self._posts.values())
         yield from (status for _, status in self._missing.values())
 

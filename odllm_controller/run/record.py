@@ -18,7 +18,7 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import StoreError
-from odllm_agent.failures import Failed, LeftOut, Subject, merged, told
+from odllm_agent.failures import Attempt, Failed, LeftOut, merged, told
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.experiment.provenance import config_yaml, git_commit, versions
 from odllm_controller.run import reasons
@@ -100,7 +100,7 @@ class Recorder:
 
     def unprepared(self, device: Device, request: ModelRequest, failure: Failure) -> None:
         """Records that a model could not be made ready on a device."""
-        self._failed.append(Failed(Subject.of_request(request), failure, device.label))
+        self._failed.append(Failed(Attempt.of_request(request), failure, device.label))
         self._outbox.put(lambda store: store.add_failure(self.run_id, device.id, request, failure))
 
     def event(self, event: Event) -> None:
@@ -134,12 +134,12 @@ class Recorder:
             result: What came in.
             run_id: The run that asked for it; this one unless told.
         """
-        subject, device_id = Subject.of(result), result.device_id
+        attempt, device_id = Attempt.of(result), result.device_id
         self._taken.append((run_id or self.run_id, result))
-        self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, subject.told)))
+        self._events.append((self.run_id, Event(now(), EventKind.STORED, device_id, attempt.told)))
         if result.failure:
             label = self._labels.get(device_id, "")
-            self._failed.append(Failed(subject, result.failure, label))
+            self._failed.append(Failed(attempt, result.failure, label))
 
     def left_out(self, device: Device, left_out: LeftOut) -> None:
         """Records what is not tried any more on a device, because its like failed."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 from odllm_agent.contract import AgentApi
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_status import Pause
+from odllm_controller.run.device_activity import Pause
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Ask[Any] | Pause, Any, T]

@@ -35,7 +35,7 @@ from odllm_controller.planning import plan
 from odllm_controller.planning.estimate import round_deadline_s
 from odllm_controller.run.admission import nobody
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_status import Pause
+from odllm_controller.run.device_activity import Pause
 from odllm_controller.run.dispatch import Agent, Work
 from odllm_controller.run.receipts import Receipts
 from odllm_controller.run.record import Recorder
@@ -263,11 +263,11 @@ class Job:
             bases[request.name] = yield from self._prepared(request)
         return plan.checks(self.experiment, self.device, files, subjects, bases)
 
-    def _subjects(self) -> Asking[list[plan.Subject]]:
+    def _subjects(self) -> Asking[list[plan.QualitySubject]]:
         """What the files are checked on, its content known by its checksum."""
         self.display.started(self.device, "preparing the quality checks")
         quality = self.experiment.quality
-        exams: list[plan.Subject] = []
+        exams: list[plan.QualitySubject] = []
         for exam in plan.exams(quality):
             ask = Ask.of(AgentApi.look_up, exam, _FETCH_TIMEOUT_S)
             exams.append(_had((yield from sure(ask.within(_FETCH_TIMEOUT_S)))))

@@ -22,7 +22,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
-from odllm_controller.run.device_status import DeviceStatus
+from odllm_controller.run.device_activity import DeviceActivity
 from odllm_controller.run.dispatch import Sighting
 from tests import support
 
@@ -234,9 +234,9 @@ class Books:
 class Display:
     """What was shown."""
 
-    statuses: list[DeviceStatus] = field(default_factory=list)
+    statuses: list[DeviceActivity] = field(default_factory=list)
 
-    def status(self, _: Device, status: DeviceStatus) -> None:
+    def status(self, _: Device, status: DeviceActivity) -> None:
         self.statuses.append(status)
 
     def moved(self, *_: object) -> None:

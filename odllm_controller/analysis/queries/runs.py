@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from odllm_agent.contract import Failure
-from odllm_agent.failures import Alike, Failed, Subject, alike
+from odllm_agent.failures import Alike, Attempt, Failed, alike
 from odllm_controller import store
 from odllm_controller.analysis.queries.results import Row, records
 
@@ -134,7 +134,7 @@ def causes(failures: pd.DataFrame) -> list[Alike]:
 def _failed(row: Row) -> Failed:
     names = ("kind", "message", "remedy", "traceback", "signal", "log")
     own = (row["location"] or "", row["model"], row["quantization"] or "")
-    subject = Subject(
+    subject = Attempt(
         _NOUNS[row["stage"]], _told(row), row["engine"] or "", row["quantization"] or "", own
     )
     return Failed(subject, Failure(**{name: row[name] for name in names}), row["device"] or "")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from odllm_agent import failures
 from odllm_agent.contract import Device, Failure, Holding, ModelFile, ModelRequest, Progress
-from odllm_agent.failures import Failed, Subject
+from odllm_agent.failures import Attempt, Failed
 from odllm_agent.terminal.program import AsJson
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.cli.progress import ModelProgress
@@ -283,7 +283,7 @@ def _show_pushed(pushed: Sequence[Pushed], console: Console) -> None:
         ready = sum(each.failure is None for each in there)
         _print(console, f"{name}: {ready} of {len(there)} models are ready")
     for told in failures.told(
-        Failed(Subject.of_request(each.request), each.failure, each.device.name)
+        Failed(Attempt.of_request(each.request), each.failure, each.device.name)
         for each in pushed
         if each.failure
     ):
@@ -304,7 +304,7 @@ def _show_removed(chosen: Sequence[Kept], gone: Sequence[Kept], console: Console
 
 def _failures(found: Sequence[Kept]) -> list[str]:
     return failures.told(
-        Failed(Subject("device", each.device.name), each.failure) for each in found if each.failure
+        Failed(Attempt("device", each.device.name), each.failure) for each in found if each.failure
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from odllm_agent.contract import Failure, ModelRequest, Quantization, Source, Trial
-from odllm_agent.failures import Cause, Subject
+from odllm_agent.failures import Attempt, Cause
 from tests import support
 from tests.odllm_agent.failures import made
 
@@ -13,7 +13,7 @@ ONE, OTHER = made.trial("Q4_0", "reference-1.6M"), made.trial("Q8_0", "reference
 
 
 def cause(message: str, of: Trial = ONE, kind: str = "EngineError") -> Cause:
-    return Cause.of(Failure(kind, message), Subject.of(made.failed(of)))
+    return Cause.of(Failure(kind, message), Attempt.of(made.failed(of)))
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def test_a_signal_tells_all_whatever_the_worker_was_at() -> None:
         replace(made.CRASH, message="ended while it checked b"),
         replace(made.CRASH, signal="SIGILL"),
     )
-    found = Cause.of(measuring, Subject.of(made.failed(ONE)))
-    assert Cause.of(checking, Subject.of(made.unchecked(OTHER))) == found
-    assert Cause.of(other, Subject.of(made.failed(ONE))) != found
+    found = Cause.of(measuring, Attempt.of(made.failed(ONE)))
+    assert Cause.of(checking, Attempt.of(made.unchecked(OTHER))) == found
+    assert Cause.of(other, Attempt.of(made.failed(ONE))) != found
 
 
 def test_a_changed_file_is_told_as_that_whatever_ended_the_worker() -> None:
     failure = Failure("ModelChanged", "/m/reference-1.6M.gguf became shorter", signal="SIGBUS")
-    found = Cause.of(failure, Subject.of(made.failed(ONE)))
+    found = Cause.of(failure, Attempt.of(made.failed(ONE)))
     assert found.told(failure.message) == failure.message
     removed = replace(failure, message="/m/reference-1.6M.gguf was removed")
-    assert Cause.of(removed, Subject.of(made.failed(ONE))) != found
+    assert Cause.of(removed, Attempt.of(made.failed(ONE))) != found
 
 
 def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() -> None:
@@ -81,7 +81,7 @@ def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() 
     ]
     found = {
         Cause.of(
-            Failure("ModelMissing", f"there is no file {each.location}"), Subject.of_request(each)
+            Failure("ModelMissing", f"there is no file {each.location}"), Attempt.of_request(each)
         )
         for each in requests
     }
@@ -104,5 +104,5 @@ def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() 
 def test_what_tells_of_one_trial_or_of_the_device_tells_nothing_of_the_engine(
     failure: Failure, is_of_engine: bool
 ) -> None:
-    found = Cause.of(failure, Subject.of(support.failed_round()))
+    found = Cause.of(failure, Attempt.of(support.failed_round()))
     assert found.is_of_engine == is_of_engine

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odllm_agent.contract import Failure, Result
-from odllm_agent.failures import Failed, Subject, alike, told
+from odllm_agent.failures import Attempt, Failed, alike, told
 from tests import support
 from tests.odllm_agent.failures import made
 
@@ -36,7 +36,7 @@ RESULTS = st.one_of(
 )
 FAILED = st.lists(
     st.builds(
-        lambda result, device: Failed(Subject.of(result), result.failure, device),
+        lambda result, device: Failed(Attempt.of(result), result.failure, device),
         RESULTS,
         st.sampled_from(["", "laptop", "vm"]),
     ),
@@ -68,7 +68,7 @@ def test_causes_come_in_the_order_in_which_they_first_came(found: list[Failed]) 
 
 def of(result: Result, device: str = "vm") -> Failed:
     assert result.failure
-    return Failed(Subject.of(result), result.failure, device)
+    return Failed(Attempt.of(result), result.failure, device)
 
 
 def crashed(n_rounds: int, n_checks: int) -> list[Failed]:

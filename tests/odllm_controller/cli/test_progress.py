@@ -5,7 +5,7 @@ from rich.console import Console
 
 from odllm_agent.contract import ModelRequest, Progress, Quantization, Source
 from odllm_controller.cli.progress import ModelProgress, RunProgress
-from odllm_controller.run.device_status import DeviceStatus, Pause
+from odllm_controller.run.device_activity import DeviceActivity, Pause
 from tests import support
 
 LAPTOP, OTHER = support.device(), support.device("other")
@@ -47,8 +47,8 @@ def test_orders_that_a_result_made_needless_are_not_waited_for() -> None:
 
 def test_a_device_that_is_away_or_may_not_run_says_why() -> None:
     def show(progress: RunProgress) -> None:
-        progress.status(LAPTOP, DeviceStatus().lost("it did not answer in time", 0.0, 1.0))
-        progress.status(OTHER, DeviceStatus().paused(Pause("it runs on its battery", 30.0), 0.0))
+        progress.status(LAPTOP, DeviceActivity().lost("it did not answer in time", 0.0, 1.0))
+        progress.status(OTHER, DeviceActivity().paused(Pause("it runs on its battery", 30.0), 0.0))
 
     text = drawn(show)
     assert "away: it did not answer in time" in text

@@ -12,7 +12,7 @@ from odllm_agent.contract import Event, EventKind, Hindrance, RepeatPolicy, Tria
 from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.planning.plan import Step
 from odllm_controller.run import dispatch
-from odllm_controller.run.device_status import Activity
+from odllm_controller.run.device_activity import Activity
 from odllm_controller.run.dispatch import Agent, Dispatch
 from odllm_controller.run.work import Job
 from tests import support

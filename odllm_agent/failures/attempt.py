@@ -15,7 +15,7 @@ from odllm_agent.contract import (
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Attempt:
     """What failed.
 
     Attributes:

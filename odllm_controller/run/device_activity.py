@@ -33,7 +33,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceStatus:
+class DeviceActivity:
     """How a device stands; times are seconds of any one clock.
 
     Attributes:
@@ -62,30 +62,30 @@ class DeviceStatus:
         """Whether what it does has lasted too long, or a pause long enough."""
         return at_s >= self.until_s
 
-    def asked(self, ask: Ask[Any], at_s: float) -> "DeviceStatus":
+    def asked(self, ask: Ask[Any], at_s: float) -> "DeviceActivity":
         """It was asked something; one that is gone is so until it answers."""
         if self.is_gone:
             return self
-        return DeviceStatus(Activity.RUNNING, at_s, at_s + ask.deadline_s)
+        return DeviceActivity(Activity.RUNNING, at_s, at_s + ask.deadline_s)
 
-    def paused(self, pause: Pause, at_s: float) -> "DeviceStatus":
+    def paused(self, pause: Pause, at_s: float) -> "DeviceActivity":
         """It is to be asked nothing for a while."""
-        return DeviceStatus(Activity.WAITING, at_s, at_s + pause.pause_s, pause.reason)
+        return DeviceActivity(Activity.WAITING, at_s, at_s + pause.pause_s, pause.reason)
 
-    def answered(self, at_s: float) -> "DeviceStatus":
+    def answered(self, at_s: float) -> "DeviceActivity":
         """It answered, and so it is there."""
-        return DeviceStatus(Activity.IDLE, at_s)
+        return DeviceActivity(Activity.IDLE, at_s)
 
-    def lost(self, reason: str, at_s: float, grace_s: float) -> "DeviceStatus":
+    def lost(self, reason: str, at_s: float, grace_s: float) -> "DeviceActivity":
         """It does not answer; the first time counts."""
         if self.is_gone:
             return self
-        return DeviceStatus(Activity.AWAY, at_s, at_s + grace_s, reason)
+        return DeviceActivity(Activity.AWAY, at_s, at_s + grace_s, reason)
 
-    def held(self, at_s: float, reason: str) -> "DeviceStatus":
+    def held(self, at_s: float, reason: str) -> "DeviceActivity":
         """The run goes on without it."""
-        return DeviceStatus(Activity.HELD, at_s, math.inf, reason)
+        return DeviceActivity(Activity.HELD, at_s, math.inf, reason)
 
-    def done(self, at_s: float) -> "DeviceStatus":
+    def done(self, at_s: float) -> "DeviceActivity":
         """Nothing is left for it to do."""
-        return DeviceStatus(Activity.DONE, at_s)
+        return DeviceActivity(Activity.DONE, at_s)
