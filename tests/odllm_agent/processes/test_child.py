@@ -1,29 +1,20 @@
 """A child of this process: fed, ended in time, and never left behind."""
 
-import os
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import traceback
-from pathlib import Path
 
 import psutil
-import pytest
 
 from odllm_agent.processes import child
 from tests import family
+from tests.odllm_controller.bench import eventually
 
 ECHO = "import sys; print(sys.stdin.readline().strip()[::-1]); print('aside', file=sys.stderr)"
 WAITS = "import sys, time; print('begun', flush=True); time.sleep(3600)"
 TIED = f"from odllm_agent.processes import child; child.end_with_parent(); {WAITS}"
-
-
-def is_in_main_thread(function: str) -> bool:
-    frame = sys._current_frames()[threading.main_thread().ident or 0]
-    return function in {each.name for each in traceback.extract_stack(frame)}
 
 
 def python(code: str) -> list[str]:
@@ -65,25 +56,17 @@ def test_a_child_that_reads_no_order_is_ended_in_time_too() -> None:
     assert child.ended(python(WAITS), 2.0, order="x" * 2**20).status is None
 
 
-def test_whoever_stops_waiting_leaves_no_child(tmp_path: Path) -> None:
-    before = set(psutil.Process().children())
-    log = tmp_path / "log"
-
-    def interrupt() -> None:
-        # Before that this process has no child to end: it is still being started.
-        while not (log.read_bytes() and is_in_main_thread("communicate")):
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    usual = signal.signal(signal.SIGUSR1, signal.default_int_handler)
-    try:
-        with log.open("wb") as file:
-            threading.Thread(target=interrupt, daemon=True).start()
-            with pytest.raises(KeyboardInterrupt):
-                child.ended(python(WAITS), family.PATIENCE_S, output=file)
-    finally:
-        signal.signal(signal.SIGUSR1, usual)
-    assert not set(psutil.Process().children()) - before
+def test_whoever_stops_waiting_leaves_no_child() -> None:
+    waiting = f"from odllm_agent.processes import child; child.ended({python(WAITS)!r}, 3600.0)"
+    with subprocess.Popen(python(waiting), stderr=subprocess.PIPE) as process:
+        eventually(lambda: family.descendants(psutil.Process(process.pid)))
+        started = family.descendants(psutil.Process(process.pid))
+        # One that is still being started belongs to nobody yet.
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=family.PATIENCE_S)
+    assert b"KeyboardInterrupt" in told
+    assert not any(map(family.lives, started))
 
 
 def test_a_child_ends_with_its_standard_input() -> None:
