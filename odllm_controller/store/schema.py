@@ -7,7 +7,7 @@ migration need not know them, and an old one is never left on top of new tables.
 
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def migrate(
     _refuse_newer(version, len(migrations), path)
     if version == 0:
         _refuse_foreign(connection, path)
-    if version == len(migrations) and _derived_by(connection) == _code():
+    if version == len(migrations) and _derived_by(connection, _tables(connection)) == _code():
         return
     _drop_views(connection)
     for number in range(version + 1, len(migrations) + 1):
@@ -80,7 +80,8 @@ def check_current(
     Raises:
         StoreError: It is not.
     """
-    if "schema_versions" not in _tables(connection):
+    tables = _tables(connection)
+    if "schema_versions" not in tables:
         _refuse_foreign(connection, path, allowed=frozenset())
         raise StoreError(f"the store {path} holds nothing yet", "Run an experiment into it first.")
     version = _version(connection)
@@ -91,7 +92,7 @@ def check_current(
             f"Run any experiment with {line.typed('store.path', str(path))}: "
             "opening it for writing updates it.",
         )
-    if _derived_by(connection) != _code():
+    if _derived_by(connection, tables) != _code():
         raise StoreError(
             f"the figures of the store {path} were worked out by another version of ODLLM",
             f"Run any experiment with {line.typed('store.path', str(path))}: "
@@ -120,8 +121,8 @@ def _code() -> str:
     return hashlib.sha256("\0".join((*texts, *all_columns())).encode()).hexdigest()[:16]
 
 
-def _derived_by(connection: duckdb.DuckDBPyConnection) -> str:
-    if "derivation" not in _tables(connection):
+def _derived_by(connection: duckdb.DuckDBPyConnection, tables: Collection[str]) -> str:
+    if "derivation" not in tables:
         return ""
     [(code,)] = connection.execute("SELECT code FROM derivation").fetchall()
     return str(code)
