@@ -1,6 +1,6 @@
 """Working off what every device of a fleet has to do, whatever happens to the devices."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,10 +9,10 @@ from odllm_agent.contract import AgentApi, Candidate, Device, Event, EventKind, 
 from odllm_agent.errors import DispatchError
 from odllm_controller.run.asking import Ask
 from odllm_controller.run.device_activity import Activity, DeviceActivity, Pause
+from odllm_controller.run.retrying import Asking
 
-Work = Generator[Ask[Any] | Pause, Any, None]
-"""What is asked of one device, one thing after another: each is sent the answer, or is thrown a
-`DispatchError` when the agent was lost. What it yields next reaches the agent once it is back."""
+Work = Asking[None]
+"""All that is asked of one device; what follows a lost ask reaches the agent once it is back."""
 
 # How long one turn waits for an answer; changes of the fleet are looked for once a turn.
 TURN_S = 1.0

@@ -54,7 +54,7 @@ def differing_in_one(results: pd.DataFrame) -> Iterator[Pair]:
     Args:
         results: Rows as `results.load` gives them.
     """
-    subject = ["device_id", "model", "quantization", "workload_label"]
+    subject = ["device_id", *MODEL_TYPE_AND_WORKLOAD]
     for _, alike in measured(results).groupby(subject, sort=False):
         rows = records(alike)
         for place, row in enumerate(rows):
