@@ -21,25 +21,19 @@ Taken: TypeAlias = Iterator[tuple[int, Figures | Damage]]
 """Rows, or what is wrong with them, with the number of the line; of Parquet, of the row."""
 
 
-def taken(
-    source: ImportSource,
-    types: Types,
-    device: str | None = None,
-    forms: Sequence[RecordForm] = FORMS,
-) -> Taken:
+def taken(source: ImportSource, types: Types, device: str | None = None) -> Taken:
     """What a file of figures holds.
 
     Args:
         source: The file; not a run of its own.
         types: The columns of the store's table `imported`.
         device: What to call the device of records that name none, if not by its processor.
-        forms: The kinds of records that are known.
 
     Raises:
         UsageError: The rest of it cannot be read, or it names its devices itself.
     """
     file = RecordFile(source.name, types, device)
-    readers = [(form, form.reader(file)) for form in forms]
+    readers = [(form, form.reader(file)) for form in FORMS]
     parquet = source.kind is Kind.PARQUET
     for number, told in parquet_rows(source) if parquet else records(source.text()):
         if isinstance(told, Damage):
