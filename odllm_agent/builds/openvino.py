@@ -119,9 +119,9 @@ def _wanted(file: ModelFile) -> Logits | None:
 
 def _logits(engine: Engine, file: ModelFile) -> Logits:
     """Those of a whole window and of single tokens after it, shape (tokens, vocabulary)."""
-    with engines.load(engine, file, _WINDOW_TOKENS + _SINGLE_TOKENS) as session:
+    n_tokens = _WINDOW_TOKENS + _SINGLE_TOKENS
+    with engines.load(engine, file, n_tokens) as session:
         chance = random.Random(session.vocabulary)  # noqa: S311 - not a secret
-        n_tokens = _WINDOW_TOKENS + _SINGLE_TOKENS
         tokens = [chance.randrange(session.vocabulary) for _ in range(n_tokens)]
         window = session.logits(tokens[:_WINDOW_TOKENS])
         single = [session.extend([token]) for token in tokens[_WINDOW_TOKENS:]]

@@ -138,7 +138,11 @@ def _met(rows: pd.DataFrame, told: Sequence[Threshold]) -> pd.DataFrame:
 def _thrift(rows: pd.DataFrame) -> Judgement:
     """Claim 3, by `analysis.steps`."""
     found = [each for each in descents(rows) if _is_to_low(each)]
-    told = [each for each in found if (each.weights_share or 0.0) >= _LEAST_WEIGHTS]
+    told = [
+        each
+        for each in found
+        if each.weights_share is not None and each.weights_share >= _LEAST_WEIGHTS
+    ]
     small = len({each.model for each in found} - {each.model for each in told})
     return Judgement(
         agreed((each.model, _saves(each)) for each in told),
