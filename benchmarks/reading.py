@@ -36,7 +36,7 @@ from odllm_agent.engines.settings import LlamaCppSettings
 from odllm_agent.host.state import available_bytes
 from odllm_agent.models import Cache, ladder, prepare
 from odllm_agent.quality import reading
-from odllm_agent.quality.text import text_sha256
+from odllm_agent.texts.text import text_sha256
 
 PAIRS = 5
 LEAST_SPEED_RATIO = 0.9
@@ -45,7 +45,7 @@ MOST_APART: Mapping[str, float] = {"perplexity": 0.001, "kld": 0.01}
 _WINDOW_TOKENS = 256
 # 2,048 tokens, enough for some seconds at the size of the random model.
 _RANDOM_WINDOWS = 8
-_KINDS = (Quantization.Q4_0, Quantization.Q2_K)
+_KINDS = (Quantization("Q4_0"), Quantization("Q2_K"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def main() -> int:
         unmet += _told_speed(out, subject.model, pairs)
     largest = [*ladder.origins()][-1]
     for kind in _KINDS:
-        files = _file(largest, kind), _file(largest, Quantization.F16)
+        files = _file(largest, kind), _file(largest, Quantization("F16"))
         engine = trial(files[0], here, "llama_cpp", threads=here.physical_cores).engine
         unmet += _told_figures(out, tool, engine, files)
     for line in unmet:

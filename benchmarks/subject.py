@@ -10,7 +10,7 @@ from odllm_agent.models import Cache, ladder, prepare
 SHAPE = "shape-qwen2.5-0.5B"
 """The shape of Qwen2.5-0.5B with random weights."""
 
-QUANTIZATION = Quantization.Q4_0
+QUANTIZATION = Quantization("Q4_0")
 
 
 @dataclass(frozen=True, slots=True)

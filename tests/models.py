@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType, LlamaFileType, TokenType
 from numpy.typing import NDArray
+
+from odllm_agent.contract import Quantization
+from odllm_agent.models.quantizer import Recipe
 
 _HEAD_WIDTH = 64
 _FILE_TYPES = {
@@ -43,6 +47,16 @@ class Shape:
 
 
 TINY = Shape()
+
+LADDER = tuple(
+    map(Quantization, ("F16", "Q8_0", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"))
+)
+"""What the experiments make of a model unless told otherwise."""
+
+
+def recipe(quantization: str, **changes: Any) -> Recipe:
+    """How a quantization is made that wants nothing more than its name."""
+    return Recipe(Quantization(quantization), **changes)
 
 
 def write_gguf(

@@ -43,9 +43,9 @@ with ODLLM they make up to 0.005.
 _MODEL = "reference-1.6M"
 _TYPES: Mapping[str, Quantization | None] = {
     "F16": None,
-    "Q8_0": Quantization.Q8_0,
-    "Q4_0": Quantization.Q4_0,
-    "Q4_K": Quantization.Q4_K_M,
+    "Q8_0": Quantization("Q8_0"),
+    "Q4_0": Quantization("Q4_0"),
+    "Q4_K": Quantization("Q4_K_M"),
 }
 _FORMS = ("paged", "stateful")
 _WINDOW_TOKENS, _SINGLE_TOKENS = 64, 4

@@ -51,41 +51,71 @@ class Provenance:
     @property
     def key(self) -> str:
         """A name for it that any file system takes."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
+        told = {name: value for name, value in asdict(self).items() if value}
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation(Provenance):
-    """What a file was made from, and how: the same derivation gives the same bytes on a device.
+class Making(Provenance):
+    """How something was made of a model on this device.
 
     Attributes:
         source_sha256: The checksum of the model that it was made from.
-        quantization: The type that was made.
+    """
+
+    source_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation(Making):
+    """What a file was made from, and how: the same derivation gives the same bytes on a device.
+
+    Attributes:
+        quantization: What it was made to be.
         quantizer: The version of the program that made it.
+        imatrix_sha256: The checksum of the importance matrix by which it was made, or `""`.
     """
 
     folder: ClassVar[str] = "derived"
 
-    source_sha256: str
     quantization: Quantization
     quantizer: str
+    imatrix_sha256: str = ""
 
     def __str__(self) -> str:
         return f"making {self.quantization}"
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion(Provenance):
+class Importance(Making):
+    """Which model an importance matrix was made with, and of what.
+
+    Attributes:
+        text_sha256: The checksum of the text that the model read.
+        first_token: The first of its tokens that was read.
+        collector: The version of what made it.
+    """
+
+    folder: ClassVar[str] = "imatrix"
+
+    text_sha256: str
+    first_token: int
+    collector: str
+
+    def __str__(self) -> str:
+        return "making an importance matrix"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion(Making):
     """Which model file a folder in OpenVINO's form is a form of.
 
     Attributes:
-        source_sha256: The checksum of the model file.
         reader: The version of what converted it.
     """
 
     folder: ClassVar[str] = "converted"
 
-    source_sha256: str
     reader: str
 
     def __str__(self) -> str:
@@ -186,7 +216,7 @@ class Cache:
 
     def derived(
         self,
-        derivation: Derivation | Conversion,
+        derivation: Making,
         make: Callable[[Path], None],
         at_least_bytes: int,
     ) -> CachedFile:
@@ -347,7 +377,7 @@ class Cache:
 
     def _make(
         self,
-        derivation: Derivation | Conversion,
+        derivation: Making,
         make: Callable[[Path], None],
         at_least_bytes: int,
     ) -> CachedFile:
@@ -365,7 +395,7 @@ class Cache:
         finally:
             erase(partial)
 
-    def _keep(self, partial: Path, derivation: Derivation | Conversion) -> CachedFile:
+    def _keep(self, partial: Path, derivation: Making) -> CachedFile:
         sha256 = content_sha256(partial)
         # The note comes first: if it cannot be written, no file lies about that nothing names.
         self._write_note(derivation, sha256, content_bytes(partial))

@@ -37,6 +37,9 @@ Note = Mapping[str, object]
 """What is known of where a model of the cache comes from."""
 
 
+_NOTES = ("derived", "converted", "imatrix", "fetched")
+
+
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
     """One model of a cache, or a file that is not finished.
@@ -61,10 +64,10 @@ class Shelf:
     """The folders of a cache.
 
     `files` holds finished models, each named by its checksum: files, and folders in OpenVINO's
-    form; `unfinished` those that are being made or fetched; `derived`, `converted` and `fetched` a
-    note for each on what it was made of or where it came from; `read` when each was last read
-    through, and which state of its files that was; `used` an empty file per model, whose time is
-    that of its last use; `held` a locked file for each process that was given a model.
+    form; `unfinished` those that are being made or fetched; `derived`, `converted`, `imatrix`
+    and `fetched` a note for each on what it was made of or where it came from; `read` when each was
+    last read through, and which state of its files that was; `used` an empty file per model, whose
+    time is that of its last use; `held` a locked file for each process that was given a model.
 
     Args:
         root: The cache's folder.
@@ -73,7 +76,7 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self.files = root / "files"
         self.unfinished = root / "unfinished"
-        self._notes = {kind: root / kind for kind in ("derived", "converted", "fetched")}
+        self._notes = {kind: root / kind for kind in _NOTES}
         self._read = root / "read"
         self._used = root / "used"
         self._held = root / "held"

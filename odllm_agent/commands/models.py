@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,13 @@ from tqdm import tqdm
 from odllm_agent.cache.layout import CacheEntry
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
-from odllm_agent.contract import ModelRequest, Quantization, Source, to_json
+from odllm_agent.contract import ImatrixSource, ModelRequest, Quantization, Source, to_json
 from odllm_agent.errors import UsageError
 from odllm_agent.files.size import bytes_text
-from odllm_agent.models import Cache, local_file, prepare, read_header
+from odllm_agent.formats.file_types import FILE_TYPES
+from odllm_agent.models import Cache, local_file, prepare, quantizer, read_header
 from odllm_agent.models.inventory import known_names, short, told, type_of
+from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
 
 _EXAMPLES = """\
@@ -25,6 +28,9 @@ examples:
   odllm-agent models list                           what is in the cache, and how much room it takes
   odllm-agent models pull reference-1.6M --quantization Q4_0
   odllm-agent models pull file:/models/mine-F16.gguf --quantization Q8_0
+  odllm-agent models pull file:/models/mine-F16.gguf --quantization IQ2_XS+imatrix
+      --imatrix text:wikitext-2
+  odllm-agent models types                          what this llama.cpp can make
   odllm-agent models pull hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-fp16.gguf@main
                                                     tells the commit to name in place of main
   odllm-agent models add /models/mine-F16.gguf      copies it, so that this machine can serve it
@@ -37,7 +43,7 @@ least recently used models make room. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE w
 the hub's own client. ODLLM_MODEL_SERVER and ODLLM_FLEET_TOKEN_FILE name a fleet's model server and
 its token, which `odllm-agent join` sets; that server is asked before the hub.
 """
-_TYPES = f"make this type of it: {', '.join(Quantization)}"
+_TYPES = "make this type of it, such as Q4_K_M or IQ2_XS+imatrix; `types` lists them"
 _SHOWN_DIGITS = 12
 _NO_MEMORY_LIMIT = sys.maxsize
 
@@ -90,6 +96,8 @@ def pull(
     *,
     quantization: Annotated[str | None, Parameter(help=_TYPES), "TYPE"] = None,
     sha256: str | None = None,
+    requantize: bool = False,
+    imatrix: Annotated[str | None, "MATRIX"] = None,
     as_json: AsJson = False,
 ) -> int:
     """Get a model into the cache.
@@ -98,9 +106,15 @@ def pull(
         model: hub:OWNER/REPOSITORY/FILE@REVISION, file:PATH, or a reference model's name
         quantization: the type to make of it
         sha256: the checksum that the source must have
+        requantize: make it of a source that is quantized already
+        imatrix: the importance matrix's file, or text:NAME or text:PATH to make one from
         as_json: answer as JSON
     """
-    request = _request(model, quantization, sha256)
+    request = replace(
+        _request(model, quantization, sha256),
+        requantize=requantize,
+        imatrix=ImatrixSource(imatrix) if imatrix else None,
+    )
     with Bars() as bars:
         made = prepare(request, Cache.of_this_device(bars.update), _NO_MEMORY_LIMIT)
     if as_json:
@@ -111,6 +125,25 @@ def pull(
     )
     print(f"sha256 {made.sha256}")
     print(made.path)
+    return DONE
+
+
+@app.command
+def types(*, as_json: AsJson = False) -> int:
+    """Tell which types the installed llama.cpp can make.
+
+    Args:
+        as_json: answer as JSON
+    """
+    made = quantizer.makes()
+    if as_json:
+        return _tell_json([{"type": name, "imatrix": needs} for name, needs in made.items()])
+    for name, needs in made.items():
+        print(f"{name}{'  with an importance matrix only' if needs else ''}")
+    print(
+        f"{len(made)} types, by {quantizer.version()}; +imatrix, +pure, +output:TYPE and the like"
+    )
+    print("depart from them: docs/models.md")
     return DONE
 
 
@@ -202,11 +235,12 @@ def _request(model: str, quantization: str | None, sha256: str | None) -> ModelR
 
 def _quantization(name: str | None) -> Quantization | None:
     try:
-        return Quantization(name) if name else None
+        asked = Quantization(name) if name else None
     except ValueError as error:
-        raise UsageError(
-            f"there is no type {name!r}", f"known types: {', '.join(Quantization)}"
-        ) from error
+        raise UsageError(str(error), "`odllm-agent models types` lists the types") from error
+    if asked and asked.type not in FILE_TYPES:
+        raise UsageError(f"there is no type {name!r}", nearest(asked.type, FILE_TYPES))
+    return asked
 
 
 def _chosen(

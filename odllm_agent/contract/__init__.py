@@ -27,15 +27,17 @@ from odllm_agent.contract.model import (
     FileState,
     Format,
     Holding,
+    ImatrixSource,
     ModelFile,
     ModelRequest,
     Progress,
-    Quantization,
     Source,
+    TypeShare,
     Use,
     WeightGroup,
 )
 from odllm_agent.contract.quality import Exam, QualityCheck, QualityResult, Reading, Score
+from odllm_agent.contract.quantization import Quantization
 from odllm_agent.contract.rest import Baseline, Rest
 from odllm_agent.contract.round import (
     REPEATED,
@@ -89,6 +91,7 @@ __all__ = [
     "HeldMemory",
     "Hindrance",
     "Holding",
+    "ImatrixSource",
     "Limits",
     "Loaded",
     "Measurement",
@@ -123,6 +126,7 @@ __all__ = [
     "Stopped",
     "Tag",
     "Trial",
+    "TypeShare",
     "Underway",
     "Use",
     "WeightGroup",

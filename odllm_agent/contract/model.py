@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from odllm_agent.contract.bpw import bits_per_weight
+from odllm_agent.contract.quantization import Quantization
 
 
 class Source(StrEnum):
@@ -24,25 +25,27 @@ class Format(StrEnum):
     OPENVINO_IR = "openvino_ir"
 
 
-class Quantization(StrEnum):
-    """The types of weights that ODLLM makes from an F16 source, by llama.cpp's names."""
-
-    F16 = "F16"
-    Q8_0 = "Q8_0"
-    Q5_K_M = "Q5_K_M"
-    Q5_0 = "Q5_0"
-    Q4_K_M = "Q4_K_M"
-    Q4_0 = "Q4_0"
-    Q3_K_M = "Q3_K_M"
-    Q2_K = "Q2_K"
-
-
 class Use(StrEnum):
     """How often a window reads weights of a model."""
 
     TOKENS = "tokens"  # for every token
     OUTPUT = "output"  # where a token's logits are wanted
     LOOKUP = "lookup"  # one row for every token
+
+
+@dataclass(frozen=True, slots=True)
+class ImatrixSource:
+    """Where the importance matrix of a model comes from.
+
+    Attributes:
+        place: The path of its file on the device, or `text:` and the name or path of a text that
+            the model reads to make one.
+        first_token: Of a text, the first token that is read. Those before it are what the quality
+            of the files will be measured on.
+    """
+
+    place: str
+    first_token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class ModelRequest:
         quantization: The type to make, or `None` to take the file as it is.
         sha256: The checksum that the source must have, or `None` if none was stated.
         seed: What the weights of a shape are drawn from.
+        requantize: Whether other types may be made of a source that is quantized already.
+        imatrix: Where the importance matrix comes from, for a quantization that wants one.
     """
 
     name: str
@@ -66,6 +71,8 @@ class ModelRequest:
     quantization: Quantization | None = None
     sha256: str | None = None
     seed: int = 0
+    requantize: bool = False
+    imatrix: ImatrixSource | None = None
 
     @property
     def label(self) -> str:
@@ -142,12 +149,26 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeShare:
+    """How much of a file is of one type.
+
+    Attributes:
+        type: The type by the engine's name, such as ggml's `Q4_K`.
+        n_weights: The weights of this type.
+    """
+
+    type: str
+    n_weights: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """A model file as it lies on a device, described by its own content.
 
     Attributes:
         name: The model's name in the experiment.
-        quantization: The type by llama.cpp's name; of a ready file, what its header says.
+        quantization: What it was made to be, such as `Q4_K_M+imatrix`; of a ready file, the type
+            by llama.cpp's name that its header says.
         sha256: The checksum of the file's bytes; of a split model, that of the list of its parts'
             checksums, one a line.
         path: Where the file, or the first part, lies on the device; not part of a trial's identity.
@@ -163,6 +184,8 @@ class ModelFile:
         source: Where its weights came from, or `None` if that is not known.
         files: Each of its files as it was when the checksum was taken; none where that is not
             known, as of a file that is only foreseen.
+        mix: How much of it is of which type, the most first.
+        remarks: What else must be known to read its figures rightly, a sentence each.
     """
 
     name: str
@@ -180,6 +203,8 @@ class ModelFile:
     anatomy: Anatomy = Anatomy(reason="the model's description does not tell what it consists of")
     source: Source | None = None
     files: tuple[FileState, ...] = ()
+    mix: tuple[TypeShare, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -8,7 +8,6 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 
 Scalar = bool | int | float | str
 
@@ -101,7 +100,7 @@ def _needed(kind: type) -> tuple[str, ...]:
 def _scalar(kind: typing.Any, value: typing.Any) -> typing.Any:
     if kind is datetime:
         return datetime.fromisoformat(_of(str, value))
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
+    if isinstance(kind, type) and issubclass(kind, str) and kind is not str:
         return kind(_of(str, value))
     if kind is float and type(value) is int:
         return float(value)

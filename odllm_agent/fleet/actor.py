@@ -36,7 +36,7 @@ from odllm_agent.files.lock import Claim
 from odllm_agent.host import state
 from odllm_agent.host.limits import hindrance
 from odllm_agent.planning.forecast import forecast
-from odllm_agent.quality.text import text_sha256
+from odllm_agent.texts.text import text_sha256
 from odllm_agent.trials import worker
 from odllm_agent.trials.journal import Journal
 

@@ -17,19 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from gguf import (
-    GGML_QUANT_SIZES,
-    GGUF_DEFAULT_ALIGNMENT,
-    GGMLQuantizationType,
-    GGUFValueType,
-    LlamaFileType,
-)
+from gguf import GGUF_DEFAULT_ALIGNMENT, GGUFValueType
 
-from odllm_agent.contract import Scalar
+from odllm_agent.contract import Scalar, TypeShare
 from odllm_agent.errors import ModelInvalid, ModelMissing
 from odllm_agent.formats import unknown_type
 from odllm_agent.formats.file_kind import START_BYTES, kind_of
 from odllm_agent.formats.file_name import why_not_whole
+from odllm_agent.formats.file_types import BLOCKS, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 from odllm_agent.formats.gguf_kind import why_no_model, why_unread
 from odllm_agent.formats.split import first_name, numbered_name, part_names
 
@@ -55,9 +50,8 @@ _NUMBERS: Mapping[int, struct.Struct] = {
     GGUFValueType.INT64: struct.Struct("<q"),
     GGUFValueType.FLOAT64: struct.Struct("<d"),
 }
-_FILE_TYPES: Mapping[object, str] = {
-    kind.value: kind.name.removeprefix("MOSTLY_").removeprefix("ALL_") for kind in LlamaFileType
-}
+_NAMES: Mapping[object, str] = {number: name for name, number in FILE_TYPES.items()}
+_TENSOR_NAMES: Mapping[int, str] = {number: name for name, number in TENSOR_TYPES.items()}
 _GET_AGAIN = "get the file again from where it came, or make it again from its source"
 _MAGIC = b"GGUF"
 
@@ -154,6 +148,14 @@ class Header:
         return sum(tensor.n_weights for tensor in self.tensors)
 
     @property
+    def mix(self) -> tuple[TypeShare, ...]:
+        """How much of it is of which type, the most first."""
+        n_weights = Counter[str]()
+        for tensor in self.tensors:
+            n_weights[tensor.type] += tensor.n_weights
+        return tuple(TypeShare(*each) for each in n_weights.most_common())
+
+    @property
     def tensor_types(self) -> tuple[str, ...]:
         """The distinct types of the tensors, sorted."""
         return tuple(sorted({tensor.type for tensor in self.tensors}))
@@ -170,8 +172,7 @@ def block_size(type_name: str) -> tuple[int, int]:
     Args:
         type_name: ggml's name of the type, such as `Q4_K`.
     """
-    weights, n_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[type_name]]
-    return int(weights), int(n_bytes)
+    return BLOCKS[type_name]
 
 
 def aligned(position: int, alignment: int) -> int:
@@ -548,8 +549,8 @@ def _tensor(data: _Bytes) -> Tensor:
 
 def _type_name(number: int, tensor: str) -> str:
     try:
-        return str(GGMLQuantizationType(number).name)
-    except ValueError as error:
+        return _TENSOR_NAMES[number]
+    except KeyError as error:
         what, remedy = unknown_type.told(number)
         raise _Nonsense(f"its tensor {tensor} is of {what}", remedy) from error
 
@@ -598,6 +599,6 @@ def _quantization(stated: object, tensors: tuple[Tensor, ...]) -> str:
         weights[tensor.type] += tensor.n_weights
     ((most, _),) = weights.most_common(1)
     block, _ = block_size(most)
-    name = _FILE_TYPES.get(stated, "")
-    belied = block == 1 or name in {"", "GUESSED", "F32", "F16", "BF16"}
+    name = _NAMES.get(stated, "")
+    belied = block == 1 or name in {"", *UNQUANTIZED}
     return most if belied else name

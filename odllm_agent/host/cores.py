@@ -60,3 +60,10 @@ def allow(cpus: tuple[int, ...]) -> None:
     """Lets this thread, and those that it will start, use these CPUs; nothing to change none."""
     if cpus:
         os.sched_setaffinity(0, cpus)  # type: ignore[attr-defined,unused-ignore]
+
+
+def usable() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

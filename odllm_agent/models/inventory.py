@@ -14,10 +14,13 @@ from odllm_agent.formats.ir import read_graph
 from odllm_agent.formats.split import parts_of
 from odllm_agent.models import ladder, quantizer
 from odllm_agent.models.download.hub_file import HubFile
+from odllm_agent.models.imatrix.reading import is_matrix
 from odllm_agent.models.sources import source_of
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _SHOWN_DIGITS = 12
+# What only the notes of a model's form for OpenVINO, and of its importance matrix, have.
+_FORMS = {"reader", "collector"}
 
 Notes = Mapping[str, Sequence[Note]]
 """What the notes of a cache say of each model, by its checksum."""
@@ -47,7 +50,7 @@ def unneeded(requests: Sequence[ModelRequest], cache: Cache) -> tuple[Holding, .
     """What is in a cache and not needed for what is asked for.
 
     Needed is every source, each type of it that is asked for, as the installed quantizer makes it,
-    and their forms for OpenVINO.
+    their forms for OpenVINO, and their importance matrices.
 
     Args:
         requests: All that may stay.
@@ -67,7 +70,7 @@ def unneeded(requests: Sequence[ModelRequest], cache: Cache) -> tuple[Holding, .
     needed |= {
         sha256
         for sha256, each in notes.items()
-        if any("reader" in note and note["source_sha256"] in needed for note in each)
+        if any(_FORMS & note.keys() and note["source_sha256"] in needed for note in each)
     }
     return tuple(each for each in holdings(cache) if each.sha256 not in needed)
 
@@ -118,7 +121,7 @@ def type_of(entry: CacheEntry) -> str:
     try:
         return read_graph(path).precision if path.is_dir() else read_header(path).quantization
     except ModelError:
-        return "damaged"
+        return "imatrix" if is_matrix(path) else "damaged"
 
 
 def short(text: str) -> str:
@@ -163,6 +166,8 @@ def _note_text(note: Note, names: Mapping[str, str]) -> str:
     if "location" in note:
         by = f", by {note['by']}" if "by" in note else ""
         return f"{note['location']}{by}"
+    if "collector" in note:
+        return f"importance matrix of {_named(note['source_sha256'], names)}"
     text = ", ".join(_named(value, names) for value in note.values())
     return f"{text}, in OpenVINO's form" if "reader" in note else text
 

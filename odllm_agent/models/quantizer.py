@@ -1,27 +1,35 @@
 """llama.cpp's own quantizer, run in a process of its own."""
 
-import os
 import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-
-from gguf import LlamaFileType
 
 from odllm_agent import engines
 from odllm_agent.contract import Quantization
-from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError
+from odllm_agent.errors import EngineError, ModelInvalid, ModelMissing, OdllmError, UsageError
 from odllm_agent.files.folders import disk_full
+from odllm_agent.formats.file_types import TENSOR_TYPES, UNQUANTIZED
 from odllm_agent.formats.header import Header, block_size, read_header
+from odllm_agent.host import cores
+from odllm_agent.models import ladder
 from odllm_agent.processes import child
+from odllm_agent.terminal.arguments import nearest
+
+MAKES = "makes: "
+"""Before the name of a type in what the quantizing process tells of all types."""
 
 # One tensor of a dry run; its new type is named only if it is another one.
 _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
     r"size = [^(]+(\((?P<new_type>\w+)\))?"
 )
+_FALLBACK = re.compile(r"warning: (?P<name>\S+) +- ncols +\d+ not divisible by ")
+_NEEDS_IMATRIX = "will require an imatrix"
+_PROBE_DEADLINE_S = 120.0
 _WORK = child.ChildWork(
     program="quantizer",
     library="llama.cpp",
@@ -33,27 +41,27 @@ _WORK = child.ChildWork(
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How llama.cpp makes a quantization.
+    """How a file is made of another one.
 
     Attributes:
-        file_type: Its number in llama.cpp's interface and in `general.file_type`.
-        smallest: ggml's name of the type of the tensors that get the fewest bits in it.
+        quantization: What it is made to be.
+        imatrix: The file of the importance matrix, where the quantization wants one.
+        requantize: Whether tensors may be made of what is quantized already.
     """
 
-    file_type: LlamaFileType
-    smallest: str
+    quantization: Quantization
+    imatrix: Path | None = None
+    requantize: bool = False
 
-
-RECIPES: Mapping[Quantization, Recipe] = {
-    Quantization.F16: Recipe(LlamaFileType.MOSTLY_F16, "F16"),
-    Quantization.Q8_0: Recipe(LlamaFileType.MOSTLY_Q8_0, "Q8_0"),
-    Quantization.Q5_K_M: Recipe(LlamaFileType.MOSTLY_Q5_K_M, "Q5_K"),
-    Quantization.Q5_0: Recipe(LlamaFileType.MOSTLY_Q5_0, "Q5_0"),
-    Quantization.Q4_K_M: Recipe(LlamaFileType.MOSTLY_Q4_K_M, "Q4_K"),
-    Quantization.Q4_0: Recipe(LlamaFileType.MOSTLY_Q4_0, "Q4_0"),
-    Quantization.Q3_K_M: Recipe(LlamaFileType.MOSTLY_Q3_K_M, "Q3_K"),
-    Quantization.Q2_K: Recipe(LlamaFileType.MOSTLY_Q2_K, "Q2_K"),
-}
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What the quantizing process is told of it."""
+        matrix = (f"--imatrix={self.imatrix}",) if self.imatrix else ()
+        return (
+            f"--make={self.quantization}",
+            *matrix,
+            *(("--requantize",) if self.requantize else ()),
+        )
 
 
 def version() -> str:
@@ -73,49 +81,69 @@ def version() -> str:
 def least_bytes(source: Header, quantization: Quantization) -> int:
     """What a quantized file surely needs, before it is made.
 
-    llama.cpp gives no tensor fewer bits than the type that names the recipe, and some get more.
+    llama.cpp's mixes give some tensors a type of one bit less than the mix is named by, and none
+    of two.
     """
-    block, block_bytes = block_size(RECIPES[quantization].smallest)
-    return source.n_weights * block_bytes // block
+    named_bits = int(re.sub(r"\D*(\d+).*", r"\1", quantization.type))
+    exact = quantization.type in UNQUANTIZED
+    bits = min(named_bits if exact else max(1, named_bits - 1), *map(_bits, quantization.types), 32)
+    return int(source.n_weights * bits) // 8
 
 
-def quantize(source: Header, target: Path, quantization: Quantization) -> None:
-    """Makes a quantized file with llama.cpp's defaults, on all processors that may be used.
+def quantize(source: Header, target: Path, recipe: Recipe) -> None:
+    """Makes a quantized file, on all processors that may be used.
 
     It runs in a process of its own, because llama.cpp may abort on a hostile file.
 
     Args:
-        source: The header of a file that is not quantized.
+        source: The header of the file that it is made of.
         target: The file to write; what is left of it after an error is the caller's to remove.
-        quantization: The type to make.
+        recipe: How it is made.
 
     Raises:
+        UsageError: llama.cpp's quantizer makes no such file, or not without an importance matrix.
         ModelInvalid: llama.cpp refuses the source, or dies of it.
         DiskFull: There is no room for the target.
         EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
     """
-    log = _quantize(source, target, quantization, f"--threads={_processors()}")
+    log = _quantize(source, target, recipe, f"--threads={cores.usable()}")
     if not _is_whole(target):
-        raise _error(source, target, quantization, 0, log)
+        raise _error(source, target, recipe.quantization, 0, log)
 
 
-def tensor_types(source: Header, quantization: Quantization) -> dict[str, str]:
-    """The type that llama.cpp would give to every tensor of a quantized file, by tensor.
+@dataclass(frozen=True, slots=True)
+class Types:
+    """The types that the quantizer would give to the tensors of a file.
+
+    Attributes:
+        of_tensors: By ggml's names, by tensor.
+        fallen_back: The tensors that would have had another type if their rows divided into its
+            blocks.
+        needs_imatrix: Whether it cannot be made without an importance matrix.
+    """
+
+    of_tensors: Mapping[str, str]
+    fallen_back: frozenset[str] = frozenset()
+    needs_imatrix: bool = False
+
+
+def foreseen_types(source: Header, recipe: Recipe) -> Types:
+    """The type that llama.cpp would give to every tensor of a quantized file.
 
     Nothing is made, and no weight is read: they may be a hole in the file.
 
     Args:
-        source: The header of a file that is not quantized.
-        quantization: The type that would be made.
+        source: The header of the file that it would be made of.
+        recipe: How it would be made.
 
     Raises:
+        UsageError: llama.cpp's quantizer makes no such file.
         ModelInvalid: llama.cpp refuses the source, or dies of it.
         EngineError: The quantizer is missing, was killed, takes too long or fails otherwise.
     """
     nowhere = source.path.with_suffix(".never-written")
-    log = _quantize(source, nowhere, quantization, "--dry-run")
-    types = parse_types(log)
-    if types.keys() != {tensor.name for tensor in source.tensors}:
+    types = parse_types(_quantize(source, nowhere, recipe, "--dry-run"))
+    if types.of_tensors.keys() != {tensor.name for tensor in source.tensors}:
         raise EngineError(
             f"the dry run of the quantizer on {source.path} cannot be understood",
             "install the version of llama-cpp-python that ODLLM's constraints name",
@@ -123,20 +151,78 @@ def tensor_types(source: Header, quantization: Quantization) -> dict[str, str]:
     return types
 
 
-def parse_types(log: Iterable[str]) -> dict[str, str]:
-    """The types in the log of a dry run by ggml's names, by tensor."""
-    found = filter(None, map(_TENSOR.fullmatch, log))
-    return {match["name"]: (match["new_type"] or match["type"]).upper() for match in found}
+def needs_imatrix(source: Header, quantization: Quantization) -> UsageError:
+    """That a file cannot be made without an importance matrix."""
+    return UsageError(
+        f"{source.path} is not made {quantization} without an importance matrix: so few bits are "
+        "of use only where it is known which weights matter",
+        f"ask for {quantization}+imatrix, and name the matrix, or the text to make it from: "
+        "imatrix=...",
+    )
 
 
-def _quantize(source: Header, target: Path, quantization: Quantization, *options: str) -> list[str]:
+def parse_types(log: Iterable[str]) -> Types:
+    """What the log of a dry run says of the types."""
+    lines = list(log)
+    found = [match for line in lines if (match := _TENSOR.search(line))]
+    return Types(
+        {match["name"]: (match["new_type"] or match["type"]).upper() for match in found},
+        frozenset(match["name"] for line in lines if (match := _FALLBACK.search(line))),
+        any(_NEEDS_IMATRIX in line for line in lines),
+    )
+
+
+@cache
+def makes() -> Mapping[str, bool]:
+    """Every type that the quantizer which is installed here makes, by whether it needs a matrix.
+
+    It is asked for each type that it or we have a name for, on the smallest reference model.
+
+    Raises:
+        EngineError: The quantizer is missing or fails.
+    """
+    smallest = read_header(next(iter(ladder.origins().values())).path)
+    status, log = child.run(_command(smallest.path, "", "--every-type"), _PROBE_DEADLINE_S)
+    if status:
+        raise _WORK.error("the quantizer's types could not be told", status, log)
+    told = dict(line.removeprefix(MAKES).split() for line in log if line.startswith(MAKES))
+    return {name: needs == "imatrix" for name, needs in told.items()}
+
+
+def _quantize(source: Header, target: Path, recipe: Recipe, *options: str) -> list[str]:
     """Runs llama.cpp's quantizer in a process of its own; the lines of its log."""
-    command = [sys.executable, "-m", "odllm_agent.models.quantize"]
-    command += [str(source.path), str(target), quantization, *options]
+    _refuse_without_effect(source, recipe.quantization)
+    command = _command(source.path, target, *recipe.options, *options)
     status, log = child.run(command, child.deadline_s(source.file_bytes))
     if status == 0:
         return log
-    raise _error(source, target, quantization, status, log)
+    raise _error(source, target, recipe.quantization, status, log)
+
+
+def _command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "odllm_agent.models.quantize", *map(str, words)]
+
+
+def _refuse_without_effect(source: Header, quantization: Quantization) -> None:
+    """Makes sure that the quantizer would heed all of what it is told."""
+    unknown = [name for name in quantization.types if name not in TENSOR_TYPES]
+    if unknown:
+        raise UsageError(
+            f"{quantization}: there is no type of tensors {unknown[0]!r}",
+            nearest(unknown[0], TENSOR_TYPES),
+        )
+    if quantization.type in UNQUANTIZED and quantization != quantization.type:
+        raise UsageError(
+            f"{quantization}: {quantization.type} is not quantized, so nothing departs from it",
+            f"ask for {quantization.type} alone",
+        )
+    names = [tensor.name for tensor in source.tensors]
+    for pattern, _ in quantization.tensors:
+        if not any(re.search(pattern, name) for name in names):
+            raise UsageError(
+                f"{quantization}: no tensor of {source.path} has {pattern!r} in its name",
+                "name a part of a tensor's name, such as ffn_down or blk.0.attn",
+            )
 
 
 def _error(
@@ -149,6 +235,12 @@ def _explained(
     source: Header, target: Path, quantization: Quantization, status: int | None, log: list[str]
 ) -> OdllmError:
     what = f"{source.path} could not be quantized to {quantization}"
+    if any("requires an importance matrix" in line for line in log):
+        return needs_imatrix(source, quantization)
+    if any("invalid output file type" in line for line in log):
+        return UsageError(
+            f"{what}: this llama.cpp makes no {quantization.type}", nearest(quantization, makes())
+        )
     # libstdc++ says no more than "iostream error" of a write that failed.
     told = any("iostream error" in line for line in log)
     if told or shutil.disk_usage(target.parent).free < child.NEARLY_FULL_BYTES:
@@ -159,6 +251,12 @@ def _explained(
     return _WORK.error(what, status, log)
 
 
+def _bits(type_name: str) -> float:
+    """The bits that a weight of a type of tensors takes, its share of the scales included."""
+    block, block_bytes = block_size(type_name)
+    return 8 * block_bytes / block
+
+
 def _is_whole(target: Path) -> bool:
     """llama.cpp can miss that its last write failed."""
     try:
@@ -166,9 +264,3 @@ def _is_whole(target: Path) -> bool:
     except (ModelInvalid, ModelMissing):
         return False
     return True
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFValueType, LlamaFileType
+from gguf import GGML_QUANT_VERSION, GGUFValueType
 
-from odllm_agent.contract import Quantization
+from odllm_agent.formats.file_types import FILE_TYPES, NO_FILE_TYPE, TENSOR_TYPES
 from odllm_agent.formats.header import Header, Tensor, aligned, read_header
 from odllm_agent.models import quantizer
+from odllm_agent.models.quantizer import Recipe
 
 _PREAMBLE = struct.Struct("<4sIQQ")
 _VERSION = 3
@@ -25,29 +26,32 @@ _VERSION = 3
 _SET_SPARSE = 0x000900C4
 
 
-def foresee(source: Header, quantization: Quantization, target: Path) -> Header:
+def foresee(source: Header, recipe: Recipe, target: Path, *, fillable: bool = False) -> Header:
     """Writes what the quantizer would make of a source, with a hole where the weights would be.
 
     Args:
-        source: The header of a file that is not quantized; its weights may be a hole too.
-        quantization: The type that would be made.
+        source: The header of the file that it would be made of; its weights may be a hole too.
+        recipe: How it would be made; its importance matrix is not needed.
         target: The file to write, of the real file's size but nearly without content.
+        fillable: Whether the weights are drawn and not quantized, for which no matrix is needed.
 
     Returns:
         The header of the target: all but the weights of what would be made.
 
     Raises:
+        UsageError: The quantizer makes no such file, or not without an importance matrix.
         ModelInvalid: llama.cpp refuses the source, or dies of it.
         EngineError: The quantizer is missing or fails otherwise.
         OSError: The target cannot be written.
     """
-    types = quantizer.tensor_types(source, quantization)
-    return write_sparse(source, target, types, quantizer.RECIPES[quantization].file_type)
+    types = quantizer.foreseen_types(source, recipe)
+    if types.needs_imatrix and not fillable:
+        raise quantizer.needs_imatrix(source, recipe.quantization)
+    file_type = FILE_TYPES.get(recipe.quantization.type, NO_FILE_TYPE)
+    return write_sparse(source, target, types.of_tensors, file_type)
 
 
-def write_sparse(
-    source: Header, target: Path, types: Mapping[str, str], file_type: LlamaFileType
-) -> Header:
+def write_sparse(source: Header, target: Path, types: Mapping[str, str], file_type: int) -> Header:
     """Writes a file with the metadata of another, tensors of other types, and no weights.
 
     Args:
@@ -86,9 +90,7 @@ def end_in_hole(file: BinaryIO, tensors: Iterable[Tensor], alignment: int) -> No
     file.truncate(aligned(file.tell(), alignment) + data_bytes)
 
 
-def _write_metadata(
-    file: BinaryIO, source: Header, file_type: LlamaFileType, n_tensors: int
-) -> None:
+def _write_metadata(file: BinaryIO, source: Header, file_type: int, n_tensors: int) -> None:
     """Writes the start of a header: all pairs of the source, as the quantizer changes them."""
     with source.path.open("rb") as original:
         pairs = original.read(source.layout.pairs_end_bytes)[_PREAMBLE.size :]
@@ -114,7 +116,7 @@ def _unsplit(pairs: bytes) -> bytes:
 
 def _described(tensor: Tensor) -> bytes:
     shape = struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape)
-    kind = GGMLQuantizationType[tensor.type]
+    kind = TENSOR_TYPES[tensor.type]
     return _text(tensor.name) + shape + struct.pack("<IQ", kind, tensor.offset_bytes)
 
 

@@ -2,15 +2,15 @@
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from odllm_agent.cache.cache import Cache, CachedFile, Derivation, refuse_full_disk
+from odllm_agent.cache.cache import Cache
 from odllm_agent.cache.change import refuse_changed
-from odllm_agent.contract import FileState, ModelFile, ModelRequest, Quantization, Source
+from odllm_agent.contract import FileState, ModelFile, ModelRequest, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
     ModelMissing,
@@ -21,7 +21,7 @@ from odllm_agent.files.checksum import joint_sha256, read_through, state
 from odllm_agent.formats.anatomy import anatomy
 from odllm_agent.formats.header import Header, read_header
 from odllm_agent.host.memory_fit import why_too_large
-from odllm_agent.models import ir_folder, quantizer, quantizer_dry_run
+from odllm_agent.models import derived, ir_folder, quantizer, remarks
 from odllm_agent.models.origin import Origin
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
@@ -84,7 +84,7 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     if ir_folder.is_ir_folder(origin.path):
         return _folder(request, origin.path, stated, available_bytes)
     source = read_header(origin.path)
-    wanted = _to_make(request, source, origin)
+    wanted = derived.wanted(request, source, origin)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
     _refuse_too_large(request, least_bytes, available_bytes)
@@ -98,14 +98,12 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     def check_size(file_bytes: int) -> None:
         _refuse_too_large(request, file_bytes, available_bytes)
 
-    made = _made(origin, source, described, wanted, cache, check_size)
+    made = derived.made(request, origin, source, described, cache, check_size)
     header = read_header(made.path)
     check_size(header.file_bytes)
-    return replace(
-        _described(request, header, made.sha256),
-        no_quality=origin.no_quality,
-        files=(state(made.path, made.sha256),),
-    )
+    file = _described(request, header, made.sha256)
+    file = replace(file, no_quality=origin.no_quality, files=(state(made.path, made.sha256),))
+    return derived.described(file, wanted, source, header)
 
 
 def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
@@ -135,15 +133,13 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
         model = replace(ir_folder.outline(request, origin.path), path="")
         return Foreseen(None, model, origin.path, download_bytes=0, disk_bytes=0)
     source = read_header(origin.path)
-    wanted = _to_make(request, source, origin)
+    wanted = derived.wanted(request, source, origin)
     if wanted is None:
         return _foreseen(request, source, origin)
     sha256 = _vouched_checksum(source, origin, stated)
-    there = cache.noted(Derivation(sha256, wanted, quantizer.version()))
-    if there:
-        return _foreseen(request, read_header(there.path), origin)
-    header = quantizer_dry_run.foresee(source, wanted, folder / f"{sha256}-{wanted}.gguf")
-    return _foreseen(request, header, origin, header.file_bytes)
+    header, made_bytes = derived.foreseen(request, origin, source, sha256, cache, folder)
+    foreseen = _foreseen(request, header, origin, made_bytes)
+    return replace(foreseen, model=derived.described(foreseen.model, wanted, source, header))
 
 
 def source_of(request: ModelRequest) -> ModuleType:
@@ -178,19 +174,6 @@ def _stated_checksum(request: ModelRequest) -> str | None:
             "give its 64 hexadecimal digits, as `sha256sum` prints them",
         )
     return stated
-
-
-def _to_make(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
-    """The type that has to be made of the source, or `None` if the file is to be taken as it is."""
-    if request.quantization in {None, source.quantization} and origin.fill is None:
-        return None
-    if source.quantized:
-        raise UsageError(
-            f"{source.path} is {source.quantization} and cannot be made {request.quantization}: "
-            "what a quantized file has lost would be counted against the new type",
-            "name the model's F16, BF16 or F32 file, or leave the quantization out",
-        )
-    return request.quantization
 
 
 def _refuse_too_large(request: ModelRequest, file_bytes: int, available_bytes: int) -> None:
@@ -233,31 +216,6 @@ def _vouched_checksum(source: Header, origin: Origin, stated: str | None) -> str
     return origin.sha256
 
 
-def _made(
-    origin: Origin,
-    source: Header,
-    described: ModelFile,
-    quantization: Quantization,
-    cache: Cache,
-    check_size: Callable[[int], None],
-) -> CachedFile:
-    def make(target: Path) -> None:
-        if origin.fill is None:
-            try:
-                quantizer.quantize(source, target, quantization)
-            finally:
-                # What is kept as made of this checksum must have been.
-                refuse_changed(described)
-            return
-        header = quantizer_dry_run.foresee(source, quantization, target)
-        check_size(header.file_bytes)
-        refuse_full_disk(target.parent, header.file_bytes)
-        origin.fill(header)
-
-    derivation = Derivation(described.sha256, quantization, quantizer.version())
-    return cache.derived(derivation, make, quantizer.least_bytes(source, quantization))
-
-
 def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
     return ModelFile(
         name=request.name,
@@ -272,4 +230,6 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         tensor_types=header.tensor_types,
         anatomy=anatomy(header.tensors),
         source=request.source,
+        mix=header.mix,
+        remarks=remarks.of_file(header),
     )

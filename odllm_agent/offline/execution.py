@@ -21,8 +21,8 @@ from odllm_agent.contract import (
 from odllm_agent.errors import DataMissing, OdllmError
 from odllm_agent.host import state
 from odllm_agent.offline.assignment import Assignment
-from odllm_agent.quality.text import text_sha256
 from odllm_agent.statistics.interval import Rounds
+from odllm_agent.texts.text import text_sha256
 from odllm_agent.trials import orders, worker
 from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_agent.trials.steps import rested, steps

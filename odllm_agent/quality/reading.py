@@ -15,7 +15,7 @@ from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.quality import divergence
 from odllm_agent.quality.divergence import Divergence, compare
 from odllm_agent.quality.perplexity import PerToken, perplexity, surprises
-from odllm_agent.quality.text import read_text
+from odllm_agent.texts.text import read_text
 
 _GB = 1e9
 

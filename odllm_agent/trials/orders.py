@@ -14,6 +14,7 @@ from odllm_agent.contract import (
     ModelFile,
     ModelRequest,
     QualityCheck,
+    Quantization,
     Reading,
     Skip,
     Source,
@@ -25,6 +26,7 @@ from odllm_agent.engines import fallback
 from odllm_agent.engines.fallback import RunnableEngine, Tried
 from odllm_agent.engines.floor import ceiling_types
 from odllm_agent.engines.settings import check_settings
+from odllm_agent.formats.file_types import UNQUANTIZED
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
 
@@ -35,7 +37,8 @@ Bases = Mapping[str, ModelFile | Failure]
 
 # The scores that need no unquantized file to compare with.
 _ALONE = frozenset({"perplexity"})
-_UNQUANTIZED = frozenset({"F32", "F16", "BF16"})
+_BASE = Quantization("F16")
+_BASE = Quantization("F16")
 
 
 def trials(
@@ -147,6 +150,8 @@ def base_requests(
 ) -> tuple[ModelRequest, ...]:
     """The files that quantized ones are compared with: each model's source as it is, once.
 
+    Of a source that is quantized itself it is the F16 file made of it, where that is asked for.
+
     Args:
         requests: The model files that are asked for.
         metrics: The scores of a text that are asked for; none may need a file to compare with.
@@ -154,7 +159,9 @@ def base_requests(
     if _ALONE.issuperset(metrics):
         return ()
     sources = {
-        request.name: replace(request, quantization=None)
+        request.name: replace(
+            request, quantization=_BASE if request.requantize else None, imatrix=None
+        )
         for request in requests
         if request.source is not Source.SHAPE
     }
@@ -218,7 +225,7 @@ def _base(found: ModelFile | Failure) -> tuple[ModelFile | None, str]:
     """The file to compare with, or why there is none."""
     if isinstance(found, Failure):
         return None, found.message
-    if found.quantization in _UNQUANTIZED:
+    if found.quantization in UNQUANTIZED:
         return found, ""
     return None, (
         f"its source is a {found.quantization} file: there is no unquantized one to compare with"

@@ -22,18 +22,22 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from odllm_agent.contract import Cooldown, Quantization, Source
+from odllm_agent.contract import Cooldown, ImatrixSource, Quantization, Source
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
+from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_agent.host.limits import hours
+from odllm_agent.models.imatrix import TEXT
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.experiment.selection import Selection
 
@@ -47,12 +51,21 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def _quantization(value: object) -> object:
-    return None if value == AS_IS else value
+def _quantization(value: object) -> Quantization | None:
+    if value is None or value == AS_IS:
+        return None
+    try:
+        asked = Quantization(str(value))
+    except ValueError as error:
+        raise PydanticCustomError("quantization", "{told}", {"told": str(error)}) from error
+    if asked.type not in FILE_TYPES:
+        told = nearest(asked.type, [*FILE_TYPES, AS_IS])
+        raise PydanticCustomError("quantization", "{told}", {"told": told})
+    return asked
 
 
 Swept = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
-Wanted = Annotated[Quantization | None, BeforeValidator(_quantization)]
+Wanted = Annotated[Quantization | None, PlainValidator(_quantization)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Size = Annotated[int, Field(ge=1, strict=True)]
 EngineConfig = Mapping[str, Swept[Any]]
@@ -80,6 +93,8 @@ class ModelConfig(_Section):
     revision: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     quantizations: Swept[Wanted] | None = None
+    requantize: bool = False
+    imatrix: str | None = None
 
     @model_validator(mode="after")
     def _of_its_source(self) -> "ModelConfig":
@@ -229,6 +244,7 @@ class Experiment(_Section):
     cooldown: CooldownConfig
     models: Mapping[str, ModelConfig] = Field(min_length=1)
     quantizations: Swept[Wanted]
+    imatrix: str | None
     engines: Mapping[str, EngineConfig] = Field(min_length=1)
     workloads: Mapping[str, WorkloadConfig] = Field(min_length=1)
     power: PowerConfig
@@ -242,6 +258,32 @@ class Experiment(_Section):
             raise ValueError(
                 f"rounds={self.rounds} is more than rounds_at_most={self.rounds_at_most}"
             )
+        return self
+
+    def imatrix_of(self, model: ModelConfig) -> ImatrixSource | None:
+        """Where the importance matrix of a model comes from, if one is named.
+
+        Of the text that quality is measured on, only what is not read for that is taken.
+        """
+        place = model.imatrix or self.imatrix
+        if place is None:
+            return None
+        judged = self.quality.metrics and place == f"{TEXT}{self.quality.text}"
+        n_judged = (self.quality.max_windows or 0) * self.quality.window_tokens if judged else 0
+        return ImatrixSource(place, n_judged)
+
+    @model_validator(mode="after")
+    def _no_matrix_of_what_is_judged(self) -> "Experiment":
+        judged = f"{TEXT}{self.quality.text}"
+        if not self.quality.metrics or self.quality.max_windows is not None:
+            return self
+        for model in self.models.values():
+            asked = model.quantizations or self.quantizations
+            if (model.imatrix or self.imatrix) == judged and any(q and q.imatrix for q in asked):
+                raise ValueError(
+                    f"imatrix={judged} is the text that quality is measured on, all of it: name "
+                    "another text, or set quality.max_windows"
+                )
         return self
 
     @property

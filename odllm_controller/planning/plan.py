@@ -76,6 +76,8 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
             quantization=quantization,
             sha256=model.sha256,
             seed=model.seed or 0,
+            requantize=model.requantize,
+            imatrix=experiment.imatrix_of(model) if quantization and quantization.imatrix else None,
         )
         for name, model in experiment.models.items()
         for quantization in model.quantizations or experiment.quantizations

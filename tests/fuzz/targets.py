@@ -103,7 +103,7 @@ def _outline(subject: Subject) -> Failure | None:
 
 
 def _forecast(subject: Subject) -> Failure | None:
-    request = replace(subject.request, quantization=Quantization.Q4_0)
+    request = replace(subject.request, quantization=Quantization("Q4_0"))
     candidate = Candidate(request, _engine("llama_cpp"), _WORKLOAD)
     (told,) = forecast((candidate,), subject.cache, (), PLENTY)
     return told.failure
@@ -115,7 +115,7 @@ def _quantize(subject: Subject) -> Failure | None:
     target = subject.cache.shelf.unfinished / "made.gguf"
     source = replace(subject.header, parts=(subject.path, *subject.header.parts[1:]))
     try:
-        quantizer.quantize(source, target, Quantization.Q4_0)
+        quantizer.quantize(source, target, quantizer.Recipe(Quantization("Q4_0")))
     finally:
         target.unlink(missing_ok=True)
     return None

@@ -28,7 +28,7 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.models import prepare
-from odllm_agent.quality.text import text_sha256
+from odllm_agent.texts.text import text_sha256
 from odllm_agent.trials.worker import run_check, run_round
 from tests import family, support
 from tests.models import Shape, write_gguf, write_split_gguf
@@ -182,7 +182,7 @@ def test_another_part_of_a_split_model_counts_too(tmp_path: Path, cache: Cache) 
 
 def test_a_file_of_the_cache_counts_too(tmp_path: Path, cache: Cache) -> None:
     source = write_gguf(tmp_path / "mine.gguf")
-    model = prepared(source, cache, Quantization.Q5_0)
+    model = prepared(source, cache, Quantization("Q5_0"))
     source.unlink()
     assert run_round(order(model)).complete
     shorten(Path(model.path))
@@ -191,7 +191,7 @@ def test_a_file_of_the_cache_counts_too(tmp_path: Path, cache: Cache) -> None:
 
 def test_the_file_that_another_is_compared_with_counts_too(tmp_path: Path, cache: Cache) -> None:
     path = write_gguf(tmp_path / "base.gguf")
-    base, model = prepared(path, cache), prepared(path, cache, Quantization.Q4_0)
+    base, model = prepared(path, cache), prepared(path, cache, Quantization("Q4_0"))
     replace(path)
     told_of(run_check(check(model, base)).failure, path, "was replaced by another file")
 

@@ -23,7 +23,7 @@ from odllm_agent.contract import (
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.models import Cache, ladder, prepare, read_header
 from odllm_agent.quality.examining import look_up
-from odllm_agent.quality.text import text_sha256
+from odllm_agent.texts.text import text_sha256
 from odllm_agent.trials import worker
 
 NAME = "reference-1.6M"

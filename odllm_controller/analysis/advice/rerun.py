@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from odllm_agent.contract import Quantization
+from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_controller import store
 from odllm_controller.analysis.advice.next_measurement import Turning
 from odllm_controller.metrics import Basis, metric
@@ -76,7 +77,7 @@ def _chosen(turning: Turning) -> Iterator[tuple[str, Value]]:
     for group, name in _names(turning).items():
         if conf.option(group, name).exists():
             yield group, [name]
-    if turning.quantization in set(Quantization):
+    if _can_be_asked_for(turning.quantization):
         yield "quantizations", [turning.quantization]
     if turning.threads is not None:
         yield f"engines.{turning.engine}.threads", turning.threads
@@ -85,6 +86,14 @@ def _chosen(turning: Turning) -> Iterator[tuple[str, Value]]:
         yield "quality.limit", None
     else:
         yield "rounds", max(_LEAST_ROUNDS, 2 * turning.rounds)
+
+
+def _can_be_asked_for(quantization: str) -> bool:
+    """Whether what a file is, is what a quantizer can make."""
+    try:
+        return Quantization(quantization).type in FILE_TYPES
+    except ValueError:
+        return False
 
 
 def _names(turning: Turning) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, UsageError
 from odllm_agent.files.checksum import sha256_of
 
-DERIVATION = Derivation("a" * 64, Quantization.Q4_0, "1.0+abc")
+DERIVATION = Derivation("a" * 64, Quantization("Q4_0"), "1.0+abc")
 CONTENT = b"the weights" * 1000
 
 
@@ -49,9 +49,9 @@ def test_a_file_is_named_by_its_content_and_made_once(cache: Cache) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Derivation("b" * 64, Quantization.Q4_0, "1.0+abc"),
-        Derivation("a" * 64, Quantization.Q8_0, "1.0+abc"),
-        Derivation("a" * 64, Quantization.Q4_0, "1.1+abc"),
+        Derivation("b" * 64, Quantization("Q4_0"), "1.0+abc"),
+        Derivation("a" * 64, Quantization("Q8_0"), "1.0+abc"),
+        Derivation("a" * 64, Quantization("Q4_0"), "1.1+abc"),
     ],
 )
 def test_another_derivation_is_made_anew(cache: Cache, other: Derivation) -> None:
@@ -63,7 +63,7 @@ def test_another_derivation_is_made_anew(cache: Cache, other: Derivation) -> Non
 
 def test_equal_content_lies_there_once(cache: Cache) -> None:
     take(cache, Maker())
-    cache.derived(Derivation("b" * 64, Quantization.Q4_0, "1"), Maker(), 1)
+    cache.derived(Derivation("b" * 64, Quantization("Q4_0"), "1"), Maker(), 1)
     assert len(list(cache.root.rglob("*.gguf"))) == 1
 
 

@@ -74,7 +74,7 @@ def test_what_the_cache_makes_is_told(tmp_path: Path) -> None:
         listener.wait_for(300_000)
 
     cache.derived(Conversion("a" * 64, "1"), folder, 1)
-    cache.derived(Derivation("a" * 64, Quantization.Q4_0, "1"), file, 1)
+    cache.derived(Derivation("a" * 64, Quantization("Q4_0"), "1"), file, 1)
     assert [*dict.fromkeys(each.what for each in listener.told)] == [
         "converting for OpenVINO",
         "making Q4_0",

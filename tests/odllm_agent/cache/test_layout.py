@@ -33,7 +33,7 @@ def convert(cache: Cache, letter: str) -> CachedFile:
 
 
 def derive(cache: Cache, letter: str) -> CachedFile:
-    derivation = Derivation(letter * 64, Quantization.Q4_0, "1")
+    derivation = Derivation(letter * 64, Quantization("Q4_0"), "1")
     return cache.derived(derivation, lambda path: _write(path, letter), SIZE)
 
 

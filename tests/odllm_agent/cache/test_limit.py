@@ -16,7 +16,7 @@ SIZE = 1000
 
 def derive(cache: Cache, letter: str, n_bytes: int = SIZE) -> CachedFile:
     """Makes a file of that letter."""
-    derivation = Derivation(letter * 64, Quantization.Q4_0, "1")
+    derivation = Derivation(letter * 64, Quantization("Q4_0"), "1")
     return cache.derived(derivation, lambda path: _write(path, letter, n_bytes), n_bytes)
 
 
@@ -85,12 +85,12 @@ def test_a_file_beyond_the_limit_is_refused_and_nothing_removed(
 def test_a_file_that_turns_out_larger_than_it_surely_is_keeps_to_the_limit(tmp_path: Path) -> None:
     derive(Cache(tmp_path), "a")
     limited = Cache(tmp_path, limit_bytes=2 * SIZE)
-    derivation = Derivation("b" * 64, Quantization.Q4_0, "1")
+    derivation = Derivation("b" * 64, Quantization("Q4_0"), "1")
     limited.derived(derivation, lambda path: _write(path, "b", 2 * SIZE), 1)
     assert there(limited) == {"b"}
     with pytest.raises(DiskFull):
         limited.derived(
-            Derivation("c" * 64, Quantization.Q4_0, "1"), lambda path: _write(path, "c", SIZE), 1
+            Derivation("c" * 64, Quantization("Q4_0"), "1"), lambda path: _write(path, "c", SIZE), 1
         )
     assert there(limited) == {"b"}
 
@@ -125,7 +125,7 @@ def test_a_source_is_not_removed_for_what_is_made_of_it(tiny: Path, tmp_path: Pa
     cache = Cache(tmp_path, limit_bytes=len(content) + 1000)
     file = RemoteFile("tiny.gguf", sha256(content), len(content))
     source = cache.fetched(Download("x"), [file], lambda _, path: _copy(tiny, path))
-    request = ModelRequest("tiny", Source.FILE, str(source.path), Quantization.Q4_0)
+    request = ModelRequest("tiny", Source.FILE, str(source.path), Quantization("Q4_0"))
     with pytest.raises(DiskFull, match="may hold"):
         prepare(request, cache, 10**12)
     assert source.path.exists()

@@ -149,7 +149,11 @@ def test_an_unpinned_file_is_wrong_usage_and_told_how_to_pin(
         (["pull", "nothing"], 2, "no reference model"),
         (["pull", "hub:../../etc/passwd@main"], 2, "no name of a repository"),
         (["pull", "file:/none.gguf"], 1, "no model file"),
-        (["pull", "reference-1.6M", "--quantization", "Q9"], 2, "known types: F16"),
+        (
+            ["pull", "reference-1.6M", "--quantization", "Q9"],
+            2,
+            "choose from BF16, F16, F32, IQ1_M",
+        ),
         (["pull", "reference-1.6M", "--sha256", "0" * 64], 1, "not the file that was named"),
         (["remove"], 2, "give checksums, or --all"),
         (["remove", "abc", "--all"], 2, "give checksums, or --all"),

@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def tiny(folder: Path) -> ModelRequest:
     path = write_gguf(folder / "tiny-F16.gguf")
-    return ModelRequest("tiny", Source.FILE, str(path), Quantization.Q4_0)
+    return ModelRequest("tiny", Source.FILE, str(path), Quantization("Q4_0"))
 
 
 def written(folder: Path, asked: Assignment, *, here: bool = True) -> list[str]:
@@ -76,7 +76,7 @@ def rounds(folder: Path) -> list[RoundResult]:
 def test_models_are_made_and_everything_is_measured_in_its_order(
     folder: Path, tiny: ModelRequest
 ) -> None:
-    other = replace(tiny, quantization=Quantization.Q8_0)
+    other = replace(tiny, quantization=Quantization("Q8_0"))
     asked = support.assignment(tiny, other, idle_s=0.1, ceilings=True, reading=READING)
     assert main(written(folder, asked)) == 0
     opening, planned, ceilings, rest, *measured, first, second, closing = found(folder)
@@ -295,9 +295,9 @@ def offline() -> list[str]:
 
 def test_neither_ray_nor_a_network_is_needed_for_reference_and_shape_models(folder: Path) -> None:
     reference = ModelRequest(
-        "reference-1.6M", Source.REFERENCE, "reference-1.6M", Quantization.Q4_0
+        "reference-1.6M", Source.REFERENCE, "reference-1.6M", Quantization("Q4_0")
     )
-    shape = ModelRequest("shape-qwen2.5-0.5B", Source.SHAPE, "qwen2.5-0.5B", Quantization.Q4_0)
+    shape = ModelRequest("shape-qwen2.5-0.5B", Source.SHAPE, "qwen2.5-0.5B", Quantization("Q4_0"))
     asked = support.assignment(reference, shape, rounds=1, rounds_at_most=1, reading=READING)
     # Where nothing but its network card names a machine, it is another one without a network.
     command = [*offline(), *alone(folder, written(folder, asked)), "--any-device"]

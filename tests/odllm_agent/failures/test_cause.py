@@ -76,7 +76,7 @@ def test_a_changed_file_is_told_as_that_whatever_ended_the_worker() -> None:
 
 def test_models_that_could_not_be_had_are_alike_wherever_they_were_looked_for() -> None:
     requests = [
-        ModelRequest("mine", Source.FILE, "/a b/mine.gguf", Quantization.Q4_0),
+        ModelRequest("mine", Source.FILE, "/a b/mine.gguf", Quantization("Q4_0")),
         ModelRequest("yours", Source.FILE, "/c/yours.gguf"),
     ]
     found = {

@@ -307,7 +307,7 @@ def test_what_is_being_served_is_not_removed_to_make_room(served: ModelServer, t
 
 def test_a_made_type_is_served_like_any_other(served: ModelServer, tiny: Path) -> None:
     made = prepare(
-        ModelRequest("tiny", Source.FILE, str(tiny), Quantization.Q8_0), served.cache, 10**12
+        ModelRequest("tiny", Source.FILE, str(tiny), Quantization("Q8_0")), served.cache, 10**12
     )
     answer = ask(served, f"/sha256/{made.sha256}/{made.sha256}")
     assert digest(answer.body) == made.sha256

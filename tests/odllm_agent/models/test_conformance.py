@@ -43,7 +43,7 @@ def test_what_is_not_there_is_told_with_a_remedy_and_leaves_nothing_behind(
         Source.FILE: str(tmp_path / "none.gguf"),
     }.get(source, "nothing")
     with pytest.raises(OdllmError) as refused:
-        prepare(ModelRequest("m", source, location, Quantization.Q4_0), cache, PLENTY)
+        prepare(ModelRequest("m", source, location, Quantization("Q4_0")), cache, PLENTY)
     assert refused.value.message
     assert refused.value.remedy
     assert not [path for path in tmp_path.rglob("*") if path.suffix in {".gguf", ".part"}]

@@ -15,7 +15,7 @@ from tests.models import write_gguf
 PLENTY = 10**12
 REPOSITORY, FILE = "ACME/Tiny-1M-GGUF", "tiny-F16.gguf"
 LOCATION = f"{REPOSITORY}/{FILE}@{COMMIT}"
-Q8_0, Q4_0 = Quantization.Q8_0, Quantization.Q4_0
+Q8_0, Q4_0 = Quantization("Q8_0"), Quantization("Q4_0")
 
 
 def of_hub(quantization: Quantization | None = None, location: str = LOCATION) -> ModelRequest:

@@ -62,7 +62,7 @@ def test_the_stated_checksum_must_be_its_own(folder: Path) -> None:
 
 def test_it_is_not_quantized_again(folder: Path) -> None:
     with pytest.raises(UsageError, match="FP16 in OpenVINO's form and cannot be made Q4_0"):
-        taken(folder, Quantization.Q4_0)
+        taken(folder, Quantization("Q4_0"))
 
 
 def test_a_folder_beyond_memory_is_told(folder: Path) -> None:
@@ -94,4 +94,6 @@ def test_what_a_folder_will_be_is_told_without_reading_its_weights(
     assert told.model == dataclasses.replace(described, path="", sha256="", files=())
     assert (told.header, told.download_bytes, told.disk_bytes) == (None, 0, 0)
     with pytest.raises(UsageError, match="cannot be made Q4_0"):
-        foresee(dataclasses.replace(request, quantization=Quantization.Q4_0), Cache(folder), folder)
+        foresee(
+            dataclasses.replace(request, quantization=Quantization("Q4_0")), Cache(folder), folder
+        )

@@ -33,13 +33,13 @@ def request(name: str, quantization: Quantization | None = None) -> ModelRequest
 
 
 def test_a_reference_model_is_read_where_it_is_installed(rungs: Path, cache: Cache) -> None:
-    made = prepare(request("larger", Quantization.F16), cache, PLENTY)
+    made = prepare(request("larger", Quantization("F16")), cache, PLENTY)
     assert made.path == str(rungs / "larger-F16.gguf")
     assert not cache.root.exists()
 
 
 def test_a_reference_model_is_quantized_into_the_cache(rungs: Path, cache: Cache) -> None:
-    made = prepare(request("smaller", Quantization.Q4_0), cache, PLENTY)
+    made = prepare(request("smaller", Quantization("Q4_0")), cache, PLENTY)
     assert cache.root in Path(made.path).parents
     assert len(list(rungs.glob("*.gguf"))) == 2
 

@@ -12,7 +12,7 @@ from odllm_agent.offline import assignment
 from odllm_agent.offline.assignment import FORMAT, Assignment
 from tests import support
 
-REQUEST = ModelRequest("tiny", Source.FILE, "/models/tiny.gguf", Quantization.Q4_0)
+REQUEST = ModelRequest("tiny", Source.FILE, "/models/tiny.gguf", Quantization("Q4_0"))
 WHOLE = support.assignment(
     REQUEST,
     skips=(support.skip(),),

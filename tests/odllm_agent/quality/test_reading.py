@@ -26,7 +26,7 @@ from odllm_agent.host import state
 from odllm_agent.models import Cache, prepare
 from odllm_agent.quality.perplexity import surprises
 from odllm_agent.quality.reading import evaluate, windows
-from odllm_agent.quality.text import read_text, text_sha256
+from odllm_agent.texts.text import read_text, text_sha256
 from tests import support
 
 ALL = ("perplexity", "kld", "top1_agreement", "delta_p", "delta_p_rms")

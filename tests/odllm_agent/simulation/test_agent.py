@@ -199,7 +199,7 @@ def test_what_is_not_acknowledged_is_kept() -> None:
 
 
 def test_a_model_is_described_by_the_quantizer_and_never_made() -> None:
-    request = ModelRequest("shape", Source.SHAPE, "qwen2.5-0.5B", Quantization.Q4_0)
+    request = ModelRequest("shape", Source.SHAPE, "qwen2.5-0.5B", Quantization("Q4_0"))
     one = agent()
     file = one.prepare(request)
     assert isinstance(file, ModelFile)

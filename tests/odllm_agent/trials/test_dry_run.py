@@ -61,7 +61,7 @@ def test_weights_are_not_loaded(tmp_path: Path, tiny: ModelFile) -> None:
 
 def test_a_vocabulary_counts_to_the_process(tmp_path: Path, tiny: ModelFile) -> None:
     # That of Qwen2.5 has 151,936 tokens and 151,387 merges; each of them is a string in memory.
-    request = ModelRequest("qwen", Source.SHAPE, "qwen2.5-0.5B", Quantization.F16)
+    request = ModelRequest("qwen", Source.SHAPE, "qwen2.5-0.5B", Quantization("F16"))
     qwen = foreseen(tmp_path, request)
     assert rehearsed(qwen).baseline_bytes > rehearsed(tiny).baseline_bytes + 10_000_000
 

@@ -97,8 +97,8 @@ def test_an_order_whose_agent_is_killed_is_sent_again_and_nothing_is_lost(
 
         def work(agent: Agent) -> Any:
             trials = (
-                trial_on(agent, path, Quantization.F16, output_tokens=400),
-                trial_on(agent, path, Quantization.Q8_0, output_tokens=4),
+                trial_on(agent, path, Quantization("F16"), output_tokens=400),
+                trial_on(agent, path, Quantization("Q8_0"), output_tokens=4),
             )
             killer.start()
             policy = RepeatPolicy(warmups=0, at_least=30, at_most=30)
@@ -180,7 +180,7 @@ def test_what_cannot_be_had_is_told_by_data(tmp_path: Path) -> None:
 
 
 def candidate(path: Path) -> Candidate:
-    request = ModelRequest("tiny", Source.FILE, str(path), Quantization.Q8_0)
+    request = ModelRequest("tiny", Source.FILE, str(path), Quantization("Q8_0"))
     engine = support.engine(**check_settings("llama_cpp", {"threads": 1}))  # type: ignore[arg-type]
     return Candidate(request, engine, Workload("w", prompt_tokens=8, output_tokens=4))
 

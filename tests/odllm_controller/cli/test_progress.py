@@ -67,7 +67,7 @@ def test_no_device_shows_nothing() -> None:
     assert "left" not in drawn(lambda _: None)
 
 
-REQUEST = ModelRequest("qwen2.5-7B", Source.HUB, "a/b/c.gguf@main", Quantization.Q4_0)
+REQUEST = ModelRequest("qwen2.5-7B", Source.HUB, "a/b/c.gguf@main", Quantization("Q4_0"))
 
 
 def test_a_model_on_its_way_is_shown_with_its_device_and_bytes() -> None:

@@ -3,12 +3,13 @@ from collections.abc import Callable, Sized
 
 import pytest
 
-from odllm_agent.contract import Quantization, Source
+from odllm_agent.contract import Source
 from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.formats.architecture import ARCHITECTURES
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.overrides.conf import FOLDER
+from tests.models import LADDER
 from tests.odllm_controller.configs import experiment
 
 
@@ -32,7 +33,7 @@ def test_the_sweep_is_every_reference_model_at_every_type_on_every_engine_with_i
 ):
     sweep = experiment(name="sweep")
     assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
-    assert set(sweep.quantizations) == set(Quantization)
+    assert set(sweep.quantizations) == set(LADDER)
     assert set(sweep.engines) == set(ENGINE_SETTINGS) - {"simulated"}
     assert {"perplexity", "kld"} <= set(sweep.quality.metrics)
 
@@ -47,7 +48,7 @@ def test_every_architecture_has_a_shape_to_pick() -> None:
 def test_the_shapes_experiment_is_two_published_sizes_at_every_type() -> None:
     shapes = experiment(name="shapes")
     assert set(shapes.models) == {"shape-qwen2.5-0.5B", "shape-qwen2.5-1.5B"}
-    assert set(shapes.quantizations) == set(Quantization)
+    assert set(shapes.quantizations) == set(LADDER)
     assert shapes.rounds >= 2, "or else there is no interval"
     assert shapes.rounds * shapes.repeats.at_least >= 6, "or else there is none either"
 
@@ -56,7 +57,7 @@ def test_the_paper_s_models_are_measured_at_its_types_with_its_tasks() -> None:
     paper = experiment(name="paper")
     assert all(model.source is Source.HUB for model in paper.models.values())
     assert len(paper.models) == 9
-    assert set(paper.quantizations) == set(Quantization)
+    assert set(paper.quantizations) == set(LADDER)
     assert {"gsm8k", "hellaswag", "mmlu"} <= set(paper.quality.tasks)
 
 

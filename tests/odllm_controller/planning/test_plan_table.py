@@ -93,7 +93,7 @@ def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
         support.forecast(),
         candidate=dataclasses.replace(
             once.candidate,
-            request=ModelRequest("other", Source.REFERENCE, "other", Quantization.Q4_0),
+            request=ModelRequest("other", Source.REFERENCE, "other", Quantization("Q4_0")),
         ),
         disk_bytes=7,
         download_bytes=5,

@@ -191,7 +191,7 @@ def test_a_score_that_only_wanted_memory_is_tried_again(path: Path) -> None:
 
 def test_a_model_that_could_not_be_prepared_is_kept_once_per_run(path: Path) -> None:
     store = stores.begun(path)
-    for quantization in (None, None, Quantization.Q4_0):
+    for quantization in (None, None, Quantization("Q4_0")):
         request = ModelRequest("mine", Source.FILE, "/models/x.gguf", quantization)
         store.add_failure("run-1", "id-of-laptop", request, LOST)
     failures = read(path, "SELECT * FROM failures ORDER BY failure_id").to_dict("records")

@@ -670,7 +670,7 @@ def fail_to_prepare(store: Store, run_id: str, quantization: Quantization | None
     store.add_failure(run_id, "id-of-laptop", request, failure)
 
 
-@pytest.mark.parametrize("quantization", [Quantization.Q4_0, None])
+@pytest.mark.parametrize("quantization", [Quantization("Q4_0"), None])
 def test_a_model_that_was_never_ready_is_a_failed_row(
     path: Path, quantization: Quantization | None
 ) -> None:

@@ -44,7 +44,7 @@ from odllm_agent.models import Cache, prepare
 from odllm_agent.processes import child
 from odllm_agent.trials.worker import run_round
 from tests import driven, family, support
-from tests.models import write_gguf, write_split_gguf
+from tests.models import LADDER, write_gguf, write_split_gguf
 from tests.odllm_agent.engines.loading import EXACT, asked
 
 PLENTY = 10**12
@@ -287,7 +287,7 @@ def test_a_file_that_this_user_may_only_read_is_converted(tiny: Path, tmp_path: 
     assert not any(path.suffix == ".gguf" for path in target.iterdir())
 
 
-@pytest.mark.parametrize("quantization", list(Quantization))
+@pytest.mark.parametrize("quantization", LADDER)
 def test_the_description_tells_exactly_what_the_reader_reads(
     quantization: Quantization, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from odllm_agent.engines.base import Session
 from odllm_agent.engines.openvino import session as engine
 from odllm_agent.errors import EngineError, SettingError
 from odllm_agent.models import read_header
-from odllm_agent.quality.text import read_text
+from odllm_agent.texts.text import read_text
 from odllm_agent.trials.worker import run_round
 from tests.models import TINY, Shape, write_gguf
 from tests.odllm_agent.engines.loading import (

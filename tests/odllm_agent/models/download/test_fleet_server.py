@@ -159,7 +159,7 @@ def test_types_are_made_of_what_the_fleet_gives(
     served: ModelServer, hub: Hub, content: bytes, cache: Cache
 ) -> None:
     hub.add(REPOSITORY, {FILE: content})
-    wanted = ModelRequest("tiny", Source.HUB, LOCATION, Quantization.Q8_0)
+    wanted = ModelRequest("tiny", Source.HUB, LOCATION, Quantization("Q8_0"))
     assert prepare(wanted, cache, PLENTY).quantization == "Q8_0"
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from odllm_agent.contract import Quantization
 from odllm_controller.analysis.matching.families import TypeFamily, family, is_quantized
+from tests.models import LADDER
 
 
 @pytest.mark.parametrize(
@@ -30,5 +31,5 @@ def test_types_have_a_family_by_their_name(name: str, of: TypeFamily) -> None:
 
 
 def test_every_type_that_is_made_here_has_a_family_and_one_is_unquantized() -> None:
-    assert TypeFamily.OTHER not in {family(each) for each in Quantization}
-    assert [each for each in Quantization if not is_quantized(each)] == [Quantization.F16]
+    assert TypeFamily.OTHER not in {family(each) for each in LADDER}
+    assert [each for each in LADDER if not is_quantized(each)] == [Quantization("F16")]

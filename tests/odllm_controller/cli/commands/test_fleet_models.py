@@ -139,7 +139,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, and a cache with both types of it."""
     folder = tmp_path_factory.mktemp("template")
     model = write_gguf(folder / "tiny-F16.gguf")
-    for kind in (Quantization.Q8_0, Quantization.Q4_0):
+    for kind in (Quantization("Q8_0"), Quantization("Q4_0")):
         request = ModelRequest("file", Source.FILE, str(model), kind)
         models.prepare(request, Cache(folder / "cache"), PLENTY)
     return folder
@@ -257,7 +257,7 @@ def test_what_quality_compares_with_is_named_too() -> None:
     overrides = [each for each in SMALL[1:] if each != "quality=none"]
     wanted = experiment(*overrides, "models.file.path=/m.gguf", name="sweep")
     kinds = [request.quantization for request in fleet_models.requests(wanted)]
-    assert kinds == [Quantization.Q8_0, Quantization.Q4_0, None]
+    assert kinds == [Quantization("Q8_0"), Quantization("Q4_0"), None]
 
 
 @dataclass

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from odllm_agent.quality.wikitext import ARCHIVE, MEMBER, REPOSITORY
+from odllm_agent.texts.wikitext import ARCHIVE, MEMBER, REPOSITORY
 from tests.odllm_agent.quality.hub_server import serving
 
 PATH = f"/datasets/{REPOSITORY}/resolve/main/{ARCHIVE}"
@@ -16,7 +16,7 @@ TEXT = b" = Robert <unk> = \n Some words . \n"
 NOWHERE = "http://127.0.0.1:9"
 CODE = """
 from odllm_agent.errors import OdllmError
-from odllm_agent.quality.text import text_sha256
+from odllm_agent.texts.text import text_sha256
 try:
     print(text_sha256("wikitext-2"))
 except OdllmError as error:

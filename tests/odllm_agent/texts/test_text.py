@@ -6,7 +6,7 @@ import pytest
 
 from odllm_agent.errors import UsageError
 from odllm_agent.models import ladder
-from odllm_agent.quality.text import read_text, text_sha256
+from odllm_agent.texts.text import read_text, text_sha256
 
 
 def test_the_reference_text_ships_with_the_models() -> None:

@@ -8,7 +8,7 @@ from importlib import resources
 from odllm_agent.errors import UsageError
 from odllm_agent.files import text_file
 from odllm_agent.files.typed_path import typed_path
-from odllm_agent.quality import wikitext
+from odllm_agent.texts import wikitext
 
 
 def read_text(name: str, sha256: str | None = None) -> str:
