@@ -44,7 +44,7 @@ def matrix(number: int, block: Block, name: str) -> tuple[int, int]:
         Untold: There is no such matrix.
     """
     shape = block[name].shape if name in block else ()
-    if len(shape) != 2:  # noqa: PLR2004 - that is what a matrix has
+    if len(shape) != 2:
         raise Untold(f"its block {number} is of a kind not known here: it has no {name}")
     length, rows = shape
     return length, rows

@@ -48,7 +48,7 @@ def _experts(tensor: Tensor, of: Hyperparameters) -> tuple[int, int]:
     """The experts that a tensor is shared out among, and how many of them a token meets."""
     if _CHUNK_EXPERTS in tensor.name:
         raise Untold("its experts share parts, of which it is not known how many a token meets")
-    if _EXPERTS not in tensor.name or len(tensor.shape) < 2:  # noqa: PLR2004 - a vector
+    if _EXPERTS not in tensor.name or len(tensor.shape) < 2:
         return 1, 1
     experts = of.count("expert_count")
     used = of.of_block("expert_used_count", block_of(tensor.name) or 0)

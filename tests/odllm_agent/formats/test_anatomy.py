@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import Anatomy, SlidingWindow, Use
 from odllm_agent.formats.anatomy import anatomy
-from odllm_agent.formats.architecture import ARCHITECTURES
+from odllm_agent.formats.architectures import ARCHITECTURES
 from odllm_agent.formats.header import Tensor
 from odllm_agent.formats.hyperparameters import Hyperparameters
 from odllm_agent.models import ladder, read_header
