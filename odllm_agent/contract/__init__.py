@@ -23,6 +23,7 @@ from odllm_agent.contract.fleet import (
 )
 from odllm_agent.contract.forecast import Candidate, Forecast, Memory, Rehearsal, Rehearsed
 from odllm_agent.contract.model import (
+    ENDLESS,
     Anatomy,
     FileState,
     Format,
@@ -31,6 +32,8 @@ from odllm_agent.contract.model import (
     ModelFile,
     ModelRequest,
     Progress,
+    Quantization,
+    SlidingWindow,
     Source,
     TypeShare,
     Use,
@@ -60,6 +63,7 @@ from odllm_agent.contract.trial import Engine, Skip, Trial, Workload
 from odllm_agent.contract.wire import Scalar, from_json, from_plain, to_json
 
 __all__ = [
+    "ENDLESS",
     "PLAIN",
     "READ",
     "REPEATED",
@@ -122,6 +126,7 @@ __all__ = [
     "Scalar",
     "Score",
     "Skip",
+    "SlidingWindow",
     "Source",
     "Stopped",
     "Tag",

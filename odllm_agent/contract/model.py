@@ -1,12 +1,16 @@
 """Models: what is asked for, and the file that came of it."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from odllm_agent.contract.bpw import bits_per_weight
 from odllm_agent.contract.quantization import Quantization
+
+ENDLESS = sys.maxsize
+"""The tokens of a window that no context outgrows."""
 
 
 class Source(StrEnum):
@@ -89,12 +93,44 @@ class WeightGroup:
         type: Their type by the engine's name, such as ggml's `Q4_K` or OpenVINO's `u4`.
         n_bytes: Their bytes; of those that are looked up, the bytes of a row.
         n_multiplied: How many of them are multiplied with an activation each time they are read.
+        experts: The equally large experts that they are shared out among; 1 if they are not.
+        experts_used: How many of these a token meets.
     """
 
     use: Use
     type: str
     n_bytes: int
     n_multiplied: int = 0
+    experts: int = 1
+    experts_used: int = 1
+
+    @property
+    def share(self) -> float:
+        """The part of them that one token meets."""
+        return self.experts_used / self.experts
+
+    def met(self, tokens: int) -> float:
+        """The part of them that any of some tokens meets, in expectation.
+
+        Each token is taken to draw its experts by itself, all with the same chance. Tokens that
+        prefer some experts meet fewer.
+        """
+        return 1.0 - (1.0 - self.share) ** tokens
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """Blocks whose tokens look back at the same number of tokens only.
+
+    Attributes:
+        tokens: How many, a token itself among them.
+        kv_values: Keys and values that each token leaves in their cache, in all of them together.
+        query_values: Values of the queries that each token asks it with.
+    """
+
+    tokens: int
+    kv_values: int
+    query_values: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +139,65 @@ class Anatomy:
 
     Attributes:
         weights: Its weights by use and type; none where they cannot be told.
-        kv_values: Keys and values that each token leaves in the KV cache, in all blocks together.
-        query_values: Values of the queries that each token asks it with, in all blocks together.
+        kv_values: Keys and values that each token meets of another, in all blocks together.
+        query_values: Values of the queries that each token asks them with, in all blocks together.
         reason: Why this cannot be told, or `""`.
+        windows: The blocks among them that look back at some tokens only, by how many.
+        state_bytes: What blocks without attention keep of all tokens before, as recurrent and
+            convolutional ones do.
     """
 
     weights: tuple[WeightGroup, ...] = ()
     kv_values: int = 0
     query_values: int = 0
     reason: str = ""
+    windows: tuple[SlidingWindow, ...] = ()
+    state_bytes: int = 0
 
     @classmethod
-    def of(cls, parts: Iterable[WeightGroup], kv_values: int, query_values: int) -> "Anatomy":
-        """What a model consists of, its weights in any parts and order."""
-        sums: dict[tuple[Use, str], tuple[int, int]] = {}
+    def of(
+        cls,
+        parts: Iterable[WeightGroup],
+        kv_values: int,
+        query_values: int,
+        windows: Iterable[SlidingWindow] = (),
+        state_bytes: int = 0,
+    ) -> "Anatomy":
+        """What a model consists of, its weights and windows in any parts and order."""
+        sums: dict[tuple[Use, str, int, int], tuple[int, int]] = {}
         for part in parts:
-            n_bytes, n_multiplied = sums.get((part.use, part.type), (0, 0))
-            summed = n_bytes + part.n_bytes, n_multiplied + part.n_multiplied
-            sums[part.use, part.type] = summed
-        groups = tuple(WeightGroup(*key, *amounts) for key, amounts in sorted(sums.items()))
-        return cls(groups, kv_values, query_values)
+            key = part.use, part.type, part.experts, part.experts_used
+            n_bytes, n_multiplied = sums.get(key, (0, 0))
+            sums[key] = n_bytes + part.n_bytes, n_multiplied + part.n_multiplied
+        groups = tuple(
+            WeightGroup(use, kind, *amounts, *experts)
+            for (use, kind, *experts), amounts in sorted(sums.items())
+        )
+        return cls(
+            groups,
+            kv_values,
+            query_values,
+            windows=tuple(_joined(windows)),
+            state_bytes=state_bytes,
+        )
+
+    def looks_back(self) -> Iterator[SlidingWindow]:
+        """Its blocks by how far they look back; those that see all tokens in a window of no end."""
+        windows = self.windows
+        yield SlidingWindow(
+            ENDLESS,
+            self.kv_values - sum(each.kv_values for each in windows),
+            self.query_values - sum(each.query_values for each in windows),
+        )
+        yield from windows
+
+
+def _joined(windows: Iterable[SlidingWindow]) -> Iterator[SlidingWindow]:
+    sums: dict[int, tuple[int, int]] = {}
+    for each in windows:
+        kv_values, query_values = sums.get(each.tokens, (0, 0))
+        sums[each.tokens] = kv_values + each.kv_values, query_values + each.query_values
+    return (SlidingWindow(tokens, *values) for tokens, values in sorted(sums.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from odllm_agent.formats.file_kind import START_BYTES, kind_of
 from odllm_agent.formats.file_name import why_not_whole
 from odllm_agent.formats.file_types import BLOCKS, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
 from odllm_agent.formats.gguf_kind import why_no_model, why_unread
+from odllm_agent.formats.hyperparameters import Hyperparameters, Numbers
 from odllm_agent.formats.split import first_name, numbered_name, part_names
 
 # The longest known vocabularies, half a million merges included, make headers of about 20 MB.
@@ -35,6 +36,8 @@ _MAX_ENTRIES = 65_536
 _FIRST_READ_BYTES = 2**20
 _MAX_DIMENSIONS = 4
 _MAX_NAME_BYTES = 63
+# More than a number for each block of any model; vocabularies are longer.
+_MAX_NUMBERS = 1024
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _NUMBERS: Mapping[int, struct.Struct] = {
@@ -118,7 +121,7 @@ class Header:
         quantization: The type by llama.cpp's name, such as `Q4_K_M`. Where the header states none,
             or one that its tensors belie, the type of most weights.
         context_tokens: The longest context that the model was made for.
-        n_blocks: The number of transformer blocks.
+        hyperparameters: What it says of its architecture.
         layout: That of its first file.
         tensors: Every tensor, in the order of the files.
     """
@@ -128,7 +131,7 @@ class Header:
     architecture: str
     quantization: str
     context_tokens: int
-    n_blocks: int
+    hyperparameters: Hyperparameters
     layout: Layout
     tensors: tuple[Tensor, ...]
 
@@ -136,6 +139,11 @@ class Header:
     def path(self) -> Path:
         """The file that an engine is told to load: it finds the other parts by itself."""
         return self.parts[0]
+
+    @property
+    def n_blocks(self) -> int:
+        """The number of transformer blocks."""
+        return self.hyperparameters.n_blocks
 
     @property
     def weight_bytes(self) -> int:
@@ -210,7 +218,8 @@ class _File:
 
     path: Path
     file_bytes: int
-    values: Mapping[str, Scalar]
+    values: dict[str, Scalar]
+    numbers: dict[str, Numbers]
     layout: Layout
     tensors: tuple[Tensor, ...]
     followed: bool
@@ -385,7 +394,8 @@ def _opened(path: Path) -> BinaryIO:
 
 def _parse(path: Path, data: _Bytes) -> _File:
     n_tensors, n_pairs = _preamble(data)
-    values = _pairs(data, n_pairs)
+    pairs = _pairs(data, n_pairs)
+    values = {key: value for key, value in pairs.items() if not isinstance(value, tuple)}
     pairs_end_bytes = data.position
     alignment = _alignment(values)
     tensors = tuple(_tensor(data) for _ in range(n_tensors))
@@ -394,6 +404,7 @@ def _parse(path: Path, data: _Bytes) -> _File:
         path=path,
         file_bytes=data.file_bytes,
         values=values,
+        numbers={key: value for key, value in pairs.items() if isinstance(value, tuple)},
         layout=Layout(n_pairs, pairs_end_bytes, alignment, aligned(data.position, alignment)),
         tensors=tensors,
         followed=any(data.has_at(place, _MAGIC) for place in (end, aligned(end, alignment))),
@@ -413,10 +424,20 @@ def _header(files: Sequence[_File]) -> Header:
         architecture=architecture,
         quantization=_quantization(values.get("general.file_type"), tensors),
         context_tokens=_count(values, f"{architecture}.context_length"),
-        n_blocks=_count(values, f"{architecture}.block_count"),
+        hyperparameters=_hyperparameters(architecture, files[0]),
         layout=files[0].layout,
         tensors=tensors,
     )
+
+
+def _hyperparameters(architecture: str, file: _File) -> Hyperparameters:
+    start = f"{architecture}."
+    stated = {
+        key.removeprefix(start): value
+        for key, value in (file.values | file.numbers).items()
+        if key.startswith(start) and not isinstance(value, str)
+    }
+    return Hyperparameters(architecture, _count(file.values, f"{start}block_count"), stated)
 
 
 def _preamble(data: _Bytes) -> tuple[int, int]:
@@ -446,9 +467,9 @@ def _refuse_other_format(data: _Bytes) -> None:
     raise _Nonsense("it does not start with GGUF", why_not_whole(data.name) or "name a .gguf file")
 
 
-def _pairs(data: _Bytes, count: int) -> dict[str, Scalar]:
-    """The metadata pairs whose values are no arrays."""
-    values: dict[str, Scalar] = {}
+def _pairs(data: _Bytes, count: int) -> dict[str, Scalar | Numbers]:
+    """The metadata pairs but for texts in arrays and arrays that are long."""
+    values: dict[str, Scalar | Numbers] = {}
     seen: set[str] = set()
     for _ in range(count):
         key = data.text()
@@ -461,22 +482,25 @@ def _pairs(data: _Bytes, count: int) -> dict[str, Scalar]:
     return values
 
 
-def _value(data: _Bytes, key: str) -> Scalar | None:
+def _value(data: _Bytes, key: str) -> Scalar | Numbers | None:
     kind = data.number(_U32)
     if kind == GGUFValueType.ARRAY:
-        _skip_array(data, key)
-        return None
+        return _array(data, key)
     if kind == GGUFValueType.STRING:
         return data.text()
     return data.number(_number_form(kind, key))
 
 
-def _skip_array(data: _Bytes, key: str) -> None:
+def _array(data: _Bytes, key: str) -> Numbers | None:
     kind, count = data.number(_U32), data.number(_U64)
     if kind == GGUFValueType.STRING:
         data.skip_texts(count)
-    else:
-        data.skip(count * _number_form(kind, key).size)
+        return None
+    form = _number_form(kind, key)
+    if count > _MAX_NUMBERS:
+        data.skip(count * form.size)
+        return None
+    return tuple(data.number(form) for _ in range(count))
 
 
 def _number_form(kind: int, key: str) -> struct.Struct:

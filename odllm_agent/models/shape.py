@@ -13,7 +13,7 @@ import numpy as np
 from odllm_agent.cache.cache import Cache
 from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import UsageError
-from odllm_agent.formats.architecture import (
+from odllm_agent.formats.architectures import (
     ARCHITECTURES,
     ROPE_FACTORS,
     Architecture,

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType, TokenType
 
-from odllm_agent.formats.architecture import Architecture
+from odllm_agent.formats.architectures import Architecture, Value
 from odllm_agent.formats.header import Header, Tensor, read_header
 from odllm_agent.models.quantizer_dry_run import end_in_hole
 
 _BYTES = 256
+# Matrices so small, and of so much effect, that the converter leaves them whole.
+_EXACT = ("ffn_gate_inp.weight", "shortconv.conv.weight")
 
 
 def write_skeleton(path: Path, name: str, architecture: Architecture) -> Header:
@@ -43,25 +45,31 @@ def write_skeleton(path: Path, name: str, architecture: Architecture) -> Header:
 
 def _added(writer: GGUFWriter, name: str, shape: tuple[int, ...]) -> Tensor:
     """Adds a tensor: matrices are F16 and the rest is F32, as llama.cpp's converter has it."""
-    kind, number = ("F16", np.float16) if len(shape) > 1 else ("F32", np.float32)
+    exact = len(shape) < 2 or not name.endswith(".weight") or name.endswith(_EXACT)
+    kind, number = ("F32", np.float32) if exact else ("F16", np.float16)
     tensor = Tensor(name, kind, shape[::-1], 0)
     writer.add_tensor_info(name, shape, np.dtype(number), tensor.n_bytes)
     return tensor
 
 
 def _add_shape(writer: GGUFWriter, architecture: Architecture) -> None:
-    family = architecture.family
     writer.add_file_type(LlamaFileType.MOSTLY_F16)
-    writer.add_vocab_size(architecture.vocabulary)
-    writer.add_context_length(family.context_tokens)
-    writer.add_embedding_length(architecture.width)
-    writer.add_block_count(architecture.layers)
-    writer.add_feed_forward_length(architecture.ffn)
-    writer.add_head_count(architecture.heads)
-    writer.add_head_count_kv(architecture.kv_heads)
-    writer.add_rope_dimension_count(architecture.head_width)
-    writer.add_rope_freq_base(family.rope_base)
-    writer.add_layer_norm_rms_eps(family.norm_epsilon)
+    for key, value in architecture.pairs().items():
+        _add(writer, f"{architecture.family.name}.{key}", value)
+
+
+def _add(writer: GGUFWriter, key: str, value: Value) -> None:
+    match value:
+        case bool():
+            writer.add_bool(key, value)
+        case int():
+            writer.add_uint32(key, value)
+        case float():
+            writer.add_float32(key, value)
+        case str():
+            writer.add_string(key, value)
+        case _:
+            writer.add_array(key, value)
 
 
 def _add_tokenizer(writer: GGUFWriter, architecture: Architecture) -> None:

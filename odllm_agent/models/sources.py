@@ -228,7 +228,7 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         architecture=header.architecture,
         context_tokens=header.context_tokens,
         tensor_types=header.tensor_types,
-        anatomy=anatomy(header.tensors),
+        anatomy=anatomy(header.tensors, header.hyperparameters),
         source=request.source,
         mix=header.mix,
         remarks=remarks.of_file(header),

@@ -135,7 +135,7 @@ class LlamaCppSession:
 
     def rewind(self, held: int) -> bool:
         """Takes all tokens but the first ones out of the context; see `Session.rewind`."""
-        if not native.llama_memory_seq_rm(self._memory, 0, held, -1):
+        if self._forgotten(held) or not native.llama_memory_seq_rm(self._memory, 0, held, -1):
             return False
         self._position = held
         return True
@@ -226,6 +226,15 @@ class LlamaCppSession:
 
         raw = native.llama_get_logits(self._context)
         return np.ctypeslib.as_array(raw, shape=(n_rows, self.vocabulary))
+
+    def _forgotten(self, held: int) -> bool:
+        """Whether what the token after the first ones looks back at is not kept any more.
+
+        Of blocks with a sliding window llama.cpp overwrites what no later token will look back at.
+        """
+        window = native.llama_model_n_swa(self._model)
+        oldest = native.llama_memory_seq_pos_min(self._memory, 0)
+        return bool(window and oldest > max(held + 1 - window, 0))
 
     def _refuse_overflow(self, n_tokens: int) -> None:
         """llama.cpp ends the process over a batch that is larger than its context."""
@@ -326,6 +335,8 @@ def _new_context(
     params.n_threads = settings.threads
     params.n_threads_batch = settings.threads
     params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
+    # As llama-bench and llama.cpp's programs have it: no more of a sliding window than it spans.
+    params.swa_full = False
     params.type_k = type_number(settings.kv_type_k)
     params.type_v = type_number(settings.kv_type_v)
     if weightless:

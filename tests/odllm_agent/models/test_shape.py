@@ -15,7 +15,7 @@ from odllm_agent import engines
 from odllm_agent.contract import Engine, ModelRequest, Quantization, Source
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import DiskFull, ModelTooLarge, UsageError
-from odllm_agent.formats.architecture import ARCHITECTURES, ROPE_FACTORS, rope_factors
+from odllm_agent.formats.architectures import ARCHITECTURES, ROPE_FACTORS, rope_factors
 from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.models import Cache, Header, prepare, quantizer, random_weights, read_header
 from odllm_agent.models.quantizer import quantize

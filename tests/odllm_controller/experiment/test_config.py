@@ -6,7 +6,7 @@ import pytest
 from odllm_agent.contract import Source
 from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.errors import UsageError
-from odllm_agent.formats.architecture import ARCHITECTURES
+from odllm_agent.formats.architectures import ARCHITECTURES
 from odllm_controller.experiment.config import Experiment
 from odllm_controller.overrides.conf import FOLDER
 from tests.models import LADDER

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from odllm_agent.formats.architecture import ARCHITECTURES, ROPE_FACTORS, rope_factors
+from odllm_agent.formats.architectures import ARCHITECTURES, ROPE_FACTORS, rope_factors
 
 # Weights and tensors of the published models as GGUF files, as llama-bench and the loader tell
 # them; Llama 3.1 and 3.2 have their rotary factors beside the weights of the model card.
