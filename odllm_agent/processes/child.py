@@ -204,6 +204,7 @@ def said(
 
     Raises:
         TimeoutExpired: It was ended for taking too long.
+        CalledProcessError: It ended by itself, but with another status than 0.
     """
     process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
         command,
@@ -217,6 +218,8 @@ def said(
             yield line.decode("utf-8", "replace").rstrip()
     if late.is_set():
         raise subprocess.TimeoutExpired(command, deadline_s)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

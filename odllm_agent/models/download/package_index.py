@@ -89,36 +89,29 @@ def find(package: str) -> str:
         AccessDenied: The index does not tell whoever asks.
         DownloadFailed: No index could be reached, or there is no pip.
     """
-    heard: list[str] = []
     links: dict[str, str] = {}
     with (
         tempfile.TemporaryDirectory(prefix="odllm-index-") as folder,
         closing(_said(package, Path(folder), _FOUND_WITHIN_S, *_QUICK)) as lines,
     ):
-        for line in _in_time(package, lines, _FOUND_WITHIN_S):
-            heard.append(line)
+        for line in lines:
             if link := _LINK.search(line):
                 links[unquote(link["name"])] = link["url"]
             name = _name_of_what_comes(line)
             if name in links:
                 return links[name]
-        raise _refusal(package, heard, Path(folder))
+    raise DownloadFailed(f"pip does not tell where it found {package}", "install a newer pip")
 
 
 def _bring(package: str, coming: Path, tell: Tell) -> Path:
     """The wheel in a folder of that name, which is made for it."""
-    heard: list[str] = []
     with ExitStack() as stack:
         lines = stack.enter_context(closing(_said(package, coming, _LONGEST_S)))
-        for line in _in_time(package, lines, _LONGEST_S):
-            heard.append(line)
+        for line in lines:
             if all_bytes := _size_of_what_comes(line):
                 what = f"fetching {package}"
                 stack.enter_context(growing(_scratch(coming), what, all_bytes, tell))
-    saved = [*_wheels(coming).glob("*.whl")]
-    if len(saved) != 1:
-        raise _refusal(package, heard, coming)
-    return saved[0]
+    return next(_wheels(coming).glob("*.whl"))
 
 
 def _said(
@@ -137,8 +130,18 @@ def _said(
     command += ["--disable-pip-version-check", "--no-deps", "--only-binary=:all:", *options]
     command += [f"--dest={_wheels(folder)}", package]
     scratch = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(_scratch(folder)))
-    quiet = {"PIP_QUIET": "0", "PIP_VERBOSE": "0"}
-    return child.said(command, deadline_s, {**scratch, **quiet, "PYTHONUNBUFFERED": "1"})
+    variables = {**scratch, "PIP_QUIET": "0", "PIP_VERBOSE": "0", "PYTHONUNBUFFERED": "1"}
+    heard: list[str] = []
+    try:
+        for line in child.said(command, deadline_s, variables):
+            heard.append(line)
+            yield line
+    except subprocess.TimeoutExpired as error:
+        raise DownloadFailed(
+            f"no index has answered within {deadline_s:g} s when asked for {package}", _REACH
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise _refusal(package, heard, folder) from error
 
 
 def _scratch(folder: Path) -> Path:
@@ -147,17 +150,6 @@ def _scratch(folder: Path) -> Path:
 
 def _wheels(folder: Path) -> Path:
     return folder / "wheels"
-
-
-def _in_time(
-    package: str, lines: Generator[str, None, None], deadline_s: float
-) -> Generator[str, None, None]:
-    try:
-        yield from lines
-    except subprocess.TimeoutExpired as error:
-        raise DownloadFailed(
-            f"no index has answered within {deadline_s:g} s when asked for {package}", _REACH
-        ) from error
 
 
 def _name_of_what_comes(line: str) -> str:
