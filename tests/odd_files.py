@@ -325,7 +325,6 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "iq4_nl_4_4.gguf": (typed(36), "IQ4_NL_4_4", "as IQ4_NL"),
     "iq4_nl_8_8.gguf": (typed(38), "IQ4_NL_8_8", "bitnet.cpp"),
     "q4_2.gguf": (typed(4), "Q4_2", "another type"),
-    "newer.gguf": (typed(60), "unknown type 60\n", "update the Python packages gguf and llama-cpp"),
     "newer.gguf": (typed(95), "unknown type 95\n", "update the Python packages gguf and llama-cpp"),
     "fork.gguf": (typed(137), "unknown type 137, as a fork", "the fork that made it"),
     "fork-rows.gguf": (typed(202), "unknown type 202, as a fork", "odllm import"),

@@ -25,7 +25,7 @@ from odllm_agent.cache.layout import (
     write_whole,
 )
 from odllm_agent.contract import EventKind, Progress, Quantization
-from odllm_agent.errors import ChecksumMismatch, DiskFull, ModelError, UsageError
+from odllm_agent.errors import ChecksumMismatch, DiskFull, DownloadFailed, ModelError, UsageError
 from odllm_agent.files.checksum import joint_sha256, sha256_of
 from odllm_agent.files.folders import cache_root, disk_full, write_error
 from odllm_agent.files.size import bytes_text, parse_bytes
@@ -274,6 +274,32 @@ class Cache:
             if missing:
                 self._report_added(sha256, all_bytes, f"{download}", told)
             return self._given_out(places[0], sha256)
+
+    @contextmanager
+    def unpacking(self, download: Download) -> Iterator[Path]:
+        """A folder for archives that a model is taken out of; gone once it was, or cannot be.
+
+        What lies in it when a connection breaks, or the process ends, stays for the next call.
+
+        Args:
+            download: Where the archives come from; who else wants to unpack them waits.
+
+        Raises:
+            DiskFull: There is no room for what was written into it.
+            UsageError: The cache's folder cannot be written to.
+        """
+        with self._writing(download.key, 0):
+            folder = self._partial(download.key)
+            folder.mkdir(exist_ok=True)
+            stays = False
+            try:
+                yield folder
+            except (DownloadFailed, KeyboardInterrupt):
+                stays = any(folder.iterdir())
+                raise
+            finally:
+                if not stays:
+                    erase(folder)
 
     def find(self, source: Provenance) -> CachedFile | None:
         """The model that was made or fetched so before, if it is there and its content is right.

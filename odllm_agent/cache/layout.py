@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 
 from filelock import FileLock, Timeout
 
@@ -254,7 +255,7 @@ def content_sha256(path: Path) -> str:
 
 
 def content_bytes(path: Path, *, allocated: bool = False) -> int:
-    """The size of a file, or of all files of a folder; 0 of one that is not there.
+    """The size of a file, or of all files in a folder; 0 of one that is not there.
 
     Args:
         path: The file or folder.
@@ -262,7 +263,8 @@ def content_bytes(path: Path, *, allocated: bool = False) -> int:
     """
     with suppress(FileNotFoundError):
         # The model that is being converted is linked into the folder.
-        found = [file.lstat() for file in _files_of(path)]
+        inside = path.rglob("*") if path.is_dir() else (path,)
+        found = [each for each in (file.lstat() for file in inside) if not S_ISDIR(each.st_mode)]
         if allocated and sys.platform != "win32":
             return sum(each.st_blocks * _BLOCK_BYTES for each in found)
         return sum(each.st_size for each in found)

@@ -32,7 +32,6 @@ from odllm_agent.contract.model import (
     ModelFile,
     ModelRequest,
     Progress,
-    Quantization,
     SlidingWindow,
     Source,
     TypeShare,

@@ -12,6 +12,9 @@ from odllm_agent.contract.quantization import Quantization
 ENDLESS = sys.maxsize
 """The tokens of a window that no context outgrows."""
 
+PINNED_PACKAGE = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[0-9][A-Za-z0-9.!+_-]*"
+"""What names a Python package at a version, as pip reads it."""
+
 
 class Source(StrEnum):
     """Where a model comes from."""
@@ -20,6 +23,7 @@ class Source(StrEnum):
     FILE = "file"
     SHAPE = "shape"
     HUB = "hub"
+    PACKAGE = "package"
 
 
 class Format(StrEnum):
@@ -59,9 +63,9 @@ class ModelRequest:
     Attributes:
         name: The model's name in the experiment, such as `reference-1.6M`.
         source: Where the unquantized (or ready) file comes from.
-        location: The reference model's name, a path on the device, an architecture's name, or a
-            file of a hub as `OWNER/REPOSITORY/FILE@REVISION`. Of a split model it names the first
-            part.
+        location: The reference model's name, a path on the device, an architecture's name, a file
+            of a hub as `OWNER/REPOSITORY/FILE@REVISION`, or Python packages that hold a file, as
+            `NAME==VERSION,NAME==VERSION/FILE`. Of a split model it names the first part.
         quantization: The type to make, or `None` to take the file as it is.
         sha256: The checksum that the source must have, or `None` if none was stated.
         seed: What the weights of a shape are drawn from.

@@ -19,7 +19,7 @@ from odllm_agent.errors import WorkerDied, WorkerLate
 
 # Native code ends so by itself: it read where nothing is, or used what the processor has not.
 _CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGFPE", "SIGTRAP"})
-_FROM_OUTSIDE = frozenset({Source.FILE, Source.HUB})
+_FROM_OUTSIDE = frozenset({Source.FILE, Source.HUB, Source.PACKAGE})
 _REMEDIES: Mapping[str, str] = {
     "SIGKILL": "often the system's out-of-memory killer: see dmesg, or take a smaller model",
     "SIGABRT": "the engine gave up: its last words are in the log below",

@@ -81,12 +81,7 @@ def add(parts: Sequence[Path], cache: Cache) -> CachedFile:
 
 def _elsewhere(path: Path, sha256: str, cache: Cache) -> CachedFile:
     def from_fleet(fleet: "FleetServer") -> CachedFile:
-        return cache.fetched(
-            Download(f"file:{path}@{sha256}"),
-            fleet.content(sha256),
-            lambda file, target: fleet.fetch_content(sha256, file, target, cache.tell),
-            fleet.told(sha256),
-        )
+        return fleet.content_fetched(sha256, Download(f"file:{path}@{sha256}"), cache)
 
     return cache.file(sha256) or fleet_first(from_fleet, partial(_missing, path))
 

@@ -19,6 +19,7 @@ class Origin:
         no_quality: Why its quality cannot be told, or `""`.
         download_bytes: Of a source that was only foreseen: what has still to be fetched. The file
             then has a hole in the place of its weights.
+        kept_bytes: Of such a source: what will be in the cache once it was fetched.
     """
 
     path: Path
@@ -26,3 +27,4 @@ class Origin:
     fill: Callable[[Header], None] | None = None
     no_quality: str = ""
     download_bytes: int = 0
+    kept_bytes: int = 0

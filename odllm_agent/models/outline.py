@@ -35,4 +35,5 @@ def outline(files: Sequence[RemoteFile], folder: Path, fetch_start: FetchStart) 
         with contextlib.suppress(ModelInvalid):
             read_header(paths[0])
             break
-    return Origin(paths[0], sha256, download_bytes=sum(file.file_bytes for file in files))
+    all_bytes = sum(file.file_bytes for file in files)
+    return Origin(paths[0], sha256, download_bytes=all_bytes, kept_bytes=all_bytes)

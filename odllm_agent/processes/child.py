@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -182,19 +182,52 @@ def run(
     Returns:
         Its exit status, `None` if it was ended for taking too long, and the lines of its log.
     """
+    done = ended(
+        command, deadline_s, environment=_environment(variables or {}), errors=subprocess.STDOUT
+    )
+    lines = done.output.decode("utf-8", "replace").splitlines()
+    return done.status, [line for line in lines if line.strip()]
+
+
+def said(
+    command: Sequence[str], deadline_s: float, variables: Mapping[str, str]
+) -> Generator[str, None, None]:
+    """The lines that a process of this package says on its output and errors, as it says them.
+
+    Whoever reads no further closes the generator, which ends the process; see `ended` for its
+    standard input.
+
+    Args:
+        command: The command line.
+        deadline_s: The time after which it is ended.
+        variables: Of its environment, besides those of this process.
+
+    Raises:
+        TimeoutExpired: It was ended for taking too long.
+        CalledProcessError: It ended by itself, but with another status than 0.
+    """
+    process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_environment(variables),
+    )
+    with process, _ending(process, deadline_s) as late:
+        for line in process.stdout or ():
+            yield line.decode("utf-8", "replace").rstrip()
+    if late.is_set():
+        raise subprocess.TimeoutExpired(command, deadline_s)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     # So that it finds this very package, however this process found it.
     here = str(Path(odllm_agent.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     # Without the second, a failed assertion of llama.cpp waits for a debugger's backtrace.
-    own = {"PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
-    done = ended(
-        command,
-        deadline_s,
-        environment={**os.environ, **own, **(variables or {})},
-        errors=subprocess.STDOUT,
-    )
-    lines = done.output.decode("utf-8", "replace").splitlines()
-    return done.status, [line for line in lines if line.strip()]
+    return {**os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1", **variables}
 
 
 def death(status: int) -> str:

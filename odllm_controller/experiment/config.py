@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from odllm_agent.contract import Cooldown, ImatrixSource, Quantization, Source
+from odllm_agent.contract.model import PINNED_PACKAGE
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
@@ -74,6 +75,14 @@ _MODEL_KEYS: Mapping[Source, tuple[str, ...]] = {
     Source.FILE: ("path",),
     Source.SHAPE: ("architecture",),
     Source.HUB: ("repository", "file", "revision"),
+    Source.PACKAGE: ("packages", "sha256"),
+}
+_OPTIONAL_KEYS: Mapping[Source, tuple[str, ...]] = {
+    Source.REFERENCE: ("sha256",),
+    Source.FILE: ("sha256",),
+    Source.SHAPE: ("sha256", "seed"),
+    Source.HUB: ("sha256",),
+    Source.PACKAGE: ("file",),
 }
 
 
@@ -91,6 +100,7 @@ class ModelConfig(_Section):
     repository: str | None = None
     file: str | None = None
     revision: str | None = None
+    packages: Swept[Annotated[str, Field(pattern=f"^{PINNED_PACKAGE}$")]] | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     quantizations: Swept[Wanted] | None = None
     requantize: bool = False
@@ -99,19 +109,22 @@ class ModelConfig(_Section):
     @model_validator(mode="after")
     def _of_its_source(self) -> "ModelConfig":
         needed = _MODEL_KEYS.get(self.source, ())
-        for key in (key for keys in _MODEL_KEYS.values() for key in keys):
-            if (getattr(self, key) is None) == (key in needed):
-                raise ValueError(
-                    f"source={self.source} {'needs' if key in needed else 'has no'} {key}"
-                )
-        if self.seed is not None and self.source is not Source.SHAPE:
-            raise ValueError(f"source={self.source} has no seed")
+        known = (*needed, *_OPTIONAL_KEYS[self.source])
+        keys = (*_MODEL_KEYS.values(), *_OPTIONAL_KEYS.values())
+        for key in dict.fromkeys(key for each in keys for key in each):
+            given = getattr(self, key) is not None
+            if given and key not in known:
+                raise ValueError(f"source={self.source} has no {key}")
+            if not given and key in needed:
+                raise ValueError(f"source={self.source} needs {key}")
         return self
 
     def location(self, name: str) -> str:
         """Where the source finds the model of that name; see `ModelRequest`."""
         if self.source is Source.HUB:
             return f"{self.repository}/{self.file}@{self.revision}"
+        if self.packages:
+            return "/".join(filter(None, (",".join(self.packages), self.file)))
         return self.path or self.architecture or name
 
 

@@ -29,7 +29,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
     http_backoff,
 )
 
-from odllm_agent.cache.cache import RemoteFile, Tell
+from odllm_agent.cache.cache import Cache, CachedFile, Download, RemoteFile, Tell
 from odllm_agent.clock import monotonic_ns, seconds_since
 from odllm_agent.contract import Progress
 from odllm_agent.errors import AccessDenied, DownloadFailed
@@ -143,13 +143,30 @@ class FleetServer:
                 raise ValueError("it tells of another model")
         return files
 
+    def content_fetched(self, sha256: str, download: Download, cache: Cache) -> CachedFile:
+        """The model with that checksum in the cache, fetched from here if it is not there yet.
+
+        Args:
+            sha256: The checksum, as an experiment states it.
+            download: What the cache is to know the model by.
+            cache: Where it goes.
+
+        Raises:
+            AccessDenied: The server does not take the key.
+            ChecksumMismatch: It came damaged.
+            DownloadFailed: The server cannot be reached, or has no such model.
+            DiskFull: There is no room for it.
+        """
+        return cache.fetched(
+            download,
+            self.content(sha256),
+            lambda file, target: self._fetch_content(sha256, file, target, cache.tell),
+            self.told(sha256),
+        )
+
     def fetch(self, at: HubFile, file: RemoteFile, target: Path, tell: Tell) -> None:
         """Fetches what is missing of a file of a hub; see `transfer.fetch`."""
         self._fetch(f"{self.address}/hub/{_hub_path(at, file.name)}", file, target, tell)
-
-    def fetch_content(self, sha256: str, file: RemoteFile, target: Path, tell: Tell) -> None:
-        """Fetches what is missing of a file that its checksum names; see `transfer.fetch`."""
-        self._fetch(f"{self.address}/sha256/{sha256}/{file.sha256}", file, target, tell)
 
     def fetch_start(self, at: HubFile, file: RemoteFile, target: Path, most_bytes: int) -> None:
         """Fetches the start of a file of a hub; see `transfer.fetch_start`."""
@@ -164,6 +181,9 @@ class FleetServer:
         url = f"{self.address}/sha256/{sha256}/{file.sha256}"
         with self._errors_told(file.name):
             transfer.fetch_start(url, file, target, most_bytes, self.key)
+
+    def _fetch_content(self, sha256: str, file: RemoteFile, target: Path, tell: Tell) -> None:
+        self._fetch(f"{self.address}/sha256/{sha256}/{file.sha256}", file, target, tell)
 
     def _fetch(self, url: str, file: RemoteFile, target: Path, tell: Tell) -> None:
         with self._errors_told(file.name):

@@ -62,7 +62,7 @@ def test_only_a_file_from_outside_may_be_hostile_and_only_if_its_types_run() -> 
         for source in (None, *Source)
         if "hostile" in death(-11, deed(source), types_run=True).remedy
     }
-    assert blamed == {Source.FILE, Source.HUB}
+    assert blamed == {Source.FILE, Source.HUB, Source.PACKAGE}
 
 
 @pytest.mark.parametrize(("number", "word"), [(9, "out-of-memory"), (6, "gave up"), (15, "ended")])
