@@ -25,6 +25,7 @@ from odllm_agent.contract.forecast import Candidate, Forecast, Memory, Rehearsal
 from odllm_agent.contract.model import (
     ENDLESS,
     Anatomy,
+    Card,
     FileState,
     Format,
     Holding,
@@ -70,6 +71,7 @@ __all__ = [
     "Anatomy",
     "Baseline",
     "Candidate",
+    "Card",
     "Ceiling",
     "CeilingKey",
     "Ceilings",

@@ -16,6 +16,9 @@ PINNED_PACKAGE = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[0-9][A-Za-z0-9.!
 """What names a Python package at a version, as pip reads it."""
 
 
+_TEXT = "text:"
+
+
 class Source(StrEnum):
     """Where a model comes from."""
 
@@ -55,6 +58,11 @@ class ImatrixSource:
     place: str
     first_token: int = 0
 
+    @property
+    def text(self) -> str | None:
+        """The name or path of the text, or `None` where there is a file."""
+        return self.place.removeprefix(_TEXT) if self.place.startswith(_TEXT) else None
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
@@ -71,6 +79,7 @@ class ModelRequest:
         seed: What the weights of a shape are drawn from.
         requantize: Whether other types may be made of a source that is quantized already.
         imatrix: Where the importance matrix comes from, for a quantization that wants one.
+        is_named: Whether the experiment gives the model its name; otherwise its file does.
     """
 
     name: str
@@ -81,6 +90,7 @@ class ModelRequest:
     seed: int = 0
     requantize: bool = False
     imatrix: ImatrixSource | None = None
+    is_named: bool = True
 
     @property
     def label(self) -> str:
@@ -228,6 +238,27 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What a model file says of itself to people; texts are empty where it says nothing.
+
+    Attributes:
+        title: The model's name.
+        license: Its licence.
+        tokenizer: The kind of its tokenizer.
+        vocabulary_tokens: The tokens of its vocabulary, or `None`.
+        has_chat_template: Whether it brings a template for chats, or `None` if that is not known.
+        imatrix: The text by which whoever quantized it made an importance matrix.
+    """
+
+    title: str = ""
+    license: str = ""
+    tokenizer: str = ""
+    vocabulary_tokens: int | None = None
+    has_chat_template: bool | None = None
+    imatrix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TypeShare:
     """How much of a file is of one type.
 
@@ -245,7 +276,7 @@ class ModelFile:
     """A model file as it lies on a device, described by its own content.
 
     Attributes:
-        name: The model's name in the experiment.
+        name: The model's name in the experiment, or what its file calls it.
         quantization: What it was made to be, such as `Q4_K_M+imatrix`; of a ready file, the type
             by llama.cpp's name that its header says.
         sha256: The checksum of the file's bytes; of a split model, that of the list of its parts'
@@ -264,6 +295,7 @@ class ModelFile:
         files: Each of its files as it was when the checksum was taken; none where that is not
             known, as of a file that is only foreseen.
         mix: How much of it is of which type, the most first.
+        card: What it says of itself.
         remarks: What else must be known to read its figures rightly, a sentence each.
     """
 
@@ -283,6 +315,7 @@ class ModelFile:
     source: Source | None = None
     files: tuple[FileState, ...] = ()
     mix: tuple[TypeShare, ...] = ()
+    card: Card = Card()
     remarks: tuple[str, ...] = ()
 
     @property

@@ -19,9 +19,10 @@ from typing import BinaryIO, cast
 
 from gguf import GGUF_DEFAULT_ALIGNMENT, GGUFValueType
 
-from odllm_agent.contract import Scalar, TypeShare
+from odllm_agent.contract import Card, Scalar, TypeShare
 from odllm_agent.errors import ModelInvalid, ModelMissing
 from odllm_agent.formats import unknown_type
+from odllm_agent.formats.card import card
 from odllm_agent.formats.file_kind import START_BYTES, kind_of
 from odllm_agent.formats.file_name import why_not_whole
 from odllm_agent.formats.file_types import BLOCKS, FILE_TYPES, TENSOR_TYPES, UNQUANTIZED
@@ -122,6 +123,7 @@ class Header:
             or one that its tensors belie, the type of most weights.
         context_tokens: The longest context that the model was made for.
         hyperparameters: What it says of its architecture.
+        card: What it says of the model to people.
         layout: That of its first file.
         tensors: Every tensor, in the order of the files.
     """
@@ -132,6 +134,7 @@ class Header:
     quantization: str
     context_tokens: int
     hyperparameters: Hyperparameters
+    card: Card
     layout: Layout
     tensors: tuple[Tensor, ...]
 
@@ -211,6 +214,8 @@ class _File:
         path: The file.
         file_bytes: Its size.
         values: Its metadata without arrays.
+        numbers: Its short arrays of numbers.
+        lengths: How long each of its other arrays is.
         layout: Where its parts are.
         tensors: Its tensors.
         followed: Whether another GGUF file begins where its own data ends.
@@ -220,6 +225,7 @@ class _File:
     file_bytes: int
     values: dict[str, Scalar]
     numbers: dict[str, Numbers]
+    lengths: dict[str, int]
     layout: Layout
     tensors: tuple[Tensor, ...]
     followed: bool
@@ -395,7 +401,7 @@ def _opened(path: Path) -> BinaryIO:
 def _parse(path: Path, data: _Bytes) -> _File:
     n_tensors, n_pairs = _preamble(data)
     pairs = _pairs(data, n_pairs)
-    values = {key: value for key, value in pairs.items() if not isinstance(value, tuple)}
+    values = {key: value for key, value in pairs.items() if not isinstance(value, tuple | _Skipped)}
     pairs_end_bytes = data.position
     alignment = _alignment(values)
     tensors = tuple(_tensor(data) for _ in range(n_tensors))
@@ -405,6 +411,7 @@ def _parse(path: Path, data: _Bytes) -> _File:
         file_bytes=data.file_bytes,
         values=values,
         numbers={key: value for key, value in pairs.items() if isinstance(value, tuple)},
+        lengths={key: value.length for key, value in pairs.items() if isinstance(value, _Skipped)},
         layout=Layout(n_pairs, pairs_end_bytes, alignment, aligned(data.position, alignment)),
         tensors=tensors,
         followed=any(data.has_at(place, _MAGIC) for place in (end, aligned(end, alignment))),
@@ -425,6 +432,7 @@ def _header(files: Sequence[_File]) -> Header:
         quantization=_quantization(values.get("general.file_type"), tensors),
         context_tokens=_count(values, f"{architecture}.context_length"),
         hyperparameters=_hyperparameters(architecture, files[0]),
+        card=card(values, files[0].lengths),
         layout=files[0].layout,
         tensors=tensors,
     )
@@ -467,22 +475,27 @@ def _refuse_other_format(data: _Bytes) -> None:
     raise _Nonsense("it does not start with GGUF", why_not_whole(data.name) or "name a .gguf file")
 
 
-def _pairs(data: _Bytes, count: int) -> dict[str, Scalar | Numbers]:
-    """The metadata pairs but for texts in arrays and arrays that are long."""
-    values: dict[str, Scalar | Numbers] = {}
+@dataclass(frozen=True, slots=True)
+class _Skipped:
+    """An array that is not read: of texts, or a long one."""
+
+    length: int
+
+
+def _pairs(data: _Bytes, count: int) -> dict[str, Scalar | Numbers | _Skipped]:
+    """The metadata pairs."""
+    values: dict[str, Scalar | Numbers | _Skipped] = {}
     seen: set[str] = set()
     for _ in range(count):
         key = data.text()
         if key in seen:
             raise _Nonsense(f"its metadata has the key {key[:80]!r} twice")
         seen.add(key)
-        value = _value(data, key)
-        if value is not None:
-            values[key] = value
+        values[key] = _value(data, key)
     return values
 
 
-def _value(data: _Bytes, key: str) -> Scalar | Numbers | None:
+def _value(data: _Bytes, key: str) -> Scalar | Numbers | _Skipped:
     kind = data.number(_U32)
     if kind == GGUFValueType.ARRAY:
         return _array(data, key)
@@ -491,15 +504,15 @@ def _value(data: _Bytes, key: str) -> Scalar | Numbers | None:
     return data.number(_number_form(kind, key))
 
 
-def _array(data: _Bytes, key: str) -> Numbers | None:
+def _array(data: _Bytes, key: str) -> Numbers | _Skipped:
     kind, count = data.number(_U32), data.number(_U64)
     if kind == GGUFValueType.STRING:
         data.skip_texts(count)
-        return None
+        return _Skipped(count)
     form = _number_form(kind, key)
     if count > _MAX_NUMBERS:
         data.skip(count * form.size)
-        return None
+        return _Skipped(count)
     return tuple(data.number(form) for _ in range(count))
 
 

@@ -5,7 +5,7 @@ from its first part, when the others lie beside it under their proper names.
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
@@ -48,3 +48,9 @@ def first_name(name: str) -> str:
     """The name of the first part of the model that a file's name is a part of, or the name."""
     match = _PART.fullmatch(name)
     return numbered_name(match["stem"], 1, int(match["count"])) if match else name
+
+
+def stem(path: PurePath) -> str:
+    """The name of a model's file without its ending, and without the number of a part."""
+    match = _PART.fullmatch(path.name)
+    return match["stem"] if match else path.stem

@@ -4,13 +4,13 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import cast
 
 from odllm_agent.cache.cache import Cache
 from odllm_agent.cache.change import refuse_changed
-from odllm_agent.contract import FileState, ModelFile, ModelRequest, Source
+from odllm_agent.contract import Card, FileState, ModelFile, ModelRequest, Source
 from odllm_agent.errors import (
     ChecksumMismatch,
     ModelMissing,
@@ -18,7 +18,9 @@ from odllm_agent.errors import (
     UsageError,
 )
 from odllm_agent.files.checksum import joint_sha256, read_through, state
+from odllm_agent.formats import split
 from odllm_agent.formats.anatomy import anatomy
+from odllm_agent.formats.card import name_of_file
 from odllm_agent.formats.header import Header, read_header
 from odllm_agent.host.memory_fit import why_too_large
 from odllm_agent.models import derived, ir_folder, quantizer, remarks
@@ -34,6 +36,7 @@ _MODULES: Mapping[Source, str] = {
     Source.HUB: "odllm_agent.models.download.hub",
     Source.PACKAGE: "odllm_agent.models.download.package",
 }
+_UNTOLD = Card()
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -83,8 +86,9 @@ def prepare(request: ModelRequest, cache: Cache, available_bytes: int) -> ModelF
     stated = _stated_checksum(request)
     origin = cast(Origin, source_of(request).locate(request, cache))
     if ir_folder.is_ir_folder(origin.path):
-        return _folder(request, origin.path, stated, available_bytes)
+        return _folder(_named(request), origin.path, stated, available_bytes)
     source = read_header(origin.path)
+    request = _named(request, source.card, source.quantization)
     wanted = derived.wanted(request, source, origin)
     # Before the file is read through: the checksum of what can't run anyway could take minutes.
     least_bytes = quantizer.least_bytes(source, wanted) if wanted else source.file_bytes
@@ -131,9 +135,10 @@ def foresee(request: ModelRequest, cache: Cache, folder: Path) -> Foreseen:
         )
     origin = cast(Origin, kind.foresee(request, cache, folder))
     if ir_folder.is_ir_folder(origin.path):
-        model = replace(ir_folder.outline(request, origin.path), path="")
+        model = replace(ir_folder.outline(_named(request), origin.path), path="")
         return Foreseen(None, model, origin.path, download_bytes=0, disk_bytes=0)
     source = read_header(origin.path)
+    request = _named(request, source.card, source.quantization)
     wanted = derived.wanted(request, source, origin)
     if wanted is None:
         return _foreseen(request, source, origin)
@@ -217,6 +222,16 @@ def _vouched_checksum(source: Header, origin: Origin, stated: str | None) -> str
     return origin.sha256
 
 
+def _named(request: ModelRequest, card: Card = _UNTOLD, quantization: str = "") -> ModelRequest:
+    """The request with the name of the model: the experiment's, or what its file calls it."""
+    if request.is_named:
+        return request
+    path = request.location.partition("@")[0] if request.source is Source.HUB else request.location
+    stem = "" if request.source is Source.PACKAGE else split.stem(PurePath(path))
+    name = name_of_file(card.title, stem, quantization) or request.name
+    return replace(request, name=name, is_named=True)
+
+
 def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
     return ModelFile(
         name=request.name,
@@ -232,5 +247,6 @@ def _described(request: ModelRequest, header: Header, sha256: str) -> ModelFile:
         anatomy=anatomy(header.tensors, header.hyperparameters),
         source=request.source,
         mix=header.mix,
+        card=header.card,
         remarks=remarks.of_file(header),
     )

@@ -119,7 +119,8 @@ def checks(
     """
     subjects = tuple(_subjects(asked))
     metrics = asked.reading.metrics if asked.reading else ()
-    bases = {each.name: prepare(each) for each in orders.base_requests(asked.requests, metrics)}
+    wanted = orders.base_requests(asked.requests, metrics)
+    bases = orders.bases((each, prepare(each)) for each in wanted)
     found = orders.checks(asked.device, files, asked.engines, subjects, bases, asked.deadline_s)
     return orders.of_trials(found, planned)
 

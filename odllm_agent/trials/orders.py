@@ -168,6 +168,18 @@ def base_requests(
     return tuple(sources.values())
 
 
+def bases(prepared: Iterable[tuple[ModelRequest, ModelFile | Failure]]) -> Bases:
+    """What a device gave for each of `base_requests`, by the model's name.
+
+    Args:
+        prepared: Each request with what the device gave: a file may have a name of its own.
+    """
+    return {
+        found.name if isinstance(found, ModelFile) else request.name: found
+        for request, found in prepared
+    }
+
+
 def checks(
     device: Device,
     files: Sequence[ModelFile],
@@ -217,12 +229,14 @@ def _on(check: QualityCheck, subject: QualitySubject, bases: Bases) -> QualityCh
     if isinstance(subject, Exam):
         return replace(check, exam=subject)
     alone = _ALONE.issuperset(subject.metrics)
-    base, reason = (None, "") if alone else _base(bases[check.model.name])
+    base, reason = (None, "") if alone else _base(bases.get(check.model.name))
     return replace(check, reading=subject, base=base, base_reason=reason)
 
 
-def _base(found: ModelFile | Failure) -> tuple[ModelFile | None, str]:
+def _base(found: ModelFile | Failure | None) -> tuple[ModelFile | None, str]:
     """The file to compare with, or why there is none."""
+    if found is None:
+        return None, "the unquantized file could not be had"
     if isinstance(found, Failure):
         return None, found.message
     if found.quantization in UNQUANTIZED:

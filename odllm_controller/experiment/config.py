@@ -6,6 +6,7 @@ swept value may be one value or a list of them, which Hydra's own typed configs 
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,7 +39,6 @@ from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_agent.host.limits import hours
-from odllm_agent.models.imatrix import TEXT
 from odllm_agent.terminal.arguments import nearest
 from odllm_controller.experiment.selection import Selection
 
@@ -281,21 +281,24 @@ class Experiment(_Section):
         place = model.imatrix or self.imatrix
         if place is None:
             return None
-        judged = self.quality.metrics and place == f"{TEXT}{self.quality.text}"
-        n_judged = (self.quality.max_windows or 0) * self.quality.window_tokens if judged else 0
-        return ImatrixSource(place, n_judged)
+        source = ImatrixSource(place)
+        if source.text != self.quality.text or not self.quality.metrics:
+            return source
+        n_judged = (self.quality.max_windows or 0) * self.quality.window_tokens
+        return replace(source, first_token=n_judged)
 
     @model_validator(mode="after")
     def _no_matrix_of_what_is_judged(self) -> "Experiment":
-        judged = f"{TEXT}{self.quality.text}"
         if not self.quality.metrics or self.quality.max_windows is not None:
             return self
         for model in self.models.values():
+            source = self.imatrix_of(model)
             asked = model.quantizations or self.quantizations
-            if (model.imatrix or self.imatrix) == judged and any(q and q.imatrix for q in asked):
+            wanted = any(each and each.imatrix for each in asked)
+            if wanted and source and source.text == self.quality.text:
                 raise ValueError(
-                    f"imatrix={judged} is the text that quality is measured on, all of it: name "
-                    "another text, or set quality.max_windows"
+                    f"imatrix={source.place} is the text that quality is measured on, all of it: "
+                    "name another text, or set quality.max_windows"
                 )
         return self
 

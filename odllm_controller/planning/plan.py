@@ -28,6 +28,7 @@ from odllm_agent.trials import orders
 from odllm_agent.trials.orders import (
     Bases,
     QualitySubject,
+    bases,
     beyond_context,
     ceilings,
     of_trials,
@@ -45,6 +46,7 @@ __all__ = [
     "QualitySubject",
     "Step",
     "base_requests",
+    "bases",
     "beyond_context",
     "candidates",
     "ceilings",
@@ -77,6 +79,8 @@ def requests(experiment: Experiment) -> tuple[ModelRequest, ...]:
             sha256=model.sha256,
             seed=model.seed or 0,
             requantize=model.requantize,
+            # A config that is called by its source says nothing of the model.
+            is_named=name != model.source,
             imatrix=experiment.imatrix_of(model) if quantization and quantization.imatrix else None,
         )
         for name, model in experiment.models.items()
@@ -202,11 +206,11 @@ def checks(
     device: Device,
     files: Sequence[ModelFile],
     subjects: Sequence[QualitySubject],
-    bases: Bases,
+    base_files: Bases,
 ) -> tuple[QualityCheck, ...]:
     """Every quality check of an experiment on one device; see `orders.checks`."""
     checked = engines(experiment, device)
-    return orders.checks(device, files, checked, subjects, bases, experiment.deadline_s)
+    return orders.checks(device, files, checked, subjects, base_files, experiment.deadline_s)
 
 
 def engines(experiment: Experiment, device: Device) -> tuple[Engine, ...]:

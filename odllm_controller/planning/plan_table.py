@@ -77,7 +77,7 @@ class Row:
         failure = None if obstacle else forecast.failure
         return cls(
             device=device.label,
-            model=request.name,
+            model=model.name if model else request.name,
             quantization=model.quantization if model else request.quantization,
             engine=engine.name,
             file_bpw=model.file_bpw if model else None,

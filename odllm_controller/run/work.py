@@ -258,9 +258,10 @@ class Job:
 
     def _checks(self, files: Sequence[ModelFile]) -> Asking[tuple[QualityCheck, ...]]:
         subjects = yield from self._subjects()
-        bases = {}
+        prepared = {}
         for request in plan.base_requests(self.experiment):
-            bases[request.name] = yield from self._prepared(request)
+            prepared[request] = yield from self._prepared(request)
+        bases = plan.bases(prepared.items())
         return plan.checks(self.experiment, self.device, files, subjects, bases)
 
     def _subjects(self) -> Asking[list[plan.QualitySubject]]:

@@ -106,9 +106,11 @@ def of_build_tests(device: Device) -> Iterator[Row]:
 def of_model(file: ModelFile) -> Row:
     """The row of a model file; where it lies stands with the trial."""
     row = dataclasses.asdict(file)
-    for unstored in ("path", "tensor_types", "format", "anatomy", "source", "files"):
+    for unstored in ("path", "tensor_types", "format", "anatomy", "files"):
         del row[unstored]
-    return row
+    card = row.pop("card")
+    told = {"mix": to_json(file.mix), "remarks": to_json(file.remarks)}
+    return {**row, **card, **told, "source": str(file.source or "")}
 
 
 def of_trial(trial: Trial) -> Row:

@@ -8,7 +8,7 @@ from odllm_agent.contract import ImatrixSource, Quantization
 from odllm_agent.errors import UsageError
 from odllm_agent.files.typed_path import typed_path
 from odllm_agent.formats.header import Header
-from odllm_agent.models.imatrix import TEXT, making
+from odllm_agent.models.imatrix import making
 from odllm_agent.models.imatrix.matrix import refuse_other_model
 from odllm_agent.models.imatrix.reading import read_matrix
 from odllm_agent.texts.text import read_text
@@ -55,8 +55,8 @@ def found(
             f"{quantization} is made by an importance matrix, and none is named",
             "name its file, or a text to make it from: imatrix=text:wikitext-2",
         )
-    if named.place.startswith(TEXT):
-        text = read_text(named.place.removeprefix(TEXT))
+    if named.text is not None:
+        text = read_text(named.text)
         path = making.made(model, model_sha256, text, named.first_token, cache).path
     else:
         path = typed_path(named.place)
