@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from odllm_agent.models import ladder
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 REFERENCE = {f"reference-{kind}": kind for kind in ("arithmetic", "fact", "story")}
-"""The tasks that ship with ODLLM, and the kind of their questions in the shipped file."""
+"""The tasks of the reference models, and the kind of their questions in the shipped file."""
+
+SHIPPED = (*REFERENCE, "hellaswag-100")
+"""The tasks that ship with ODLLM."""
 
 _MOST_TOLD = 5
 _SHAPES = (
@@ -72,7 +76,7 @@ Question = ChoiceQuestion | FreeAnswer
 
 def is_file(task: str) -> bool:
     """Whether a task's questions stand in a file: the shipped one, or one on the device."""
-    return task in REFERENCE or task.lower().endswith(SUFFIXES)
+    return task in SHIPPED or task.lower().endswith(SUFFIXES)
 
 
 def refuse_other_file(task: str) -> None:
@@ -146,7 +150,11 @@ class _Wrong(Exception):
 
 
 def _path(task: str) -> Path:
-    return ladder.folder() / "questions.jsonl" if task in REFERENCE else typed_path(task)
+    if task in REFERENCE:
+        return ladder.folder() / "questions.jsonl"
+    if task in SHIPPED:
+        return Path(str(resources.files("odllm_agent.quality"))) / "shipped" / f"{task}.jsonl"
+    return typed_path(task)
 
 
 def _text(path: Path) -> str:

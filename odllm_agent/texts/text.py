@@ -15,7 +15,7 @@ def read_text(name: str, sha256: str | None = None) -> str:
     """A text by name, or by the path of its file.
 
     Args:
-        name: `reference`, `wikitext-2`, or a path on this device.
+        name: `reference`, `wikitext-2`, `wikitext-2-start`, or a path on this device.
         sha256: The checksum that it must have, or `None`.
 
     Raises:
@@ -46,9 +46,15 @@ def _reference() -> str:
     return (folder / "heldout.txt").read_text(encoding="utf-8")
 
 
+def _wikitext_start() -> str:
+    folder = resources.files("odllm_agent.texts") / "shipped"
+    return (folder / "wikitext-2-start.txt").read_text(encoding="utf-8")
+
+
 _TEXTS: Mapping[str, Callable[[], str]] = {
     "reference": cache(_reference),
     "wikitext-2": wikitext.test_text,
+    "wikitext-2-start": cache(_wikitext_start),
 }
 
 
