@@ -1,7 +1,7 @@
 """Trial: one trial down to its token times, repeats, power, device states and failures."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -73,6 +73,7 @@ def page(view: View) -> None:
         if not table.empty:
             with st.expander(title):
                 show_table(table)
+    _show_file(found)
     _show_conditions(row)
 
 
@@ -231,6 +232,29 @@ def _tables(found: Detail) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "Rounds", rounds
 
 
+def _show_file(found: Detail) -> None:
+    """What the model's file says of itself, and what it consists of."""
+    for file in records(found.file):
+        weights = {share["type"]: share["n_weights"] for share in json.loads(file["mix"])}
+        shares = (f"{kind} {100 * n / file['n_weights']:.1f} %" for kind, n in weights.items())
+        template = {True: "yes", False: "no"}.get(file["has_chat_template"])
+        told = {
+            "Name": file["title"],
+            "Licence": file["license"],
+            "Architecture": file["architecture"],
+            "Context (tokens)": f"{file['context_tokens']:,}",
+            "Tokenizer": file["tokenizer"],
+            "Vocabulary (tokens)": f"{file['vocabulary_tokens']:,.0f}",
+            "Chat template": template,
+            "Types of weights": ", ".join(shares),
+            "Importance matrix made of": file["imatrix"],
+            "Source": file["source"],
+            "To be known": " ".join(f"{remark}." for remark in json.loads(file["remarks"])),
+        }
+        with st.expander("The model's file"):
+            _show_values(told)
+
+
 def _show_conditions(row: Row) -> None:
     """What was measured on what: enough to measure it again."""
     text = row.get("settings")
@@ -248,12 +272,13 @@ def _show_conditions(row: Row) -> None:
             "Bits per weight": brief(row["file_bpw"]),
             **{f"Setting {key}": value for key, value in settings.items()},
         }
-        show_table(
-            pd.DataFrame(
-                [(key, _known(value)) for key, value in told.items()], columns=["", "Value"]
-            )
-        )
+        _show_values(told)
+
+
+def _show_values(told: Mapping[str, object]) -> None:
+    rows = [(key, _known(value)) for key, value in told.items()]
+    show_table(pd.DataFrame(rows, columns=["", "Value"]))
 
 
 def _known(value: object) -> str:
-    return "not known" if value is None or str(value) == "nan" else str(value)
+    return "not known" if value in {None, ""} or str(value) == "nan" else str(value)

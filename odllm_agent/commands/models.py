@@ -19,7 +19,7 @@ from odllm_agent.errors import UsageError
 from odllm_agent.files.size import bytes_text
 from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_agent.models import Cache, local_file, prepare, quantizer, read_header
-from odllm_agent.models.inventory import known_names, short, told, type_of
+from odllm_agent.models.inventory import known_names, said, short, told, type_of
 from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
 
@@ -67,6 +67,7 @@ def list_models(*, as_json: AsJson = False) -> int:
         {
             "sha256": entry.key,
             "quantization": type_of(entry),
+            **said(entry),
             "file_bytes": entry.file_bytes,
             "used_at": entry.used_at.isoformat(timespec="seconds"),
             "made_from": list(notes.get(entry.key, ())),
@@ -280,6 +281,23 @@ def _print_table(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) ->
             f"{bytes_text(row['file_bytes']):>10}  {row['used_at']:25}  "
             f"{told(row['made_from'], names)}"
         )
+        if "architecture" in row:
+            print(f"{'':{_SHOWN_DIGITS}}  {_said(row)}")
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    """What a model's header says of it, in a line."""
+    vocabulary = row["vocabulary_tokens"]
+    parts = [
+        row["title"] or "no name",
+        row["architecture"],
+        f"context {row['context_tokens']:,}",
+        f"vocabulary {vocabulary:,}" if vocabulary else "",
+        f"tokenizer {row['tokenizer']}" if row["tokenizer"] else "",
+        "chat template" if row["has_chat_template"] else "no chat template",
+        row["license"] and f"licence {row['license']}",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _tell_json(answer: object) -> int:

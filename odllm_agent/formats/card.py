@@ -43,10 +43,10 @@ def name_of_file(title: str, stem: str, quantization: str) -> str:
     """
     if not title:
         return stem
-    rest = _joined(stem)
-    for known in (_joined(title), _joined(quantization), "gguf"):
-        rest = rest.replace(known, "", 1)
-    return f"{title} ({stem})" if rest else title
+    # The type stands beside every name.
+    told = re.sub(rf"[\W_]*{re.escape(quantization)}$", "", stem, flags=re.IGNORECASE)
+    rest = _joined(told).replace(_joined(title), "", 1)
+    return f"{title} ({told})" if rest else title
 
 
 def _title(values: Mapping[str, Scalar]) -> str:

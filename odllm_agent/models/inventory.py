@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 
 from odllm_agent.cache.cache import Cache
 from odllm_agent.cache.layout import CacheEntry, Note
@@ -124,6 +125,19 @@ def type_of(entry: CacheEntry) -> str:
         return "imatrix" if is_matrix(path) else "damaged"
 
 
+def said(entry: CacheEntry) -> dict[str, object]:
+    """What the header of a model of the cache says of it, or nothing where it has none."""
+    try:
+        header = read_header(entry.paths[0])
+    except ModelError:
+        return {}
+    return {
+        **asdict(header.card),
+        "architecture": header.architecture,
+        "context_tokens": header.context_tokens,
+    }
+
+
 def short(text: str) -> str:
     """A text; of a checksum, its start."""
     return text[:_SHOWN_DIGITS] if _SHA256.fullmatch(text) else text
@@ -168,7 +182,7 @@ def _note_text(note: Note, names: Mapping[str, str]) -> str:
         return f"{note['location']}{by}"
     if "collector" in note:
         return f"importance matrix of {_named(note['source_sha256'], names)}"
-    text = ", ".join(_named(value, names) for value in note.values())
+    text = ", ".join(_named(value, names) for value in note.values() if value)
     return f"{text}, in OpenVINO's form" if "reader" in note else text
 
 

@@ -106,7 +106,7 @@ def print_results(console: Console, path: Path, run: str, found: pd.DataFrame) -
     if found.empty:
         return
     print_rows(console, _COLUMNS, results.records(found))
-    for note in results.notes(found):
+    for note in (*results.notes(found), *results.remarks(found)):
         console.print(note, highlight=False)
     if (found["energy_method"] == Method.ESTIMATED).any():
         console.print("energy: estimated from stated watts, not measured", highlight=False)

@@ -183,13 +183,24 @@ task_quality AS (
 last_failures AS (
     SELECT round_id, kind, message, remedy FROM failures WHERE stage = 'measure'
 ),
+-- Files of a device are called by what their headers say, and two may say the same.
+names AS (
+    SELECT
+        sha256,
+        CASE
+            WHEN source = 'file' AND 1 < count(*) OVER (PARTITION BY name, quantization)
+            THEN name || ' ' || left(sha256, 6)
+            ELSE name
+        END AS model
+    FROM models
+),
 of_trials AS (
     SELECT
         coalesce(last.run_id, plan.run) AS run,
         devices.name AS device,
         devices.kind AS device_kind,
         trials.engine,
-        models.name AS model,
+        names.model,
         models.quantization,
         CASE
             WHEN coalesce(attempted, 0) = 0 AND holds.trial_id IS NOT NULL THEN 'held'
@@ -266,9 +277,12 @@ of_trials AS (
             models.context_tokens
         ) AS context_reason,
         beyond_context(text_quality.window_tokens, models.context_tokens)
-            AS quality_context_reason
+            AS quality_context_reason,
+        nullif(array_to_string(from_json(models.remarks, '["VARCHAR"]'), '; '), '')
+            AS model_remarks
     FROM trials
     JOIN models ON models.sha256 = trials.model_sha256
+    JOIN names ON names.sha256 = trials.model_sha256
     LEFT JOIN devices USING (device_id)
     LEFT JOIN plan USING (trial_id)
     LEFT JOIN progress USING (trial_id)

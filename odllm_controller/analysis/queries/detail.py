@@ -92,6 +92,12 @@ JOIN rounds USING (round_id)
 WHERE trial_id = ?
 ORDER BY failure_id
 """
+_FILE = """
+SELECT models.* EXCLUDE (sha256, name, quantization, no_quality)
+FROM models
+JOIN trials ON trials.model_sha256 = models.sha256
+WHERE trial_id = ?
+"""
 _PLACES = 600
 
 
@@ -108,6 +114,7 @@ class Detail:
         energy: A row per phase, domain and meter: medians over all measured repeats.
         states: The device before and after each repeat.
         failures: What went wrong, with traceback and log.
+        file: One row on the model's file: what its header says, and what it consists of.
     """
 
     rounds: pd.DataFrame
@@ -117,6 +124,7 @@ class Detail:
     energy: pd.DataFrame
     states: pd.DataFrame
     failures: pd.DataFrame
+    file: pd.DataFrame
 
 
 def load(path: Path, trial_id: str) -> Detail:
@@ -138,4 +146,5 @@ def load(path: Path, trial_id: str) -> Detail:
         energy=store.read(path, _ENERGY, [trial_id]),
         states=store.read(path, _STATES, [trial_id]),
         failures=store.read(path, _FAILURES, [trial_id]),
+        file=store.read(path, _FILE, [trial_id]),
     )

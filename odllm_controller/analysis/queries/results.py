@@ -125,6 +125,16 @@ def notes(results: pd.DataFrame) -> list[str]:
     return [note for kind, note in _NOTES.items() if kind in kinds]
 
 
+def remarks(results: pd.DataFrame) -> list[str]:
+    """What must be known of the model files in some rows, a line for each thing and model."""
+    told: dict[tuple[str, str], list[str]] = {}
+    files = results.dropna(subset="model_remarks").drop_duplicates("model_sha256")
+    for row in records(files):
+        for remark in row["model_remarks"].split("; "):
+            told.setdefault((row["model"], remark), []).append(row["quantization"])
+    return [f"{model} {', '.join(types)}: {remark}" for (model, remark), types in told.items()]
+
+
 def records(frame: pd.DataFrame) -> list[Row]:
     """The rows of a table, in their order."""
     return [{str(key): row[key] for key in row} for row in frame.to_dict("records")]

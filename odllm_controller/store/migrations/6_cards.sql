@@ -9,3 +9,6 @@ ALTER TABLE models ADD COLUMN has_chat_template BOOLEAN;
 ALTER TABLE models ADD COLUMN imatrix VARCHAR DEFAULT '';     -- the text that its matrix was made of
 ALTER TABLE models ADD COLUMN mix JSON DEFAULT '[]';          -- weights of each type
 ALTER TABLE models ADD COLUMN remarks JSON DEFAULT '[]';      -- sentences
+
+-- What another store told of a model's remarks.
+ALTER TABLE imported ADD COLUMN model_remarks VARCHAR;
