@@ -2,7 +2,8 @@
 
 Run as `python -m odllm_agent.builds.llama_cpp`, it says before each product what it will try, and
 after it how far off the values were; whoever started it knows by that what ended it. The values are
-set against the product of the same quantized weights, widened by gguf-py's own code.
+set against the product of the same quantized weights, widened by gguf-py's own code where it has
+the type, and otherwise by ggml's plain code.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ from itertools import product
 
 import gguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from odllm_agent.builds.lines import asked, say
@@ -23,6 +24,7 @@ from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number,
 from odllm_agent.engines.llama_cpp.ggml_product import Product
 from odllm_agent.engines.llama_cpp.native import bound
 from odllm_agent.errors import OdllmError
+from odllm_agent.formats.header import block_size
 from odllm_agent.processes.child import end_with_parent
 
 TYPES = (
@@ -30,7 +32,7 @@ TYPES = (
     *("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
     *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
     *("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS"),
-    *("TQ1_0", "TQ2_0", "MXFP4"),
+    *("TQ1_0", "TQ2_0", "MXFP4", "Q1_0", "Q2_0"),
 )
 """The types that weights of a file may have, by ggml's names."""
 
@@ -110,19 +112,30 @@ def _error(type_name: str, matrix: _Matrix, tokens: int, threads: int, *, repack
 def _matrix(type_name: str) -> _Matrix:
     chance = np.random.default_rng(_COLUMNS)
     values = chance.standard_normal((_ROWS, _COLUMNS), dtype=np.float32)
-    kind = GGMLQuantizationType[type_name]
     if type_name in _UNSCALED:
-        raw = gguf.quantize(values, kind)
+        raw = gguf.quantize(values, GGMLQuantizationType[type_name])
     elif type_name in _ANY_BITS:
         raw = _blocks(type_name, chance)
     else:
         raw = np.frombuffer(_quantized(type_name, values), np.uint8).reshape(_ROWS, -1)
-    return _Matrix(raw.tobytes(), gguf.dequantize(raw, kind).astype(np.float64))
+    return _Matrix(raw.tobytes(), _dequantized(type_name, raw).astype(np.float64))
+
+
+def _dequantized(type_name: str, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the weights mean, by code that is not what is tried."""
+    try:
+        read: NDArray[np.float32] = gguf.dequantize(raw, GGMLQuantizationType[type_name])
+    except (KeyError, NotImplementedError):
+        read = np.empty((_ROWS, _COLUMNS), np.float32)
+        takes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+        plain = bound("ggml-base", f"dequantize_row_{type_name.lower()}", None, *takes)
+        plain(np.ascontiguousarray(raw).ctypes.data, read.ctypes.data, read.size)
+    return read
 
 
 def _blocks(type_name: str, chance: np.random.Generator) -> NDArray[np.uint8]:
     """Rows of random bits, each block with the same scale."""
-    block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType[type_name]]
+    block, block_bytes = block_size(type_name)
     blocks = chance.integers(0, 256, (_ROWS * _COLUMNS // block, block_bytes), np.uint8)
     scale = np.frombuffer(np.float16(_SCALE).tobytes(), np.uint8)
     if type_name == "IQ1_M":

@@ -20,7 +20,8 @@ def wanted(request: ModelRequest, source: Header, origin: Origin) -> Quantizatio
     """What has to be made of a source, or `None` if it is to be taken as it is.
 
     Raises:
-        UsageError: The source is quantized, and nobody asked to make other types of it.
+        UsageError: The source is quantized, and nobody asked to make other types of it; or the
+            quantizer would leave out a part of what is asked.
     """
     if request.quantization in {None, source.quantization} and origin.fill is None:
         return None
@@ -30,6 +31,8 @@ def wanted(request: ModelRequest, source: Header, origin: Origin) -> Quantizatio
             "unless that is asked for: what it has lost already is counted against the new type",
             "name the model's F16, BF16 or F32 file, leave the quantization out, or set requantize",
         )
+    if request.quantization:
+        quantizer.refuse_without_effect(source, request.quantization)
     return request.quantization
 
 

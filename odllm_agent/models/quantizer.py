@@ -151,6 +151,36 @@ def foreseen_types(source: Header, recipe: Recipe) -> Types:
     return types
 
 
+def refuse_without_effect(source: Header, quantization: Quantization) -> None:
+    """Makes sure that the quantizer would heed all of what it is told.
+
+    Args:
+        source: The header of the file that it would be made of.
+        quantization: What it would be made to be.
+
+    Raises:
+        UsageError: It would leave out a part of it.
+    """
+    unknown = [name for name in quantization.types if name not in TENSOR_TYPES]
+    if unknown:
+        raise UsageError(
+            f"{quantization}: there is no type of tensors {unknown[0]!r}",
+            nearest(unknown[0], TENSOR_TYPES),
+        )
+    if quantization.type in UNQUANTIZED and quantization != quantization.type:
+        raise UsageError(
+            f"{quantization}: {quantization.type} is not quantized, so nothing departs from it",
+            f"ask for {quantization.type} alone",
+        )
+    names = [tensor.name for tensor in source.tensors]
+    for pattern, _ in quantization.tensors:
+        if not any(re.search(pattern, name) for name in names):
+            raise UsageError(
+                f"{quantization}: no tensor of {source.path} has {pattern!r} in its name",
+                "name a part of a tensor's name, such as ffn_down or blk.0.attn",
+            )
+
+
 def needs_imatrix(source: Header, quantization: Quantization) -> UsageError:
     """That a file cannot be made without an importance matrix."""
     return UsageError(
@@ -191,7 +221,6 @@ def makes() -> Mapping[str, bool]:
 
 def _quantize(source: Header, target: Path, recipe: Recipe, *options: str) -> list[str]:
     """Runs llama.cpp's quantizer in a process of its own; the lines of its log."""
-    _refuse_without_effect(source, recipe.quantization)
     command = _command(source.path, target, *recipe.options, *options)
     status, log = child.run(command, child.deadline_s(source.file_bytes))
     if status == 0:
@@ -201,28 +230,6 @@ def _quantize(source: Header, target: Path, recipe: Recipe, *options: str) -> li
 
 def _command(*words: object) -> list[str]:
     return [sys.executable, "-m", "odllm_agent.models.quantize", *map(str, words)]
-
-
-def _refuse_without_effect(source: Header, quantization: Quantization) -> None:
-    """Makes sure that the quantizer would heed all of what it is told."""
-    unknown = [name for name in quantization.types if name not in TENSOR_TYPES]
-    if unknown:
-        raise UsageError(
-            f"{quantization}: there is no type of tensors {unknown[0]!r}",
-            nearest(unknown[0], TENSOR_TYPES),
-        )
-    if quantization.type in UNQUANTIZED and quantization != quantization.type:
-        raise UsageError(
-            f"{quantization}: {quantization.type} is not quantized, so nothing departs from it",
-            f"ask for {quantization.type} alone",
-        )
-    names = [tensor.name for tensor in source.tensors]
-    for pattern, _ in quantization.tensors:
-        if not any(re.search(pattern, name) for name in names):
-            raise UsageError(
-                f"{quantization}: no tensor of {source.path} has {pattern!r} in its name",
-                "name a part of a tensor's name, such as ffn_down or blk.0.attn",
-            )
 
 
 def _error(

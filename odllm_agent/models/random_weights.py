@@ -59,6 +59,8 @@ _BLOCKS: Mapping[str, tuple[Bits, ...]] = {
     # From 2^-7 to 2^-5 in size, of either sign.
     "F32": (Bits(3), Bits(1, random=0b1_0000000, ones=0b0_0111100)),
     "F16": (Bits(1), Bits(1, random=0b1_00001_11, ones=0b0_01000_00)),
+    # The upper half of an F32.
+    "BF16": (Bits(1), Bits(1, random=0b1_0000000, ones=0b0_0111100)),
     # d, 32 signed bytes.
     "Q8_0": (*_scale(-12), Bits(32, ones=0x01)),
     # d, fifth bits, 32 x 4 bits.
@@ -67,6 +69,42 @@ _BLOCKS: Mapping[str, tuple[Bits, ...]] = {
     "Q5_1": (*_near(0, -9), *_near(0, -5, negative=True), Bits(4), Bits(16)),
     # d, 32 x 4 bits.
     "Q4_0": (*_scale(-8), Bits(16)),
+    # d, m, 32 x 4 bits.
+    "Q4_1": (*_near(0, -8), *_near(7, -6, negative=True), Bits(16)),
+    # d, 128 signs.
+    "Q1_0": (*_scale(-6), Bits(16)),
+    # d, 64 x 2 bits.
+    "Q2_0": (*_scale(-7), Bits(16)),
+    # A power of two, 32 x 4 bits.
+    "MXFP4": (Bits(1, random=0x00, ones=0x78), Bits(16)),
+    # 240 weights of 3 values, five to a byte, the last 16 of them, d.
+    "TQ1_0": (Bits(48), Bits(4), *_scale(-6)),
+    # 256 x 2 bits, d.
+    "TQ2_0": (Bits(64), *_scale(-7)),
+    # d, 32 x 4 bits that are places in a table.
+    "IQ4_NL": (*_scale(-12), Bits(16)),
+    # d, the upper 2 bits of 8 scales, set so that the lower 4 count from 0, 256 x 4 bits.
+    "IQ4_XS": (
+        *_scale(-14),
+        Bits(2, random=0, ones=0xAA),
+        Bits(4, random=0x22, ones=0x11),
+        Bits(128),
+    ),
+    # d, places of 8 weights in a table, with signs and scales in some order.
+    "IQ2_XXS": (*_scale(-12), Bits(64)),
+    "IQ2_XS": (*_scale(-12), Bits(64), Bits(8)),
+    "IQ2_S": (*_scale(-12), Bits(64), Bits(8), Bits(8)),
+    "IQ3_XXS": (*_scale(-13), Bits(96)),
+    "IQ3_S": (*_scale(-13), Bits(64), Bits(8), Bits(32), Bits(4)),
+    "IQ1_S": (*_scale(-9), Bits(32), Bits(16)),
+    # Places, their upper bits, scales of 3 bits with the four digits of d between them.
+    "IQ1_M": (
+        Bits(32),
+        Bits(16),
+        Bits(4),
+        *(Bits(1), Bits(1, random=0x3F, ones=0x80)),
+        *(Bits(1), Bits(1, random=0x8F, ones=0x10)),
+    ),
     # 16 x 4 bits of scale and of minimum, 256 x 2 bits, d, dmin.
     "Q2_K": (Bits(16, ones=0x88), Bits(64), *_near(0, -10), *_near(4, -10)),
     # 256 third bits, 256 x 2 bits, 16 scales of 6 bits whose lowest is set, d.

@@ -32,7 +32,7 @@ def test_a_name_is_all_of_a_quantization(kind: str, parts: list[str]) -> None:
     assert list(made.tensors) == others
     again = Quantization(made)
     assert (again, again.tensors) == (made, made.tensors)
-    assert pickle.loads(pickle.dumps(made)).types == made.types  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(made)).types == made.types
 
 
 def test_names_that_mean_the_same_are_the_same() -> None:

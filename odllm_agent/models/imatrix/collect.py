@@ -121,7 +121,9 @@ def _read(context: Any, window: Sequence[int], vocabulary: Vocabulary) -> bool:
     start = [] if vocabulary.start_token is None else [vocabulary.start_token]
     given = [*start, *window[len(start) :]]
     native.llama_memory_clear(native.llama_get_memory(context), False)
-    batch = native.llama_batch_get_one((native.llama_token * len(given))(*given), len(given))
+    # The batch only points to them.
+    tokens = (native.llama_token * len(given))(*given)
+    batch = native.llama_batch_get_one(tokens, len(given))
     return bool(native.llama_decode(context, batch) == 0)
 
 
