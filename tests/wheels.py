@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _range(self, first: str, last: str, all_bytes: int) -> tuple[int, int]:
         if not first:
             return max(0, all_bytes - int(last)), all_bytes - 1
-        return int(first), min(int(last), all_bytes - 1)
+        return int(first), min(int(last or all_bytes), all_bytes - 1)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
