@@ -129,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             told = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
             self._send(206, content[first : last + 1], told)
         elif fault.break_after_bytes is None:
-            self._send(200, content)
+            # What has one may be kept by whoever asks.
+            self._send(200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"'})
         else:
             self.close_connection = True
             told = {"Content-Length": str(len(content))}

@@ -42,6 +42,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    # Whatever ends pip early, it is not pip's own patience.
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "1000")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_RESUME_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
