@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -54,6 +55,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     with wheels.running() as running:
         monkeypatch.setenv("PIP_INDEX_URL", running.url)
+        # Of others without TLS pip keeps nothing in its cache, whatever it is told.
+        monkeypatch.setenv("PIP_TRUSTED_HOST", urlsplit(running.url).netloc)
         yield running
 
 

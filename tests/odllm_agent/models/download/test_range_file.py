@@ -61,6 +61,14 @@ def test_a_file_of_this_device_is_opened(tmp_path: Path) -> None:
         assert (file.read(5), all_bytes) == (CONTENT[10:15], len(CONTENT))
 
 
+def test_a_file_of_this_device_that_is_gone_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(NoRanges, match="cannot be opened"),
+        range_file.opened((tmp_path / "a.whl").as_uri()),
+    ):
+        pass
+
+
 def test_a_server_without_ranges_is_not_read_to_its_end(index: Index) -> None:
     index.ranges = False
     with pytest.raises(NoRanges, match="answers 200"), range_file.opened(url(index)):
