@@ -35,8 +35,9 @@ examples:
 
 The cache lies in ODLLM_CACHE_DIR. ODLLM_CACHE_MAX_BYTES, such as 50GB, limits what it takes: the
 least recently used models make room. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as they do for
-the hub's own client, and pip's settings for packages. ODLLM_MODEL_SERVER and ODLLM_FLEET_TOKEN_FILE
-name a fleet's model server and its token, which `odllm-agent join` sets; that server is asked first.
+the hub's own client, and pip's settings for packages. ODLLM_MODEL_SERVER and
+ODLLM_FLEET_TOKEN_FILE name a fleet's model server and its token, which `odllm-agent join` sets;
+that server is asked first.
 """
 _TYPES = f"make this type of it: {', '.join(Quantization)}"
 _SHOWN_DIGITS = 12
