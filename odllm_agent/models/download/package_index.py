@@ -217,4 +217,5 @@ def _last_words(heard: Sequence[str]) -> str:
 
 def _cause(why: str) -> str:
     """The innermost of the errors that a line of pip's tells in one another."""
-    return why.rpartition(">: ")[2].rstrip("')\"")
+    innermost = re.split(r">: |\): ", why)[-1]
+    return re.sub(r" \(read timeout.*|['\")]+$", "", innermost)
