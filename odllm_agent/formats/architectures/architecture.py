@@ -27,7 +27,7 @@ class Family:
         attention: The tensors of a block by which tokens see one another.
         feed_forward: Those that each token is run through by itself.
         rope_factor: By how much the slowest rotary frequencies are slowed down; 1 for not at all.
-        convolution: What stands in the place of attention in blocks without it.
+        state: The tensors of blocks that keep a state of fixed size in place of attention.
         dense: The feed-forward part of the first blocks, where it is another one there.
         output_norm: The name of the last norm.
         metadata: Further pairs that llama.cpp asks for, by key without the architecture's name.
@@ -42,7 +42,7 @@ class Family:
     attention: Part
     feed_forward: Part
     rope_factor: int = 1
-    convolution: Part = field(default_factory=dict)
+    state: Part = field(default_factory=dict)
     dense: Part = field(default_factory=dict)
     output_norm: str = "output_norm.weight"
     metadata: Mapping[str, Value] = field(default_factory=dict)
@@ -66,6 +66,55 @@ class Experts:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSpace:
+    """What blocks of the kind of Mamba-2 keep.
+
+    Attributes:
+        heads: Into how many heads a token is taken apart.
+        head: The width of one.
+        state: The values that are kept of each value of a head.
+        kernel: The tokens that its convolution sees.
+        groups: How many groups of heads share what is put into their states.
+    """
+
+    heads: int
+    head: int
+    state: int
+    kernel: int = 4
+    groups: int = 1
+
+    @property
+    def inner(self) -> int:
+        """The width of all heads."""
+        return self.heads * self.head
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes that its tensors have."""
+        convolved = self.inner + 2 * self.groups * self.state
+        return {
+            "inner": self.inner,
+            "convolved": convolved,
+            "gates_and_steps": self.inner + convolved + self.heads,
+            "ssm_heads": self.heads,
+            "ssm_kernel": self.kernel,
+            "groups": self.groups,
+            "group": self.inner // self.groups,
+        }
+
+    @property
+    def pairs(self) -> Mapping[str, int]:
+        """What metadata says of it."""
+        return {
+            "ssm.conv_kernel": self.kernel,
+            "ssm.inner_size": self.inner,
+            "ssm.state_size": self.state,
+            "ssm.time_step_rank": self.heads,
+            "ssm.group_count": self.groups,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """The shape of one model.
 
@@ -81,6 +130,7 @@ class Architecture:
         own_head_width: The width of a head, if it is not the width that is shared out among them.
         experts: The experts in place of the feed-forward part, if it has any.
         kernel: The tokens that a short convolution sees, if it has any.
+        state_space: Its blocks of the kind of Mamba-2, if it has any.
         attention_blocks: The blocks with attention; `None` for all.
         metadata: Its own pairs besides those of its family, which they may replace.
     """
@@ -96,6 +146,7 @@ class Architecture:
     own_head_width: int | None = None
     experts: Experts | None = None
     kernel: int = 0
+    state_space: StateSpace | None = None
     attention_blocks: tuple[int, ...] | None = None
     metadata: Mapping[str, Value] = field(default_factory=dict)
 
@@ -124,7 +175,10 @@ class Architecture:
             "queries_keys_values": queries + 2 * keys,
             "kernel": self.kernel,
             "gates_and_width": 3 * self.width,
+            "one": 1,
         }
+        if self.state_space:
+            sizes |= self.state_space.sizes
         if self.experts:
             sizes |= {"experts": self.experts.total, "expert_ffn": self.experts.ffn}
         return sizes
@@ -178,6 +232,8 @@ class Architecture:
             }
         if experts and experts.dense_blocks:
             pairs["leading_dense_block_count"] = experts.dense_blocks
+        if self.state_space:
+            pairs |= self.state_space.pairs
         if self.kernel:
             pairs["shortconv.l_cache"] = self.kernel
         return pairs | family.metadata | self.metadata
@@ -186,6 +242,6 @@ class Architecture:
         family = self.family
         dense = self.experts is not None and block < self.experts.dense_blocks
         return (
-            family.attention if self.has_attention(block) else family.convolution,
+            family.attention if self.has_attention(block) else family.state,
             family.dense if dense else family.feed_forward,
         )
