@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from odllm_agent.contract.bpw import bits_per_weight
 
-
 ENDLESS = sys.maxsize
 """The tokens of a window that no context outgrows."""
 

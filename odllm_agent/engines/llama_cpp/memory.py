@@ -50,9 +50,7 @@ def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
     settings = _settings(engine)
     total_bytes = sum(each.n_bytes for each in weights)
     multiplied = list(_multiplied(weights))
-    repacked = [
-        each for each in multiplied if settings.repack and _is_repacked(each)
-    ]
+    repacked = [each for each in multiplied if settings.repack and _is_repacked(each)]
     copied_bytes = sum(repacked_bytes(each.type, each.shape) or 0 for each in repacked)
     # Embeddings that serve as the output too are needed in both layouts.
     unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)

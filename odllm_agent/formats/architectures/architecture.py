@@ -64,6 +64,17 @@ class Experts:
     ffn: int
     dense_blocks: int = 0
 
+    @property
+    def pairs(self) -> Mapping[str, int]:
+        """What metadata says of them."""
+        dense = {"leading_dense_block_count": self.dense_blocks} if self.dense_blocks else {}
+        return {
+            "expert_count": self.total,
+            "expert_used_count": self.used,
+            "expert_feed_forward_length": self.ffn,
+            **dense,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class StateSpace:
@@ -203,40 +214,31 @@ class Architecture:
 
     def pairs(self) -> Mapping[str, Value]:
         """Everything that its metadata says, by key without the architecture's name."""
-        family, experts = self.family, self.experts
-        kv_heads: Value = self.kv_heads
-        if self.attention_blocks is not None:
-            kv_heads = tuple(
-                self.kv_heads if self.has_attention(block) else 0 for block in range(self.layers)
-            )
-        pairs: dict[str, Value] = {
+        family, head = self.family, self.own_head_width
+        return {
             "vocab_size": self.vocabulary,
             "context_length": family.context_tokens,
             "embedding_length": self.width,
             "block_count": self.layers,
             "feed_forward_length": self.ffn,
             "attention.head_count": self.heads,
-            "attention.head_count_kv": kv_heads,
+            "attention.head_count_kv": self._kv_heads(),
             "rope.dimension_count": self.head_width,
             "rope.freq_base": float(family.rope_base),
             "attention.layer_norm_rms_epsilon": family.norm_epsilon,
+            **({"attention.key_length": head, "attention.value_length": head} if head else {}),
+            **(self.experts.pairs if self.experts else {}),
+            **(self.state_space.pairs if self.state_space else {}),
+            **({"shortconv.l_cache": self.kernel} if self.kernel else {}),
+            **family.metadata,
+            **self.metadata,
         }
-        if self.own_head_width:
-            lengths = ("attention.key_length", "attention.value_length")
-            pairs |= dict.fromkeys(lengths, self.own_head_width)
-        if experts:
-            pairs |= {
-                "expert_count": experts.total,
-                "expert_used_count": experts.used,
-                "expert_feed_forward_length": experts.ffn,
-            }
-        if experts and experts.dense_blocks:
-            pairs["leading_dense_block_count"] = experts.dense_blocks
-        if self.state_space:
-            pairs |= self.state_space.pairs
-        if self.kernel:
-            pairs["shortconv.l_cache"] = self.kernel
-        return pairs | family.metadata | self.metadata
+
+    def _kv_heads(self) -> int | tuple[int, ...]:
+        if self.attention_blocks is None:
+            return self.kv_heads
+        attending = map(self.has_attention, range(self.layers))
+        return tuple(self.kv_heads if each else 0 for each in attending)
 
     def _parts(self, block: int) -> tuple[Part, Part]:
         family = self.family

@@ -75,7 +75,10 @@ GATED: Part = {
     "ffn_down.weight": ("width", "ffn"),
 }
 
-FUSED_GATED: Part = {"ffn_up.weight": ("gate_and_ffn", "width"), "ffn_down.weight": ("width", "ffn")}
+FUSED_GATED: Part = {
+    "ffn_up.weight": ("gate_and_ffn", "width"),
+    "ffn_down.weight": ("width", "ffn"),
+}
 
 EXPERTS: Part = {
     "ffn_gate_inp.weight": ("experts", "width"),

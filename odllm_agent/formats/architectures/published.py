@@ -7,7 +7,12 @@ and meta-llama/Llama-3.*-Instruct on Hugging Face. Where the others were read st
 
 from collections.abc import Mapping
 
-from odllm_agent.formats.architectures.architecture import Architecture, Experts, StateSpace
+from odllm_agent.formats.architectures.architecture import (
+    Architecture,
+    Experts,
+    StateSpace,
+    Value,
+)
 from odllm_agent.formats.architectures.families import (
     GEMMA3,
     GPT_OSS,
@@ -29,7 +34,7 @@ _LFM2_ATTENTION = (2, 5, 8, 10, 12, 14)
 _LFM2_MOE_ATTENTION = (2, 6, 10, 14, 18, 21)
 
 # Gemma 3 from 4B on.
-_WIDE_WINDOW = {
+_WIDE_WINDOW: Mapping[str, Value] = {
     "context_length": 131_072,
     "attention.sliding_window": 1024,
     "rope.scaling.type": "linear",

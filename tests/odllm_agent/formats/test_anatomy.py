@@ -1,6 +1,6 @@
 """What models consist of, told by the tensors of real files and of described ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,9 +24,14 @@ def tensors(*shapes: tuple[str, tuple[int, ...]], kind: str = "F16") -> tuple[Te
 
 
 def told(
-    found: Sequence[Tensor], architecture: str = "llama", blocks: int = 1, **stated: Stated
+    found: Sequence[Tensor],
+    architecture: str = "llama",
+    blocks: int = 1,
+    stated: Mapping[str, Stated] | None = None,
+    **others: Stated,
 ) -> Anatomy:
     """What tensors are told to be by a header that states these; a `__` stands for a dot."""
+    stated = {**(stated or {}), **others}
     by_key = {key.replace("__", "."): value for key, value in stated.items()}
     return anatomy(found, Hyperparameters(architecture, blocks, by_key))
 
@@ -141,7 +146,7 @@ def test_which_blocks_have_a_window_is_as_llama_cpp_has_it(
     stated: dict[str, Stated] = {"attention__sliding_window": 16}
     if pattern is not None:
         stated["attention__sliding_window_pattern"] = pattern
-    found = told(made, architecture, 4, **stated)
+    found = told(made, architecture, 4, stated)
     assert sum(each.kv_values for each in found.windows) == 8 * within
 
 
@@ -216,7 +221,7 @@ def test_what_cannot_be_told_says_why(
     extra: tuple[str, tuple[int, ...]], architecture: str, stated: dict[str, Stated], reason: str
 ) -> None:
     made = (*tensors(EMBEDDINGS), *block(0, *ATTENTION, extra))
-    found = told(made, architecture, **stated)
+    found = told(made, architecture, stated=stated)
     assert found.weights == ()
     assert reason in found.reason
 

@@ -74,7 +74,9 @@ def test_no_matrix_has_more_rows_than_there_are_random_blocks(name: str) -> None
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_blocks_without_attention_are_those_that_are_not_named(name: str) -> None:
     architecture = ARCHITECTURES[name]
-    keyed = {tensor.split(".")[1] for tensor, _ in architecture.tensor_shapes() if "attn_q" in tensor}
+    keyed = {
+        tensor.split(".")[1] for tensor, _ in architecture.tensor_shapes() if "attn_q" in tensor
+    }
     assert len(keyed) == len(architecture.attention_blocks or range(architecture.layers))
 
 

@@ -21,17 +21,25 @@ from odllm_agent.contract import (
     Trial,
     Workload,
 )
+from odllm_agent.engines.llama_cpp.memory import rehearse
 from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.engines.llama_cpp.session import LlamaCppSession, load
 from odllm_agent.engines.settings import check_settings
+from odllm_agent.formats.anatomy import anatomy
 from odllm_agent.formats.architectures import ARCHITECTURES, Architecture, Experts, StateSpace
+from odllm_agent.formats.header import aligned
 from odllm_agent.models import Cache, prepare
+from odllm_agent.models.skeleton import write_skeleton
 from odllm_agent.trials import worker
+from tests import support
 
 PLENTY = 10**12
 MIB = 2**20
 CELLS = 512
 WINDOW = 64
+# A window's cache has room for a ubatch besides, and is a multiple of 256 tokens.
+UBATCH = 512
+PUBLISHED = tuple(ARCHITECTURES)
 # One of each family.
 NAMES = (
     "qwen3-0.6B",
@@ -144,6 +152,28 @@ def test_what_it_is_told_to_be_is_what_llama_cpp_holds(
     assert found.state_bytes / MIB == pytest.approx(state_mib, abs=0.005)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_architecture_has_a_cache_as_large_as_llama_cpp_makes_it(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # A whole vocabulary takes time to write, and has no part in a cache.
+    architecture = replace(ARCHITECTURES[name], vocabulary=600)
+    header = write_skeleton(tmp_path / "skeleton.gguf", name, architecture)
+    model = replace(support.model_file(), path=str(header.path))
+    found = anatomy(header.tensors, header.hyperparameters)
+    capfd.readouterr()
+    with rehearse(engine(), model, Workload("w", 4000, 96)):
+        log = capfd.readouterr().err
+    kept = [
+        min(4096, aligned(each.tokens + UBATCH, 256)) * each.kv_values
+        for each in found.looks_back()
+    ]
+    caches = told_mib(log, "llama_kv_cache")
+    assert sum(size for size, _ in caches) * MIB == pytest.approx(2 * sum(kept), rel=0.005)
+    state_mib = sum(size for size, _ in told_mib(log, "llama_memory_recurrent"))
+    assert found.state_bytes / MIB == pytest.approx(state_mib, abs=0.005)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_all_weights_are_in_the_one_group_or_the_other(sliced: Sliced, name: str) -> None:
     model = sliced(name)
@@ -162,7 +192,8 @@ def test_a_mixture_of_experts_is_measured_in_a_trial_with_the_bytes_that_it_read
     trial = Trial("here", model, engine(), workload)
     result = worker.run_round(Measurement(trial, 0, RepeatPolicy(1, 1, 1), meters=("auto",)))
     assert result.finished, result.failure
-    assert result.loaded and not result.loaded.no_work
+    assert result.loaded
+    assert result.loaded.no_work == ""
     read = {each.type: each.read_bytes for each in result.loaded.work if each.phase is Phase.DECODE}
     width, ffn, layers = 256, 256, 6
     q4_0 = 18 / 32
@@ -202,4 +233,4 @@ def test_what_a_window_no_longer_holds_cannot_be_rewound_to(sliced: Sliced) -> N
 
 def model_of(session: LlamaCppSession) -> int:
     """llama.cpp's own handle."""
-    return session._model  # noqa: SLF001 - only llama.cpp knows what it holds
+    return session._model
