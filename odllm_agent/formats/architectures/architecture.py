@@ -186,7 +186,6 @@ class Architecture:
             "queries_keys_values": queries + 2 * keys,
             "kernel": self.kernel,
             "gates_and_width": 3 * self.width,
-            "one": 1,
         }
         if self.state_space:
             sizes |= self.state_space.sizes
@@ -200,14 +199,14 @@ class Architecture:
 
     def tensor_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor's name and shape, rows first, in the order of the file."""
-        width, vocabulary, sizes = self.width, self.vocabulary, self.sizes
+        width, vocabulary = self.width, self.vocabulary
         if self.family.rope_factor != 1:
             yield ROPE_FACTORS, (self.head_width // 2,)
         yield "token_embd.weight", (vocabulary, width)
         for block in range(self.layers):
             for part in self._parts(block):
-                for name, names in part.items():
-                    yield f"blk.{block}.{name}", tuple(sizes[each] for each in names)
+                for name, sizes in part.items():
+                    yield f"blk.{block}.{name}", tuple(map(self._size, sizes))
         yield self.family.output_norm, (width,)
         if not self.tied:
             yield "output.weight", (vocabulary, width)
@@ -233,6 +232,9 @@ class Architecture:
             **family.metadata,
             **self.metadata,
         }
+
+    def _size(self, size: str | int) -> int:
+        return self.sizes[size] if isinstance(size, str) else size
 
     def _kv_heads(self) -> int | tuple[int, ...]:
         if self.attention_blocks is None:

@@ -1,12 +1,12 @@
 """What blocks are put together of: the tensors of each part, and the sizes that they have.
 
-Names are llama.cpp's. A size is one of those that `Architecture.sizes` gives; the last is the
-length of a row. The order is that of the file.
+Names are llama.cpp's. A size is one of those that `Architecture.sizes` gives, or a number that all
+models of a family have; the last is the length of a row. The order is that of the file.
 """
 
 from collections.abc import Mapping
 
-Part = Mapping[str, tuple[str, ...]]
+Part = Mapping[str, tuple[str | int, ...]]
 """The sizes of each tensor of a part, by the tensor's name in its block."""
 
 DECAYS = "ssm_a"
@@ -61,8 +61,8 @@ STATE_SPACE: Part = {
     "ssm_conv1d.weight": ("convolved", "ssm_kernel"),
     "ssm_conv1d.bias": ("convolved",),
     "ssm_dt.bias": ("ssm_heads",),
-    DECAYS: ("ssm_heads", "one"),
-    "ssm_d": ("ssm_heads", "one"),
+    DECAYS: ("ssm_heads", 1),
+    "ssm_d": ("ssm_heads", 1),
     "ssm_norm.weight": ("groups", "group"),
     "ssm_out.weight": ("width", "inner"),
 }
