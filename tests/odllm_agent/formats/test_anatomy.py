@@ -150,6 +150,16 @@ def test_which_blocks_have_a_window_is_as_llama_cpp_has_it(
     assert sum(each.kv_values for each in found.windows) == 8 * within
 
 
+# Without one are blocks 1 and 3 of the first, 0 and 4 of the second, and 3 of the third.
+@pytest.mark.parametrize(("architecture", "within"), [("gpt-oss", 3), ("laguna", 3), ("afmoe", 4)])
+def test_the_block_without_a_window_is_the_last_of_its_kind_or_the_first(
+    architecture: str, within: int
+) -> None:
+    made = (*tensors(EMBEDDINGS), *(t for n in range(5) for t in block(n, *ATTENTION)))
+    found = told(made, architecture, 5, attention__sliding_window=16)
+    assert sum(each.kv_values for each in found.windows) == 8 * within
+
+
 def test_a_block_that_looks_into_the_cache_of_another_makes_no_keys() -> None:
     made = (*tensors(EMBEDDINGS), *(t for n in range(4) for t in block(n, *ATTENTION)))
     pattern = (True, False, True, False)
