@@ -328,6 +328,11 @@ class ModelFile:
         """Bits per weight of the file; see `bits_per_weight`."""
         return bits_per_weight(self.weight_bytes, self.n_weights)
 
+    def met_share(self, tokens: int = 1) -> float:
+        """The part of its weights, by bytes, that any of some tokens meets: all but for experts."""
+        missed = sum(each.n_bytes * (1.0 - each.met(tokens)) for each in self.anatomy.weights)
+        return 1.0 - missed / self.weight_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

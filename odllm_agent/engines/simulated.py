@@ -42,10 +42,9 @@ class Pace:
 
     def pass_s(self, model: ModelFile, threads: int, n_tokens: int) -> float:
         """How long it takes to put tokens through a model in one go."""
-        operations = _PER_WEIGHT * model.n_weights * n_tokens
-        return max(
-            model.file_bytes / self.read_bytes_per_s, operations / self.operations_per_s(threads)
-        )
+        operations = _PER_WEIGHT * model.n_weights * model.met_share() * n_tokens
+        read_bytes = model.file_bytes * model.met_share(n_tokens)
+        return max(read_bytes / self.read_bytes_per_s, operations / self.operations_per_s(threads))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from odllm_agent.formats.header import Header, Tensor, block_size
 VERSION = 1
 """Of the bytes that a seed gives; another one gives other bytes."""
 
-# A prime above the rows of any matrix: whatever the length of a row in blocks, none comes twice.
-_POOL_BLOCKS = 262_147
+POOL_BLOCKS = 262_147
+"""A prime above the rows of any tensor: whatever a row's length in blocks, none comes twice."""
+
 _STEP_BLOCKS = 65_537
 _NORM = "norm"
 _F16_BIAS = 15
@@ -159,8 +160,8 @@ def pool(seed: int, kind: str) -> NDArray[np.uint8]:
             f"there is no way to fill weights of the type {kind}", "choose another quantization"
         )
     random = _per_byte(_BLOCKS[kind], "random")
-    drawn = hashlib.shake_128(f"odllm {seed} {kind}".encode()).digest(_POOL_BLOCKS * len(random))
-    blocks = np.frombuffer(drawn, np.uint8).reshape(_POOL_BLOCKS, len(random)) & random
+    drawn = hashlib.shake_128(f"odllm {seed} {kind}".encode()).digest(POOL_BLOCKS * len(random))
+    blocks = np.frombuffer(drawn, np.uint8).reshape(POOL_BLOCKS, len(random)) & random
     blocks |= _per_byte(_BLOCKS[kind], "ones")
     return blocks
 

@@ -15,6 +15,7 @@ from odllm_agent.contract import ModelRequest
 from odllm_agent.errors import UsageError
 from odllm_agent.formats.architectures import (
     ARCHITECTURES,
+    DECAYS,
     ROPE_FACTORS,
     Architecture,
     rope_factors,
@@ -25,6 +26,8 @@ from odllm_agent.models.origin import Origin
 from odllm_agent.models.skeleton import write_skeleton
 
 _written: dict[tuple[Path, str], Path] = {}
+
+_DECAY_SPEEDS = 16
 
 NO_QUALITY = "its weights are random: a shape is for speed, memory and power"
 """Why there is no quality of a shape."""
@@ -70,8 +73,21 @@ def fill(header: Header, architecture: Architecture, seed: int) -> None:
         EngineError: A tensor is of a type that cannot be made.
         OSError: The file cannot be written.
     """
-    factors = np.array(rope_factors(architecture), "<f4").tobytes()
-    random_weights.fill(header, seed, {ROPE_FACTORS: factors})
+    random_weights.fill(header, seed, _given(header, architecture))
+
+
+def _given(header: Header, architecture: Architecture) -> dict[str, bytes]:
+    """The tensors whose values decide on more than what the model says, by name.
+
+    States fade as those of an untrained model do, a few heads per speed; otherwise they would grow
+    without end.
+    """
+    given = {ROPE_FACTORS: np.array(rope_factors(architecture), "<f4").tobytes()}
+    for tensor in header.tensors:
+        if tensor.name.endswith(DECAYS):
+            fading = 1 + np.arange(tensor.n_weights) % _DECAY_SPEEDS
+            given[tensor.name] = (-fading).astype("<f4").tobytes()
+    return given
 
 
 def _refuse_what_files_have(request: ModelRequest) -> None:

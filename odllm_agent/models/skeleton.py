@@ -16,7 +16,7 @@ from odllm_agent.models.quantizer_dry_run import end_in_hole
 
 _BYTES = 256
 # Matrices so small, and of so much effect, that the converter leaves them whole.
-_EXACT = ("ffn_gate_inp.weight", "shortconv.conv.weight")
+_EXACT = ("norm.weight", "ffn_gate_inp.weight", "shortconv.conv.weight", "ssm_conv1d.weight")
 
 
 def write_skeleton(path: Path, name: str, architecture: Architecture) -> Header:

@@ -60,7 +60,8 @@ def estimate(
     """How long a trial will take, or `None` if its model is not known.
 
     Decode reads all weights once per token, so its time grows with their bytes; prefill computes
-    with all weights for every token, so its time grows with their number.
+    with all weights for every token, so its time grows with their number. Of a mixture of experts
+    only those count that a token meets, but not where an earlier trial is scaled.
 
     Args:
         forecast: What the trial needs.
@@ -134,6 +135,7 @@ def _scaled(speed: Speed, model: ModelFile) -> Speed:
 
 def _assumed(model: ModelFile, device: Device) -> Speed:
     operations_per_s = _OPERATIONS_PER_CORE_S * device.within_quota(device.physical_cores)
+    met = model.met_share()
     return Speed(
         engine="",
         file_bytes=model.file_bytes,
@@ -141,6 +143,6 @@ def _assumed(model: ModelFile, device: Device) -> Speed:
         n_weights=model.n_weights,
         start_s=_START_S,
         load_s=model.file_bytes / _DISK_BYTES_PER_S,
-        prefill_token_s=_OPERATIONS_PER_WEIGHT * model.n_weights / operations_per_s,
-        decode_token_s=model.weight_bytes / _READ_BYTES_PER_S,
+        prefill_token_s=_OPERATIONS_PER_WEIGHT * model.n_weights * met / operations_per_s,
+        decode_token_s=model.weight_bytes * met / _READ_BYTES_PER_S,
     )

@@ -2,6 +2,8 @@ import dataclasses
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from odllm_agent.contract import (
     Anatomy,
@@ -17,6 +19,7 @@ from odllm_agent.contract import (
     Rehearsal,
     RepeatPolicy,
     RoundResult,
+    SlidingWindow,
     Use,
     WeightGroup,
     Workload,
@@ -45,8 +48,9 @@ def test_ceilings_survive_json_with_and_without_figures() -> None:
 
 
 def test_what_a_model_consists_of_survives_json() -> None:
-    group = WeightGroup(Use.OUTPUT, "Q6_K", 210, 256)
-    file = dataclasses.replace(support.model_file(), anatomy=Anatomy((group,), 4, 8))
+    group = WeightGroup(Use.TOKENS, "Q6_K", 210, 256, experts=8, experts_used=2)
+    found = Anatomy.of([group], 4, 8, windows=[SlidingWindow(512, 2, 4)], state_bytes=64)
+    file = dataclasses.replace(support.model_file(), anatomy=found)
     assert from_json(ModelFile, to_json(file)) == file
 
 
@@ -188,3 +192,17 @@ def test_a_failure_keeps_the_message_the_remedy_and_the_traceback() -> None:
 def test_results_survive_the_way_between_processes() -> None:
     result = support.failed_round()
     assert pickle.loads(pickle.dumps(result)) == result
+
+
+@given(st.integers(1, 50))
+def test_tokens_meet_more_of_the_experts_the_more_they_are(tokens: int) -> None:
+    model = support.model_file()
+    half = model.weight_bytes // 2
+    groups = (
+        WeightGroup(Use.TOKENS, "Q4_0", model.weight_bytes - half),
+        WeightGroup(Use.TOKENS, "Q4_0", half, experts=4, experts_used=1),
+    )
+    mixture = dataclasses.replace(model, anatomy=Anatomy(groups))
+    assert model.met_share(tokens) == 1
+    assert mixture.met_share(1) == pytest.approx(1 - 0.75 * half / model.weight_bytes)
+    assert mixture.met_share(tokens) < mixture.met_share(tokens + 1) <= 1

@@ -23,7 +23,8 @@ def is_repacked(type_name: str, shape: tuple[int, ...]) -> bool:
 
     Args:
         type_name: ggml's name of the type of the weights.
-        shape: The dimensions of the tensor, the length of a row first.
+        shape: The dimensions of the tensor, the length of a row first; of experts three, their
+            number last.
     """
     return layout(type_name, shape) is not None
 
@@ -42,10 +43,9 @@ def repacked_bytes(type_name: str, shape: tuple[int, ...]) -> int | None:
     if place is None:
         return None
     ask = bound("ggml-base", "ggml_backend_buft_get_alloc_size", ctypes.c_size_t, *POINTERS[:2])
-    new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
     context = pointer("ggml-base", "ggml_init", InitParams)(InitParams(2**16, None, True))
     try:
-        return int(ask(place, new(context, type_number(type_name), *shape)))
+        return int(ask(place, _new(context, type_number(type_name), *shape)))
     finally:
         bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
 
@@ -56,7 +56,7 @@ def layout(type_name: str, shape: tuple[int, ...]) -> int | None:
     See `is_repacked`.
     """
     kind = type_number(type_name)
-    if kind is None or len(shape) != 2:
+    if kind is None or len(shape) not in {2, 3}:
         return None
     cpu = pointer("ggml", "ggml_backend_dev_by_type", ctypes.c_int)(_CPU)
     taking = (each for each in _layouts(cpu) if _layout_takes(cpu, each, kind, shape))
@@ -76,17 +76,14 @@ def type_number(type_name: str) -> int | None:
 
 
 def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:
-    columns, rows = shape
     context = pointer("ggml-base", "ggml_init", InitParams)(InitParams(2**16, None, True))
     buffer = pointer(
         "ggml-base", "ggml_backend_buft_alloc_buffer", ctypes.c_void_p, ctypes.c_size_t
     )(layout, 0)
     try:
-        new = pointer("ggml-base", "ggml_new_tensor_2d", *NEW_TENSOR)
-        matrix = new(context, kind, columns, rows)
-        activations = new(context, native.GGML_TYPE_F32, columns, _ASKED_TOKENS)
+        matrix = _new(context, kind, *shape)
         _TensorStart.from_address(matrix).buffer = buffer
-        product = pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, matrix, activations)
+        product = _product(context, matrix, shape)
         return bool(
             bound("ggml-base", "ggml_backend_dev_supports_op", ctypes.c_bool, *POINTERS[:2])(
                 cpu, product
@@ -95,6 +92,27 @@ def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> b
     finally:
         bound("ggml-base", "ggml_backend_buffer_free", None, ctypes.c_void_p)(buffer)
         bound("ggml-base", "ggml_free", None, ctypes.c_void_p)(context)
+
+
+def _product(context: int, matrix: int, shape: tuple[int, ...]) -> int:
+    """A product with a matrix, or of each token with one of several experts."""
+    f32, i32 = native.GGML_TYPE_F32, native.GGML_TYPE_I32
+    if len(shape) == 2:
+        activations = _new(context, f32, shape[0], _ASKED_TOKENS)
+        return int(pointer("ggml-base", "ggml_mul_mat", *POINTERS)(context, matrix, activations))
+    activations = _new(context, f32, shape[0], 1, _ASKED_TOKENS)
+    chosen = _new(context, i32, 1, _ASKED_TOKENS)
+    multiply = pointer("ggml-base", "ggml_mul_mat_id", *POINTERS, ctypes.c_void_p)
+    return int(multiply(context, matrix, activations, chosen))
+
+
+def _new(context: int, kind: int | None, *shape: int) -> int:
+    """A tensor that is described and holds nothing."""
+    lengths = [ctypes.c_int64] * len(shape)
+    make = pointer(
+        "ggml-base", f"ggml_new_tensor_{len(shape)}d", ctypes.c_void_p, ctypes.c_int, *lengths
+    )
+    return int(make(context, kind, *shape))
 
 
 def _layouts(cpu: int) -> list[int]:

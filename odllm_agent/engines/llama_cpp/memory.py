@@ -14,7 +14,7 @@ from odllm_agent.errors import EngineError
 
 _MIB = 2**20
 _CONTEXT = "llama_context: constructing llama_context"
-_KV = re.compile(r"^llama_kv_cache\w*: size = +([\d.]+) MiB", re.M)
+_KV = re.compile(r"^llama_(?:kv_cache\w*|memory_recurrent): size = +([\d.]+) MiB", re.M)
 _COMPUTE = re.compile(r"^\w+: +\S+ compute buffer size = +([\d.]+) MiB", re.M)
 _LOGITS = re.compile(r"^\w+: +\S+  output buffer size = +([\d.]+) MiB", re.M)
 _BUFFER = re.compile(
@@ -23,12 +23,15 @@ _BUFFER = re.compile(
 _TOKENS = re.compile(r"^llama_context: n_ubatch += (\d+)$", re.M)
 _CELLS = re.compile(r"^llama_kv_cache\w*: size = .*\( *(\d+) cells", re.M)
 _HEADS = re.compile(r"^print_info: n_head += (\d+)$", re.M)
+_EXPERTS_USED = re.compile(r"^print_info: n_expert_used += (\d+)$", re.M)
 _UNFUSED = re.compile(
     r"^llama_context: flash_attn += disabled$|Flash Attention not supported", re.M
 )
 # The names of ggml's buffer types: `CPU`, `CPU_REPACK`, `CPU_Mapped`, `AMX`; a GPU's are others.
 _OWN, _MAPPED = ("CPU", "AMX"), "_Mapped"
 _EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
+_EXPERTS, _BACK = "_exps.", "ffn_down_exps."
+_PLACE_BYTES = 8  # ggml's `mmid_row_mapping`
 
 
 def why_untold(engine: Engine) -> str:
@@ -47,9 +50,7 @@ def weight_memory(engine: Engine, weights: Sequence[Weights]) -> WeightMemory:
     settings = _settings(engine)
     total_bytes = sum(each.n_bytes for each in weights)
     multiplied = list(_multiplied(weights))
-    repacked = [
-        each for each in multiplied if settings.repack and is_repacked(each.type, each.shape)
-    ]
+    repacked = [each for each in multiplied if settings.repack and _is_repacked(each)]
     copied_bytes = sum(repacked_bytes(each.type, each.shape) or 0 for each in repacked)
     # Embeddings that serve as the output too are needed in both layouts.
     unread_bytes = sum(each.n_bytes for each in repacked if each.name != _EMBEDDINGS)
@@ -102,7 +103,8 @@ def context_memory(log: str, weights: Sequence[Weights]) -> ContextMemory:
             "install the version of llama-cpp-python that ODLLM's constraints name",
         )
     scores = _score_bytes(tokens, _number(_HEADS, log), step)
-    work_bytes = max(_activation_bytes(tokens, weights), scores)
+    used = _number(_EXPERTS_USED, log)
+    work_bytes = max(_activation_bytes(tokens, used, weights), scores)
     return ContextMemory(_total_bytes(kv), _total_bytes(compute + logits) + work_bytes)
 
 
@@ -143,13 +145,34 @@ def _steps(settings: LlamaCppSettings, workload: Workload) -> Iterator[tuple[int
                 yield tokens, end
 
 
-def _activation_bytes(tokens: int, weights: Sequence[Weights]) -> int:
+def _activation_bytes(tokens: int, used: int, weights: Sequence[Weights]) -> int:
     """The work buffer of the largest product with weights (`ggml_graph_plan`).
 
     Activations are converted to the type that they are multiplied in, such as 8 bits with scales.
+    What experts give back is as many rows as a token meets of them. To tell which rows an expert
+    gets, there is a place for every row at every expert.
     """
-    rows = {(each.type, each.shape[0]) for each in _multiplied(weights) if len(each.shape) > 1}
-    return max((int(tokens * length * activation_bytes(kind)) for kind, length in rows), default=0)
+    sizes = (
+        _rows(tokens, used, each) * each.shape[0] * activation_bytes(each.type)
+        + _PLACE_BYTES * tokens * used * (each.shape[-1] if _is_experts(each) else 0)
+        for each in _multiplied(weights)
+        if len(each.shape) > 1
+    )
+    return int(max(sizes, default=0))
+
+
+def _rows(tokens: int, used: int, weights: Weights) -> int:
+    return tokens * used if _is_experts(weights) and _BACK in weights.name else tokens
+
+
+def _is_experts(weights: Weights) -> bool:
+    return len(weights.shape) == 3 and _EXPERTS in weights.name
+
+
+def _is_repacked(weights: Weights) -> bool:
+    # Of what has three dimensions, llama.cpp lays out anew only what tokens choose from.
+    flat = len(weights.shape) == 2
+    return (flat or _is_experts(weights)) and is_repacked(weights.type, weights.shape)
 
 
 def _score_bytes(tokens: int, heads: int, step: str) -> int:

@@ -8,6 +8,7 @@ from odllm_agent.formats.header import Tensor
 from odllm_agent.formats.hyperparameters import Hyperparameters
 
 EMBEDDINGS, OUTPUT = "token_embd.weight", "output.weight"
+_ADDED = (".bias", "norm.weight")
 _EXPERTS, _CHUNK_EXPERTS = "_exps.", "_chexps."
 
 
@@ -26,7 +27,7 @@ def weight_group(tensor: Tensor, of: Hyperparameters, *, tied: bool) -> WeightGr
     looked_up = use is Use.LOOKUP
     n_rows = math.prod(tensor.shape[1:]) if looked_up else 1
     experts, used = _experts(tensor, of)
-    multiplied = len(tensor.shape) > 1 and not looked_up
+    multiplied = len(tensor.shape) > 1 and not looked_up and not tensor.name.endswith(_ADDED)
     return WeightGroup(
         use,
         tensor.type,

@@ -64,9 +64,10 @@ def _run(tensors: Sequence[Tensor], of: Hyperparameters) -> Iterator[Tensor]:
     end, keeping = _n_run(of), keeping_blocks(of)
     for tensor in tensors:
         block = block_of(tensor.name)
-        if block is None or (
-            block < end and (block < keeping or not name_within(tensor.name).startswith(OWN_KEYS))
-        ):
+        borrowing = block is not None and block >= keeping
+        if borrowing and name_within(tensor.name).startswith(OWN_KEYS):
+            continue
+        if block is None or block < end:
             yield tensor
 
 

@@ -27,7 +27,7 @@ class Family:
         attention: The tensors of a block by which tokens see one another.
         feed_forward: Those that each token is run through by itself.
         rope_factor: By how much the slowest rotary frequencies are slowed down; 1 for not at all.
-        convolution: What stands in the place of attention in blocks without it.
+        state: The tensors of blocks that keep a state of fixed size in place of attention.
         dense: The feed-forward part of the first blocks, where it is another one there.
         output_norm: The name of the last norm.
         metadata: Further pairs that llama.cpp asks for, by key without the architecture's name.
@@ -42,7 +42,7 @@ class Family:
     attention: Part
     feed_forward: Part
     rope_factor: int = 1
-    convolution: Part = field(default_factory=dict)
+    state: Part = field(default_factory=dict)
     dense: Part = field(default_factory=dict)
     output_norm: str = "output_norm.weight"
     metadata: Mapping[str, Value] = field(default_factory=dict)
@@ -64,6 +64,66 @@ class Experts:
     ffn: int
     dense_blocks: int = 0
 
+    @property
+    def pairs(self) -> Mapping[str, int]:
+        """What metadata says of them."""
+        dense = {"leading_dense_block_count": self.dense_blocks} if self.dense_blocks else {}
+        return {
+            "expert_count": self.total,
+            "expert_used_count": self.used,
+            "expert_feed_forward_length": self.ffn,
+            **dense,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpace:
+    """What blocks of the kind of Mamba-2 keep.
+
+    Attributes:
+        heads: Into how many heads a token is taken apart.
+        head: The width of one.
+        state: The values that are kept of each value of a head.
+        kernel: The tokens that its convolution sees.
+        groups: How many groups of heads share what is put into their states.
+    """
+
+    heads: int
+    head: int
+    state: int
+    kernel: int = 4
+    groups: int = 1
+
+    @property
+    def inner(self) -> int:
+        """The width of all heads."""
+        return self.heads * self.head
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes that its tensors have."""
+        convolved = self.inner + 2 * self.groups * self.state
+        return {
+            "inner": self.inner,
+            "convolved": convolved,
+            "gates_and_steps": self.inner + convolved + self.heads,
+            "ssm_heads": self.heads,
+            "ssm_kernel": self.kernel,
+            "groups": self.groups,
+            "group": self.inner // self.groups,
+        }
+
+    @property
+    def pairs(self) -> Mapping[str, int]:
+        """What metadata says of it."""
+        return {
+            "ssm.conv_kernel": self.kernel,
+            "ssm.inner_size": self.inner,
+            "ssm.state_size": self.state,
+            "ssm.time_step_rank": self.heads,
+            "ssm.group_count": self.groups,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
@@ -81,6 +141,7 @@ class Architecture:
         own_head_width: The width of a head, if it is not the width that is shared out among them.
         experts: The experts in place of the feed-forward part, if it has any.
         kernel: The tokens that a short convolution sees, if it has any.
+        state_space: Its blocks of the kind of Mamba-2, if it has any.
         attention_blocks: The blocks with attention; `None` for all.
         metadata: Its own pairs besides those of its family, which they may replace.
     """
@@ -96,6 +157,7 @@ class Architecture:
     own_head_width: int | None = None
     experts: Experts | None = None
     kernel: int = 0
+    state_space: StateSpace | None = None
     attention_blocks: tuple[int, ...] | None = None
     metadata: Mapping[str, Value] = field(default_factory=dict)
 
@@ -125,6 +187,8 @@ class Architecture:
             "kernel": self.kernel,
             "gates_and_width": 3 * self.width,
         }
+        if self.state_space:
+            sizes |= self.state_space.sizes
         if self.experts:
             sizes |= {"experts": self.experts.total, "expert_ffn": self.experts.ffn}
         return sizes
@@ -135,57 +199,53 @@ class Architecture:
 
     def tensor_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor's name and shape, rows first, in the order of the file."""
-        width, vocabulary, sizes = self.width, self.vocabulary, self.sizes
+        width, vocabulary = self.width, self.vocabulary
         if self.family.rope_factor != 1:
             yield ROPE_FACTORS, (self.head_width // 2,)
         yield "token_embd.weight", (vocabulary, width)
         for block in range(self.layers):
             for part in self._parts(block):
-                for name, names in part.items():
-                    yield f"blk.{block}.{name}", tuple(sizes[each] for each in names)
+                for name, sizes in part.items():
+                    yield f"blk.{block}.{name}", tuple(map(self._size, sizes))
         yield self.family.output_norm, (width,)
         if not self.tied:
             yield "output.weight", (vocabulary, width)
 
     def pairs(self) -> Mapping[str, Value]:
         """Everything that its metadata says, by key without the architecture's name."""
-        family, experts = self.family, self.experts
-        kv_heads: Value = self.kv_heads
-        if self.attention_blocks is not None:
-            kv_heads = tuple(
-                self.kv_heads if self.has_attention(block) else 0 for block in range(self.layers)
-            )
-        pairs: dict[str, Value] = {
+        family, head = self.family, self.own_head_width
+        return {
             "vocab_size": self.vocabulary,
             "context_length": family.context_tokens,
             "embedding_length": self.width,
             "block_count": self.layers,
             "feed_forward_length": self.ffn,
             "attention.head_count": self.heads,
-            "attention.head_count_kv": kv_heads,
+            "attention.head_count_kv": self._kv_heads(),
             "rope.dimension_count": self.head_width,
             "rope.freq_base": float(family.rope_base),
             "attention.layer_norm_rms_epsilon": family.norm_epsilon,
+            **({"attention.key_length": head, "attention.value_length": head} if head else {}),
+            **(self.experts.pairs if self.experts else {}),
+            **(self.state_space.pairs if self.state_space else {}),
+            **({"shortconv.l_cache": self.kernel} if self.kernel else {}),
+            **family.metadata,
+            **self.metadata,
         }
-        if self.own_head_width:
-            lengths = ("attention.key_length", "attention.value_length")
-            pairs |= dict.fromkeys(lengths, self.own_head_width)
-        if experts:
-            pairs |= {
-                "expert_count": experts.total,
-                "expert_used_count": experts.used,
-                "expert_feed_forward_length": experts.ffn,
-            }
-        if experts and experts.dense_blocks:
-            pairs["leading_dense_block_count"] = experts.dense_blocks
-        if self.kernel:
-            pairs["shortconv.l_cache"] = self.kernel
-        return pairs | family.metadata | self.metadata
+
+    def _size(self, size: str | int) -> int:
+        return self.sizes[size] if isinstance(size, str) else size
+
+    def _kv_heads(self) -> int | tuple[int, ...]:
+        if self.attention_blocks is None:
+            return self.kv_heads
+        attending = map(self.has_attention, range(self.layers))
+        return tuple(self.kv_heads if each else 0 for each in attending)
 
     def _parts(self, block: int) -> tuple[Part, Part]:
         family = self.family
         dense = self.experts is not None and block < self.experts.dense_blocks
         return (
-            family.attention if self.has_attention(block) else family.convolution,
+            family.attention if self.has_attention(block) else family.state,
             family.dense if dense else family.feed_forward,
         )

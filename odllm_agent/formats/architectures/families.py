@@ -22,6 +22,7 @@ from odllm_agent.formats.architectures.parts import (
     NORM_BEHIND_FEED_FORWARD,
     SHORT_CONVOLUTION,
     SINKS,
+    STATE_SPACE,
     WHOLE_NORMS,
 )
 
@@ -95,6 +96,13 @@ GRANITE = Family(
         "attention.scale": 0.015625,
     },
 )
+# Nothing in it is rotated.
+GRANITE_HYBRID = replace(
+    GRANITE,
+    name="granitehybrid",
+    state=STATE_SPACE,
+    metadata={**GRANITE.metadata, "rope.scaling.finetuned": False},
+)
 GPT_OSS = Family(
     name="gpt-oss",
     tokenizer="gpt-4o",
@@ -119,7 +127,7 @@ LFM2 = Family(
     norm_epsilon=1e-5,
     rope_base=1_000_000,
     attention={**ATTENTION, **HEAD_NORMS},
-    convolution=SHORT_CONVOLUTION,
+    state=SHORT_CONVOLUTION,
     feed_forward={**NORM_BEFORE_FEED_FORWARD, **GATED},
     output_norm="token_embd_norm.weight",
 )

@@ -1,13 +1,16 @@
 """What blocks are put together of: the tensors of each part, and the sizes that they have.
 
-Names are llama.cpp's. A size is one of those that `Architecture.sizes` gives; the last is the
-length of a row. The order is that of the file.
+Names are llama.cpp's. A size is one of those that `Architecture.sizes` gives, or a number that all
+models of a family have; the last is the length of a row. The order is that of the file.
 """
 
 from collections.abc import Mapping
 
-Part = Mapping[str, tuple[str, ...]]
+Part = Mapping[str, tuple[str | int, ...]]
 """The sizes of each tensor of a part, by the tensor's name in its block."""
+
+DECAYS = "ssm_a"
+"""The tensor of how fast the state of each head fades, all of it below zero."""
 
 ATTENTION: Part = {
     "attn_norm.weight": ("width",),
@@ -50,6 +53,18 @@ SHORT_CONVOLUTION: Part = {
     "shortconv.conv.weight": ("width", "kernel"),
     "shortconv.in_proj.weight": ("gates_and_width", "width"),
     "shortconv.out_proj.weight": ("width", "width"),
+}
+
+STATE_SPACE: Part = {
+    "attn_norm.weight": ("width",),
+    "ssm_in.weight": ("gates_and_steps", "width"),
+    "ssm_conv1d.weight": ("convolved", "ssm_kernel"),
+    "ssm_conv1d.bias": ("convolved",),
+    "ssm_dt.bias": ("ssm_heads",),
+    DECAYS: ("ssm_heads", 1),
+    "ssm_d": ("ssm_heads", 1),
+    "ssm_norm.weight": ("groups", "group"),
+    "ssm_out.weight": ("width", "inner"),
 }
 
 NORM_BEFORE_FEED_FORWARD: Part = {"ffn_norm.weight": ("width",)}

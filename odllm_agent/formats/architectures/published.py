@@ -7,11 +7,17 @@ and meta-llama/Llama-3.*-Instruct on Hugging Face. Where the others were read st
 
 from collections.abc import Mapping
 
-from odllm_agent.formats.architectures.architecture import Architecture, Experts
+from odllm_agent.formats.architectures.architecture import (
+    Architecture,
+    Experts,
+    StateSpace,
+    Value,
+)
 from odllm_agent.formats.architectures.families import (
     GEMMA3,
     GPT_OSS,
     GRANITE,
+    GRANITE_HYBRID,
     LFM2,
     LFM2_MOE,
     LLAMA3_1,
@@ -28,7 +34,7 @@ _LFM2_ATTENTION = (2, 5, 8, 10, 12, 14)
 _LFM2_MOE_ATTENTION = (2, 6, 10, 14, 18, 21)
 
 # Gemma 3 from 4B on.
-_WIDE_WINDOW = {
+_WIDE_WINDOW: Mapping[str, Value] = {
     "context_length": 131_072,
     "attention.sliding_window": 1024,
     "rope.scaling.type": "linear",
@@ -95,6 +101,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "granite-3.3-8B": Architecture(GRANITE, 40, 4_096, 12_800, 32, 8, 49_155, tied=True),
     "granite-4.0-1B": Architecture(GRANITE, 40, 2_048, 4_096, 16, 4, 100_352, tied=True),
     "granite-4.0-micro": Architecture(GRANITE, 40, 2_560, 8_192, 40, 8, 100_352, tied=True),
+    "granite-4.0-h-micro": Architecture(
+        GRANITE_HYBRID,
+        40,
+        2_048,
+        8_192,
+        32,
+        8,
+        100_352,
+        tied=True,
+        state_space=StateSpace(heads=64, head=64, state=128),
+        attention_blocks=(5, 15, 25, 35),
+    ),
     "gpt-oss-20B": Architecture(
         GPT_OSS,
         24,

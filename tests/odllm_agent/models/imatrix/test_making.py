@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from odllm_agent.cache import Cache
 from odllm_agent.contract import ImatrixSource, ModelRequest, Quantization, Source
 from odllm_agent.engines.llama_cpp.vocabulary import Vocabulary
-from odllm_agent.errors import ModelInvalid, UsageError
+from odllm_agent.errors import ModelInvalid, OdllmError, UsageError
 from odllm_agent.formats.header import read_header
 from odllm_agent.models import foresee, holdings, prepare
 from odllm_agent.models.imatrix.making import made
@@ -118,7 +118,12 @@ def test_a_matrix_of_a_file_is_used(tiny: Path, text: Path, tmp_path: Path, cach
     ],
 )
 def test_what_cannot_be_made_is_told_with_what_to_do(
-    tiny: Path, cache: Cache, quantization: str, place: str | None, error: type, told: str
+    tiny: Path,
+    cache: Cache,
+    quantization: str,
+    place: str | None,
+    error: type[OdllmError],
+    told: str,
 ) -> None:
     named = place.format(tiny=tiny) if place else None
     with pytest.raises(error, match=told) as caught:
