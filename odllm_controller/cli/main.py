@@ -26,6 +26,7 @@ from odllm_controller.cli import preview, table, verbose
 from odllm_controller.cli.commands import fleet_models
 from odllm_controller.cli.preview import PlanOptions
 from odllm_controller.cli.progress import RunProgress
+from odllm_controller.cli.without_index import Instead, instead
 from odllm_controller.experiment import config
 from odllm_controller.overrides import line, meant
 from odllm_controller.overrides.asked import Asked
@@ -241,15 +242,26 @@ def _composed(
         The worst of the exit statuses.
     """
     statuses: list[int] = []
+    replaced: list[Instead] = []
+
+    def act(found: DictConfig, alone: Asked) -> int:
+        experiment = config.experiment(found)
+        if other := instead(experiment, alone):
+            # Hydra composes one thing after another.
+            replaced.append(other)
+            return DONE
+        return action(experiment, line.joined([*line.PROGRAM, *alone.words]))
 
     def job(found: DictConfig, alone: Asked) -> None:
-        command = line.joined([*line.PROGRAM, *alone.words])
-        statuses.append(_guarded(lambda: action(config.experiment(found), command)))
+        statuses.append(_guarded(lambda: act(found, alone)))
         if statuses[-1] > SOME_FAILED:
             sys.exit(statuses[-1])
 
     def all_jobs() -> int:
         composed(Asked.of(words, prog, options), job)
+        for other in replaced:
+            _note(table.console(stderr=True), other.told)
+            composed(other.asked, job)
         return max(statuses, default=DONE)
 
     return _guarded(all_jobs)

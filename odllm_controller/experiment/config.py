@@ -248,6 +248,7 @@ class Experiment(_Section):
     """A whole experiment."""
 
     name: str
+    without_index: str | None
     seed: Count
     rounds: PositiveInt
     rounds_at_most: PositiveInt | None

@@ -56,6 +56,8 @@ NAMES = (
     "phi-4-mini",
 )
 
+Q4_K_M = Quantization("Q4_K_M")
+
 
 def slice_of(architecture: Architecture) -> Architecture:
     """A few small blocks of an architecture, with all that is peculiar to it."""
@@ -95,7 +97,7 @@ class Sliced:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def __call__(self, name: str, quantization: Quantization = Quantization("Q4_K_M")) -> ModelFile:
+    def __call__(self, name: str, quantization: Quantization = Q4_K_M) -> ModelFile:
         request = ModelRequest(f"slice of {name}", Source.SHAPE, f"slice-{name}", quantization)
         return prepare(request, self._cache, PLENTY)
 
