@@ -118,6 +118,9 @@ class Tape:
     def started(self, device: Device, what: str) -> None:
         """Shows nothing."""
 
+    def said(self, device: Device, line: str) -> None:
+        """Shows nothing."""
+
     def planned(self, device: Device, left: int) -> None:
         """Shows nothing."""
 

@@ -16,7 +16,7 @@ from odllm_agent.host.memory_fit import ASSUMED_SYSTEM_BYTES, assumed_available_
 from odllm_agent.terminal.program import TYPED_PATH, AsJson
 from odllm_agent.trials import context
 from odllm_agent.trials.context import ContextUse
-from odllm_controller.analysis.queries import speeds
+from odllm_controller.analysis.queries import results, speeds
 from odllm_controller.backends import agents_of, opened
 from odllm_controller.cli.table import MISSING, Column, context_cell, number, print_rows
 from odllm_controller.experiment.config import Experiment
@@ -107,6 +107,7 @@ def _notes(experiment: Experiment, device: Device, forecasts: Sequence[Forecast]
     """What has to be known of what would run on a device, a line each."""
     files = [each.model for each in forecasts if each.model]
     yield from plan.fallbacks(experiment, device, files)
+    yield from results.remark_lines((f.name, f.quantization, f.remarks) for f in files)
     runnable = [each for each in forecasts if each.model and not plan.why_not(each, device)]
     for line in context.beyond(_asked(experiment, runnable)):
         yield f"{device.label}: {line}"

@@ -153,6 +153,10 @@ class RunProgress(_Drawn):
         self._told[device.id] = what
         self._bar.update(self._row(device), description=what)
 
+    def said(self, device: Device, line: str) -> None:
+        """Says what is to be known of a device before it begins."""
+        self._bar.console.print(f"{device.label}: {line}", markup=False, highlight=False)
+
     def planned(self, device: Device, left: int) -> None:
         """Shows how many orders a device is to be given."""
         self._bar.reset(self._row(device), total=left, description="starting")

@@ -51,6 +51,7 @@ __all__ = [
     "candidates",
     "ceilings",
     "checks",
+    "download_bytes",
     "engines",
     "exams",
     "fallbacks",
@@ -164,6 +165,12 @@ def fallbacks(experiment: Experiment, device: Device, files: Iterable[ModelFile]
 
 def _choice(engine: Engine, model: ModelFile, device: Device) -> RunnableEngine:
     return fallback.choice(engine, Tried.of(device), [model])
+
+
+def download_bytes(forecasts: Iterable[Forecast]) -> int:
+    """What a device has to fetch: once for each model, from which all of its types are made."""
+    of_models = {each.candidate.request.name: each.download_bytes for each in forecasts}
+    return sum(of_models.values())
 
 
 def runnable(device: Device, forecasts: Sequence[Forecast]) -> tuple[ModelRequest, ...]:

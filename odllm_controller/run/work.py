@@ -27,6 +27,7 @@ from odllm_agent.contract import (
     Trial,
 )
 from odllm_agent.errors import DataMissing, DispatchError, StoreHeld, UsageError
+from odllm_agent.files.size import bytes_text
 from odllm_agent.trials.schedule import Schedule, Terms
 from odllm_controller.analysis.queries import speeds
 from odllm_controller.experiment.config import Experiment
@@ -57,6 +58,9 @@ class DeviceDisplay(Protocol):
 
     def started(self, device: Device, what: str) -> None:
         """Shows what a device does now."""
+
+    def said(self, device: Device, line: str) -> None:
+        """Says what is to be known of a device before it begins."""
 
     def planned(self, device: Device, left: int) -> None:
         """Shows how many orders a device is to be given."""
@@ -185,6 +189,8 @@ class Job:
         forecasts = yield from self._forecasts()
         skips = plan.skips(self.device, forecasts)
         self.recorder.skipped(self.device, skips)
+        if download_bytes := plan.download_bytes(forecasts):
+            self.display.said(self.device, f"fetches {bytes_text(download_bytes)} of models")
         files = yield from self._files(plan.runnable(self.device, forecasts))
         trials = plan.without(plan.trials(self.experiment, self.device, files), skips)
         self.recorder.plan(trials)

@@ -6,7 +6,7 @@ from odllm_controller.experiment import config
 from odllm_controller.overrides.conf import FOLDER
 
 SMALL = (
-    "+experiment=sweep",
+    "+experiment=reference",
     "engine=[llama_cpp]",
     "model=[file]",
     "models.file.quantizations=[Q8_0,Q4_0]",

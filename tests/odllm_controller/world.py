@@ -248,6 +248,9 @@ class Display:
     def started(self, *_: object) -> None:
         pass
 
+    def said(self, *_: object) -> None:
+        pass
+
     def planned(self, *_: object) -> None:
         pass
 

@@ -127,12 +127,26 @@ def notes(results: pd.DataFrame) -> list[str]:
 
 def remarks(results: pd.DataFrame) -> list[str]:
     """What must be known of the model files in some rows, a line for each thing and model."""
-    told: dict[tuple[str, str], list[str]] = {}
     files = results.dropna(subset="model_remarks").drop_duplicates("model_sha256")
-    for row in records(files):
-        for remark in row["model_remarks"].split("; "):
-            told.setdefault((row["model"], remark), []).append(row["quantization"])
-    return [f"{model} {', '.join(types)}: {remark}" for (model, remark), types in told.items()]
+    return remark_lines(
+        (row["model"], row["quantization"], row["model_remarks"].split("; "))
+        for row in records(files)
+    )
+
+
+def remark_lines(told: Iterable[tuple[str, str, Iterable[str]]]) -> list[str]:
+    """What must be known of model files, a line for each thing and model.
+
+    Args:
+        told: The name, the type and the remarks of each file.
+    """
+    types: dict[tuple[str, str], list[str]] = {}
+    for model, quantization, remarks_of_file in told:
+        for remark in remarks_of_file:
+            types.setdefault((model, remark), []).append(quantization)
+    return [
+        f"{model} {', '.join(dict.fromkeys(of))}: {remark}" for (model, remark), of in types.items()
+    ]
 
 
 def records(frame: pd.DataFrame) -> list[Row]:

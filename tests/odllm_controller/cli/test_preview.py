@@ -66,7 +66,7 @@ def plan(folder: Path, *arguments: str) -> Ended:
 def test_a_plan_tells_what_is_needed_and_leaves_nothing_behind(folder: Path) -> None:
     model = write_gguf(folder / "tiny-F16.gguf")
     overrides = [
-        "+experiment=sweep",
+        "+experiment=reference",
         "engine=[llama_cpp]",
         "model=[file]",
         f"models.file.path={model}",
@@ -101,7 +101,7 @@ def test_a_page_that_was_saved_under_a_model_s_name_is_told_and_not_counted(fold
 def test_a_folder_in_openvino_s_form_is_planned_for_the_engine_that_runs_it(folder: Path) -> None:
     (folder / "model").mkdir()
     model = write_ir_folder(folder / "model")
-    overrides = ["+experiment=sweep", "model=[file]", f"models.file.path={model}"]
+    overrides = ["+experiment=reference", "model=[file]", f"models.file.path={model}"]
     overrides += ["engine=[llama_cpp,openvino]"]
     ended = plan(folder, *overrides, "--json")
     assert ended.status == 0, ended.err
@@ -123,7 +123,7 @@ def test_a_14b_sweep_on_another_device_names_what_fits_without_making_a_file(fol
     laptop = support.device(ram_bytes=16 * 2**30)
     described = folder / "laptop.json"
     described.write_text(to_json(laptop))
-    overrides = ["+experiment=sweep", "engine=[llama_cpp]", "model=[file]", "~models.file"]
+    overrides = ["+experiment=reference", "engine=[llama_cpp]", "model=[file]", "~models.file"]
     overrides += ["+models.big={source:shape,architecture:qwen2.5-14B}"]
     overrides += ["quantizations=[F16,Q8_0,Q4_K_M,Q2_K]"]
     ended = plan(folder, *overrides, "--device-file", str(described))

@@ -269,7 +269,7 @@ class Command:
 
     def __call__(self, *arguments: str) -> Any:
         named = (
-            "+experiment=sweep",
+            "+experiment=reference",
             *SMALL[1:],
             f"models.file.path={self.model}",
             f"models.file.sha256={self.sha256}",
