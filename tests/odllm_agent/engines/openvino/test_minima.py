@@ -149,7 +149,7 @@ def test_groups_far_from_zero_and_of_equal_weights_are_those_of_the_file(tmp_pat
             steps = tensor.data.reshape(-1, 20)[:, :4].view(np.float16)
             steps[:, 1] = chance.uniform(-0.5, 0.5, len(steps))
             steps[::5, 0] = 0
-    assert max(errors(path).values()) <= 2e-4
+    assert max(errors(path).values()) <= 5e-4
 
 
 def test_what_is_added_is_bytes_but_no_weights(tmp_path: Path) -> None:
