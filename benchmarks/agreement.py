@@ -1,14 +1,15 @@
-"""`python -m benchmarks.agreement`: how far OpenVINO's answers lie from llama.cpp's, file by file."""
+"""`python -m benchmarks.agreement`: how far apart two engines' answers on the same files lie."""
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
 from odllm_agent import engines
-from odllm_agent.contract import Engine, ModelFile, ModelRequest, Reading, Source
+from odllm_agent.contract import Engine, ModelRequest, Reading, Source
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import OdllmError
 from odllm_agent.host import state
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lines(options: argparse.Namespace) -> Iterator[str]:
-    yield "| file | perplexity on llama.cpp | on OpenVINO | apart, % | KL divergence, nats | top 1 |"
+    yield "| file | perplexity, llama.cpp | OpenVINO | apart, % | KL divergence, nats | same top |"
     yield "| --- | --- | --- | --- | --- | --- |"
     reading = Reading(
         options.text, text_sha256(options.text), options.tokens, options.windows, ("kld",)
@@ -102,9 +103,8 @@ def compared(name: str, reading: Reading, threads: int) -> Divergence:
         engines.load(_engine("openvino", threads), model, reading.window_tokens) as session,
     ):
         tokens = session.tokenize(read_text(reading.text))
-        found = read(session, windows(tokens, reading, session.start_token), base)
-    assert isinstance(found, Divergence)
-    return found
+        parts = windows(tokens, reading, session.start_token)
+        return cast(Divergence, read(session, parts, base))
 
 
 def _engine(name: str, threads: int) -> Engine:

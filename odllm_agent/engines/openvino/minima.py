@@ -132,9 +132,7 @@ class Minima:
         model.validate_nodes_and_infer_types()
         return True
 
-    def _remainders(
-        self, found: Groups, order: NDArray[np.intp], tensor: Tensor
-    ) -> openvino.Node:
+    def _remainders(self, found: Groups, order: NDArray[np.intp], tensor: Tensor) -> openvino.Node:
         """What the reader's form lacks in the weights of each group; it may have moved rows."""
         groups = self._groups(tensor)
         theirs = groups.in_order()
