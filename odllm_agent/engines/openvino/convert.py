@@ -67,7 +67,8 @@ def _put_right(folder: Path, rope: Rope, minima: Minima) -> None:
     # A mapped file cannot be replaced on Windows.
     core.set_property({"ENABLE_MMAP": False})
     model = core.read_model(folder / MODEL)
-    if any([put_right(model, rope), minima.put_right(model)]):
+    changed = [put_right(model, rope), minima.put_right(model)]
+    if any(changed):
         beside = folder / "right.xml"
         openvino.save_model(model, beside, compress_to_fp16=False)
         beside.with_suffix(".bin").replace(folder / WEIGHTS)

@@ -2,16 +2,17 @@
 
 A weight of Q4_1 or Q4_K is scale x code - minimum, with a minimum of its own for each group of 32.
 openvino-genai's reader writes scale x (code - zero point) instead, with zero points in 4 bits: the
-minima are rounded to whole steps of the scale, by a twelfth of a step squared on average, which is
-an error of 8 % in every weight; and those of less than 0 or more than 15 steps are wrapped round.
+minima are rounded to whole steps of the scale, which puts weights off by 8 % of their size, and
+those of less than 0 or more than 15 steps are wrapped round.
 
-What was rounded away is the same for all weights of a group, so that a product lacks the sum of
-each group of activations times it: a second, 32 times smaller product, which is added here. The
-first one stays as it is, because OpenVINO's CPU plugin multiplies integers only where zero points
-are integers too: with zero points in f16 a product takes up to twice as long.
+What was rounded away is the same for all weights of a group. So a product lacks the sum of each
+group of activations times it: a second, 32 times smaller product, which is added here. The first
+one stays as it is, because OpenVINO's CPU plugin multiplies integers only where zero points are
+integers too: with zero points in f16 a product takes up to twice as long.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ _Floats = NDArray[np.float32]
 # The reader rounds scales to f16.
 _SCALE_ERROR = 2**-10
 _SMALLEST = 2.0**-24
+_LAST = np.array([-1], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,15 @@ class Groups:
             n_rows: The number of its rows.
         """
         _, block_bytes = block_size(type_name)
-        parts = _READ[type_name](content.reshape(-1, block_bytes))
-        return cls(*(part.reshape(n_rows, -1) for part in parts))
+        codes, scales, minima = _READ[type_name](content.reshape(-1, block_bytes))
+        rows = n_rows, -1
+        return cls(codes.reshape(rows), scales.reshape(rows), minima.reshape(rows))
 
     def in_order(self) -> NDArray[np.intp]:
-        """The rows in the order of their codes, whatever order they are in."""
+        """The rows in the order of their codes, whatever order they are in.
+
+        Those of equal codes, such as the embeddings of tokens that nobody uses, stay as they are.
+        """
         rows = np.ascontiguousarray(self.codes)
         return np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
 
@@ -96,6 +102,7 @@ class Minima:
 
     Raises:
         ModelInvalid: It is no whole GGUF file.
+        ValueError: Two of its matrices differ in nothing but minima.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,8 +112,7 @@ class Minima:
         self._tensors: dict[str, Tensor] = {}
         for tensor in header.tensors:
             if tensor.type in TYPES:
-                groups = self._groups(tensor)
-                self._tensors[_key(groups, groups.in_order())] = tensor
+                self._add(tensor)
 
     def put_right(self, model: openvino.Model) -> bool:
         """Adds to a converted model's products what the reader has rounded away.
@@ -120,7 +126,7 @@ class Minima:
         if not self._tensors:
             return False
         missing, sums = dict(self._tensors), _Sums()
-        for written in list(_written(model)):
+        for written in _written(model):
             order = written.groups.in_order()
             key = _key(written.groups, order)
             if key in self._tensors:
@@ -143,6 +149,12 @@ class Minima:
         values = opset13.constant((found.minima - minima).astype(np.float16))
         values.set_friendly_name(f"{tensor.name}{REMAINDERS}")
         return opset13.convert(values, openvino.Type.f32)
+
+    def _add(self, tensor: Tensor) -> None:
+        groups = self._groups(tensor)
+        twin = self._tensors.setdefault(_key(groups, groups.in_order()), tensor)
+        if twin is not tensor and not np.array_equal(self._groups(twin).minima, groups.minima):
+            raise ValueError(f"its weights {twin.name} and {tensor.name} cannot be told apart")
 
     def _groups(self, tensor: Tensor) -> Groups:
         start_bytes = self._start_bytes + tensor.offset_bytes
@@ -225,9 +237,9 @@ def _add(written: _Written, remainders: openvino.Node, sums: _Sums) -> None:
 def _add_to_product(product: openvino.Node, remainders: openvino.Node, sums: _Sums) -> None:
     """Adds the remainders times the sums of the groups of activations."""
     values = product.input_value(0)
-    place = (values.get_node().get_friendly_name(), values.get_index())
+    place = (values.get_node().get_name(), values.get_index())
     if place not in sums:
-        sums[place] = opset13.reduce_sum(_grouped(values), np.int64([-1]), keep_dims=False)
+        sums[place] = opset13.reduce_sum(_grouped(values), _LAST, keep_dims=False)
     users = _users(product)
     lacking = opset13.matmul(sums[place], remainders, False, True)
     _replace(product, users, opset13.add(product, lacking))
@@ -237,15 +249,15 @@ def _add_to_rows(rows: openvino.Node, remainders: openvino.Node) -> None:
     """Adds the remainders to every weight of the rows that are looked up."""
     users = _users(rows)
     lacking = opset13.gather(remainders, rows.input_value(1), rows.input_value(2))
-    whole = opset13.add(_grouped(rows.output(0)), opset13.unsqueeze(lacking, np.int64([-1])))
-    flat = np.int64([0] * (len(rows.output(0).get_partial_shape()) - 1) + [-1])
+    whole = opset13.add(_grouped(rows.output(0)), opset13.unsqueeze(lacking, _LAST))
+    flat = np.array([0] * (len(rows.output(0).get_partial_shape()) - 1) + [-1], np.int64)
     _replace(rows, users, opset13.reshape(whole, flat, special_zero=True))
 
 
 def _grouped(values: openvino.Output) -> openvino.Node:
     """Values with an axis more, along which those of a group lie."""
     *others, _ = values.get_partial_shape()
-    shape = np.int64([0] * len(others) + [-1, GROUP])
+    shape = np.array([0] * len(others) + [-1, GROUP], np.int64)
     return opset13.reshape(values, shape, special_zero=True)
 
 
@@ -259,7 +271,7 @@ def _replace(old: openvino.Node, users: Sequence[openvino.Input], new: openvino.
 
 def _key(groups: Groups, order: NDArray[np.intp]) -> str:
     """A name of a matrix by its codes, in whatever order its rows are."""
-    return f"{groups.codes.shape} {hashlib.sha256(groups.codes[order]).hexdigest()}"
+    return f"{groups.codes.shape} {hashlib.sha256(groups.codes[order].data).hexdigest()}"
 
 
 def _halves(values: _Bytes) -> _Floats:
@@ -279,5 +291,5 @@ def _codes(packed: _Bytes, chunk_bytes: int) -> _Bytes:
 
 
 def _unpacked(constant: openvino.Node) -> _Bytes:
-    pairs = constant.data.view(np.uint8).ravel()
-    return np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: np.prod(constant.shape)]
+    pairs: _Bytes = constant.data.view(np.uint8).ravel()
+    return np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: math.prod(constant.shape)]

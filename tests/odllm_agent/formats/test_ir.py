@@ -148,7 +148,7 @@ def test_what_others_lack_is_read_with_them_and_is_no_weight(tmp_path: Path) -> 
     values = opset13.parameter([1, 128], np.float32)
     lacking = opset13.constant(np.ones((64, 4)), openvino.Type.f16)
     lacking.set_friendly_name(f"output.weight{REMAINDERS}")
-    sums = opset13.reduce_sum(opset13.reshape(values, [1, 4, 32], False), np.int64([-1]))
+    sums = opset13.reduce_sum(opset13.reshape(values, [1, 4, 32], False), np.array([-1]))
     added = opset13.matmul(sums, opset13.convert(lacking, openvino.Type.f32), False, True)
     product = opset13.matmul(values, compressed(openvino.Type.u4), False, True)
     graph = openvino.Model([opset13.add(product, added)], [values])

@@ -66,7 +66,7 @@ def matrices_of_form(folder: Path) -> Iterator[Matrix]:
 def adds(operation: openvino.Node) -> bool:
     """Whether an operation itself only gives what another one lacks."""
     if operation.get_type_name() == "MatMul":
-        return source(operation, 0).get_type_name() == "ReduceSum"
+        return bool(source(operation, 0).get_type_name() == "ReduceSum")
     return any(kind == "Unsqueeze" for kind, _ in users(operation))
 
 
@@ -114,7 +114,8 @@ def unpacked(constant: openvino.Node) -> Matrix:
     if constant.get_element_type() == openvino.Type.u4:
         pairs = values.view(np.uint8).ravel()
         values = np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: np.prod(constant.shape)]
-    return values.reshape(list(constant.shape)).astype(np.float64)
+    whole: Matrix = values.reshape(list(constant.shape)).astype(np.float64)
+    return whole
 
 
 def errors(path: Path) -> dict[str, float]:
@@ -190,6 +191,17 @@ def test_scales_that_are_not_those_of_the_file_are_refused(tmp_path: Path) -> No
             tensor.data.reshape(-1, 20)[:, :2].view(np.float16)[:] *= np.float16(2)
     with pytest.raises(ValueError, match=r"other scales than blk\.0\.ffn_up\.weight"):
         Minima(path).put_right(openvino.Core().read_model(folder / MODEL))
+
+
+def test_matrices_that_differ_in_nothing_but_minima_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "Q4_1", "llama")
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path, "r+").tensors}
+    gate, up = (tensors[f"blk.0.ffn_{part}.weight"].data for part in ("gate", "up"))
+    up[:] = gate
+    Minima(path)
+    up.reshape(-1, 20)[:, 2:4].view(np.float16)[:] += np.float16(1)
+    with pytest.raises(ValueError, match=r"ffn_gate\.weight and blk\.0\.ffn_up\.weight cannot"):
+        Minima(path)
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES))
