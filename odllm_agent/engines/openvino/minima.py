@@ -292,4 +292,5 @@ def _codes(packed: _Bytes, chunk_bytes: int) -> _Bytes:
 
 def _unpacked(constant: openvino.Node) -> _Bytes:
     pairs: _Bytes = constant.data.view(np.uint8).ravel()
-    return np.stack([pairs & 15, pairs >> 4], axis=1).ravel()[: math.prod(constant.shape)]
+    values: _Bytes = np.stack([pairs & 15, pairs >> 4], axis=1).ravel()
+    return values[: math.prod(constant.shape)]
