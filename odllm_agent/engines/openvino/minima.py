@@ -286,8 +286,9 @@ def _codes(packed: _Bytes, chunk_bytes: int) -> _Bytes:
         chunk_bytes: The bytes of a chunk.
     """
     chunks = packed.reshape(-1, chunk_bytes)
-    halves = np.concatenate([chunks & 15, chunks >> 4], axis=1)
-    return halves[:, ::2] | halves[:, 1::2] << 4
+    halves: _Bytes = np.concatenate([chunks & 15, chunks >> 4], axis=1)
+    pairs: _Bytes = halves[:, ::2] | (halves[:, 1::2] << np.uint8(4))
+    return pairs
 
 
 def _unpacked(constant: openvino.Node) -> _Bytes:
