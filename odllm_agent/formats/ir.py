@@ -17,6 +17,8 @@ from odllm_agent.errors import ModelInvalid
 MODEL = "openvino_model.xml"
 WEIGHTS = "openvino_model.bin"
 CONFIG = "config.json"
+REMAINDERS = "/remainders"
+"""In the names of constants that say what others lack, group by group."""
 
 # What changes an answer or a speed: the model, its tokenizer, and what it says of itself.
 _COUNTED = ("openvino_model.*", "openvino_tokenizer.*", CONFIG)
@@ -47,7 +49,7 @@ class Graph:
 
     Attributes:
         weight_bytes: The bytes of all weights, with the scales and zero points that belong to them.
-        n_weights: The number of weights, scales and zero points not counted.
+        n_weights: The number of weights; what only says how to read others is not counted.
         types: The distinct types of weights, scales and zero points, sorted, such as `f16`, `u4`.
         precision: The type of most weights as OpenVINO's tools call it, such as `INT4`.
         anatomy: What the model consists of.
@@ -64,6 +66,7 @@ class Graph:
 class _Constant:
     """A constant of the graph that is no shape and no index."""
 
+    name: str
     type: str
     n_elements: int
     n_rows: int
@@ -137,8 +140,13 @@ class _Net:
             query_values=sum(map(_query_values, layers.values())),
         )
 
-    def is_scale_or_zero_point(self, name: str) -> bool:
-        """Whether a constant only says how to read others: (weights - zero point) x scale."""
+    def is_of_others(self, name: str) -> bool:
+        """Whether a constant only says how to read others.
+
+        They are (weights - zero point) x scale, and the remainders that our converter adds.
+        """
+        if REMAINDERS in self.constants[name].name:
+            return True
         user, port = self._user(name)
         if port != "1" or self.kinds.get(user) not in {"Subtract", "Multiply"}:
             return False
@@ -161,7 +169,7 @@ class _Net:
         projections = set(self._projections())
         for name, each in self.constants.items():
             use, is_matrix = self._use(name, projections)
-            multiplied = is_matrix and not self.is_scale_or_zero_point(name)
+            multiplied = is_matrix and not self.is_of_others(name)
             yield WeightGroup(
                 use,
                 each.type,
@@ -194,12 +202,17 @@ class _Net:
         """The products that the graph's results come from."""
         for name, kind in self.kinds.items():
             if kind == "Result":
-                yield self._product_behind(self.sources[name, "0"])
+                yield from self._products_behind(self.sources[name, "0"])
 
-    def _product_behind(self, name: str) -> str:
+    def _products_behind(self, name: str) -> tuple[str, ...]:
+        """The product that an operation comes from, or the two of which it is the sum."""
         if self.kinds[name] == "MatMul" or (name, "0") not in self.sources:
-            return name
-        return self._product_behind(self.sources[name, "0"])
+            return (name,)
+        if self.kinds[name] == "Add":
+            both = self.sources[name, "0"], self.sources[name, "1"]
+            if {self.kinds[each] for each in both} == {"MatMul"}:
+                return both
+        return self._products_behind(self.sources[name, "0"])
 
 
 def _constant_ids(
@@ -249,6 +262,7 @@ def _constants(
             yield (
                 name,
                 _Constant(
+                    layer.attrib.get("name", ""),
                     data["element_type"],
                     n_elements,
                     shape[0],
@@ -265,7 +279,7 @@ def _graph(net: _Net, file_bytes: int) -> Graph:
         raise ValueError(f"{WEIGHTS} is cut off: {file_bytes:,} bytes instead of {end_bytes:,}")
     n_weights = Counter[str]()
     for name, each in net.constants.items():
-        if not net.is_scale_or_zero_point(name):
+        if not net.is_of_others(name):
             n_weights[each.type] += each.n_elements
     ((most, _),) = n_weights.most_common(1)
     return Graph(

@@ -7,13 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import openvino
 import openvino_genai
 
 from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.engines.openvino.gguf_to_ir import is_copied
-from odllm_agent.engines.openvino.rope import put_right, read_rope
+from odllm_agent.engines.openvino.minima import Minima
+from odllm_agent.engines.openvino.rope import Rope, put_right, read_rope
 from odllm_agent.errors import OdllmError
-from odllm_agent.formats.ir import MODEL, read_graph
+from odllm_agent.formats.ir import MODEL, WEIGHTS, read_graph
 from odllm_agent.formats.split import parts_of
 from odllm_agent.processes.child import REFUSED, end_with_parent
 
@@ -35,7 +37,7 @@ def main() -> int:
         _bring(source, beside)
         rope = read_rope(beside)
         _write(beside, target)
-        put_right(target, rope)
+        _put_right(target, rope, Minima(beside))
     except (RuntimeError, IndexError, ValueError, OdllmError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return REFUSED
@@ -57,6 +59,20 @@ def _write(source: Path, target: Path) -> None:
         if not (target / MODEL).exists():
             raise
     read_graph(target)
+
+
+def _put_right(folder: Path, rope: Rope, minima: Minima) -> None:
+    """Corrects what the reader has written where it is not what its file says."""
+    core = openvino.Core()
+    # A mapped file cannot be replaced on Windows.
+    core.set_property({"ENABLE_MMAP": False})
+    model = core.read_model(folder / MODEL)
+    changed = [put_right(model, rope), minima.put_right(model)]
+    if any(changed):
+        beside = folder / "right.xml"
+        openvino.save_model(model, beside, compress_to_fp16=False)
+        beside.with_suffix(".bin").replace(folder / WEIGHTS)
+        beside.replace(folder / MODEL)
 
 
 def _bring(source: Path, beside: Path) -> None:

@@ -22,6 +22,9 @@ from odllm_agent.formats.readable import why_unsupported
 from odllm_agent.formats.split import parts_of
 from odllm_agent.processes import child
 
+FORM = 2
+"""Counts what is put right in what the reader writes: another number is another form of a file."""
+
 _WORK = child.ChildWork(
     program="converter",
     library="openvino-genai",
@@ -38,7 +41,7 @@ def converted(model: ModelFile, version: str) -> Path:
 
     Args:
         model: The file.
-        version: The version of the reader; another one's form is another.
+        version: The version of what converts it; another one's form is another.
 
     Raises:
         EngineError: The reader knows its architecture or a type of its tensors not, or takes too

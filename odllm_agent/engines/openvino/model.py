@@ -69,8 +69,11 @@ def _compute_only_wanted_logits(model: openvino.Model, tokens_axis: int) -> None
     wanted = opset13.parameter([-1], np.int64, name=WANTED)
     wanted.output(0).set_names({WANTED})
     axis = opset13.constant(tokens_axis, np.int64)
-    hidden = opset13.gather(projection.input_value(0), wanted, axis)
-    projection.input(0).replace_source_output(hidden.output(0))
+    hidden = projection.input_value(0)
+    users = list(hidden.get_target_inputs())
+    rows = opset13.gather(hidden, wanted, axis)
+    for user in users:
+        user.replace_source_output(rows.output(0))
     model.add_parameters([wanted])
     model.validate_nodes_and_infer_types()
 

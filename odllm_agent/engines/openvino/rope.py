@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from openvino import opset13
 
 from odllm_agent.engines.llama_cpp.native import bound
-from odllm_agent.formats.ir import MODEL, WEIGHTS
 
 _Pointer = ctypes.c_void_p
 _Text = ctypes.c_char_p
@@ -72,16 +71,15 @@ def read_rope(path: Path) -> Rope:
     return Rope(base, _factors(file, path))
 
 
-def put_right(folder: Path, rope: Rope) -> None:
-    """Makes the frequencies in a converted model those of its file, if they are not.
+def put_right(model: openvino.Model, rope: Rope) -> bool:
+    """Makes the frequencies in a converted model those of its file.
+
+    Returns:
+        Whether they were others.
 
     Raises:
         ValueError: The converted model does not rotate as it should.
     """
-    core = openvino.Core()
-    # A mapped file cannot be replaced on Windows.
-    core.set_property({"ENABLE_MMAP": False})
-    model = core.read_model(folder / MODEL)
     constants = [op for op in model.get_ops() if op.get_type_name() == "Constant"]
     found = [constant for constant in constants if _holds(constant, rope)]
     if not found:
@@ -91,8 +89,7 @@ def put_right(folder: Path, rope: Rope) -> None:
         n_pairs = constant.shape[1]
         right = opset13.constant(rope.frequencies(n_pairs).reshape(1, n_pairs, 1))
         _replace(constant, right)
-    if wrong:
-        _save(model, folder)
+    return bool(wrong)
 
 
 def _factors(file: _Pointer, path: Path) -> NDArray[np.float32] | None:
@@ -131,14 +128,6 @@ def _replace(constant: openvino.Node, right: openvino.Node) -> None:
     replaced = user if user.get_type_name() == "Convert" else constant
     for target in replaced.output(0).get_target_inputs():
         target.replace_source_output(right.output(0))
-
-
-def _save(model: openvino.Model, folder: Path) -> None:
-    """Writes a model over the one that it was read from."""
-    beside = folder / "right.xml"
-    openvino.save_model(model, beside, compress_to_fp16=False)
-    beside.with_suffix(".bin").replace(folder / WEIGHTS)
-    beside.replace(folder / MODEL)
 
 
 def _value(file: _Pointer, key: str, kind: type[Any], default: object) -> Any:

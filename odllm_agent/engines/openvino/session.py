@@ -29,7 +29,7 @@ from odllm_agent.engines.openvino import model as openvino_model
 from odllm_agent.engines.openvino.attention import FORMS, Attention
 from odllm_agent.engines.openvino.error import last_line
 from odllm_agent.engines.openvino.folder_vocabulary import FolderVocabulary
-from odllm_agent.engines.openvino.gguf_to_ir import converted
+from odllm_agent.engines.openvino.gguf_to_ir import FORM, converted
 from odllm_agent.engines.settings import OpenVinoSettings, check_settings
 from odllm_agent.engines.timing import Prefill
 from odllm_agent.errors import EngineError
@@ -297,8 +297,11 @@ def load(engine: Engine, model: ModelFile, context_tokens: int) -> OpenVinoSessi
 
 @cache
 def version() -> str:
-    """The versions of openvino, with its build, and of openvino-genai, which reads GGUF files."""
-    return f"{openvino.get_version()}+genai.{_GENAI_VERSION}"
+    """The versions of openvino, with its build, and of what converts GGUF files for it.
+
+    openvino-genai reads them; what is put right after it changes answers and speeds as well.
+    """
+    return f"{openvino.get_version()}+genai.{_GENAI_VERSION}+form.{FORM}"
 
 
 def build_system() -> str:

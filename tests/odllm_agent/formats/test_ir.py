@@ -12,7 +12,7 @@ from openvino import opset13
 
 from odllm_agent.contract import Use
 from odllm_agent.errors import ModelInvalid
-from odllm_agent.formats.ir import MODEL, WEIGHTS, read_graph
+from odllm_agent.formats.ir import MODEL, REMAINDERS, WEIGHTS, read_graph
 
 
 def compressed(kind: openvino.Type, rows: int = 64, groups: int = 4) -> openvino.Node:
@@ -142,6 +142,26 @@ def test_matrices_of_blocks_and_of_the_output_are_told_apart(tmp_path: Path) -> 
     assert found[Use.TOKENS, "f16"].n_multiplied == 0  # the scales of the u4 weights
     assert found[Use.OUTPUT, "f16"].n_multiplied == 64 * 128
     assert found[Use.OUTPUT, "f16"].n_bytes == 2 * 64 * 128
+
+
+def test_what_others_lack_is_read_with_them_and_is_no_weight(tmp_path: Path) -> None:
+    values = opset13.parameter([1, 128], np.float32)
+    lacking = opset13.constant(np.ones((64, 4)), openvino.Type.f16)
+    lacking.set_friendly_name(f"output.weight{REMAINDERS}")
+    sums = opset13.reduce_sum(opset13.reshape(values, [1, 4, 32], False), np.array([-1]))
+    added = opset13.matmul(sums, opset13.convert(lacking, openvino.Type.f32), False, True)
+    product = opset13.matmul(values, compressed(openvino.Type.u4), False, True)
+    graph = openvino.Model([opset13.add(product, added)], [values])
+    openvino.save_model(graph, tmp_path / MODEL, False)
+
+    found = read_graph(tmp_path)
+
+    assert found.n_weights == 64 * 128
+    assert found.weight_bytes == 64 * 128 * 5.125 / 8
+    groups = {(each.use, each.type): each for each in found.anatomy.weights}
+    assert groups.keys() == {(Use.OUTPUT, "f16"), (Use.OUTPUT, "u4")}
+    assert groups[Use.OUTPUT, "f16"].n_bytes == 64 * 128 * (0.5 + 0.5) / 8
+    assert groups[Use.OUTPUT, "f16"].n_multiplied == 0
 
 
 @pytest.mark.parametrize("tied", [True, False])
