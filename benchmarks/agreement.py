@@ -17,7 +17,7 @@ from odllm_agent.models import Cache, prepare
 from odllm_agent.quality.divergence import SCORES, Divergence
 from odllm_agent.quality.perplexity import perplexity
 from odllm_agent.quality.reading import read, windows
-from odllm_agent.quality.text import read_text, text_sha256
+from odllm_agent.texts.text import read_text, text_sha256
 
 # Nothing is rounded that need not be; both engines still quantize activations to 8 bits.
 _EXACT = {

@@ -1,8 +1,6 @@
 """Small model files for the tests: real GGUF files that llama.cpp loads, with random weights."""
 
-import ctypes
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -15,20 +13,14 @@ from gguf import GGMLQuantizationType, LlamaFileType, TokenType
 from numpy.typing import NDArray
 
 from odllm_agent.contract import Quantization
-from odllm_agent.models.quantizer import Recipe
+from odllm_agent.formats.header import read_header
+from odllm_agent.models.quantizer import Recipe, quantize
 
 _HEAD_WIDTH = 64
 _FILE_TYPES = {
     "F32": (LlamaFileType.ALL_F32, GGMLQuantizationType.F32),
     "F16": (LlamaFileType.MOSTLY_F16, GGMLQuantizationType.F16),
     "BF16": (LlamaFileType.MOSTLY_BF16, GGMLQuantizationType.BF16),
-}
-_QUANTIZED = {
-    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
-    "Q4_0": LlamaFileType.MOSTLY_Q4_0,
-    "Q4_1": LlamaFileType.MOSTLY_Q4_1,
-    "Q4_K": LlamaFileType.MOSTLY_Q4_K_M,
-    "Q6_K": LlamaFileType.MOSTLY_Q6_K,
 }
 
 
@@ -89,26 +81,18 @@ def write_gguf(
     return path
 
 
-def write_quantized(source: Path, target: Path, kind: str, *, pure: bool = True) -> Path:
-    """Lets llama.cpp quantize a model, also to types that ODLLM makes none of.
+def write_quantized(source: Path, target: Path, kind: str) -> Path:
+    """Lets llama.cpp quantize a model.
 
     Args:
         source: A model that is not quantized.
         target: The file to write.
-        kind: The type, such as `Q4_1`.
-        pure: Whether every matrix gets that type, and not only most.
+        kind: The quantization, such as `Q4_1+pure`.
 
     Returns:
         The target.
     """
-    from odllm_agent.engines.llama_cpp.native import llama  # noqa: PLC0415 - few tests need it
-
-    params = llama.llama_model_quantize_default_params()
-    params.ftype, params.pure, params.nthread = _QUANTIZED[kind], pure, 1
-    status = llama.llama_model_quantize(
-        os.fsencode(source), os.fsencode(target), ctypes.byref(params)
-    )
-    assert status == 0
+    quantize(read_header(source), target, recipe(kind))
     return target
 
 

@@ -32,7 +32,9 @@ def written(folder: Path, kind: str, architecture: str = "qwen2") -> Path:
     """A model all of whose matrices, the embedding among them, are of one type."""
     shape = Shape(ffn=512, architecture=architecture)
     plain = write_gguf(folder / "plain.gguf", shape, seed=7)
-    return plain if kind == "F16" else write_quantized(plain, folder / f"{kind}.gguf", kind)
+    return (
+        plain if kind == "F16" else write_quantized(plain, folder / f"{kind}.gguf", f"{kind}+pure")
+    )
 
 
 def matrices_of_file(path: Path) -> dict[str, Matrix]:
@@ -178,7 +180,7 @@ def test_the_form_of_another_file_is_refused(tmp_path: Path) -> None:
     other.mkdir()
     folder = engine._folder(described(written(one, "Q4_1", "llama")))
     plain = write_gguf(other / "plain.gguf", Shape(ffn=512, architecture="llama"), seed=8)
-    minima = Minima(write_quantized(plain, other / "Q4_1.gguf", "Q4_1"))
+    minima = Minima(write_quantized(plain, other / "Q4_1.gguf", "Q4_1+pure"))
     with pytest.raises(ValueError, match=r"lacks the weights of blk\.0\.attn_k\.weight"):
         minima.put_right(openvino.Core().read_model(folder / MODEL))
 

@@ -14,7 +14,6 @@ from odllm_agent import engines
 from odllm_agent.contract import (
     Measurement,
     ModelFile,
-    Quantization,
     RepeatPolicy,
     Trial,
     Workload,
@@ -214,9 +213,9 @@ def test_more_tokens_than_the_context_holds_is_an_error(session: Session) -> Non
     ],
 )
 def test_the_reference_model_answers_as_on_llama_cpp(
-    quantization: str, most_nats: float, least_agreement: float, attention: str, tmp_path: Path
+    quantization: str, most_nats: float, least_agreement: float, attention: str
 ) -> None:
-    model = reference_of_any_type(quantization, tmp_path)
+    model = reference(quantization)
     with load(model, attention=attention) as session:
         tokens = session.tokenize(read_text("reference"))[:CONTEXT]
         ours = session.logits(tokens)
@@ -231,7 +230,7 @@ def test_remainders_count_in_every_row_and_product_and_in_one_token_as_in_many(
 ) -> None:
     """Without them the divergence is above 1e-2. The embedding is of that type too, and tied."""
     plain = write_gguf(tmp_path / "plain.gguf", Shape(layers=2, architecture="llama"))
-    model = described(write_quantized(plain, tmp_path / "Q4_1.gguf", "Q4_1"))
+    model = described(write_quantized(plain, tmp_path / "Q4_1.gguf", "Q4_1+pure"))
     tokens = [int(token) for token in np.random.default_rng(1).integers(0, 512, 64)]
     with load(model, attention=attention) as session:
         ours = session.logits(tokens)
@@ -242,14 +241,6 @@ def test_remainders_count_in_every_row_and_product_and_in_one_token_as_in_many(
     theirs = of_llama_cpp(model, tokens)
     assert divergence(theirs, ours) < 1e-3
     assert divergence(theirs[-1:], last[None]) < 1e-3
-
-
-def reference_of_any_type(quantization: str, folder: Path) -> ModelFile:
-    """The smallest reference model, also of a type that ODLLM does not make."""
-    if quantization in set(Quantization):
-        return reference(quantization)
-    made = folder / f"{quantization}.gguf"
-    return described(write_quantized(Path(reference("F16").path), made, quantization, pure=False))
 
 
 @pytest.mark.parametrize(
