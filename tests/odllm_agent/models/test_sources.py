@@ -18,6 +18,7 @@ from odllm_agent.errors import (
     ModelTooLarge,
     UsageError,
 )
+from odllm_agent.formats.card import name_of_file
 from odllm_agent.host.memory_fit import with_spare
 from odllm_agent.models import Cache, foresee, local_file, prepare, quantizer, read_header
 from tests.models import LADDER, write_gguf
@@ -138,6 +139,29 @@ def test_a_wrong_checksum_names_both(
 def test_what_is_no_checksum_is_refused(tiny: Path, cache: Cache) -> None:
     with pytest.raises(UsageError, match="no SHA-256"):
         prepare(request(tiny, None, "abc"), cache, PLENTY)
+
+
+def test_other_types_are_made_of_a_quantized_source_where_that_is_asked_for(
+    tiny: Path, cache: Cache, tmp_path: Path
+) -> None:
+    source = Path(prepare(request(tiny, Quantization("Q8_0")), cache, PLENTY).path)
+    for kind in ("F16", "Q4_0"):
+        wanted = replace(request(source, Quantization(kind)), requantize=True)
+        foreseen = foresee(wanted, cache, tmp_path).model
+        made = prepare(wanted, cache, PLENTY)
+        assert made.quantization == kind
+        assert "made of a Q8_0 file" in made.remarks[0]
+        assert (foreseen.file_bpw, foreseen.remarks) == (made.file_bpw, made.remarks)
+
+
+def test_a_file_that_nobody_named_is_called_by_its_header_or_its_own_name(
+    tiny: Path, cache: Cache
+) -> None:
+    unnamed = replace(request(tiny, Quantization("Q4_0")), is_named=False)
+    header = read_header(tiny)
+    expected = name_of_file(header.card.title, tiny.stem, "F16")
+    assert prepare(unnamed, cache, PLENTY).name == expected
+    assert prepare(replace(unnamed, quantization=None), cache, PLENTY).name == expected
 
 
 def test_a_quantized_source_is_not_quantized_again(tiny: Path, cache: Cache) -> None:

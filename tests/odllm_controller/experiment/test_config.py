@@ -28,14 +28,58 @@ def test_every_experiment_says_what_it_asks_and_what_it_downloads(path: object) 
     assert re.search(r"\d+ trials", text)
 
 
-def test_the_sweep_is_every_reference_model_at_every_type_on_every_engine_with_its_quality() -> (
-    None
-):
+def test_the_reference_experiment_is_the_whole_ladder_on_every_engine_with_its_quality() -> None:
+    ladder = experiment(name="reference")
+    assert set(ladder.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
+    assert set(ladder.quantizations) == set(LADDER)
+    assert set(ladder.engines) == set(ENGINE_SETTINGS) - {"simulated"}
+    assert {"perplexity", "kld"} <= set(ladder.quality.metrics)
+
+
+def test_the_sweep_is_a_real_model_at_eight_types_on_every_engine_with_its_quality() -> None:
     sweep = experiment(name="sweep")
-    assert set(sweep.models) == {"reference-1.6M", "reference-2.8M", "reference-7.6M"}
-    assert set(sweep.quantizations) == set(LADDER)
+    (model,) = sweep.models.values()
+    assert (model.source, model.requantize, model.quantizations) == (Source.PACKAGE, True, None)
+    assert len(sweep.quantizations) == 8
+    assert {"Q6_K", "IQ4_XS"} <= set(sweep.quantizations)
     assert set(sweep.engines) == set(ENGINE_SETTINGS) - {"simulated"}
     assert {"perplexity", "kld"} <= set(sweep.quality.metrics)
+    assert sweep.quality.tasks
+    assert sweep.without_index == "reference"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("Q4_KM", "did you mean .*Q4_K_M"),
+        ("Q4_K_M+imatrx", "no part of a quantization: write TYPE"),
+        ("Q4_0+pure+pure", "no quantization: write TYPE"),
+    ],
+)
+def test_a_misspelt_type_is_answered_with_what_was_meant(typed: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        experiment(f"quantizations=[{typed}]")
+
+
+def test_every_type_and_what_departs_from_it_can_be_asked_for() -> None:
+    asked = experiment("quantizations=[q6_k,IQ2_XS+imatrix,Q4_K_M+output:Q8_0,as_is]")
+    assert asked.quantizations == ("Q6_K", "IQ2_XS+imatrix", "Q4_K_M+output:Q8_0", None)
+
+
+def test_a_matrix_is_made_of_what_quality_does_not_read() -> None:
+    asked = experiment("quantizations=[IQ2_XS+imatrix]", "quality.max_windows=40")
+    (model, *_) = asked.models.values()
+    assert asked.imatrix_of(model) == ImatrixSource("text:reference", 40 * 256)
+    other = experiment("quantizations=[IQ2_XS+imatrix]", "imatrix=text:/my/text")
+    assert other.imatrix_of(model) == ImatrixSource("text:/my/text", 0)
+    alone = experiment("quantizations=[IQ2_XS+imatrix]", "quality=none")
+    assert alone.imatrix_of(model) == ImatrixSource("text:reference", 0)
+
+
+def test_no_matrix_is_made_of_all_that_quality_reads() -> None:
+    with pytest.raises(UsageError, match="the text that quality is measured on, all of it"):
+        experiment("quantizations=[IQ2_XS+imatrix]", "quality.max_windows=null")
+    experiment("quantizations=[Q4_0]", "quality.max_windows=null")
 
 
 def test_every_architecture_has_a_shape_to_pick() -> None:
