@@ -21,7 +21,6 @@ from odllm_agent.formats.header import read_header
 from odllm_agent.models import prepare, quantizer
 from odllm_agent.models.imatrix.matrix import Matrix
 from odllm_agent.models.imatrix.reading import write_matrix
-from odllm_agent.quality.perplexity import perplexity
 from odllm_agent.quality.reading import read, scores, windows
 from odllm_agent.texts.text import read_text
 from tests.models import write_quantized
@@ -65,7 +64,8 @@ def test_every_type_is_made_loaded_and_measured_on_the_largest_reference_model(
             assert len(session.decode(prompt[:8])) == 8
             assert session.is_sound()
             parts = windows(session.tokenize(read_text("reference")), reading, session.start_token)
-            found[name] = file.file_bpw, perplexity(read(session, parts)).value or 0.0
+            (score,) = scores(("perplexity",), read(session, parts))
+            found[name] = file.file_bpw, score.value or 0.0
     exact = found["F32"][1]
     for name, (bpw, value) in found.items():
         print(f"{name:10} {bpw:6.3f} BPW  perplexity {value:8.4f}")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from odllm_controller.cli import without_index
 from odllm_controller.cli.main import main
 from odllm_controller.cli.without_index import instead
 from odllm_controller.overrides.asked import Asked
@@ -48,13 +47,13 @@ def test_the_reference_ladder_takes_the_place_of_what_no_index_gives() -> None:
 def test_nothing_takes_the_place_of_what_was_named_or_is_fetched_elsewhere(
     monkeypatch: pytest.MonkeyPatch, name: str, words: list[str]
 ) -> None:
-    monkeypatch.setattr(without_index.subprocess, "run", forbidden)
+    monkeypatch.setattr(subprocess, "run", forbidden)
     assert instead(experiment(*words, name=name), asked(*words)) is None
 
 
 def test_a_model_that_can_be_had_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 0, json.dumps({"trouble": ""}).encode())
-    monkeypatch.setattr(without_index.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
     assert instead(experiment(name="sweep"), asked()) is None
 
 

@@ -3,7 +3,7 @@ from collections.abc import Callable, Sized
 
 import pytest
 
-from odllm_agent.contract import Source
+from odllm_agent.contract import ImatrixSource, Source
 from odllm_agent.engines.settings import ENGINE_SETTINGS, check_settings
 from odllm_agent.errors import UsageError
 from odllm_agent.formats.architectures import ARCHITECTURES
