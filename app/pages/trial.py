@@ -242,9 +242,9 @@ def _show_file(found: Detail) -> None:
             "Name": file["title"],
             "Licence": file["license"],
             "Architecture": file["architecture"],
-            "Context (tokens)": f"{file['context_tokens']:,}",
+            "Context (tokens)": _whole(file["context_tokens"]),
             "Tokenizer": file["tokenizer"],
-            "Vocabulary (tokens)": f"{file['vocabulary_tokens']:,.0f}",
+            "Vocabulary (tokens)": _whole(file["vocabulary_tokens"]),
             "Chat template": template,
             "Types of weights": ", ".join(shares),
             "Importance matrix made of": file["imatrix"],
@@ -278,6 +278,10 @@ def _show_conditions(row: Row) -> None:
 def _show_values(told: Mapping[str, object]) -> None:
     rows = [(key, _known(value)) for key, value in told.items()]
     show_table(pd.DataFrame(rows, columns=["", "Value"]))
+
+
+def _whole(value: float | None) -> str | None:
+    return None if pd.isna(value) else f"{value:,.0f}"
 
 
 def _known(value: object) -> str:

@@ -121,10 +121,16 @@ def _read(context: Any, window: Sequence[int], vocabulary: Vocabulary) -> bool:
     start = [] if vocabulary.start_token is None else [vocabulary.start_token]
     given = [*start, *window[len(start) :]]
     native.llama_memory_clear(native.llama_get_memory(context), False)
-    # The batch only points to them.
-    tokens = (native.llama_token * len(given))(*given)
-    batch = native.llama_batch_get_one(tokens, len(given))
-    return bool(native.llama_decode(context, batch) == 0)
+    batch = native.llama_batch_init(len(given), 0, 1)
+    batch.n_tokens = len(given)
+    for place, token in enumerate(given):
+        batch.token[place], batch.pos[place], batch.n_seq_id[place] = token, place, 1
+        batch.seq_id[place][0] = 0
+        # Without a token's logits the last block leaves it out.
+        batch.logits[place] = True
+    status = native.llama_decode(context, batch)
+    native.llama_batch_free(batch)
+    return bool(status == 0)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,17 @@ def test_every_matrix_of_the_blocks_is_met(tiny: Path, cache: Cache) -> None:
     assert matrix.n_windows > 1
 
 
+def test_the_last_block_meets_every_token_too(tiny: Path, cache: Cache) -> None:
+    # Were only the last token's output wanted, its part behind the attention would meet no other.
+    header = read_header(tiny)
+    matrix = read_matrix(made(header, "0" * 64, TEXT, 0, cache).path)
+    last = max(name for name in matrix.values if "ffn_up" in name)
+    first = min(name for name in matrix.values if "ffn_up" in name)
+    # Both are what a norm gives, whose squares have a mean of about 1 over all tokens.
+    for name in (first, last):
+        assert matrix.values[name].mean() == pytest.approx(1, rel=0.1)
+
+
 def test_what_was_made_with_a_text_is_not_made_again(tiny: Path, cache: Cache) -> None:
     header = read_header(tiny)
     first = made(header, "0" * 64, TEXT, 0, cache)
