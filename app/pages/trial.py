@@ -252,7 +252,7 @@ def _show_file(found: Detail) -> None:
             "To be known": " ".join(f"{remark}." for remark in json.loads(file["remarks"])),
         }
         with st.expander("The model's file"):
-            _show_values(told)
+            _show_values(told, "The file")
 
 
 def _show_conditions(row: Row) -> None:
@@ -272,12 +272,12 @@ def _show_conditions(row: Row) -> None:
             "Bits per weight": brief(row["file_bpw"]),
             **{f"Setting {key}": value for key, value in settings.items()},
         }
-        _show_values(told)
+        _show_values(told, "Value")
 
 
-def _show_values(told: Mapping[str, object]) -> None:
+def _show_values(told: Mapping[str, object], heading: str) -> None:
     rows = [(key, _known(value)) for key, value in told.items()]
-    show_table(pd.DataFrame(rows, columns=["", "Value"]))
+    show_table(pd.DataFrame(rows, columns=["", heading]))
 
 
 def _whole(value: float | None) -> str | None:

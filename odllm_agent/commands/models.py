@@ -19,7 +19,6 @@ from odllm_agent.errors import ModelError, UsageError
 from odllm_agent.files.size import bytes_text
 from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_agent.models import Cache, local_file, prepare, quantizer, read_header
-from odllm_agent.models.download import package
 from odllm_agent.models.inventory import known_names, said, short, told, type_of
 from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
@@ -146,6 +145,8 @@ def find(
         sha256: the checksum of its GGUF file
         as_json: answer as JSON
     """
+    from odllm_agent.models.download import package  # noqa: PLC0415 - loads a network's client
+
     request = _request(model, None, sha256)
     if request.source is not Source.PACKAGE:
         raise UsageError(f"{model} is of no package", "name it as package:NAME==VERSION")

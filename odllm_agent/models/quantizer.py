@@ -246,7 +246,8 @@ def _explained(
         return needs_imatrix(source, quantization)
     if any("invalid output file type" in line for line in log):
         return UsageError(
-            f"{what}: this llama.cpp makes no {quantization.type}", nearest(quantization, makes())
+            f"{what}: this llama.cpp makes no {quantization.type}",
+            nearest(quantization.type, makes()),
         )
     # libstdc++ says no more than "iostream error" of a write that failed.
     told = any("iostream error" in line for line in log)

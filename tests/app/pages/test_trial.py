@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from odllm_agent.contract import Card, TypeShare
 from odllm_controller.analysis.queries import results
 from odllm_controller.cli.importing import import_file
 from odllm_controller.store import Store
@@ -119,3 +120,21 @@ def test_the_state_of_the_device_is_told(showcased: Path) -> None:
     )
     assert len(states) == 2 * 4 * 2
     assert states["Temperature (°C)"].max() == 67
+
+
+def test_what_the_model_s_file_says_of_itself_is_shown(path: Path) -> None:
+    said = Card("Small 135M", "apache-2.0", "gpt2 smollm", 49_152, has_chat_template=True)
+    model = replace(
+        support.model_file(),
+        card=said,
+        n_weights=1000,
+        mix=(TypeShare("Q4_0", 750), TypeShare("F32", 250)),
+        remarks=("made of a Q4_1 file",),
+    )
+    stores.begun(path).add_round("run-1", support.round_result(support.trial(model)))
+    facts = table(page("trial"), "", "The file").set_index("")["The file"]
+    assert facts["Name"] == "Small 135M"
+    assert facts["Vocabulary (tokens)"] == "49,152"
+    assert facts["Chat template"] == "yes"
+    assert facts["Types of weights"] == "Q4_0 75.0 %, F32 25.0 %"
+    assert facts["To be known"] == "made of a Q4_1 file."

@@ -32,9 +32,11 @@ def written(folder: Path, kind: str, architecture: str = "qwen2") -> Path:
     """A model all of whose matrices, the embedding among them, are of one type."""
     shape = Shape(ffn=512, architecture=architecture)
     plain = write_gguf(folder / "plain.gguf", shape, seed=7)
-    return (
-        plain if kind == "F16" else write_quantized(plain, folder / f"{kind}.gguf", f"{kind}+pure")
-    )
+    if kind == "F16":
+        return plain
+    # A file of K-quants is named by its mix.
+    named = f"{kind}_M" if kind == "Q4_K" else kind
+    return write_quantized(plain, folder / f"{kind}.gguf", f"{named}+pure")
 
 
 def matrices_of_file(path: Path) -> dict[str, Matrix]:
