@@ -7,9 +7,10 @@ from typing import Any
 
 from odllm_agent.engines.llama_cpp.native import bound
 from odllm_agent.engines.llama_cpp.native import llama as native
-from odllm_agent.formats.file_types import TENSOR_TYPES
 
 _CPU = 0  # GGML_BACKEND_DEVICE_TYPE_CPU of ggml-backend.h
+# Types of ggml.h whose numbers llama-cpp-python does not bind.
+_UNBOUND = {"BF16": 30, "TQ1_0": 34, "TQ2_0": 35}
 _ASKED_TOKENS = 512  # of the activations that llama.cpp asks with
 
 
@@ -71,8 +72,9 @@ def layout_name(layout: int) -> str:
 
 def type_number(type_name: str) -> int | None:
     """The number that ggml has for a type of that name, or `None` if it has none."""
-    number = TENSOR_TYPES.get(type_name.upper())
-    return number if number is not None and number < native.GGML_TYPE_COUNT else None
+    name = type_name.upper()
+    found: int | None = getattr(native, f"GGML_TYPE_{name}", _UNBOUND.get(name))
+    return found
 
 
 def _layout_takes(cpu: int, layout: int, kind: int, shape: tuple[int, ...]) -> bool:

@@ -81,7 +81,7 @@ def test_a_score_is_known_better_by_reading_all_and_not_by_more_rounds() -> None
 
 def test_a_model_of_ones_own_and_an_untold_type_stay_as_they_were_asked_for() -> None:
     told = words(
-        "odllm +experiment=sweep +models.mine.path=/m.gguf", model="mine", quantization="IQ4_XS"
+        "odllm +experiment=sweep +models.mine.path=/m.gguf", model="mine", quantization="INT4"
     )
     assert "+models.mine.path=/m.gguf" in told
     assert not any(word.startswith(("model=", "quantizations=")) for word in told)
