@@ -10,7 +10,7 @@ STORE ?= results/odllm.duckdb
 .PHONY: unusable help sweep explore test coverage check docs bench fuzz chaos machines lock clean
 
 help:
-	@echo "make sweep     run the reference sweep on this machine (ARGS='rounds=5' for overrides)"
+	@echo "make sweep     run the default sweep on this machine (ARGS='rounds=5' for overrides)"
 	@echo "make explore   open the explorer on what was measured (STORE=path)"
 	@echo "make test      run the tests"
 	@echo "make coverage  run the tests, and tell which lines and branches they never reach (htmlcov/)"

@@ -43,7 +43,7 @@ S = "+experiment=smoke"
         (["run", S, "engine.llama_cpp.threads=4"], "did you mean engines.llama_cpp.threads=4?"),
         (["run", S, "path=x.duckdb"], "store.path=x.duckdb"),
         (["run", S, "engines.openvino.threads=4"], "add engine=[openvino]"),
-        (["run", S, "quantizations=[Q8_1]"], "did you mean Q8_0?"),
+        (["run", S, "quantizations=[Q8_1]"], "did you mean Q8_0 or Q5_1 or Q4_1?"),
         (["run", S, "+seed=3"], "write seed=3"),
         (["run", S, "seed=1,2"], "add --multirun"),
         (["run", S, "seed==3"], "seed==3 cannot be read"),

@@ -90,7 +90,7 @@ def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
     )
     again = dataclasses.replace(once, candidate=deep)
     other = dataclasses.replace(
-        support.forecast(),
+        support.forecast(support.model_file("other")),
         candidate=dataclasses.replace(
             once.candidate,
             request=ModelRequest("other", Source.REFERENCE, "other", Quantization("Q4_0")),
@@ -98,7 +98,7 @@ def test_totals_count_a_file_once_and_what_cannot_run_not_at_all() -> None:
         disk_bytes=7,
         download_bytes=5,
     )
-    smaller = dataclasses.replace(other, model=support.model_file(quantization="Q2_K"))
+    smaller = dataclasses.replace(other, model=support.model_file("other", "Q2_K"))
     totals = Totals.of([row(each) for each in (once, again, other, smaller, too_large())])
     assert (totals.trials, totals.unknown, totals.skipped) == (4, 0, 1)
     assert totals.download_bytes == 5
