@@ -21,6 +21,7 @@ NEEDED = {
     "odllm-agent run": ["t.json", "--out", "r.jsonl"],
     "odllm-agent models pull": ["m"],
     "odllm-agent models add": ["m.gguf"],
+    "odllm-agent models find": ["package:m==1"],
     "odllm-agent models remove": None,
     "odllm-agent power-log": ["p.csv"],
     "odllm-agent join": ["head", "--token-file", "t"],

@@ -41,10 +41,10 @@ def name_of_file(title: str, stem: str, quantization: str) -> str:
         stem: The file's name without its ending.
         quantization: The type that its header says.
     """
-    if not title:
-        return stem
     # The type stands beside every name.
-    told = re.sub(rf"[\W_]*{re.escape(quantization)}$", "", stem, flags=re.IGNORECASE)
+    told = re.sub(rf"[\W_]*{re.escape(quantization)}$", "", stem, flags=re.IGNORECASE) or stem
+    if not title:
+        return told
     rest = _joined(told).replace(_joined(title), "", 1)
     return f"{title} ({told})" if rest else title
 

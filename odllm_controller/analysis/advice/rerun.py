@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from odllm_agent.contract import Quantization
+from odllm_agent.contract import Quantization, Source
 from odllm_agent.formats.file_types import FILE_TYPES
 from odllm_controller import store
 from odllm_controller.analysis.advice.next_measurement import Turning
@@ -122,4 +122,8 @@ def _is_kept(word: str, chosen: Collection[str], turning: Turning) -> bool:
     section, *rest = name.split(".")
     if section not in _SECTIONS or not rest:
         return True
-    return rest[0] == _names(turning)[section.removesuffix("s")]
+    group = section.removesuffix("s")
+    named = _names(turning)[group]
+    # A model that its own file names has the config of its source.
+    of_source = group == "model" and not conf.option(group, named).exists()
+    return rest[0] == named or (of_source and rest[0] in set(Source))

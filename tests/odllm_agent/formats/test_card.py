@@ -48,7 +48,8 @@ def test_numbers_in_the_place_of_texts_are_no_texts() -> None:
         ),
         ("model", "mine-F16", "F16", "model (mine)"),
         ("model", "mine.q8_0", "Q8_0", "model (mine)"),
-        ("", "mine-F16", "F16", "mine-F16"),
+        ("", "mine-F16", "F16", "mine"),
+        ("", "F16", "F16", "F16"),
         ("Größe 7", "größe_7-F16", "F16", "Größe 7"),
     ],
 )

@@ -134,7 +134,7 @@ def test_what_cannot_be_measured_is_named_and_the_others_go_on(bench: Bench) -> 
         assert len(told) == 2, f"{name} is not named in:\n{ended.out}"
         assert word in told[1].split("failed:")[0].replace("\n", "")
     results = bench.query("SELECT model, status, failure FROM results")
-    assert results.loc[results["model"] == "file", "status"].tolist() == ["done", "done"]
+    assert results.loc[results["model"] == "tiny", "status"].tolist() == ["done", "done"]
     failed = results[results["status"] == "failed"]
     assert set(failed["model"]) == {"missing", "cut", "tampered"}
     assert failed["failure"].notna().all()
@@ -148,11 +148,11 @@ def test_what_cannot_run_is_skipped_with_its_reason_and_is_no_failure(bench: Ben
         "rounds=1",
         "quality=reference",
         "quality.window_tokens=64",
-        f"+models.huge={{source:file,path:{huge},quantizations:as_is}}",
+        f"+models.vast={{source:file,path:{huge},quantizations:as_is}}",
     )
     assert ended.status == 0, ended.out
     (told,) = (line for line in ended.out.splitlines() if line.startswith("skipped: "))
-    assert "huge F16 with llama_cpp" in told
+    assert "vast F16 with llama_cpp" in told
     assert "GB are free" in told
     results = bench.query("SELECT model, status, skip_reason FROM results ORDER BY ALL")
     assert results["status"].tolist() == ["done", "done", "skipped"]
@@ -205,7 +205,7 @@ def test_an_engine_that_dies_at_one_type_is_told_once_and_given_up_at_that_type(
     assert ended.status == 3, ended.err
     assert "Traceback" not in ended.out + ended.err
     told = ended.out[ended.out.index("failed: 3 rounds alike") :].splitlines()
-    assert "llama_cpp was ended by SIGSEGV at Q4_0 (first: file Q4_0, round 1 on" in told[0]
+    assert "llama_cpp was ended by SIGSEGV at Q4_0 (first: tiny Q4_0, round 1 on" in told[0]
     # The build was tried and computes the type, and the file came from outside.
     assert "so this file may be damaged or hostile" in " ".join(ended.out.split())
     assert ended.out.count("failed: ") == 1
@@ -421,6 +421,6 @@ def test_help_shows_examples_and_groups(bench: Bench) -> None:
     assert ended.status == 0
     assert "odllm run +experiment=sweep" in ended.out
     assert (
-        "experiment: batch, depth, engines, paper, shapes, simulated, smoke, sweep, threads"
-        in ended.out
+        "experiment: batch, depth, engines, paper, reference, shapes, simulated, smoke, sweep, "
+        "threads" in ended.out
     )
