@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from odllm_agent.contract import Quantization
 from odllm_agent.formats.header import read_header
-from odllm_agent.models.quantizer import Recipe, quantize
+from odllm_agent.models.quantizing.quantizer import Recipe, quantize
 
 _HEAD_WIDTH = 64
 _FILE_TYPES = {

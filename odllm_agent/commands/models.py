@@ -18,8 +18,9 @@ from odllm_agent.contract import ImatrixSource, ModelRequest, Quantization, Sour
 from odllm_agent.errors import ModelError, UsageError
 from odllm_agent.files.size import bytes_text
 from odllm_agent.formats.file_types import FILE_TYPES
-from odllm_agent.models import Cache, local_file, prepare, quantizer, read_header
+from odllm_agent.models import Cache, local_file, prepare, read_header
 from odllm_agent.models.inventory import known_names, said, short, told, type_of
+from odllm_agent.models.quantizing import quantizer
 from odllm_agent.terminal.arguments import nearest
 from odllm_agent.terminal.program import TYPED_PATH, AsJson, program
 

@@ -13,9 +13,10 @@ from odllm_agent.files.checksum import joint_sha256, read_through
 from odllm_agent.formats.header import read_header
 from odllm_agent.formats.ir import read_graph
 from odllm_agent.formats.split import parts_of
-from odllm_agent.models import ladder, quantizer
+from odllm_agent.models import ladder
 from odllm_agent.models.download.hub_file import HubFile
 from odllm_agent.models.imatrix.reading import is_matrix
+from odllm_agent.models.quantizing import quantizer
 from odllm_agent.models.sources import source_of
 
 _SHA256 = re.compile("[0-9a-f]{64}")

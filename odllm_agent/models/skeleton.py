@@ -12,7 +12,7 @@ from gguf import GGUFWriter, LlamaFileType, TokenType
 
 from odllm_agent.formats.architectures import Architecture, Value
 from odllm_agent.formats.header import Header, Tensor, read_header
-from odllm_agent.models.quantizer_dry_run import end_in_hole
+from odllm_agent.models.quantizing.dry_run import end_in_hole
 
 _BYTES = 256
 # Matrices so small, and of so much effect, that the converter leaves them whole.

@@ -23,8 +23,9 @@ from odllm_agent.formats.anatomy import anatomy
 from odllm_agent.formats.card import name_of_file
 from odllm_agent.formats.header import Header, read_header
 from odllm_agent.host.memory_fit import why_too_large
-from odllm_agent.models import derived, ir_folder, quantizer, remarks
+from odllm_agent.models import ir_folder
 from odllm_agent.models.origin import Origin
+from odllm_agent.models.quantizing import derived, quantizer, remarks
 
 # Each module has `locate(request, cache) -> Origin` and is imported only when it is asked for. One
 # that can tell of a model without fetching more than headers or keeping anything has

@@ -27,7 +27,8 @@ from odllm_agent.engines.base import Weights
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import OdllmError
 from odllm_agent.formats.readable import why_unsupported
-from odllm_agent.models import Cache, Header, prepare, quantizer, quantizer_dry_run, read_header
+from odllm_agent.models import Cache, Header, prepare, read_header
+from odllm_agent.models.quantizing import dry_run, quantizer
 from odllm_agent.planning.forecast import forecast
 from odllm_agent.trials.worker import run_round
 
@@ -94,7 +95,7 @@ def _outline(subject: Subject) -> Failure | None:
     target = subject.cache.root / "outline.gguf"
     target.parent.mkdir(parents=True, exist_ok=True)
     types = {tensor.name: tensor.type for tensor in header.tensors}
-    written = quantizer_dry_run.write_sparse(header, target, types, LlamaFileType.MOSTLY_F16)
+    written = dry_run.write_sparse(header, target, types, LlamaFileType.MOSTLY_F16)
     target.unlink()
     assert [each.name for each in written.tensors] == [each.name for each in header.tensors]
     weights = [Weights(each.name, each.type, each.shape, each.n_bytes) for each in header.tensors]

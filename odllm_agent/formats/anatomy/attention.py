@@ -16,7 +16,7 @@ _GEMMA3N_KEEPING = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionValues:
     """The attention of one block.
 
     Attributes:
@@ -60,28 +60,28 @@ def attend(
             attention = _attention(number, block, of)
             last[endless] = attention.kv_values
         elif endless in last:
-            attention = Attention(last[endless], query_values)
+            attention = AttentionValues(last[endless], query_values)
         else:
             raise Untold(f"no block before block {number} keeps keys and values for it")
         found.append(SlidingWindow(windows[number], attention.kv_values, attention.query_values))
     return tuple(found)
 
 
-def _attention(number: int, block: Block, of: Hyperparameters) -> Attention:
+def _attention(number: int, block: Block, of: Hyperparameters) -> AttentionValues:
     if _LATENT in block:
         return _latent(number, block, of)
     query_values, _ = matrix(number, block, _OUTPUT)
     if _FUSED in block:
         if of.count("attention.key_length") != of.count("attention.value_length"):
             raise Untold("its keys and values are of two lengths, in one matrix with the queries")
-        return Attention(matrix(number, block, _FUSED)[1] - query_values, query_values)
+        return AttentionValues(matrix(number, block, _FUSED)[1] - query_values, query_values)
     # Where a block has no matrix for its values, the keys are its values too, and kept twice.
     values = _VALUES if _VALUES in block else _KEYS
     kept = sum(matrix(number, block, each)[1] for each in (_KEYS, values))
-    return Attention(kept, query_values)
+    return AttentionValues(kept, query_values)
 
 
-def _latent(number: int, block: Block, of: Hyperparameters) -> Attention:
+def _latent(number: int, block: Block, of: Hyperparameters) -> AttentionValues:
     """Multi-head latent attention: one vector is kept, which serves all heads as key and value."""
     if "attn_k_b.weight" not in block:
         raise Untold("its latent attention is kept unfolded, as old files have it")
@@ -89,4 +89,4 @@ def _latent(number: int, block: Block, of: Hyperparameters) -> Attention:
     _, kept = matrix(number, block, _LATENT)
     heads = of.of_block("attention.head_count", number)
     # A score takes all of the vector, a value the part of it that is not its place.
-    return Attention(kept, heads * (kept + rank) // 2)
+    return AttentionValues(kept, heads * (kept + rank) // 2)

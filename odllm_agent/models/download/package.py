@@ -21,7 +21,7 @@ from odllm_agent.models.download.supply import fleet_first
 from odllm_agent.models.download.wheel import Piece
 from odllm_agent.models.origin import Origin
 from odllm_agent.models.outline import outline
-from odllm_agent.models.quantizer_dry_run import allow_holes
+from odllm_agent.models.quantizing.dry_run import allow_holes
 
 
 def locate(request: ModelRequest, cache: Cache) -> Origin:

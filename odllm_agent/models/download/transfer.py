@@ -30,7 +30,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported la
 from odllm_agent.cache.cache import RemoteFile, Tell
 from odllm_agent.contract import Progress
 from odllm_agent.errors import DownloadFailed
-from odllm_agent.models.quantizer_dry_run import allow_holes
+from odllm_agent.models.quantizing.dry_run import allow_holes
 
 # The client writes whole chunks only, of 10 MiB; a line that breaks sooner would bring nothing.
 constants.DOWNLOAD_CHUNK_SIZE = 2**20

@@ -9,7 +9,7 @@ from odllm_agent.cache.cache import Cache, CachedFile, Importance
 from odllm_agent.errors import EngineError, UsageError
 from odllm_agent.formats.header import Header
 from odllm_agent.host import cores
-from odllm_agent.models import quantizer
+from odllm_agent.models.quantizing import quantizer
 from odllm_agent.processes import child
 
 TOO_SHORT = "too short: "

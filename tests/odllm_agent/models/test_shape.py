@@ -17,9 +17,10 @@ from odllm_agent.engines.settings import check_settings
 from odllm_agent.errors import DiskFull, ModelTooLarge, UsageError
 from odllm_agent.formats.architectures import ARCHITECTURES, ROPE_FACTORS, rope_factors
 from odllm_agent.host.memory_fit import with_spare
-from odllm_agent.models import Cache, Header, prepare, quantizer, random_weights, read_header
-from odllm_agent.models.quantizer import quantize
-from odllm_agent.models.quantizer_dry_run import foresee
+from odllm_agent.models import Cache, Header, prepare, random_weights, read_header
+from odllm_agent.models.quantizing import quantizer
+from odllm_agent.models.quantizing.dry_run import foresee
+from odllm_agent.models.quantizing.quantizer import quantize
 from odllm_agent.models.skeleton import write_skeleton
 from tests.models import LADDER, recipe
 

@@ -20,7 +20,8 @@ from odllm_agent.errors import (
 )
 from odllm_agent.formats.card import name_of_file
 from odllm_agent.host.memory_fit import with_spare
-from odllm_agent.models import Cache, foresee, local_file, prepare, quantizer, read_header
+from odllm_agent.models import Cache, foresee, local_file, prepare, read_header
+from odllm_agent.models.quantizing import quantizer
 from tests.models import LADDER, write_gguf
 from tests.reading import at_most_read
 

@@ -8,9 +8,10 @@ import pytest
 
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import EngineError, ModelInvalid
-from odllm_agent.models import Header, quantizer, read_header
-from odllm_agent.models.quantizer import Types, parse_types, quantize
-from odllm_agent.models.quantizer_dry_run import foresee
+from odllm_agent.models import Header, read_header
+from odllm_agent.models.quantizing import quantizer
+from odllm_agent.models.quantizing.dry_run import foresee
+from odllm_agent.models.quantizing.quantizer import Types, parse_types, quantize
 from tests.models import LADDER, Shape, recipe, write_gguf
 
 # Some rows fill whole blocks of 256 weights and some do not; eight blocks get unlike types.

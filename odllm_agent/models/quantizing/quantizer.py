@@ -229,7 +229,7 @@ def _quantize(source: Header, target: Path, recipe: Recipe, *options: str) -> li
 
 
 def _command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "odllm_agent.models.quantize", *map(str, words)]
+    return [sys.executable, "-m", "odllm_agent.models.quantizing.process", *map(str, words)]
 
 
 def _error(

@@ -4,7 +4,7 @@ import pytest
 
 from odllm_agent.contract import Quantization, TypeShare
 from odllm_agent.formats.header import read_header
-from odllm_agent.models import remarks
+from odllm_agent.models.quantizing import remarks
 from tests.models import Shape, write_gguf, write_quantized
 
 ODD = Shape(width=384, ffn=512)

@@ -18,9 +18,10 @@ from odllm_agent.contract import (
 )
 from odllm_agent.engines.settings import check_settings
 from odllm_agent.formats.header import read_header
-from odllm_agent.models import prepare, quantizer
+from odllm_agent.models import prepare
 from odllm_agent.models.imatrix.matrix import Matrix
 from odllm_agent.models.imatrix.reading import write_matrix
+from odllm_agent.models.quantizing import quantizer
 from odllm_agent.quality.reading import read, scores, windows
 from odllm_agent.texts.text import read_text
 from tests.models import write_quantized

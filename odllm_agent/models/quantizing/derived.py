@@ -10,10 +10,10 @@ from odllm_agent.cache.change import refuse_changed
 from odllm_agent.contract import ModelFile, ModelRequest, Quantization
 from odllm_agent.errors import UsageError
 from odllm_agent.formats.header import Header, read_header
-from odllm_agent.models import quantizer, quantizer_dry_run, remarks
 from odllm_agent.models.imatrix import finding
 from odllm_agent.models.origin import Origin
-from odllm_agent.models.quantizer import Recipe
+from odllm_agent.models.quantizing import dry_run, quantizer, remarks
+from odllm_agent.models.quantizing.quantizer import Recipe
 
 
 def wanted(request: ModelRequest, source: Header, origin: Origin) -> Quantization | None:
@@ -76,7 +76,7 @@ def made(
                 # What is kept as made of this checksum must have been.
                 refuse_changed(described)
             return
-        header = quantizer_dry_run.foresee(source, recipe, target, fillable=True)
+        header = dry_run.foresee(source, recipe, target, fillable=True)
         check_size(header.file_bytes)
         refuse_full_disk(target.parent, header.file_bytes)
         origin.fill(header)
@@ -113,7 +113,7 @@ def foreseen(
     recipe = Recipe(quantization, requantize=request.requantize)
     target = folder / f"{sha256}-{hashlib.sha256(quantization.encode()).hexdigest()}.gguf"
     fillable = origin.fill is not None
-    header = quantizer_dry_run.foresee(source, recipe, target, fillable=fillable)
+    header = dry_run.foresee(source, recipe, target, fillable=fillable)
     return header, header.file_bytes
 
 

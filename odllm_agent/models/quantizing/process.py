@@ -1,4 +1,4 @@
-"""The quantizing process: `python -m odllm_agent.models.quantize SOURCE TARGET`, and what to do.
+"""The process: `python -m odllm_agent.models.quantizing.process SOURCE TARGET`, and what to do.
 
 `--make=QUANTIZATION` makes a file, with `--threads=N` threads, which llama.cpp chooses unless told,
 by the importance matrix of `--imatrix=FILE`, of a source that is quantized with `--requantize`;
@@ -21,7 +21,7 @@ from odllm_agent.errors import OdllmError
 from odllm_agent.formats.file_types import FILE_TYPES, TENSOR_TYPES, type_name
 from odllm_agent.models.imatrix.matrix import Matrix
 from odllm_agent.models.imatrix.reading import read_matrix
-from odllm_agent.models.quantizer import MAKES, parse_types
+from odllm_agent.models.quantizing.quantizer import MAKES, parse_types
 from odllm_agent.processes.child import REFUSED, end_with_parent
 
 _PREFIX = "LLAMA_FTYPE_"

@@ -16,8 +16,9 @@ from odllm_agent import engines
 from odllm_agent.contract import Quantization
 from odllm_agent.errors import DiskFull, EngineError, ModelInvalid
 from odllm_agent.formats.file_types import FILE_TYPES
-from odllm_agent.models import quantizer, read_header
-from odllm_agent.models.quantizer import least_bytes, quantize
+from odllm_agent.models import read_header
+from odllm_agent.models.quantizing import quantizer
+from odllm_agent.models.quantizing.quantizer import least_bytes, quantize
 from odllm_agent.processes import child
 from tests import family
 from tests.models import LADDER, Shape, recipe, write_gguf
@@ -159,7 +160,7 @@ def test_a_process_that_takes_too_long_is_ended(
 def test_the_process_does_not_outlive_the_one_that_started_it(tmp_path: Path) -> None:
     pipe = tmp_path / "never-written"
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "odllm_agent.models.quantize", str(pipe), "made"]
+    command = [sys.executable, "-m", "odllm_agent.models.quantizing.process", str(pipe), "made"]
     command += ["--make=Q4_0"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin

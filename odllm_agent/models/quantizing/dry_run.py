@@ -17,8 +17,8 @@ from gguf import GGML_QUANT_VERSION, GGUFValueType
 
 from odllm_agent.formats.file_types import FILE_TYPES, NO_FILE_TYPE, TENSOR_TYPES
 from odllm_agent.formats.header import Header, Tensor, aligned, read_header
-from odllm_agent.models import quantizer
-from odllm_agent.models.quantizer import Recipe
+from odllm_agent.models.quantizing import quantizer
+from odllm_agent.models.quantizing.quantizer import Recipe
 
 _PREAMBLE = struct.Struct("<4sIQQ")
 _VERSION = 3

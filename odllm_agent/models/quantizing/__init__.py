@@ -1,0 +1,1 @@
+"""Making files of other types, by llama.cpp's quantizer."""
