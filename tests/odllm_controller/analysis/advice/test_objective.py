@@ -34,6 +34,17 @@ def test_an_alias_stands_for_its_metric(alias: str, name: str) -> None:
     assert parse(name, ROWS).metrics == (metric(name),)
 
 
+def test_an_accuracy_of_few_questions_decides_nothing_where_there_is_a_perplexity() -> None:
+    few = {"accuracy": 0.25, "accuracy_se": 0.16}
+    rows = offers(offer("a", perplexity=9.0, **few), offer("b", perplexity=8.0, **few))
+    aim = parse("quality", rows)
+    assert aim.metrics == (metric("perplexity"),)
+    assert "too few questions were asked for an accuracy" in aim.note
+    enough = rows.assign(accuracy_se=[0.16, 0.04])
+    assert parse("quality", enough).metrics == (metric("accuracy"),)
+    assert parse("quality", rows.assign(perplexity=None)).metrics == (metric("accuracy"),)
+
+
 @pytest.mark.parametrize(
     ("name", "first"), [("speed", "b"), ("latency", "a"), ("quality", "a"), ("task:mine", "b")]
 )
