@@ -24,6 +24,7 @@ from odllm_agent.engines.llama_cpp.ggml import layout, layout_name, type_number,
 from odllm_agent.engines.llama_cpp.ggml_product import Product
 from odllm_agent.engines.llama_cpp.native import bound
 from odllm_agent.errors import OdllmError
+from odllm_agent.formats.file_types import UNQUANTIZED
 from odllm_agent.formats.header import block_size
 from odllm_agent.processes.child import end_with_parent
 
@@ -47,7 +48,6 @@ activations to 8 bits, as every quantized type asks for, makes 3e-5.
 _COLUMNS, _ROWS = 512, 64
 # A single token is multiplied by other code than many, and these are no whole number of tiles.
 _TOKENS = (1, 37)
-_UNSCALED = frozenset({"F32", "F16", "BF16"})
 # ggml takes seconds to get ready for quantizing to these. Every pattern of their bits is some
 # weights, if only the scale of a block is a number; ggml-common.h tells where that lies.
 _ANY_BITS = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"})
@@ -112,7 +112,7 @@ def _error(type_name: str, matrix: _Matrix, tokens: int, threads: int, *, repack
 def _matrix(type_name: str) -> _Matrix:
     chance = np.random.default_rng(_COLUMNS)
     values = chance.standard_normal((_ROWS, _COLUMNS), dtype=np.float32)
-    if type_name in _UNSCALED:
+    if type_name in UNQUANTIZED:
         raw = gguf.quantize(values, GGMLQuantizationType[type_name])
     elif type_name in _ANY_BITS:
         raw = _blocks(type_name, chance)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
 from odllm_agent.errors import UsageError
@@ -41,20 +41,15 @@ def text_sha256(name: str) -> str:
     return _digest(read_text(name))
 
 
-def _reference() -> str:
-    folder = resources.files("odllm_agent.models") / "reference"
-    return (folder / "heldout.txt").read_text(encoding="utf-8")
-
-
-def _wikitext_start() -> str:
-    folder = resources.files("odllm_agent.texts") / "shipped"
-    return (folder / "wikitext-2-start.txt").read_text(encoding="utf-8")
+@cache
+def _shipped(package: str, *place: str) -> str:
+    return resources.files(package).joinpath(*place).read_text(encoding="utf-8")
 
 
 _TEXTS: Mapping[str, Callable[[], str]] = {
-    "reference": cache(_reference),
+    "reference": partial(_shipped, "odllm_agent.models", "reference", "heldout.txt"),
     "wikitext-2": wikitext.test_text,
-    "wikitext-2-start": cache(_wikitext_start),
+    "wikitext-2-start": partial(_shipped, "odllm_agent.texts", "shipped", "wikitext-2-start.txt"),
 }
 
 

@@ -17,7 +17,7 @@ from odllm_agent.engines.llama_cpp.activations import watcher
 from odllm_agent.engines.llama_cpp.native import llama as native
 from odllm_agent.engines.llama_cpp.vocabulary import Vocabulary
 from odllm_agent.models.imatrix.making import TOO_SHORT
-from odllm_agent.models.imatrix.matrix import Matrix
+from odllm_agent.models.imatrix.matrix import Matrix, means
 from odllm_agent.models.imatrix.reading import write_matrix
 from odllm_agent.processes.child import REFUSED, end_with_parent
 
@@ -55,17 +55,8 @@ class Sums:
             np.add.at(counts, experts[:, place], 1)
 
     def matrix(self, n_windows: int) -> Matrix:
-        """The mean squares; 1 for an expert that no token came to, as llama.cpp has it."""
-        means = {
-            name: np.divide(
-                squares,
-                self._counts[name][:, None],
-                out=np.ones_like(squares),
-                where=self._counts[name][:, None] > 0,
-            )
-            for name, squares in self._squares.items()
-        }
-        values = {name: each.astype(np.float32).reshape(-1) for name, each in means.items()}
+        """The mean squares of all that was added."""
+        values = {name: means(sums, self._counts[name]) for name, sums in self._squares.items()}
         return Matrix(values, n_windows=n_windows)
 
 

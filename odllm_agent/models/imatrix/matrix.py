@@ -39,6 +39,18 @@ class Matrix:
         return digest.hexdigest()
 
 
+def means(sums: NDArray[np.floating], counts: NDArray[np.number]) -> NDArray[np.float32]:
+    """Mean squares of one tensor; 1 for an expert that no token came to, as llama.cpp has it.
+
+    Args:
+        sums: Sums of squares, those of each expert one after another.
+        counts: How many activations each expert met.
+    """
+    by_expert, counted = sums.reshape(counts.size, -1), counts.reshape(-1, 1)
+    found = np.divide(by_expert, counted, out=np.ones_like(by_expert), where=counted > 0)
+    return np.ascontiguousarray(found.reshape(-1), np.float32)
+
+
 def refuse_other_model(matrix: Matrix, place: str, model: Header) -> None:
     """Makes sure that an importance matrix is one of a model.
 

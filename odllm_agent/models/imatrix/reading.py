@@ -13,7 +13,7 @@ from gguf import GGUFReader, GGUFWriter
 from numpy.typing import NDArray
 
 from odllm_agent.errors import ModelInvalid, ModelMissing
-from odllm_agent.models.imatrix.matrix import Matrix
+from odllm_agent.models.imatrix.matrix import Matrix, means
 
 _MAGIC = b"GGUF"
 _SUMS, _COUNTS = ".in_sum2", ".counts"
@@ -89,23 +89,20 @@ def write_matrix(path: Path, matrix: Matrix, window_tokens: int) -> None:
 
 def _read_gguf(path: Path) -> Matrix:
     reader = GGUFReader(path)
-    tensors = {tensor.name: np.array(tensor.data, np.float32) for tensor in reader.tensors}
+    # A model that is damaged has others, which are not read for that.
+    tensors = {
+        tensor.name: np.array(tensor.data, np.float32)
+        for tensor in reader.tensors
+        if tensor.name.endswith((_SUMS, _COUNTS))
+    }
     names = [name.removesuffix(_SUMS) for name in tensors if name.endswith(_SUMS)]
     datasets = reader.fields.get(_DATASETS)
     windows = reader.fields.get(_N_WINDOWS)
     return Matrix(
-        {name: _means(tensors[name + _SUMS], tensors[name + _COUNTS]) for name in names},
+        {name: means(tensors[name + _SUMS], tensors[name + _COUNTS]) for name in names},
         tuple(map(str, datasets.contents())) if datasets else (),
         int(windows.contents()) if windows else 0,
     )
-
-
-def _means(sums: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean squares; 1 for an expert that no token came to, as llama.cpp has it."""
-    by_matrix = sums.reshape(counts.size, -1)
-    counted = counts.reshape(-1, 1)
-    means = np.divide(by_matrix, counted, out=np.ones_like(by_matrix), where=counted > 0)
-    return np.ascontiguousarray(means.reshape(-1))
 
 
 def _read_dat(content: bytes) -> Matrix:

@@ -27,7 +27,6 @@ _TENSOR = re.compile(
     r"\[ *\d+/ *\d+\] (?P<name>.+?) +- \[[ \d,]+\], type = +(?P<type>\w+), "
     r"size = [^(]+(\((?P<new_type>\w+)\))?"
 )
-_FALLBACK = re.compile(r"warning: (?P<name>\S+) +- ncols +\d+ not divisible by ")
 _NEEDS_IMATRIX = "will require an imatrix"
 _PROBE_DEADLINE_S = 120.0
 _WORK = child.ChildWork(
@@ -117,13 +116,10 @@ class Types:
 
     Attributes:
         of_tensors: By ggml's names, by tensor.
-        fallen_back: The tensors that would have had another type if their rows divided into its
-            blocks.
         needs_imatrix: Whether it cannot be made without an importance matrix.
     """
 
     of_tensors: Mapping[str, str]
-    fallen_back: frozenset[str] = frozenset()
     needs_imatrix: bool = False
 
 
@@ -197,7 +193,6 @@ def parse_types(log: Iterable[str]) -> Types:
     found = [match for line in lines if (match := _TENSOR.search(line))]
     return Types(
         {match["name"]: (match["new_type"] or match["type"]).upper() for match in found},
-        frozenset(match["name"] for line in lines if (match := _FALLBACK.search(line))),
         any(_NEEDS_IMATRIX in line for line in lines),
     )
 

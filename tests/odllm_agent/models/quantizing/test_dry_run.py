@@ -124,5 +124,4 @@ llama_model_quantize_impl: quant size  =     0.93 MiB (6.37 BPW)
         "blk.0.attn_k.weight": "Q5_0",
         "a name - of [two, 2] parts": "Q6_K",
     }
-    fallen_back = frozenset({"blk.0.attn_k.weight"})
-    assert parse_types(log.splitlines()) == Types(of_tensors, fallen_back)
+    assert parse_types(log.splitlines()) == Types(of_tensors)
